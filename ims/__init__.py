@@ -1,0 +1,1 @@
+"""IMS: self-hosted incident management that heals."""

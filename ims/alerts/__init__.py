@@ -1,0 +1,1 @@
+"""What senders report: notices, alerts, episodes, and how they become incidents."""

@@ -1,0 +1,105 @@
+"""Tables: source, alert, episode, correlation, rejected_alert."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ims.db.base import Base
+
+
+class Severity(StrEnum):
+    """How bad an alert or an incident is, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    NONE = "none"
+
+
+class Source(Base):
+    """One sender of alerts."""
+
+    __tablename__ = "source"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str]
+    alertmanager_url: Mapped[str | None]
+    """The sender's own Alertmanager, from configuration and never from a payload: what it cut is fetched there."""
+    created_at: Mapped[datetime]
+    last_notice_at: Mapped[datetime | None]
+
+
+class Alert(Base):
+    """What one source reports about one thing."""
+
+    __tablename__ = "alert"
+    __table_args__ = (UniqueConstraint("source", "fingerprint"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(ForeignKey("source.name"))
+    fingerprint: Mapped[str] = mapped_column(String(128))
+    name: Mapped[str]
+    service: Mapped[str | None]
+    environment: Mapped[str]
+    severity: Mapped[str]
+    labels: Mapped[dict[str, str]]
+    annotations: Mapped[dict[str, str]]
+    generator_url: Mapped[str | None]
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+
+
+class Episode(Base):
+    """One time an alert fired, from our first firing notice to its resolve. The sender's times are information."""
+
+    __tablename__ = "episode"
+    __table_args__ = (
+        # The heart of "never twice": two concurrent first notices cannot both open one.
+        Index("uq_episode_open", "alert_id", unique=True, postgresql_where=text("closed_at IS NULL")),
+        # A late duplicate is found among the alert's closed episodes, newest first.
+        Index("ix_episode_alert", "alert_id", text("opened_at DESC")),
+        # Does this incident still have an open episode?
+        Index("ix_episode_incident", "incident_id", "closed_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id"))
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
+    opened_at: Mapped[datetime]
+    last_notice_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    notices: Mapped[int] = mapped_column(default=1)
+    sender_starts: Mapped[list[datetime]] = mapped_column(ARRAY(TIMESTAMP(timezone=True)))
+    """Every distinct startsAt heard, in the order heard, the last 16: a restart of the sender moves it."""
+    sender_ends_at: Mapped[datetime | None]
+
+
+class Correlation(Base):
+    """A correlation key and its current incident; upserting the row is the lock that serialises its first alerts."""
+
+    __tablename__ = "correlation"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    # No foreign key: the row is locked before its incident is written.
+    incident_id: Mapped[UUID | None]
+    updated_at: Mapped[datetime]
+
+
+class RejectedAlert(Base):
+    """What we could not accept, with its reason and its body, so that nothing a sender said is lost."""
+
+    __tablename__ = "rejected_alert"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(ForeignKey("source.name"))
+    reason: Mapped[str]
+    body: Mapped[str]
+    """The alert as JSON text, capped; NUL bytes replaced since PostgreSQL cannot hold them."""
+    details: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,1 @@
+"""Migrations: one step, `ims migrate`, before any program starts."""

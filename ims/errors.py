@@ -1,0 +1,96 @@
+"""Errors that people and senders may see.
+
+Every error of ours derives from `IMSError`. A subclass's docstring is its default message, so an error can be
+raised without repeating a sentence. Messages are written for the reader of a page or of a log: they say what to do
+and never carry a driver's text, a path of a secret or a value from outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: `field` is its name as the sender wrote it, `message` says what is wrong and the remedy."""
+
+    field: str
+    message: str
+
+
+class IMSError(Exception):
+    """Something went wrong in IMS."""
+
+    status = 500
+    """HTTP status by which the web programs answer."""
+
+    def __init__(self, message: str | None = None, *, fields: Sequence[FieldError] = ()) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.fields = tuple(fields)
+        super().__init__(self.message)
+
+    @property
+    def title(self) -> str:
+        """The kind of error in a few words, the same for all errors of a class."""
+        return (type(self).__doc__ or "").strip().splitlines()[0]
+
+
+class Invalid(IMSError):
+    """The request has wrong fields."""
+
+    status = 400
+
+
+class Unauthenticated(IMSError):
+    """Sign in, or send a valid token."""
+
+    status = 401
+
+
+class Forbidden(IMSError):
+    """Your account may not do this."""
+
+    status = 403
+
+
+class NotFound(IMSError):
+    """There is nothing here."""
+
+    status = 404
+
+
+class Conflict(IMSError):
+    """This step is not possible in the present state."""
+
+    status = 409
+
+
+class Stale(IMSError):
+    """Somebody changed this in the meantime: load it again."""
+
+    status = 412
+
+
+class TooLarge(IMSError):
+    """The request body is too large."""
+
+    status = 413
+
+
+class DatabaseAway(IMSError):
+    """The database does not answer. Try again in a few seconds."""
+
+    status = 503
+
+
+class PolicyFaulty(IMSError):
+    """The policy has faults and was not activated."""
+
+    status = 422
+
+
+class ConfigurationFaulty(IMSError):
+    """A setting has a wrong value."""
+
+
+class RunRefused(IMSError):
+    """The run was refused before anything was started."""

@@ -1,0 +1,1 @@
+"""Which alert may start which playbook: match, guards, decide, verify."""

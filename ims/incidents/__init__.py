@@ -1,0 +1,1 @@
+"""What people and automation work on: incidents and their timelines."""

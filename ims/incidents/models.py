@@ -1,0 +1,116 @@
+"""Tables: incident, timeline_event."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Sequence, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ims.db.base import Base
+
+INCIDENT_NUMBER = Sequence("incident_number_seq", metadata=Base.metadata)
+
+
+class Status(StrEnum):
+    """Where an incident is in its life; nothing leaves `resolved`."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+
+
+class ActorKind(StrEnum):
+    """Who did what a timeline event tells."""
+
+    PERSON = "person"
+    SENDER = "sender"
+    RULE = "rule"
+    RUN = "run"
+    SYSTEM = "system"
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    INCIDENT_OPENED = "incident_opened"
+    ALERT_FIRING = "alert_firing"
+    ALERT_RESOLVED = "alert_resolved"
+    SEVERITY_RAISED = "severity_raised"
+    RULE_ALLOWED = "rule_allowed"
+    RULE_REFUSED = "rule_refused"
+    NO_RULE = "no_rule"
+    RUN_STARTED = "run_started"
+    RUN_FINISHED = "run_finished"
+    RUN_LOST = "run_lost"
+    VERIFIED_WELL = "verified_well"
+    NOT_VERIFIED = "not_verified"
+    AUTOMATION_GAVE_UP = "automation_gave_up"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+    EDITED = "edited"
+    NOTE = "note"
+
+
+class Incident(Base):
+    """What people and automation work on; has many alerts' episodes."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        CheckConstraint("status IN ('open', 'acknowledged', 'in_progress', 'resolved')", name="status"),
+        CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved"),
+        # The list: newest first, all or of one status.
+        Index("ix_incident_opened_at", text("opened_at DESC"), "id"),
+        Index("ix_incident_status", "status", text("opened_at DESC"), "id"),
+        # A worse or second alert of a service finds its unresolved incident.
+        Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    number: Mapped[int] = mapped_column(BigInteger, INCIDENT_NUMBER, unique=True)
+    """People's name for it (INC-42); taken only when a row is really new, so duplicates leave no gaps."""
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    service: Mapped[str | None]
+    environment: Mapped[str]
+    severity: Mapped[str]
+    status: Mapped[str] = mapped_column(default=Status.OPEN)
+    assignee: Mapped[str | None]
+    team: Mapped[str | None]
+    runbook_url: Mapped[str | None]
+    labels: Mapped[dict[str, str]] = mapped_column(default=dict)
+    correlation_key: Mapped[str | None]
+    recurrence_of: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
+    opened_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    in_progress_at: Mapped[datetime | None]
+    first_human_at: Mapped[datetime | None]
+    """First action of a person, which counts for MTTA when nobody acknowledged."""
+    resolved_at: Mapped[datetime | None]
+    healed_at: Mapped[datetime | None]
+    """A mark, not a state: the service was verified well after a run."""
+    attention_at: Mapped[datetime | None]
+    """Automation did not do it: a person is needed since then."""
+    attention_reason: Mapped[str | None]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+    """Raised by each change; the ETag."""
+    last_seq: Mapped[int] = mapped_column(default=0)
+    """The last timeline event's number; taken under this row's lock, so a timeline has an order without gaps."""
+
+
+class TimelineEvent(Base):
+    """One thing that happened. Append only: the programs' role has no UPDATE, DELETE or TRUNCATE here."""
+
+    __tablename__ = "timeline_event"
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(64))
+    actor_kind: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,95 @@
+"""Jobs: how they are deferred inside a transaction, and what a worker hands to them.
+
+Procrastinate keeps jobs in our PostgreSQL, so a job and what caused it are one commit. Two queues: `runs` for
+playbooks, `fast` for everything that must not wait behind one.
+
+Never a `queueing_lock` here: a collision would abort the caller's transaction, and the alert in it would be lost.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache, partial
+from typing import Any, ParamSpec, TypeVar
+
+import procrastinate
+from sqlalchemy.orm import Session
+
+from ims.db.engine import Database, jobs_connection
+from ims.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Queue(StrEnum):
+    """The worker's two pools."""
+
+    RUNS = "runs"
+    FAST = "fast"
+
+
+class Job(StrEnum):
+    """Every job by name; the value is the task's name in the database."""
+
+    DECIDE = "decide"
+    EXECUTE_RUN = "execute_run"
+    VERIFY_RUN = "verify_run"
+    FETCH_TRUNCATED = "fetch_truncated"
+    SETTLE_INCIDENT = "settle_incident"
+
+    @property
+    def queue(self) -> Queue:
+        """The pool that does this job."""
+        return Queue.RUNS if self is Job.EXECUTE_RUN else Queue.FAST
+
+
+@cache
+def _deferring_app() -> procrastinate.App:
+    """An app that is never opened: with `connection=` it writes on the caller's connection."""
+    return procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+
+
+def defer(session: Session, job: Job, *, after: timedelta | None = None, **arguments: Any) -> int:
+    """Write a job in the session's transaction and return its id; it starts once the transaction has committed.
+
+    `arguments` are ids, never content. `after` delays the start.
+    """
+    when: dict[str, Any] = {"schedule_at": utc_now() + after} if after else {}
+    deferrer = _deferring_app().configure_task(
+        job.value, queue=job.queue.value, connection=jobs_connection(session), **when
+    )
+    return deferrer.defer(**arguments)
+
+
+def utc_now() -> datetime:
+    """The clock of jobs and views. Rules and actions get `now` as an argument."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What a worker hands to its jobs."""
+
+    settings: Settings
+    database: Database
+    worker_id: str
+    """Unique for each start of a worker: host, process id, random."""
+    threads: ThreadPoolExecutor
+    """Where blocking database work is done: never on the event loop, which renews leases."""
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function in the pool and wait for its result."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(function, *args, **kwargs))
+
+    async def transaction(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in one transaction, in the pool. Raises `DatabaseAway`."""
+
+        def inside() -> T:
+            with self.database.begin() as session:
+                return work(session)
+
+        return await self.in_thread(inside)

@@ -1,0 +1,1 @@
+"""Running playbooks: the only place that knows ansible-runner."""

@@ -1,0 +1,129 @@
+"""The settings of a program: one frozen object, built once, from `IMS_*` variables.
+
+A variable of the process environment wins over the same one in `$IMS_STATE_DIR/ims.env`, the file that the role
+`ims` writes, so that the programs and a person's `ims` command see one configuration. A secret is named by its file
+(`IMS_<NAME>_FILE`) and is read from there; there is no default secret. A bad value refuses to start and names itself.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ims.errors import ConfigurationFaulty
+
+ENV_FILE = "ims.env"
+
+
+def default_state_dir() -> Path:
+    """Where IMS keeps its state unless `IMS_STATE_DIR` says otherwise: by account, as documented in the README."""
+    return Path("/var/lib/ims") if os.geteuid() == 0 else Path.home() / ".local/state/ims"
+
+
+class Settings(BaseModel):
+    """Everything a program is told from outside. Times are seconds, sizes are bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state_dir: Path = Field(description="Directory that holds everything IMS keeps on this machine.")
+    database_url: str = Field(
+        default="postgresql://ims_app@127.0.0.1:5433/ims",
+        description="PostgreSQL of the programs, role `ims_app`, without a password.",
+    )
+    database_password: SecretStr | None = Field(
+        default=None, description="Password of that role; give it by IMS_DATABASE_PASSWORD_FILE."
+    )
+    database_owner_url: str = Field(
+        default="postgresql://ims_owner@127.0.0.1:5433/ims",
+        description="The same database as role `ims_owner`; only `ims migrate` uses it.",
+    )
+    database_owner_password: SecretStr | None = Field(
+        default=None, description="Password of the owner; give it by IMS_DATABASE_OWNER_PASSWORD_FILE."
+    )
+    database_pool_size: int = Field(
+        default=20, ge=1, le=200, description="Most database connections a program holds open."
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="Signs the sessions of ims-web; give it by IMS_SECRET_KEY_FILE."
+    )
+    web_host: str = Field(default="127.0.0.1", description="Address ims-web listens on.")
+    web_port: int = Field(default=8080, ge=1, le=65535, description="Port ims-web listens on.")
+    web_url: str = Field(default="http://127.0.0.1:8080", description="Address by which people open ims-web.")
+    webhook_host: str = Field(default="127.0.0.1", description="Address the webhook listens on.")
+    webhook_port: int = Field(default=8081, ge=1, le=65535, description="Port the webhook listens on.")
+    worker_metrics_host: str = Field(default="127.0.0.1", description="Address of the worker's metrics.")
+    worker_metrics_port: int = Field(default=8082, ge=1, le=65535, description="Port of the worker's metrics.")
+    prometheus_url: str = Field(default="http://127.0.0.1:9090", description="Prometheus, for links and the demo.")
+    alertmanager_url: str = Field(
+        default="http://127.0.0.1:9093",
+        description="The Alertmanager that source `alertmanager` stands for; what it cut off is fetched here.",
+    )
+    policy_root: Path | None = Field(default=None, description="Checkout that `ims policy` reads by default.")
+    inventory: str = Field(default="inventory/local", description="Inventory inside the policy tree.")
+    lease_seconds: float = Field(
+        default=15, gt=0, le=3600, description="A run whose worker was silent this long is taken from it."
+    )
+    run_concurrency: int = Field(default=4, ge=1, le=64, description="Playbooks one worker runs at once.")
+    fast_concurrency: int = Field(default=8, ge=1, le=64, description="Other jobs one worker does at once.")
+    max_body_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=1024,
+        description="Largest body the webhook takes; 10,000 alerts are 10 MB.",
+    )
+    session_hours: float = Field(default=12, gt=0, le=24 * 30, description="How long a sign-in lasts.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto` is readable text on a terminal and JSON elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from `environment` (the process's own by default) and the state directory's `ims.env`.
+
+    Raises `ConfigurationFaulty` naming every wrong variable at once.
+    """
+    given = dict(os.environ if environment is None else environment)
+    state_dir = Path(given.get("IMS_STATE_DIR") or default_state_dir())
+    env_file = state_dir / ENV_FILE
+    try:
+        variables = {**_read_env_file(env_file), **given, "IMS_STATE_DIR": str(state_dir)}
+    except PermissionError as error:
+        raise ConfigurationFaulty(f"{env_file} may not be read by this account.") from error
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name in Settings.model_fields:
+        variable = f"IMS_{name.upper()}"
+        try:
+            value = _value(variables, variable)
+        except OSError as error:
+            wrong.append(f"{variable}_FILE: {error.strerror or 'cannot be read'}")
+            continue
+        if value is not None:
+            values[name] = value
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        wrong += [f"IMS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+    if wrong:
+        raise ConfigurationFaulty("Settings are wrong: " + "; ".join(wrong))
+    return settings
+
+
+def _value(variables: Mapping[str, str], variable: str) -> str | None:
+    """The value of a variable, or of the file that `<variable>_FILE` names. An empty value counts as not given."""
+    if value := variables.get(variable):
+        return value
+    if path := variables.get(f"{variable}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    return None
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """Read `KEY=value` lines; blank lines and lines beginning with # are passed over."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip() for key, _, value in pairs}
