@@ -24,6 +24,10 @@ class SchemaOutdated(IMSError):
     status = 503
 
 
+class RoleMissing(IMSError):
+    """The database has no role `ims_app` for the programs: create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
+
+
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
@@ -39,13 +43,15 @@ def head() -> str:
 def migrate(settings: Settings) -> bool:
     """Bring the schema to this program's revision; true if something changed.
 
-    Raises `DatabaseAway`.
+    Raises `DatabaseAway` and `RoleMissing`.
     """
     engine = create_engine(owner_url(settings), poolclass=NullPool, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.commit()
+            if not connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = 'ims_app'")):
+                raise RoleMissing
             before = _current(connection)
             connection.commit()
             command.upgrade(_config(connection), "head")

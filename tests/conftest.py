@@ -1,0 +1,98 @@
+"""Fixtures that every kind of test shares."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.orm import Session
+
+from ims.db.engine import Database, app_url
+from ims.db.migrate import migrate
+from ims.settings import Settings
+from tests.support.postgres import DEBIAN_15, WHEEL_TREE, PostgresServer
+
+APP_TABLES_KEPT = {"alembic_version"}
+
+
+@pytest.fixture(scope="session", params=["18", "15"])
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A running PostgreSQL: every integration test runs on the embedded 18, and on 15 where Debian's is installed."""
+    tree = WHEEL_TREE if request.param == "18" else DEBIAN_15
+    if not (tree / "bin/postgres").exists():
+        pytest.skip(f"PostgreSQL {request.param} is not installed on this machine")
+    directory = Path(tempfile.mkdtemp(prefix="ims-test-postgres-"))
+    server = PostgresServer(tree, directory)
+    try:
+        server.create()
+        # Durability is tested where it matters, by kill -9 of servers that keep fsync; here it only costs time.
+        server.start("fsync=off")
+        server.execute(
+            f"CREATE ROLE ims_owner LOGIN PASSWORD '{server.password}'",
+            f"CREATE ROLE ims_app LOGIN PASSWORD '{server.password}'",
+            "CREATE DATABASE ims OWNER ims_owner",
+        )
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def settings(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of programs that use the test's database; migrated once."""
+    base = f"postgresql://{{}}@127.0.0.1:{postgres.port}/ims"
+    settings = Settings(
+        state_dir=tmp_path_factory.mktemp("state"),
+        database_url=base.format("ims_app"),
+        database_password=postgres.password,
+        database_owner_url=base.format("ims_owner"),
+        database_owner_password=postgres.password,
+        database_pool_size=20,
+        secret_key="only for tests: 0123456789abcdef",
+    )
+    migrate(settings)
+    return settings
+
+
+@pytest.fixture
+def database(settings: Settings, postgres: PostgresServer) -> Iterator[Database]:
+    """The programs' database, emptied after the test: for tests that commit."""
+    database = Database(app_url(settings), pool_size=20)
+    yield database
+    database.dispose()
+    _empty(settings, postgres)
+
+
+@pytest.fixture
+def session(settings: Settings) -> Iterator[Session]:
+    """A session whose transaction is rolled back after the test."""
+    database = Database(app_url(settings), pool_size=1)
+    with database.engine.connect() as connection:
+        transaction = connection.begin()
+        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+            yield session
+        transaction.rollback()
+    database.dispose()
+
+
+def _empty(settings: Settings, postgres: PostgresServer) -> None:
+    """Empty all tables, as the owner: the programs' role may not."""
+    owner = Database(make_url(postgres_owner_url(settings, postgres)), pool_size=1)
+    with owner.begin() as session:
+        names = session.scalars(
+            text(
+                "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(:kept)"
+            ),
+            {"kept": list(APP_TABLES_KEPT)},
+        ).all()
+        session.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE"))
+    owner.dispose()
+
+
+def postgres_owner_url(settings: Settings, postgres: PostgresServer) -> str:
+    """URL of the owner role, with its password."""
+    url = make_url(settings.database_owner_url).set(drivername="postgresql+psycopg", password=postgres.password)
+    return url.render_as_string(hide_password=False)
