@@ -1,0 +1,114 @@
+"""`ims migrate` and `ims bootstrap`: what the roles do before the programs start."""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from ims.accounts.models import ApiToken, Role, UserAccount
+from ims.accounts.passwords import hash_password, hash_token, is_password
+from ims.alerts.models import Source
+from ims.db.engine import Database
+from ims.db.migrate import check_schema, migrate
+from ims.errors import ConfigurationFaulty
+from ims.queue import utc_now
+from ims.settings import Settings, load_settings
+
+ADMINISTRATOR = "admin"
+ALERTMANAGER_SOURCE = "alertmanager"
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the command line."""
+    migrate_command = subparsers.add_parser(
+        "migrate",
+        help="bring the database's schema to this version",
+        description="Bring the database's schema to this version, as role ims_owner. Safe to repeat, and at once.",
+    )
+    migrate_command.set_defaults(run=_migrate)
+    bootstrap_command = subparsers.add_parser(
+        "bootstrap",
+        help="create the administrator and the source of the local Alertmanager",
+        description="Create the administrator and the source `alertmanager` from the files in the state directory's "
+        "`secrets`, or change them to what the files say. Prints `changed` or `unchanged`.",
+    )
+    bootstrap_command.set_defaults(run=_bootstrap)
+
+
+def _migrate(_arguments: argparse.Namespace) -> int:
+    print("changed" if migrate(load_settings()) else "unchanged")
+    return 0
+
+
+def _bootstrap(_arguments: argparse.Namespace) -> int:
+    settings = load_settings()
+    password = _secret(settings, "admin_password")
+    token = _secret(settings, "alertmanager_token")
+    database = Database.of(settings)
+    try:
+        check_schema(database)
+        with database.begin() as session:
+            now = utc_now()
+            changes = [
+                ensure_administrator(session, password, now),
+                ensure_source(session, settings.alertmanager_url, token, now),
+            ]
+    finally:
+        database.dispose()
+    print("changed" if any(changes) else "unchanged")
+    return 0
+
+
+def _secret(settings: Settings, name: str) -> str:
+    """The content of a generated secret. Raises `ConfigurationFaulty` when its file is missing or empty."""
+    path: Path = settings.state_dir / "secrets" / name
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationFaulty(f"{path} cannot be read: {error.strerror}. `site.yml` generates it.") from error
+    if not secret:
+        raise ConfigurationFaulty(f"{path} is empty. Remove it, and `site.yml` generates it again.")
+    return secret
+
+
+def ensure_administrator(session: Session, password: str, now: datetime) -> bool:
+    """Create the administrator, or set the password again if the file has another; true if something changed."""
+    account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).with_for_update().one_or_none()
+    if account is None:
+        session.add(
+            UserAccount(name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=now)
+        )
+        return True
+    if is_password(account.password_hash, password):
+        return False
+    account.password_hash = hash_password(password)
+    account.session_generation += 1
+    return True
+
+
+def ensure_source(session: Session, alertmanager_url: str, token: str, now: datetime) -> bool:
+    """Create the source `alertmanager` with its token and its own address; true if something changed.
+
+    A token that the file no longer holds stops working at once.
+    """
+    before = session.get(Source, ALERTMANAGER_SOURCE)
+    known_hash = hash_token(token)
+    tokens = session.query(ApiToken).filter_by(source=ALERTMANAGER_SOURCE).all()
+    if before and before.alertmanager_url == alertmanager_url and [known.hash for known in tokens] == [known_hash]:
+        return False
+    session.execute(
+        insert(Source)
+        .values(name=ALERTMANAGER_SOURCE, kind="alertmanager", alertmanager_url=alertmanager_url, created_at=now)
+        .on_conflict_do_update(index_elements=[Source.name], set_={"alertmanager_url": alertmanager_url})
+    )
+    for old in tokens:
+        if old.hash != known_hash:
+            session.delete(old)
+    session.execute(
+        insert(ApiToken)
+        .values(hash=known_hash, source=ALERTMANAGER_SOURCE, scopes=["alerts:write"], created_at=now)
+        .on_conflict_do_nothing()
+    )
+    return True

@@ -1,0 +1,1 @@
+"""The worker program: takes jobs, runs playbooks, sweeps what others left behind."""

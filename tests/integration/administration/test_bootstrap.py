@@ -1,0 +1,60 @@
+"""`ims bootstrap` as the role `ims` calls it."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from ims import administration
+from ims.accounts.models import ApiToken, UserAccount
+from ims.accounts.passwords import hash_token, is_password
+from ims.alerts.models import Source
+from ims.cli import main
+from ims.db.engine import Database
+from ims.settings import Settings
+
+
+@pytest.fixture
+def secrets(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "secrets"
+    directory.mkdir()
+    (directory / "admin_password").write_text("first password\n")
+    (directory / "alertmanager_token").write_text("first token\n")
+    here = settings.model_copy(update={"state_dir": tmp_path})
+    monkeypatch.setattr(administration, "load_settings", lambda: here)
+    return directory
+
+
+def test_the_second_time_nothing_changes(secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [main(["bootstrap"]), main(["bootstrap"])] == [0, 0]
+    assert capsys.readouterr().out.split() == ["changed", "unchanged"]
+
+
+def test_a_new_password_in_the_file_ends_old_sessions(secrets: Path, database: Database) -> None:
+    main(["bootstrap"])
+    (secrets / "admin_password").write_text("second password")
+    main(["bootstrap"])
+    with database.begin() as session:
+        account = session.scalars(select(UserAccount)).one()
+    assert is_password(account.password_hash, "second password")
+    assert not is_password(account.password_hash, "first password")
+    assert account.session_generation == 2
+
+
+def test_a_new_token_in_the_file_replaces_the_old_one(secrets: Path, database: Database) -> None:
+    main(["bootstrap"])
+    (secrets / "alertmanager_token").write_text("second token")
+    main(["bootstrap"])
+    with database.begin() as session:
+        assert session.scalars(select(ApiToken.hash)).all() == [hash_token("second token")]
+        assert session.scalar(select(func.count()).select_from(Source)) == 1
+
+
+def test_a_missing_secret_is_named_and_nothing_is_created(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (secrets / "alertmanager_token").unlink()
+    assert main(["bootstrap"]) == 1
+    assert "alertmanager_token" in capsys.readouterr().err
+    with database.begin() as session:
+        assert session.scalar(select(func.count()).select_from(UserAccount)) == 0
