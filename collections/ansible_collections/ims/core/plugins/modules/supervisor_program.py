@@ -1,0 +1,178 @@
+"""Ansible module: one program of a supervisord that is reached by its socket."""
+
+from __future__ import annotations
+
+import configparser
+import time
+import xmlrpc.client
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+DOCUMENTATION = """
+module: supervisor_program
+short_description: Apply, start, stop or restart one program of supervisord
+description:
+  - Talks to supervisord by the socket that its configuration file names.
+  - V(present) applies a new or changed definition of this program only. M(community.general.supervisorctl) leaves
+    a changed definition unapplied, and its V(restarted) first applies the pending definitions of all programs.
+requirements: [supervisor]
+options:
+  name:
+    description: The program's name at supervisord.
+    type: str
+    required: true
+  config:
+    description: The configuration file of supervisord.
+    type: path
+    required: true
+  state:
+    description: What shall be true of the program; V(status) only tells.
+    choices: [present, started, stopped, restarted, signalled, status]
+    required: true
+    type: str
+  signal:
+    description: The signal for O(state=signalled), for example V(HUP).
+    type: str
+  timeout:
+    description: Seconds to wait for the program to be running.
+    default: 30
+    type: int
+author: The IMS authors
+"""
+
+EXAMPLES = """
+- name: Restart a program
+  ims.core.supervisor_program:
+    name: checkout
+    config: /var/lib/ims/supervisor/supervisord.conf
+    state: restarted
+"""
+
+RETURN = """
+status:
+  description: What supervisord says of the program afterwards, for example V(RUNNING); V(ABSENT) if it has no such
+    program.
+  returned: always
+  type: str
+"""
+
+UP = {"RUNNING", "STARTING", "BACKOFF"}
+# A stopped program is what "stopped" wants, however it came to stand.
+DOWN = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
+
+
+class Supervisor:
+    """One program at one supervisord; xmlrpc.client.Fault and OSError pass through to the caller."""
+
+    def __init__(self, config: str, name: str) -> None:
+        parser = configparser.RawConfigParser()
+        parser.read_string(Path(config).read_text(encoding="utf-8"))
+        url = parser.get("supervisorctl", "serverurl")
+        self.rpc = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(None, None, url)).supervisor
+        self.name = name
+
+    def status(self) -> str:
+        """The state's name, or ABSENT."""
+        try:
+            info: Any = self.rpc.getProcessInfo(self.name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == Faults.BAD_NAME:
+                return "ABSENT"
+            raise
+        return str(info["statename"])
+
+    def pending(self) -> str | None:
+        """Whether supervisord's files hold something of this program that it has not applied: added, changed."""
+        changes: Any = self.rpc.reloadConfig()
+        added, changed, _removed = changes[0]
+        return "added" if self.name in added else "changed" if self.name in changed else None
+
+    def apply(self) -> bool:
+        """Apply this program's definition; true if there was anything to apply."""
+        pending = self.pending()
+        if pending == "changed":
+            self.stop()
+            self.rpc.removeProcessGroup(self.name)
+        if pending is not None:
+            self.rpc.addProcessGroup(self.name)
+        return pending is not None
+
+    def start(self, timeout: float) -> None:
+        """Start it and wait until supervisord calls it running; TimeoutError after `timeout` seconds."""
+        if self.status() in DOWN:
+            self.rpc.startProcess(self.name, True)
+        deadline = time.monotonic() + timeout
+        while (status := self.status()) != "RUNNING":
+            if status in DOWN or time.monotonic() > deadline:
+                raise TimeoutError(status)
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop it and wait for its end; a program that already stands is no fault."""
+        try:
+            self.rpc.stopProcessGroup(self.name, True)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.NOT_RUNNING:
+                raise
+
+    def restart(self, timeout: float) -> None:
+        """Stop it, if it runs at all, and start it again."""
+        self.stop()
+        self.start(timeout)
+
+
+def reach(state: str, supervisor: Supervisor, params: dict[str, Any], dry: bool) -> bool:
+    """Bring the program to `state`; whether that changes, or with `dry` would change, anything."""
+    if state == "present":
+        return supervisor.pending() is not None if dry else supervisor.apply()
+    status = supervisor.status()
+    if status == "ABSENT" and not dry:
+        raise LookupError(supervisor.name)
+    steps: dict[str, tuple[bool, Callable[[], object]]] = {
+        "started": (status != "RUNNING", lambda: supervisor.start(params["timeout"])),
+        "stopped": (status not in DOWN, supervisor.stop),
+        "restarted": (True, lambda: supervisor.restart(params["timeout"])),
+        "signalled": (status in UP, lambda: supervisor.rpc.signalProcess(supervisor.name, params["signal"])),
+        "status": (False, lambda: None),
+    }
+    needed, act = steps[state]
+    if needed and not dry:
+        act()
+    # A program that was just starting by itself is not a change of ours.
+    return needed and not (state == "started" and status in UP)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    states = ["present", "started", "stopped", "restarted", "signalled", "status"]
+    spec: dict[str, Any] = {
+        "name": {"type": "str", "required": True},
+        "config": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": states, "required": True},
+        "signal": {"type": "str"},
+        "timeout": {"type": "int", "default": 30},
+    }
+    module = AnsibleModule(spec, supports_check_mode=True, required_if=[("state", "signalled", ["signal"])])
+    name, state = module.params["name"], module.params["state"]
+    try:
+        supervisor = Supervisor(module.params["config"], name)
+        changed = reach(state, supervisor, module.params, module.check_mode)
+        module.exit_json(changed=changed, status=supervisor.status())
+    except LookupError:
+        module.fail_json(msg=f"supervisord has no program {name}.", status="ABSENT")
+    except TimeoutError as error:
+        module.fail_json(msg=f"{name} did not start: supervisord says {error}. Its log tells why.", status=str(error))
+    except xmlrpc.client.Fault as fault:
+        module.fail_json(msg=f"supervisord refused: {name}: {fault.faultString}.", status="UNKNOWN")
+    except (OSError, configparser.Error) as error:
+        if module.check_mode:
+            module.exit_json(changed=state != "status", status="UNKNOWN")
+        module.fail_json(msg=f"supervisord does not answer ({error}); `make up` starts it.", status="UNKNOWN")
+
+
+if __name__ == "__main__":
+    main()
