@@ -1,0 +1,54 @@
+"""Every setting is documented, refuses nonsense by its own name, and never comes with a secret."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ims.errors import ConfigurationFaulty
+from ims.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = (ROOT / "docs/reference/settings.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_stands_in_the_reference_with_its_meaning_and_default(name: str) -> None:
+    field = Settings.model_fields[name]
+    row = next((line for line in REFERENCE.splitlines() if line.startswith(f"| `IMS_{name.upper()}`")), "")
+    assert field.description
+    assert field.description in row
+    if field.default is not None and name != "state_dir":
+        assert f"`{field.default}`" in row
+
+
+def test_the_reference_names_no_setting_that_does_not_exist() -> None:
+    named = {line.split("`")[1] for line in REFERENCE.splitlines() if line.startswith("| `IMS_")}
+    assert named == {f"IMS_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_no_secret_has_a_default() -> None:
+    secret = [field for field in Settings.model_fields.values() if field.annotation == SecretStr | None]
+    assert secret
+    assert all(field.default is None for field in secret)
+
+
+def test_all_wrong_variables_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationFaulty) as raised:
+        load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_WEB_PORT": "eighty", "IMS_LEASE_SECONDS": "-1"})
+    assert "IMS_WEB_PORT" in raised.value.message
+    assert "IMS_LEASE_SECONDS" in raised.value.message
+
+
+def test_a_secret_s_missing_file_is_named_and_its_content_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationFaulty, match="IMS_SECRET_KEY_FILE"):
+        load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_SECRET_KEY_FILE": str(tmp_path / "missing")})
+    (tmp_path / "key").write_text("swordfish swordfish")
+    settings = load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_SECRET_KEY_FILE": str(tmp_path / "key")})
+    assert "swordfish" not in repr(settings)
+
+
+def test_the_environment_wins_over_the_state_directory_s_file(tmp_path: Path) -> None:
+    (tmp_path / "ims.env").write_text("# made by the role\nIMS_WEB_PORT=8000\nIMS_WEBHOOK_PORT=8001\n")
+    settings = load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_WEB_PORT": "9000"})
+    assert (settings.web_port, settings.webhook_port) == (9000, 8001)
