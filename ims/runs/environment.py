@@ -1,0 +1,58 @@
+"""The environment of a run: made from nothing, so that no secret of the worker reaches a playbook."""
+
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Final
+
+from ims.runs.processes import RUN_ID, RUN_OWNER, this_process
+from ims.runs.request import RunRequest
+
+HOME: Final = "home"
+TEMPORARY: Final = "tmp"
+ANSIBLE_HOME: Final = "ansible"
+CONTROL_PATHS: Final = "cp"
+DIRECTORIES: Final = (HOME, TEMPORARY, ANSIBLE_HOME, CONTROL_PATHS)
+"""Below the run's directory; all of them vanish with it."""
+EMPTY_CFG: Final = "ansible.cfg"
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
+    """Return the whole environment of the run that works in ``directory``.
+
+    Everything that Ansible writes lands below the directory, because the home of the worker's user may be read-only and
+    because what a killed module leaves behind may hold secrets. The request's additions come on top.
+    """
+    user = pwd.getpwuid(os.getuid()).pw_name
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
+        "HOME": str(directory / HOME),
+        "USER": user,
+        "LOGNAME": user,
+        "TMPDIR": str(directory / TEMPORARY),
+        # Ansible refuses to start without a UTF-8 locale.
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "ANSIBLE_CONFIG": str(_config_file(request, directory)),
+        "ANSIBLE_HOME": str(directory / ANSIBLE_HOME),
+        "ANSIBLE_LOCAL_TEMP": str(directory / TEMPORARY),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / CONTROL_PATHS),
+        "ANSIBLE_FORCE_COLOR": "1",
+        # Half an inventory would be a run with the wrong variables.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+        # ansible-runner's callback drops a larger result; its output is kept all the same.
+        "MAX_EVENT_RES": "200000",
+        **request.environment,
+        RUN_ID: str(request.run_id),
+        RUN_OWNER: this_process().mark(),
+    }
+
+
+def _config_file(request: RunRequest, directory: Path) -> Path:
+    """Return the policy's own ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
+    own = request.path(request.ansible_cfg)
+    return own if own.is_file() else directory / EMPTY_CFG

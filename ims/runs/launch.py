@@ -1,0 +1,46 @@
+"""``python -m ims.runs.launch <parent> <arguments>``: ansible-playbook that cannot outlive the run's child.
+
+ansible-playbook gets a SIGTERM when the run's child ends, and each of its workers gets one when ansible-playbook ends.
+On SIGTERM Ansible's workers, each the leader of a session of its own, stop the modules they started. So kill -9 of any
+process of the chain stops what is below it, even when no other process is left to do so.
+"""
+
+import os
+import signal
+import sys
+
+from ims.runs.processes import die_with_parent
+
+
+def main() -> None:
+    """Bind this process and its forks to their parents, then become ansible-playbook."""
+    die_with_parent(signal.SIGTERM, parent=int(sys.argv[1]))
+    _close_stdin()
+    _bind_forks()
+    sys.argv = ["ansible-playbook", *sys.argv[2:]]
+    from ansible.cli.playbook import main as ansible_playbook
+
+    ansible_playbook()
+
+
+def _close_stdin() -> None:
+    """Replace the terminal as standard input: a prompt must fail at once instead of waiting for the deadline."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _bind_forks() -> None:
+    forking = [os.getpid()]
+
+    def remember_who_forks() -> None:
+        forking[0] = os.getpid()
+
+    def bind() -> None:
+        die_with_parent(signal.SIGTERM, parent=forking[0])
+
+    os.register_at_fork(before=remember_who_forks, after_in_child=bind)
+
+
+if __name__ == "__main__":
+    main()

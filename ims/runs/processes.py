@@ -1,0 +1,187 @@
+"""Linux processes: who descends from whom, who carries a run's mark, who dies with its parent.
+
+Only the standard library, because a run's child imports it before anything else. Everything is read from ``/proc``; a
+process that vanishes while it is read is simply not there.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+RUN_ID: Final = "IMS_RUN_ID"
+RUN_OWNER: Final = "IMS_RUN_OWNER"
+"""``<pid>.<start time>`` of the process that called for the run."""
+INSTANCE: Final = "IMS_INSTANCE"
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PROC = Path("/proc")
+_STATE, _PPID, _START_TIME = 0, 1, 19  # fields of /proc/<pid>/stat after the command's name
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of the process table. ``pid`` and ``started`` (clock ticks since boot) together are its identity."""
+
+    pid: int
+    parent: int
+    state: str
+    started: int
+    command: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can still do something; a zombie cannot."""
+        return self.state not in "ZX"
+
+    def mark(self) -> str:
+        """Return the identity as one word, for ``IMS_RUN_OWNER``."""
+        return f"{self.pid}.{self.started}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment it was started with; empty if it is gone or belongs to another user."""
+        try:
+            text = (_PROC / str(self.pid) / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            return {}
+        return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
+    def send(self, number: signal.Signals) -> bool:
+        """Signal this very process, never a later one of the same number; return whether it was there to get it.
+
+        Raises PermissionError if it belongs to another user.
+        """
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return False
+        try:
+            again = read_process(self.pid)
+            if again is None or again.started != self.started:
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def read_process(pid: int) -> Process | None:
+    """Return the process with this number, or None."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The command's name stands in parentheses and may itself contain blanks and parentheses.
+    before, _, rest = text.rpartition(")")
+    fields = rest.split()
+    return Process(
+        pid=pid,
+        parent=int(fields[_PPID]),
+        state=fields[_STATE],
+        started=int(fields[_START_TIME]),
+        command=before.partition("(")[2],
+    )
+
+
+def this_process() -> Process:
+    """Return the entry of the calling process."""
+    process = read_process(os.getpid())
+    if process is None:
+        raise OSError("/proc does not show this process")
+    return process
+
+
+def is_alive(mark: str) -> bool:
+    """Return whether the process with this ``Process.mark()`` still runs."""
+    pid, _, started = mark.partition(".")
+    if not (pid.isdecimal() and started.isdecimal()):
+        return False
+    process = read_process(int(pid))
+    return process is not None and process.is_running and process.started == int(started)
+
+
+def processes() -> Iterator[Process]:
+    """Yield every process that can be seen, zombies included."""
+    for entry in os.scandir(_PROC):
+        if entry.name.isdecimal():
+            process = read_process(int(entry.name))
+            if process is not None:
+                yield process
+
+
+def children(pid: int) -> list[Process]:
+    """Return the direct children of ``pid`` that still run."""
+    return [process for process in processes() if process.parent == pid and process.is_running]
+
+
+def descendants(pid: int) -> list[Process]:
+    """Return everything below ``pid`` that still runs, parents before children."""
+    by_parent: dict[int, list[Process]] = defaultdict(list)
+    for process in processes():
+        by_parent[process.parent].append(process)
+    found, waiting = [], [pid]
+    while waiting:
+        below = by_parent.pop(waiting.pop(), [])
+        found.extend(below)
+        waiting.extend(process.pid for process in below)
+    return [process for process in found if process.is_running]
+
+
+def ancestors(pid: int) -> set[int]:
+    """Return the numbers of the processes above ``pid``."""
+    found: set[int] = set()
+    process = read_process(pid)
+    while process is not None and process.parent > 0 and process.parent not in found:
+        found.add(process.parent)
+        process = read_process(process.parent)
+    return found
+
+
+def kill_all(victims: Iterable[Process]) -> list[Process]:
+    """Send SIGKILL to each of them; return those that belong to another user and were therefore spared."""
+    spared = []
+    for victim in victims:
+        try:
+            victim.send(signal.SIGKILL)
+        except PermissionError:
+            spared.append(victim)
+    return spared
+
+
+def die_with_parent(number: signal.Signals, parent: int) -> None:
+    """Have the kernel send ``number`` to this process when the thread that started it ends.
+
+    ``parent`` is the number of the process that must still be the parent: if it ended before this call, no signal would
+    ever come, so this process ends at once. Forked children do not inherit the setting; a program started by exec does.
+    """
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants children of this process instead of children of init, so that none escapes it."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def reap() -> None:
+    """Collect the exit status of every child that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0] > 0:
+            pass
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl failed")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,121 @@
+"""Finds processes that a run left behind, by the mark in their environment, and kills them.
+
+The run's child does that for what descends from it. This is for the case that the child itself was killed, or the
+worker and the child both: every process of a run carries ``IMS_RUN_ID``, ``IMS_RUN_OWNER`` and, when the caller set it,
+``IMS_INSTANCE``.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from ims.runs.processes import (
+    INSTANCE,
+    RUN_ID,
+    RUN_OWNER,
+    Process,
+    ancestors,
+    is_alive,
+    kill_all,
+    processes,
+)
+
+_PATIENCE: Final = 5.0
+"""Seconds to go on killing before the survivors are only reported."""
+_PAUSE: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found: names of programs, and the runs they belonged to."""
+
+    run_ids: frozenset[str] = frozenset()
+    killed: tuple[str, ...] = ()
+    survivors: tuple[str, ...] = ()
+    """Programs of another user, which could not be killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    process: Process
+    run_id: str
+    owner: str
+    instance: str
+
+
+def kill_run(run_id: UUID) -> Sweep:
+    """Kill every process of this run and return when none is left; takes milliseconds when there is none."""
+    wanted = str(run_id)
+    return _kill(lambda marked: marked.run_id == wanted)
+
+
+def kill_orphans(instance: str) -> Sweep:
+    """Kill the processes of all runs of this instance whose worker has ended; to be called when a worker starts.
+
+    Runs of other workers that live on the same machine are not touched, whatever their lease says.
+    """
+    return _kill(lambda marked: marked.instance == instance and not is_alive(marked.owner))
+
+
+def kill_all_but(instance: str, live: Collection[UUID]) -> Sweep:
+    """Kill the processes of all runs of this instance that are not in ``live``, even while their worker lives."""
+    kept = {str(run_id) for run_id in live}
+    return _kill(lambda marked: marked.instance == instance and marked.run_id not in kept)
+
+
+def remove_orphaned_directories(runs: Path) -> list[str]:
+    """Remove the directories of runs of which no process is left; return their names.
+
+    ``runs`` is the directory that holds one directory for each run. Call it after ``kill_orphans``. A worker that is
+    about to start a run has its directory a moment before its process; therefore only directories that were last
+    changed a minute ago or earlier are removed.
+    """
+    if not runs.is_dir():
+        return []
+    busy = {marked.run_id for marked in _marked()}
+    newest = time.time() - 60
+    stale = [
+        entry
+        for entry in runs.iterdir()
+        if entry.is_dir() and entry.name not in busy and entry.stat().st_mtime < newest
+    ]
+    for entry in stale:
+        shutil.rmtree(entry, ignore_errors=True)
+    return sorted(entry.name for entry in stale)
+
+
+def _kill(is_wanted: Callable[[_Marked], bool]) -> Sweep:
+    run_ids: set[str] = set()
+    killed: dict[int, str] = {}
+    survivors: list[str] = []
+    # A program that is started from within a run inherits the mark; it must not kill itself or what holds it.
+    untouchable = ancestors(os.getpid()) | {os.getpid()}
+    deadline = time.monotonic() + _PATIENCE
+    while victims := [found for found in _marked() if is_wanted(found) and found.process.pid not in untouchable]:
+        run_ids.update(victim.run_id for victim in victims)
+        killed.update({victim.process.pid: victim.process.command for victim in victims})
+        spared = kill_all(victim.process for victim in victims)
+        survivors = [process.command for process in spared]
+        if len(spared) == len(victims) or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE)
+    return Sweep(frozenset(run_ids), tuple(sorted(killed.values())), tuple(sorted(survivors)))
+
+
+def _marked() -> list[_Marked]:
+    found = []
+    for process in processes():
+        if not process.is_running:
+            continue
+        environment = process.environment()
+        run_id = environment.get(RUN_ID)
+        if run_id:
+            found.append(
+                _Marked(process, run_id, environment.get(RUN_OWNER, ""), environment.get(INSTANCE, "")),
+            )
+    return found
