@@ -1,0 +1,18 @@
+"""One installation for all acceptance tests: they tell one story, in order."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """Everything running, started by `make up`."""
+    installation = Installation.create()
+    try:
+        installation.run("make", "up")
+        yield installation
+    finally:
+        installation.remove()
