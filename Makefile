@@ -1,0 +1,30 @@
+# Thin over bin/: every target is a command that can be run by hand.
+.DEFAULT_GOAL := help
+.PHONY: help up down status demo test lint bench
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## set everything up and start it
+	@bin/up
+
+down: ## stop everything; data and secrets stay
+	@bin/down
+
+status: ## show the programs and whether each answers
+	@bin/status
+
+demo: ## kill the IMS web process and watch it heal
+	@bin/ims demo
+
+test: ## run all tests
+	@bin/bootstrap dev
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: ## check code, types, playbooks and YAML
+	@bin/bootstrap dev
+	@bin/lint
+
+bench: ## measure against the targets
+	@bin/bootstrap dev
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script" || exit 1; done
