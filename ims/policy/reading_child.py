@@ -1,0 +1,329 @@
+"""Read a policy tree with Ansible's own reader. Runs as a program of its own: `reading_child.py REQUEST`.
+
+REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Nothing of IMS is
+imported here, so that what a policy's plugins do to this process ends with it. Reading a policy runs code of that
+policy (lookups and filters in templates, plugins beside the tree): a policy is trusted like the program itself, and
+this process protects only against mistakes. Only the variables that REQUEST names are rendered and leave the process.
+"""
+
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.cli import CLI
+from ansible.errors import AnsibleError
+from ansible.inventory.data import InventoryData
+from ansible.inventory.host import Host
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import add_all_plugin_dirs, init_plugin_loader, inventory_loader
+from ansible.release import __version__
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+try:  # Private API: without it everything works, but faults carry no position.
+    from ansible._internal._datatag._tags import Origin
+except ImportError:
+    Origin = None
+
+Place = tuple[str, int | None, int | None]
+
+SERVICES = "services"
+YAML_SUFFIXES = (".yml", ".yaml", ".json")
+NOT_A_HOST = "policy-of-all-hosts"
+"""Stands for no host in particular: it is in group `all` only, so it has exactly the variables of group_vars/all."""
+DEEPEST = 64
+"""Deepest nesting that is followed: a YAML alias may contain itself."""
+
+
+def place_of(value: object) -> Place | None:
+    """Where a value (or a dictionary's key) was written, if Ansible kept it. Errors may carry the origin itself."""
+    if Origin is None or value is None:
+        return None
+    origin = value if isinstance(value, Origin) else Origin.get_tag(value)
+    if origin is None or not origin.path:
+        return None
+    return (origin.path, origin.line_num, origin.col_num)
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it, outermost first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def place_of_error(error: BaseException) -> Place | None:
+    """The innermost place that an error or its causes carry."""
+    places = [place_of(getattr(link, "obj", None)) for link in chain_of(error)]
+    return next((place for place in reversed(places) if place), None)
+
+
+def innermost_message(error: BaseException) -> str:
+    """What Ansible says about the cause, without its wrapping."""
+    told = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
+    message = " ".join(told[-1].split()) if told else type(error).__name__
+    # Types by the names that people know: a "<class '…_AnsibleTaggedList'>" is a list.
+    return re.sub(
+        r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda found: f" {found[1].lower()} ", message
+    )
+
+
+class Answer:
+    """What is found, in the shape that goes to the parent."""
+
+    def __init__(self) -> None:
+        self.faults: list[dict[str, Any]] = []
+        self.places: dict[str, Place] = {}
+        self.settings: dict[str, Any] = {}
+        self.services: dict[str, dict[str, Any]] = {}
+        self.names: dict[str, list[str]] = {}
+        self.overridden: list[str] = []
+        self.unrendered: list[str] = []
+        self.hosts: list[str] = []
+        self.groups: dict[str, list[str]] = {}
+        self.playbooks: dict[str, dict[str, Any]] = {}
+
+    def fault(self, place: Place | None, field: str, message: str, file: str = "") -> None:
+        """Note a fault; `file` is used when there is no place."""
+        path, line, column = place or (file, None, None)
+        self.faults.append({"file": path, "line": line, "column": column, "field": field, "message": message})
+
+    def note_places(self, path: str, value: object, key: object = None, depth: int = 0) -> None:
+        """Remember where a value and everything inside it was written, by dotted path.
+
+        Inside a structure the key's place is the better one (a boolean has none of its own); at the top a variable's
+        key may come from a file that another one overrode, so there the value comes first.
+        """
+        places = (place_of(value), place_of(key))
+        place = next((p for p in (places if depth == 0 else places[::-1]) if p), None)
+        if place:
+            self.places[path] = place
+        if depth == DEEPEST:
+            return
+        if isinstance(value, Mapping):
+            for inner_key, inner in value.items():
+                self.note_places(f"{path}.{inner_key}", inner, inner_key, depth + 1)
+        elif isinstance(value, (list, tuple)):
+            for index, inner in enumerate(value):
+                self.note_places(f"{path}.{index}", inner, None, depth + 1)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A rendered value as plain JSON; types that YAML knows and JSON does not become text."""
+    if depth > DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    return str(value)
+
+
+class Reader:
+    """One reading of one tree."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self.root = Path(request["root"])
+        self.inventory = str(self.root / request["inventory"])
+        self.setting_names: list[str] = request["settings"]
+        self.service_names: list[str] = request["service_variables"]
+        self.answer = Answer()
+        self.loader = DataLoader()
+        # Lookups search beside the tree's own site.yml, and never in whatever directory the caller happens to be.
+        self.loader.set_basedir(str(self.root))
+
+    def read(self) -> dict[str, Any]:
+        """Everything, or only faults when a file cannot be parsed at all."""
+        try:
+            # A password may come by ANSIBLE_VAULT_PASSWORD_FILE or from ansible.cfg; nobody is asked.
+            CLI.setup_vault_secrets(self.loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
+        except AnsibleError as error:
+            self.answer.fault(None, "", f"the vault password cannot be read: {innermost_message(error)}", "ansible.cfg")
+        self.check_files()
+        if not self.answer.faults:
+            self.read_inventory()
+        return {"ansible": __version__, **vars(self.answer)}
+
+    def check_files(self) -> None:
+        """Parse every inventory file alone, so that all broken ones are told at once and with their place."""
+        top = Path(self.inventory)
+        files = sorted(p for p in (top.rglob("*") if top.is_dir() else [top]) if p.is_file())
+        for path in files:
+            inner = path.relative_to(top).parts
+            if any(part.startswith(".") or part.endswith("~") for part in inner):
+                continue
+            is_variables = len(inner) > 1 and inner[0] in ("group_vars", "host_vars")
+            if path.suffix in YAML_SUFFIXES or (is_variables and not path.suffix):
+                try:
+                    self.check_file(path, is_variables=is_variables)
+                except AnsibleError as error:
+                    self.fault_of_file(path, error)
+
+    def check_file(self, path: Path, *, is_variables: bool) -> None:
+        content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
+        if is_variables:
+            if content and not isinstance(content, Mapping):
+                message = "must be a mapping of variable names to values"
+                self.answer.fault(place_of(content), "", message, str(path))
+        elif not (isinstance(content, Mapping) and "plugin" in content):
+            # The manager only says that it failed; the plugin itself says why.
+            inventory_loader.get("ansible.builtin.yaml").parse(InventoryData(), self.loader, str(path))
+
+    def fault_of_file(self, path: Path, error: AnsibleError) -> None:
+        message = innermost_message(error)
+        if "vault" in message.lower():
+            message += (
+                " This file is encrypted and the reader has no password: set ANSIBLE_VAULT_PASSWORD_FILE, or move what"
+                " IMS does not need out of the inventory."
+            )
+        place = place_of_error(error)
+        self.answer.fault(place if place and place[0] == str(path) else None, "", message, str(path))
+
+    def read_inventory(self) -> None:
+        try:
+            manager = InventoryManager(self.loader, sources=[self.inventory])
+        except AnsibleError as error:
+            self.fault_of_inventory(error)
+            return
+        variables = VariableManager(self.loader, manager)
+        # As `ansible` and `ansible-inventory` do without --playbook-dir: no group_vars beside a playbook or in the
+        # current directory; the inventory alone is the policy.
+        variables.safe_basedir = False
+        HostVars(manager, variables, self.loader)  # It registers itself; templates may then use `hostvars`.
+        self.answer.hosts = sorted(manager.hosts)
+        self.answer.groups = {
+            str(name): sorted(host.name for host in group.get_hosts()) for name, group in manager.groups.items()
+        }
+        common = self.read_settings(variables)
+        for host in manager.groups[SERVICES].get_hosts() if SERVICES in manager.groups else []:
+            self.read_service(variables, host, common)
+        self.check_playbooks(manager)
+
+    def fault_of_inventory(self, error: AnsibleError) -> None:
+        message = innermost_message(error)
+        source = next((word for word in message.split() if word.startswith(str(self.root))), self.inventory)
+        self.answer.fault(
+            place_of_error(error),
+            "",
+            "is no inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts, and "
+            "plugins that ask other systems, are refused: a revision must always mean the same hosts.",
+            source,
+        )
+
+    def read_settings(self, variables: VariableManager) -> dict[str, Any]:
+        """Variables of the policy as a whole: group_vars/all alone decides them."""
+        raw: dict[str, Any] = variables.get_vars(host=Host(NOT_A_HOST, gen_uuid=False))
+        self.answer.names[""] = self.note_names(raw, "")
+        self.answer.settings = self.render(raw, self.setting_names, "")
+        return raw
+
+    def read_service(self, variables: VariableManager, host: Host, common: Mapping[str, Any]) -> None:
+        raw: dict[str, Any] = variables.get_vars(host=host)
+        prefix = f"services.{host.name}."
+        if place := place_of(host.name):
+            self.answer.places[prefix.rstrip(".")] = place
+        # Only names that this host has beyond group_vars/all can be misspelt host variables.
+        own = {key: value for key, value in raw.items() if key not in common}
+        self.answer.names[host.name] = self.note_names(own, prefix)
+        self.answer.services[host.name] = self.render(raw, self.service_names, prefix)
+        for name in self.setting_names:
+            # Identity first: comparing encrypted values would need their password.
+            if name in raw and raw[name] is not common.get(name) and raw[name] != common.get(name):
+                self.answer.note_places(prefix + name, raw[name], next(k for k in raw if k == name))
+                self.answer.overridden.append(prefix + name)
+
+    def note_names(self, raw: Mapping[str, Any], prefix: str) -> list[str]:
+        """Names of variables with their places, for finding misspelt ones; no value leaves by this."""
+        for key, value in raw.items():
+            if place := place_of(value) or place_of(key):
+                self.answer.places.setdefault(prefix + str(key), place)
+        return sorted(str(key) for key in raw)
+
+    def render(self, raw: dict[str, Any], names: list[str], prefix: str) -> dict[str, Any]:
+        """The named variables, rendered one by one: a fault in one hides no other."""
+        templar = Templar(self.loader, raw)
+        rendered = {}
+        for key in [key for key in raw if key in names]:
+            path, value = prefix + str(key), raw[key]
+            self.answer.note_places(path, value, key)
+            if isinstance(value, list):
+                rendered[str(key)] = [self.render_one(templar, f"{path}.{i}", item) for i, item in enumerate(value)]
+            else:
+                rendered[str(key)] = self.render_one(templar, path, value)
+        return rendered
+
+    def render_one(self, templar: Templar, path: str, value: Any) -> Any:
+        try:
+            return plain(templar.template(value))
+        except AnsibleError as error:
+            message = f"cannot be rendered: {innermost_message(error)}"
+            if "vault" in message.lower():
+                message = (
+                    "is encrypted and the reader has no password that fits: set ANSIBLE_VAULT_PASSWORD_FILE or "
+                    "vault_password_file in ansible.cfg."
+                )
+            self.answer.fault(place_of_error(error) or self.answer.places.get(path), path, message, self.inventory)
+            self.answer.unrendered.append(path)
+            return None
+
+    def check_playbooks(self, manager: InventoryManager) -> None:
+        """For each rule's playbook: does any play touch a service? A run is limited to one, and else does nothing."""
+        rules = self.answer.settings.get("healing_rules")
+        named = {rule.get("playbook") for rule in rules if isinstance(rule, dict)} if isinstance(rules, list) else set()
+        services = set(self.answer.services)
+        for name in sorted(name for name in named if isinstance(name, str)):
+            path = self.root / name
+            if path.is_file() and path.resolve().is_relative_to(self.root.resolve() / "playbooks"):
+                self.answer.playbooks[name] = self.check_playbook(manager, path, services)
+
+    def check_playbook(self, manager: InventoryManager, path: Path, services: set[str]) -> dict[str, Any]:
+        try:
+            plays = self.loader.load_from_file(str(path), cache="none", trusted_as_template=True)
+        except AnsibleError as error:
+            self.fault_of_file(path, error)
+            return {"readable": False}
+        if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
+            self.answer.fault(place_of(plays), "", "is no playbook: it must be a list of plays.", str(path))
+            return {"readable": False}
+        return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
+
+
+def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[str]) -> bool:
+    """Whether a play's hosts hold a service; what cannot be told without running it counts as yes."""
+    hosts = play.get("hosts")
+    if hosts is None or "{{" in str(hosts):
+        return "hosts" in play or any("import_playbook" in str(key) for key in play)
+    try:
+        return any(host.name in services for host in manager.get_hosts(hosts))
+    except AnsibleError:
+        return False
+
+
+def main() -> None:
+    """Answer on the real standard output; whatever a plugin prints goes to standard error."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    request = json.loads(sys.argv[1])
+    init_plugin_loader([str(Path(request["root"]) / "collections")])
+    add_all_plugin_dirs(request["root"])
+    with answer:
+        json.dump(Reader(request).read(), answer, allow_nan=False, default=str)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Make a revision of a directory: pack it, read what was packed, validate what was read."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ims.policy.faults import FaultsFound
+from ims.policy.git import GitState, git_state
+from ims.policy.reader import read_tree
+from ims.policy.schema import Policy
+from ims.policy.tree import inventory_of, pack
+from ims.policy.unpacking import remove, unpack
+from ims.policy.validation import SERVICE_VARIABLES, SETTINGS, validate
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A validated policy tree: `digest` is the sha256 of `archive`, and `policy` was read from exactly these bytes."""
+
+    digest: str
+    archive: bytes
+    policy: Policy
+    git: GitState
+
+
+def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str]) -> Revision:
+    """The revision of the tree in `root` for its inventory `inventory`.
+
+    The packed copy is read, not `root`: what is validated is what will run, even if somebody edits meanwhile.
+    Raises `FaultsFound` with every fault, `TreeFaulty` when the tree cannot be packed, `ReaderFailed` when Ansible
+    cannot read it.
+    """
+    packed = pack(root, inventory)
+    git = git_state(root)
+    with tempfile.TemporaryDirectory(prefix="ims-revision-") as scratch:
+        copy = unpack(packed.digest, packed.archive, Path(scratch))
+        try:
+            reading = read_tree(
+                copy,
+                inventory_of(packed.archive),
+                settings=SETTINGS,
+                service_variables=SERVICE_VARIABLES,
+                environment=environment,
+            )
+        finally:
+            remove(copy)
+    policy, faults = validate(reading, packed.files)
+    if policy is None:
+        raise FaultsFound(faults)
+    return Revision(packed.digest, packed.archive, policy, git)

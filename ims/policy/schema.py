@@ -1,0 +1,372 @@
+"""The policy as the programs use it: services, healing rules, correlation.
+
+All models are frozen and know no key but their own. Field names are the names people write in the inventory, so a
+fault names what they see. Durations are seconds. How a tree becomes a `Policy` is in `validation.py`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictStr,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from ims.errors import PolicyFaulty
+from ims.policy.patterns import PATTERN_LENGTH, check_pattern
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
+"""Names that are safe as a limit of Ansible: no wildcard, no `!`, no `~`, no `@`."""
+NAME_LENGTH = 128
+
+LABEL_PATTERN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
+RESERVED_PARAMETERS = ("alert", "vars", "groups", "hostvars", "inventory_hostname", "environment")
+SOURCE_PATTERN = re.compile(r"(labels|annotations)\.[a-zA-Z_][a-zA-Z0-9_]*")
+
+MATCHED_LENGTH = 1024
+"""Longest label value that a pattern is tried on; a longer one does not match."""
+
+Severity = Literal["critical", "high", "medium", "low"]
+HealingMode = Literal["auto", "observe", "off"]
+Recovery = Literal["ims", "platform", "manual"]
+Platform = Literal["supervisor", "systemd", "kubernetes", "compose"]
+
+SEVERITY_MAP: Mapping[str, Severity] = {
+    "critical": "critical",
+    "page": "critical",
+    "high": "high",
+    "error": "high",
+    "major": "high",
+    "warning": "medium",
+    "medium": "medium",
+    "minor": "medium",
+    "info": "low",
+    "low": "low",
+    "none": "low",
+}
+"""What senders call a severity, and what we do. `severity_map` of a policy is laid over this."""
+
+
+def _fault(message: str) -> PydanticCustomError:
+    # Braces would be read as a template by Pydantic.
+    return PydanticCustomError("policy", "{told}", {"told": message})
+
+
+def check_name(value: str) -> str:
+    """A name that may become an Ansible limit. Raises the fault otherwise."""
+    if not NAME_PATTERN.fullmatch(value) or len(value) > NAME_LENGTH:
+        raise _fault(
+            f"{value[:NAME_LENGTH]!r} is no valid name: use a-z, 0-9, dots and hyphens, beginning with a letter or "
+            f"digit, at most {NAME_LENGTH} characters."
+        )
+    return value
+
+
+def check_url(value: str) -> str:
+    """An http(s) URL with a host and without credentials. Raises the fault otherwise."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _fault("is no valid URL: write http://host:port/path.") from None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f]", value):
+        raise _fault("must be a URL that begins with http:// or https:// and names a host.")
+    if parts.username is not None or parts.password is not None:
+        raise _fault("must not hold a user name or password: it is shown on pages and given to Prometheus.")
+    return value
+
+
+def _check_instance(value: str) -> str:
+    if not value or re.search(r"\s", value) or "://" in value:
+        raise _fault("must be host:port as in label `instance`, without a scheme and without spaces.")
+    return value
+
+
+def _check_regex(value: str) -> str:
+    if problem := check_pattern(value):
+        raise _fault(problem)
+    return value
+
+
+Name = Annotated[StrictStr, AfterValidator(check_name)]
+Url = Annotated[StrictStr, AfterValidator(check_url)]
+Text = Annotated[StrictStr, Field(max_length=4000)]
+Pattern = Annotated[StrictStr, Field(max_length=PATTERN_LENGTH), AfterValidator(_check_regex)]
+Instance = Annotated[StrictStr, AfterValidator(_check_instance)]
+
+
+class PolicyPart(BaseModel):
+    """Base of everything in a policy: frozen, no unknown keys, no silent change of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Service(PolicyPart):
+    """A service: one inventory host of group `services`. The fields are its host variables."""
+
+    name: Name
+    """The inventory host: the target of runs."""
+    service: Name = Field(
+        default_factory=lambda given: given["name"],
+        description="Logical service, when several hosts are instances of one. Default: the host's name.",
+    )
+    url: Url | None = Field(default=None, description="What is probed: well means a status below 400.")
+    owner: Text | None = Field(default=None, description="Account that is responsible.")
+    team: Text | None = Field(default=None, description="Team that is told.")
+    service_environment: Name = Field(
+        default="default", description="Environment of alerts that name none, such as `production`."
+    )
+    runbook: Url | None = Field(default=None, description="Page that says what to do; linked from incidents.")
+    description: Text | None = Field(default=None, description="What the service is, in a sentence.")
+    instances: tuple[Instance, ...] = Field(
+        default=(), description="host:port strings; an alert with such a label `instance` is this service's."
+    )
+    platform: Platform | None = Field(default=None, description="What runs it; role managed_service knows them.")
+    unit: Text = Field(
+        default_factory=lambda given: given["name"],
+        min_length=1,
+        description="Its name at the platform. Default: the host's name.",
+    )
+    machine: Name | None = Field(default=None, description="Inventory host of the machine that it runs on.")
+    service_recovery: Recovery = Field(
+        default="manual",
+        description="Who restarts it: `ims` heals it, `platform` restarts it by itself, `manual` means people.",
+    )
+
+
+class LabelPattern(PolicyPart):
+    """A pattern for a label's value; it must match the whole value, as in Alertmanager."""
+
+    regex: Pattern
+
+
+MatchValue = Annotated[
+    Annotated[StrictStr, Tag("<text>")] | Annotated[LabelPattern, Tag("<pattern>")],
+    Discriminator(lambda given: "<text>" if not isinstance(given, dict | LabelPattern) else "<pattern>"),
+]
+"""Tags in angle brackets are no names that people write; `validation.py` leaves them out of a fault's field."""
+
+
+class Matcher(PolicyPart):
+    """One condition of a rule: a label has a value, or its whole value fits a pattern.
+
+    A label that an alert does not have counts as empty, as in Alertmanager.
+    """
+
+    label: StrictStr
+    value: StrictStr | None = None
+    regex: StrictStr | None = None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        return None if self.regex is None else re.compile(self.regex)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert's labels fulfil this condition."""
+        value = labels.get(self.label, "")
+        if self._pattern is None:
+            return value == self.value
+        return len(value) <= MATCHED_LENGTH and self._pattern.fullmatch(value) is not None
+
+
+class VerifyWindow(PolicyPart):
+    """When a run counts as healed: green without a break for `green_for`, beginning before `within` is over."""
+
+    green_for: float = Field(default=3, ge=0, le=3600)
+    within: float = Field(default=60, gt=0, le=3600)
+    interval: float = Field(default=0.5, ge=0.05, le=60)
+    """Seconds between two probes."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.green_for > self.within:
+            raise _fault("green_for is longer than within: nothing could ever be verified. Make within the longer one.")
+        if self.interval > self.within:
+            raise _fault("interval is longer than within: no probe would be made. Make interval shorter.")
+        return self
+
+
+class Parameter(PolicyPart):
+    """A declared extra variable of a rule's playbook, taken from the alert or fixed."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    type: Literal["str", "int", "bool"] = "str"
+    pattern: Pattern | None = None
+    """What the whole text must look like."""
+    source: StrictStr | None = Field(default=None, alias="from")
+    """`labels.x` or `annotations.x`. An alert without it gets the default; without a default the run is refused."""
+    default: str | int | bool | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.source is None and self.default is None:
+            raise _fault("has no value: give `from: labels.<name>`, a `default`, or both.")
+        if self.source is not None and not SOURCE_PATTERN.fullmatch(self.source):
+            raise _fault("`from` must be labels.<name> or annotations.<name>.")
+        if self.source is not None and self.type == "str" and self.pattern is None:
+            raise _fault("takes text from an alert: declare a `pattern` that the whole text must fit.")
+        if self.pattern is not None and self.type != "str":
+            raise _fault("`pattern` is for type str; remove it.")
+        if self.default is not None and type(self.default).__name__ != self.type:
+            raise _fault(f"`default` must be of type {self.type}.")
+        if self.pattern is not None and isinstance(self.default, str) and not re.fullmatch(self.pattern, self.default):
+            raise _fault("`default` does not fit `pattern`.")
+        return self
+
+
+class HealingRule(PolicyPart):
+    """Which alerts may start which playbook, and how often."""
+
+    name: Name
+    description: Text | None = None
+    match: dict[str, MatchValue] = Field(min_length=1)
+    """Label to exact value or to `{regex: …}`; all must hold."""
+    playbook: StrictStr
+    """Path in the policy tree, under playbooks/."""
+    attempts: int = Field(default=3, ge=1, le=20)
+    """Runs for one episode at most."""
+    cooldown: float = Field(default=30, ge=0, le=86400)
+    """Seconds between two attempts on one target."""
+    timeout: float = Field(default=120, gt=0, le=86400)
+    """Seconds after which a run is ended."""
+    parameters: dict[str, Parameter] = {}
+    safe_to_repeat: bool = False
+    """Whether a run whose outcome is unknown may be followed by another one."""
+    verify: VerifyWindow = VerifyWindow()
+
+    @field_validator("match")
+    @classmethod
+    def _label_names(cls, match: dict[str, Any]) -> dict[str, Any]:
+        if wrong := [name for name in match if not LABEL_PATTERN.fullmatch(name)]:
+            raise _fault(f"{wrong[0]!r} is no label name: use letters, digits and underscores.")
+        return match
+
+    @field_validator("playbook")
+    @classmethod
+    def _inside_playbooks(cls, path: str) -> str:
+        parts = path.split("/")
+        if parts[0] != "playbooks" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
+            raise _fault("must be a path under playbooks/, such as playbooks/heal/restart_service.yml.")
+        return path
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameter_names(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+        for name in parameters:
+            if not PARAMETER_PATTERN.fullmatch(name):
+                raise _fault(f"{name!r} is no parameter name: use a-z, 0-9 and underscores.")
+            # An extra variable of such a name would change how Ansible connects or what a role reads as its own.
+            if name in RESERVED_PARAMETERS or name.startswith(("ansible_", "ims_", "managed_service_")):
+                raise _fault(f"{name!r} is reserved: choose another name.")
+        return parameters
+
+    @cached_property
+    def matchers(self) -> tuple[Matcher, ...]:
+        """The conditions of `match`, compiled."""
+        return tuple(
+            Matcher(label=label, value=value) if isinstance(value, str) else Matcher(label=label, regex=value.regex)
+            for label, value in self.match.items()
+        )
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether all conditions hold for an alert's labels (after mapping)."""
+        return all(matcher.matches(labels) for matcher in self.matchers)
+
+
+class QuietTime(PolicyPart):
+    """An incident resolves itself when nothing fired for `quiet` seconds."""
+
+    quiet: float = Field(gt=0, le=30 * 86400)
+
+
+AutoResolve = Annotated[
+    Annotated[Literal["immediately", "never"], Tag("<word>")] | Annotated[QuietTime, Tag("<quiet>")],
+    Discriminator(lambda given: "<quiet>" if isinstance(given, dict | QuietTime) else "<word>"),
+]
+
+
+class Correlation(PolicyPart):
+    """How alerts become incidents. The fields are variables of group_vars/all."""
+
+    severity_map: dict[StrictStr, Severity] = {}
+    """What a policy adds to or changes in `SEVERITY_MAP`; keys are compared without case."""
+    recurrence_window: float = Field(default=300, ge=0, le=30 * 86400)
+    """Seconds after a resolve in which a new incident of the same key is linked as a recurrence."""
+    severity_joins: bool = True
+    """Whether a worse severity raises the service's open incident instead of opening a second one."""
+    auto_resolve: AutoResolve = "immediately"
+    """When an incident resolves itself after its last episode closed."""
+
+    @cached_property
+    def _severities(self) -> Mapping[str, Severity]:
+        return {**SEVERITY_MAP, **{name.lower(): severity for name, severity in self.severity_map.items()}}
+
+    def severity_of(self, label: str | None) -> Severity:
+        """Our severity for a sender's label; anything unknown, or none, is medium."""
+        return self._severities.get((label or "").strip().lower(), "medium")
+
+
+class Policy(PolicyPart):
+    """A validated policy: what one revision says about one inventory."""
+
+    inventory: StrictStr
+    """Path of the inventory in the tree."""
+    healing_mode: HealingMode = "auto"
+    healing_rules: tuple[HealingRule, ...] = ()
+    """In order: the first rule that matches an alert is the one."""
+    correlation: Correlation = Correlation()
+    services: dict[str, Service] = {}
+    """By inventory host."""
+    hosts: tuple[str, ...] = ()
+    """Every inventory host, services included."""
+    groups: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> Self:
+        """The policy as it was stored. Raises `PolicyFaulty` when another version of IMS stored it differently."""
+        try:
+            # By way of JSON: there a list may become a tuple.
+            return cls.model_validate_json(json.dumps(stored))
+        except ValidationError as error:
+            raise PolicyFaulty("The active policy was stored by another version of IMS: load it again.") from error
+
+    @cached_property
+    def _by_instance(self) -> Mapping[str, Service]:
+        return {instance: service for service in self.services.values() for instance in service.instances}
+
+    @cached_property
+    def _by_logical_name(self) -> Mapping[str, tuple[Service, ...]]:
+        found: dict[str, tuple[Service, ...]] = {}
+        for service in self.services.values():
+            found[service.service] = (*found.get(service.service, ()), service)
+        return found
+
+    def service_for(self, labels: Mapping[str, str]) -> Service | None:
+        """The service that an alert's labels mean.
+
+        Label `service` if it is a known service: the inventory host, or a logical name (of its hosts the one that has
+        label `instance`, or the only one). Otherwise the service whose `instances` hold label `instance`.
+        """
+        name, by_instance = labels.get("service", ""), self._by_instance.get(labels.get("instance", ""))
+        if name in self.services:
+            return self.services[name]
+        if instances := self._by_logical_name.get(name):
+            if by_instance in instances:
+                return by_instance
+            return instances[0] if len(instances) == 1 else None
+        return by_instance

@@ -1,0 +1,271 @@
+"""From a reading to a policy: every fault at once, each with its place and its remedy."""
+
+import difflib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ims.policy.faults import Fault
+from ims.policy.reader import Reading
+from ims.policy.schema import (
+    Correlation,
+    HealingRule,
+    LabelPattern,
+    Parameter,
+    Policy,
+    PolicyPart,
+    QuietTime,
+    Service,
+    VerifyWindow,
+)
+
+SERVICE_VARIABLES = tuple(name for name in Service.model_fields if name != "name")
+"""Host variables of a service that IMS reads."""
+CORRELATION_SETTINGS = tuple(Correlation.model_fields)
+SETTINGS = ("healing_mode", "healing_rules", *CORRELATION_SETTINGS)
+"""Variables of the policy as a whole."""
+
+ALIKE = 0.85
+"""How alike (difflib's ratio) an undeclared variable must be to a declared one to be taken for a slip of the pen."""
+
+Part = TypeVar("Part", bound=BaseModel)
+
+_INNER_MODELS: Mapping[str, type[PolicyPart]] = {
+    "verify": VerifyWindow,
+    "<pattern>": LabelPattern,
+    "<quiet>": QuietTime,
+}
+
+_MESSAGES: Mapping[str, str] = {
+    "missing": "is missing: add it.",
+    "literal_error": "must be one of {expected}.",
+    "string_type": "must be text: put it in quotes.",
+    "int_type": "must be a whole number, without quotes.",
+    "int_from_float": "must be a whole number.",
+    "float_type": "must be a number, without quotes.",
+    "bool_type": "must be true or false.",
+    "dict_type": "must be a mapping.",
+    "model_type": "must be a mapping.",
+    "model_attributes_type": "must be a mapping.",
+    "tuple_type": "must be a list.",
+    "finite_number": "must be a finite number.",
+    "greater_than": "must be greater than {gt}.",
+    "greater_than_equal": "must be at least {ge}.",
+    "less_than_equal": "must be at most {le}.",
+    "too_short": "must not be empty.",
+    "string_too_short": "must not be empty.",
+    "string_too_long": "must have at most {max_length} characters.",
+}
+
+
+class _Validation:
+    """One validation of one reading: collects faults."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.faults: list[Fault] = []
+
+    def fault(self, path: str, message: str) -> None:
+        self.faults.append(self.reading.fault(path, message))
+
+    def part(self, model: type[Part], given: Any, path: str) -> Part | None:
+        """`given` as a `model`, or None and its faults under `path`."""
+        try:
+            # By way of JSON: there a list may become a tuple, and still no text becomes a number.
+            return model.model_validate_json(json.dumps(given))
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False):
+                if detail["type"] != "default_factory_not_called":
+                    self.fault(_path(path, detail["loc"]), _message(model, detail))
+            return None
+
+    def rendered(self, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What was given and could be rendered: faults of the rest are known already, and null means not given."""
+        lost = {
+            broken.removeprefix(path).split(".")[0] for broken in self.reading.unrendered if broken.startswith(path)
+        }
+        return {name: value for name, value in given.items() if value is not None and name not in lost}
+
+
+def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, list[Fault]]:
+    """The policy that a reading of a tree with these files says, or None and every fault.
+
+    `files` are the paths of the tree's files, relative to it.
+    """
+    if reading.faults and not reading.hosts:
+        return None, list(reading.faults)
+    work = _Validation(reading)
+    work.faults.extend(reading.faults)
+    rules = _rules(work, files)
+    correlation = work.part(Correlation, _correlation(work), "")
+    mode = _mode(work)
+    services = _services(work)
+    _check_names(work)
+    for path in reading.overridden:
+        name = path.rpartition(".")[2]
+        work.fault(path, f"{name} is for the policy as a whole: set it in group_vars/all only.")
+    if work.faults or correlation is None:
+        return None, work.faults
+    return (
+        Policy(
+            inventory=reading.inventory,
+            healing_mode=mode,
+            healing_rules=tuple(rules),
+            correlation=correlation,
+            services=services,
+            hosts=reading.hosts,
+            groups={name: tuple(hosts) for name, hosts in reading.groups.items()},
+        ),
+        [],
+    )
+
+
+def _mode(work: _Validation) -> Any:
+    mode = work.rendered("", work.reading.settings).get("healing_mode", "auto")
+    # YAML 1.1 reads a bare `off` as false.
+    mode = "off" if mode is False else mode
+    if mode not in ("auto", "observe", "off"):
+        work.fault("healing_mode", "must be one of auto, observe, off.")
+    return mode
+
+
+def _correlation(work: _Validation) -> dict[str, Any]:
+    given = work.rendered("", work.reading.settings)
+    return {name: given[name] for name in CORRELATION_SETTINGS if name in given}
+
+
+def _rules(work: _Validation, files: Collection[str]) -> list[HealingRule]:
+    given = work.reading.settings.get("healing_rules") or []
+    if "healing_rules" in work.reading.unrendered:
+        return []
+    if not isinstance(given, list):
+        work.fault("healing_rules", "must be a list of rules.")
+        return []
+    rules: list[HealingRule] = []
+    names: dict[str, int] = {}
+    for index, item in enumerate(given):
+        path = f"healing_rules.{index}"
+        if path in work.reading.unrendered:
+            continue
+        if isinstance(name := _get(item, "name"), str):
+            if name in names:
+                work.fault(f"{path}.name", f"{name!r} is also the name of rule {names[name] + 1}: rename one of them.")
+            names.setdefault(name, index)
+        if (rule := work.part(HealingRule, item, path)) is not None:
+            _check_playbook(work, rule, f"{path}.playbook", files)
+            rules.append(rule)
+    return rules
+
+
+def _check_playbook(work: _Validation, rule: HealingRule, path: str, files: Collection[str]) -> None:
+    if rule.playbook not in files:
+        near = difflib.get_close_matches(rule.playbook, [f for f in files if f.startswith("playbooks/")], 1)
+        work.fault(path, f"{rule.playbook} is not in the policy tree{_did_you_mean(near)}.")
+        return
+    seen = work.reading.playbooks.get(rule.playbook, {})
+    if seen.get("readable") and work.reading.services and not seen.get("touches_services"):
+        work.fault(
+            path,
+            f"no play of {rule.playbook} has hosts that are services; a run is limited to one service, so it would do "
+            "nothing. Write `hosts: services`.",
+        )
+
+
+def _services(work: _Validation) -> dict[str, Service]:
+    services = {}
+    for name, given in sorted(work.reading.services.items()):
+        path = f"services.{name}"
+        service = work.part(Service, {"name": name, **work.rendered(f"{path}.", given)}, path)
+        if service is not None:
+            services[name] = service
+    _check_services(work, services)
+    return services
+
+
+def _check_services(work: _Validation, services: Mapping[str, Service]) -> None:
+    """What concerns several services: names that mean two things, instances that belong to two."""
+    holders: dict[str, str] = {}
+    for name, service in services.items():
+        if name in work.reading.groups:
+            work.fault(f"services.{name}", f"{name!r} is also the name of a group: rename the host or the group.")
+        if (
+            service.service != name
+            and service.service in services
+            and services[service.service].service != service.service
+        ):
+            work.fault(
+                f"services.{name}.service",
+                f"{service.service!r} is also a host of another logical service: rename one of them.",
+            )
+        if service.machine is not None and service.machine not in work.reading.hosts:
+            work.fault(f"services.{name}.machine", f"{service.machine!r} is no host of the inventory.")
+        for index, instance in enumerate(service.instances):
+            holder = holders.setdefault(instance, name)
+            if holder != name:
+                work.fault(
+                    f"services.{name}.instances.{index}",
+                    f"{instance!r} is also an instance of {holder}: an alert of it could mean either. Remove one.",
+                )
+
+
+def _check_names(work: _Validation) -> None:
+    """Variables that IMS does not know and that look like ones it does."""
+    reading = work.reading
+    for host, names in reading.names.items():
+        declared, given = (SERVICE_VARIABLES, reading.services.get(host, {})) if host else (SETTINGS, reading.settings)
+        prefix = f"services.{host}." if host else ""
+        for name, message in _strange_names(names, declared, given):
+            work.fault(prefix + name, message)
+
+
+def _strange_names(names: Iterable[str], declared: Sequence[str], given: Collection[str]) -> Iterator[tuple[str, str]]:
+    absent = [name for name in declared if name not in given]
+    for name in names:
+        if name in declared or name in SETTINGS:
+            continue
+        if name == "environment" and "service_environment" in declared:
+            yield name, "is a keyword of Ansible: name the variable service_environment."
+        elif name.startswith("healing_"):
+            yield name, _unknown(name, SETTINGS)
+        elif near := difflib.get_close_matches(name, absent, 1, ALIKE):
+            yield name, f"is unknown to IMS{_did_you_mean(near)}? Rename it, or set {near[0]} as well."
+
+
+def _get(item: object, key: str) -> object:
+    return item.get(key) if isinstance(item, dict) else None
+
+
+def _path(prefix: str, location: Sequence[int | str]) -> str:
+    parts = [str(part) for part in location if not str(part).startswith("<")]
+    return ".".join([prefix, *parts] if prefix else parts)
+
+
+def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
+    location, context = detail["loc"], detail.get("ctx", {})
+    if detail["type"] == "policy":
+        return str(context["told"])
+    if detail["type"] == "extra_forbidden":
+        return _unknown(str(location[-1]), _known_keys(model, location))
+    message = _MESSAGES.get(detail["type"])
+    return message.format(**context) if message else f"{detail['msg']}."
+
+
+def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    inner: type[BaseModel] = model
+    if len(location) > 1:
+        inner = _INNER_MODELS.get(str(location[-2]), model)
+    if len(location) > 2 and location[-3] == "parameters":
+        inner = Parameter
+    return [field.alias or name for name, field in inner.model_fields.items()]
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"is unknown{_did_you_mean(near)}. Known here: {', '.join(known)}."
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
+    return f"; did you mean {near[0]}" if near else ""
