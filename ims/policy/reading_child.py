@@ -72,9 +72,16 @@ def innermost_message(error: BaseException) -> str:
     told = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
     message = " ".join(told[-1].split()) if told else type(error).__name__
     # Types by the names that people know: a "<class '…_AnsibleTaggedList'>" is a list.
-    return re.sub(
-        r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda found: f" {found[1].lower()} ", message
+    message = re.sub(
+        r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda kind: f" {kind[1].lower()} ", message
     )
+    return " ".join(message.split())
+
+
+NO_SOURCE = (
+    "is no inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts, and plugins that "
+    "ask other systems, are refused: a revision must always mean the same hosts."
+)
 
 
 class Answer:
@@ -156,33 +163,37 @@ class Reader:
             self.answer.fault(None, "", f"the vault password cannot be read: {innermost_message(error)}", "ansible.cfg")
         self.check_files()
         if not self.answer.faults:
-            self.read_inventory()
+            try:
+                self.read_inventory()
+            except AnsibleError as error:
+                # A plugin's own complaint: every file can be parsed.
+                self.answer.fault(place_of_error(error), "", innermost_message(error), self.inventory)
         return {"ansible": __version__, **vars(self.answer)}
 
     def check_files(self) -> None:
         """Parse every inventory file alone, so that all broken ones are told at once and with their place."""
+        for path, is_variables in self.yaml_files():
+            try:
+                content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
+            except AnsibleError as error:
+                self.fault_of_file(path, error)
+                continue
+            if is_variables and content and not isinstance(content, Mapping):
+                message = "must be a mapping of variable names to values."
+                self.answer.fault(place_of(content), "", message, str(path))
+
+    def yaml_files(self) -> Iterator[tuple[Path, bool]]:
+        """The YAML files of the inventory, and whether each holds variables (else it is a source of hosts)."""
         top = Path(self.inventory)
-        files = sorted(p for p in (top.rglob("*") if top.is_dir() else [top]) if p.is_file())
-        for path in files:
-            inner = path.relative_to(top).parts
-            if any(part.startswith(".") or part.endswith("~") for part in inner):
+        base = top if top.is_dir() else top.parent
+        for path in sorted(base.rglob("*")):
+            inner = path.relative_to(base).parts
+            if not path.is_file() or any(part.startswith(".") or part.endswith("~") for part in inner):
                 continue
             is_variables = len(inner) > 1 and inner[0] in ("group_vars", "host_vars")
-            if path.suffix in YAML_SUFFIXES or (is_variables and not path.suffix):
-                try:
-                    self.check_file(path, is_variables=is_variables)
-                except AnsibleError as error:
-                    self.fault_of_file(path, error)
-
-    def check_file(self, path: Path, *, is_variables: bool) -> None:
-        content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
-        if is_variables:
-            if content and not isinstance(content, Mapping):
-                message = "must be a mapping of variable names to values"
-                self.answer.fault(place_of(content), "", message, str(path))
-        elif not (isinstance(content, Mapping) and "plugin" in content):
-            # The manager only says that it failed; the plugin itself says why.
-            inventory_loader.get("ansible.builtin.yaml").parse(InventoryData(), self.loader, str(path))
+            is_yaml = path.suffix in YAML_SUFFIXES or (is_variables and not path.suffix)
+            if is_yaml and (is_variables or top.is_dir() or path == top):
+                yield path, is_variables
 
     def fault_of_file(self, path: Path, error: AnsibleError) -> None:
         message = innermost_message(error)
@@ -195,10 +206,9 @@ class Reader:
         self.answer.fault(place if place and place[0] == str(path) else None, "", message, str(path))
 
     def read_inventory(self) -> None:
-        try:
-            manager = InventoryManager(self.loader, sources=[self.inventory])
-        except AnsibleError as error:
-            self.fault_of_inventory(error)
+        manager = self.parse_sources()
+        if isinstance(manager, AnsibleError):
+            self.fault_of_sources(manager)
             return
         variables = VariableManager(self.loader, manager)
         # As `ansible` and `ansible-inventory` do without --playbook-dir: no group_vars beside a playbook or in the
@@ -214,16 +224,27 @@ class Reader:
             self.read_service(variables, host, common)
         self.check_playbooks(manager)
 
-    def fault_of_inventory(self, error: AnsibleError) -> None:
-        message = innermost_message(error)
-        source = next((word for word in message.split() if word.startswith(str(self.root))), self.inventory)
-        self.answer.fault(
-            place_of_error(error),
-            "",
-            "is no inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts, and "
-            "plugins that ask other systems, are refused: a revision must always mean the same hosts.",
-            source,
-        )
+    def parse_sources(self) -> Any:
+        """The inventory, or why there is none: returned, so that later errors do not have it as their cause."""
+        try:
+            return InventoryManager(self.loader, sources=[self.inventory])
+        except AnsibleError as error:
+            return error
+
+    def fault_of_sources(self, error: AnsibleError) -> None:
+        """The manager says only which source it could not parse; for YAML the plugin itself says why."""
+        for path, is_variables in self.yaml_files():
+            content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
+            if is_variables or (isinstance(content, Mapping) and "plugin" in content):
+                continue
+            try:
+                inventory_loader.get("ansible.builtin.yaml").parse(InventoryData(), self.loader, str(path))
+            except AnsibleError as told:
+                self.fault_of_file(path, told)
+        if not self.answer.faults:
+            words = innermost_message(error).split()
+            source = next((word for word in words if word.startswith(str(self.root))), self.inventory)
+            self.answer.fault(None, "", NO_SOURCE, source)
 
     def read_settings(self, variables: VariableManager) -> dict[str, Any]:
         """Variables of the policy as a whole: group_vars/all alone decides them."""

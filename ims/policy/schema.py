@@ -90,6 +90,15 @@ def check_url(value: str) -> str:
     return value
 
 
+def check_runbook(value: str) -> str:
+    """A URL as above, or the path of a page in the repository. Raises the fault otherwise."""
+    if ":" in value.split("/")[0]:
+        return check_url(value)
+    if not value or value.startswith("/") or ".." in value.split("/"):
+        raise _fault("must be a URL, or a path inside the repository such as docs/runbooks/service_down.md.")
+    return value
+
+
 def _check_instance(value: str) -> str:
     if not value or re.search(r"\s", value) or "://" in value:
         raise _fault("must be host:port as in label `instance`, without a scheme and without spaces.")
@@ -130,7 +139,9 @@ class Service(PolicyPart):
     service_environment: Name = Field(
         default="default", description="Environment of alerts that name none, such as `production`."
     )
-    runbook: Url | None = Field(default=None, description="Page that says what to do; linked from incidents.")
+    runbook: Annotated[Text, AfterValidator(check_runbook)] | None = Field(
+        default=None, description="Page that says what to do: a URL, which incidents link, or a path in the repository."
+    )
     description: Text | None = Field(default=None, description="What the service is, in a sentence.")
     instances: tuple[Instance, ...] = Field(
         default=(), description="host:port strings; an alert with such a label `instance` is this service's."
