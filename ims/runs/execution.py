@@ -159,8 +159,8 @@ class _Execution:
         elif event.kind in (FAILED, UNREACHABLE) and event.host and not event.data.get("ignored"):
             task = event.task or event.data.get("action", "")
             ending.failures[event.host] = FailedTask(task, event.host, event.data.get("message", ""), event.play)
-        elif event.kind in (VERBOSE, "error") and event.stdout.strip():
-            ending.last_words = event.stdout.strip().splitlines()[-1]
+        elif event.kind in (VERBOSE, "error"):
+            ending.hear(event.stdout)
 
     def _result(self, swept: Sweep) -> RunResult:
         ending = self._ending

@@ -4,10 +4,16 @@ ansible-playbook ends with 0 when no host matched the limit, with 4 for an unrea
 alike, and reports rescued tasks as failed on the way; only its closing statistics say what became of the target.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_MAX_WORDS = 500  # characters
+_ERROR = "[ERROR]:"
 
 
 class Outcome(StrEnum):
@@ -100,7 +106,13 @@ class Ending:
     failures: dict[str, FailedTask] = field(default_factory=dict)
     """The last failure of each host."""
     last_words: str = ""
-    """The last line that was printed outside of any task."""
+    """What was printed outside of any task and tells best why nothing ran."""
+
+    def hear(self, text: str) -> None:
+        """Remember the first error of those lines that belong to no task, or the last line if there is no error."""
+        for line in _ANSI.sub("", text).splitlines():
+            if line.strip() and not self.last_words.startswith(_ERROR):
+                self.last_words = line.strip()[:_MAX_WORDS]
 
     def decide(self) -> tuple[Outcome, str]:
         """Return the outcome and its reason."""

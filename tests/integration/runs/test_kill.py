@@ -1,0 +1,198 @@
+"""kill -9 of every process of a run, at every stage, while a counter on the target is watched."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ims.runs.processes import Process, children, processes, read_process
+from ims.runs.recap import Outcome
+from ims.runs.request import RunRequest
+from tests.integration.runs import caller
+from tests.integration.runs.conftest import Policy, assert_nothing_left, carries, marked
+
+INSTANCE = "kill-test"
+PATIENCE = 20.0
+"""Seconds for a stage to be reached on a busy machine."""
+STILL = 2.5
+"""Seconds until nothing of a killed run may live any more: the grace of a second, and some for a busy machine."""
+
+TASKS = """
+- name: Count in a task
+  ansible.builtin.command:
+    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", task, "15"]
+    chdir: "{{ playbook_dir }}"
+  notify: Count in a handler
+- name: Count in another task
+  ansible.builtin.command:
+    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", another, "15"]
+    chdir: "{{ playbook_dir }}"
+"""
+HANDLERS = """
+  handlers:
+    - name: Count in a handler
+      ansible.builtin.command:
+        argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", handler, "15"]
+        chdir: "{{ playbook_dir }}"
+"""
+
+
+@dataclass
+class Scene:
+    """One run by a worker of its own, with the counter of its target."""
+
+    policy: Policy
+    request: RunRequest
+    counter: Path
+    worker: asyncio.subprocess.Process
+    answer: Path
+
+    def says(self, text: str) -> bool:
+        return self.counter.exists() and text in self.counter.read_text()
+
+    def child(self) -> Process | None:
+        found = [process for process in children(self.worker.pid) if carries(process, self.request.run_id)]
+        return found[0] if found else None
+
+    def playbook(self) -> Process | None:
+        child = self.child()
+        found = [process for process in children(child.pid) if is_launched(process)] if child else []
+        return found[0] if found else None
+
+
+def is_launched(process: Process) -> bool:
+    """Return whether the process has become ansible-playbook, not only a fork that is about to."""
+    try:
+        return b"ims.runs.launch" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+STAGES: dict[str, Callable[[Scene], bool]] = {
+    "before its start": lambda scene: scene.policy.directory(scene.request).exists(),
+    "child started": lambda scene: scene.child() is not None,
+    "ansible-playbook started": lambda scene: scene.playbook() is not None,
+    "in a task": lambda scene: scene.says(" task 5"),
+    "between tasks": lambda scene: scene.says(" task 14"),
+    "in a handler": lambda scene: scene.says(" handler 5"),
+    "at the end": lambda scene: scene.says(" handler 14"),
+}
+VICTIMS = {
+    "worker": ("worker",),
+    "child": ("child",),
+    "ansible-playbook": ("playbook",),
+    "worker and child": ("worker", "child"),
+    "all three": ("worker", "child", "playbook"),
+}
+VICTIMS_THERE = {
+    "before its start": ("worker",),
+    "child started": ("worker", "child", "worker and child"),
+}
+"""Who is there already at the early stages."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_whoever_is_killed_the_target_is_left_alone_and_never_has_two_runs(stage: str, policy: Policy) -> None:
+    (policy.root / "playbook.yml").write_text(
+        Path(policy.root / policy.playbook(TASKS)).read_text() + HANDLERS,
+    )
+
+    async def kill_each() -> None:
+        await asyncio.gather(*(kill_one(stage, name, policy) for name in VICTIMS_THERE.get(stage, tuple(VICTIMS))))
+
+    asyncio.run(kill_each())
+
+
+async def kill_one(stage: str, victims: str, policy: Policy) -> None:
+    counter = policy.root.parent / f"counter of {victims}"
+    scene = await start(policy, counter)
+    try:
+        await until(lambda: STAGES[stage](scene) or scene.answer.exists(), PATIENCE)
+        numbers = {
+            "worker": read_process(scene.worker.pid),
+            "child": scene.child(),
+            "playbook": scene.playbook(),
+        }
+        for victim in VICTIMS[victims]:
+            process = numbers[victim]
+            assert process is not None or stage == "at the end", f"{victim} is not there"
+            if process is not None:
+                process.send(signal.SIGKILL)
+        await scene.worker.wait()
+        if "worker" not in VICTIMS[victims]:
+            assert scene.answer.read_text() in expected(stage)
+            assert_nothing_left(policy, scene.request)
+        # The successor comes at once, and without the sweep that a worker makes at its start: the chain must do.
+        await asyncio.gather(assert_still(scene), succeed_after(scene))
+    finally:
+        await put_down(scene)
+
+
+def expected(stage: str) -> set[str]:
+    if stage == "at the end":  # the playbook may have been done
+        return {Outcome.DIED, Outcome.SUCCEEDED}
+    return {Outcome.DIED}
+
+
+async def assert_still(scene: Scene) -> None:
+    """The run's processes end, and then it changes nothing any more."""
+    await until(lambda: marked(scene.request.run_id) == [], STILL)
+    before = lines_of(scene)
+    await asyncio.sleep(0.2)
+    assert lines_of(scene) == before
+
+
+def lines_of(scene: Scene) -> list[str]:
+    lines = scene.counter.read_text().splitlines() if scene.counter.exists() else []
+    return [line for line in lines if line.startswith(str(scene.request.run_id))]
+
+
+async def succeed_after(first: Scene) -> None:
+    """A second run on the same target succeeds and the two never mix."""
+    scene = await start(first.policy, first.counter, playbook="quick.yml")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await scene.worker.wait()
+        assert scene.answer.read_text() == Outcome.SUCCEEDED
+    finally:
+        await put_down(scene)
+    runs = [line.split()[0] for line in first.counter.read_text().splitlines()]
+    second = str(scene.request.run_id)
+    assert second in runs
+    assert set(runs[runs.index(second) :]) == {second}
+
+
+async def start(policy: Policy, counter: Path, playbook: str = "playbook.yml") -> Scene:
+    policy.playbook(TASKS.replace('"15"', '"2"').replace("notify:", "# notify:"), name="quick.yml")
+    request = policy.request(playbook, environment={"IMS_INSTANCE": INSTANCE})
+    fields = policy.root.parent / f"{request.run_id}.json"
+    parameters = {"counter": str(counter), "run": str(request.run_id)}
+    fields.write_text(
+        json.dumps(request.model_dump(mode="json", exclude={"parameters"}) | {"parameters": parameters}),
+    )
+    answer = policy.root.parent / f"{request.run_id}.answer"
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", caller.__name__, str(fields), str(policy.directory(request)), str(answer)
+    )
+    return Scene(policy, request, counter, worker, answer)
+
+
+async def put_down(scene: Scene) -> None:
+    if scene.worker.returncode is None:
+        scene.worker.kill()
+        await scene.worker.wait()
+    for process in marked(scene.request.run_id):
+        process.send(signal.SIGKILL)
+
+
+async def until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, [process.command for process in processes() if process.is_running]
+        await asyncio.sleep(0.01)
