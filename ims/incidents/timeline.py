@@ -44,7 +44,7 @@ _APPEND = text(
             CAST(:datas AS jsonb[])
         ) WITH ORDINALITY AS t (incident_id, kind, actor_kind, actor, data, place)
     ), locked AS MATERIALIZED (
-        SELECT id FROM incident WHERE id IN (SELECT incident_id FROM new) ORDER BY id FOR UPDATE
+        SELECT id FROM incident WHERE id IN (SELECT incident_id FROM new) ORDER BY id FOR NO KEY UPDATE
     ), bumped AS (
         UPDATE incident SET last_seq = last_seq + added.n, version = version + 1, updated_at = :now
         FROM (SELECT incident_id, count(*) AS n FROM new JOIN locked ON locked.id = incident_id GROUP BY 1) AS added
