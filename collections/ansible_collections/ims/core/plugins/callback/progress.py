@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.callback import CallbackBase
 
@@ -25,6 +26,16 @@ options:
       - name: IMS_PROGRESS_FD
 author: The IMS authors
 """
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """Why a task failed, in a line: its message, and the last thing that a command said."""
+    for item in result.get("results", []):
+        if item.get("failed"):
+            return reason(item)
+    message = str(result.get("msg", "the log has the details"))
+    said = str(result.get("stderr", "")).strip().splitlines()
+    return f"{message}: {said[-1]}" if said else message
 
 
 class CallbackModule(CallbackBase):
@@ -51,8 +62,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
         """A task failed for good: say why."""
         if not ignore_errors:
-            message = result.result.get("msg", "the log has the details")
-            self.say(f"    {result.task.get_name().strip()}: {message}")
+            self.say(f"    {result.task.get_name().strip()}: {reason(result.result)}")
 
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
         """A machine could not be reached."""
