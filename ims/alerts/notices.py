@@ -1,0 +1,212 @@
+"""What a sender sends, made safe and uniform.
+
+Whatever sent it, a notice holds text that PostgreSQL can store and a page can show: no NUL, no lone surrogates, and
+nothing longer than its cap. What cannot become a notice becomes a `Rejected` with its reason and its body, so that
+nothing a sender said is lost.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+NAME_LENGTH = 256
+"""Longest alert name. It is part of a correlation key, and an index entry of PostgreSQL ends at 2.7 kB."""
+FINGERPRINT_LENGTH = 128
+LABEL_NAME_LENGTH = 256
+VALUE_LENGTH = 8192
+"""Longest value of a label or annotation; the rest is cut."""
+MOST_LABELS = 256
+"""An alert with more labels or annotations is put aside: no sender means it."""
+BODY_LENGTH = 64 * 1024
+"""How much of a rejected alert is kept."""
+UNNAMED = "unnamed"
+
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_CLOCKS_DIFFER = timedelta(days=1)
+
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class NoticeStatus(StrEnum):
+    """What a notice says about its alert."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class RejectReason(StrEnum):
+    """Why something could not become a notice. A fixed set: it is a label of a metric."""
+
+    NOT_AN_OBJECT = "not_an_object"
+    WRONG_STATUS = "wrong_status"
+    WRONG_LABELS = "wrong_labels"
+    WRONG_ANNOTATIONS = "wrong_annotations"
+    WRONG_FINGERPRINT = "wrong_fingerprint"
+    WRONG_FIELD = "wrong_field"
+    NOT_STORABLE = "not_storable"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing a sender said about one alert. Times are the sender's; None when it gave none, or an absurd one."""
+
+    source: str
+    fingerprint: str
+    status: NoticeStatus
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    generator_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What could not become a notice: the reason, a sentence for people, and the body as text."""
+
+    source: str
+    reason: RejectReason
+    message: str
+    body: str
+    place: int | None = None
+    """Its place in the sender's list, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a body held. `truncated` is how many alerts the sender left out."""
+
+    notices: tuple[Notice, ...]
+    rejected: tuple[Rejected, ...]
+    truncated: int = 0
+    places: tuple[int, ...] = field(default=())
+    """Of each notice, its place in the sender's list."""
+
+
+def clean(text: str) -> str:
+    """`text` with everything replaced that PostgreSQL's text and jsonb cannot hold."""
+    return _NOT_STORABLE.sub("\ufffd", text)
+
+
+def _text(given: Any) -> Any:
+    return clean(given)[:VALUE_LENGTH] if isinstance(given, str) else given
+
+
+def _key(given: Any) -> Any:
+    return clean(given)[:LABEL_NAME_LENGTH] if isinstance(given, str) else given
+
+
+def _missing_as_empty(given: Any) -> Any:
+    return {} if given is None else given
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Pairs = dict[Annotated[str, BeforeValidator(_key)], Text]
+
+
+class _Alert(BaseModel):
+    """An alert in the shape that Alertmanager's webhook and API share. Unknown keys are accepted."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    status: Literal["firing", "resolved"]
+    labels: Pairs
+    annotations: Annotated[Pairs, BeforeValidator(_missing_as_empty)] = {}
+    startsAt: Any = None  # noqa: N815 - the sender's names
+    endsAt: Any = None  # noqa: N815
+    generatorURL: Text | None = None  # noqa: N815
+    fingerprint: Text | None = None
+
+
+_REASONS = {
+    "status": RejectReason.WRONG_STATUS,
+    "labels": RejectReason.WRONG_LABELS,
+    "annotations": RejectReason.WRONG_ANNOTATIONS,
+    "fingerprint": RejectReason.WRONG_FINGERPRINT,
+}
+
+
+def read_alert(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+    """Read one alert of Alertmanager's shape; never raises for bad input.
+
+    An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels.
+    """
+    if not isinstance(given, dict):
+        return reject(given, source, RejectReason.NOT_AN_OBJECT, "An alert must be an object.", place)
+    try:
+        alert = _Alert.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = str(first["loc"][0])
+        message = clean(f"{where}: {first['msg']}"[:500])
+        return reject(given, source, _REASONS.get(where, RejectReason.WRONG_FIELD), message, place)
+    for where, pairs in (("labels", alert.labels), ("annotations", alert.annotations)):
+        if len(pairs) > MOST_LABELS:
+            return reject(given, source, _REASONS[where], f"{where}: more than {MOST_LABELS}.", place)
+    return Notice(
+        source=source,
+        fingerprint=_fingerprint(alert.fingerprint, alert.labels),
+        status=NoticeStatus(alert.status),
+        name=(alert.labels.get("alertname") or UNNAMED)[:NAME_LENGTH],
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=read_time(alert.startsAt, now),
+        # While an alert fires, endsAt is the zero time, or in the API the time when it will be given up.
+        ends_at=read_time(alert.endsAt, now) if alert.status == "resolved" else None,
+        generator_url=alert.generatorURL or None,
+    )
+
+
+def reject(given: Any, source: str, reason: RejectReason, message: str, place: int | None = None) -> Rejected:
+    """Put something aside with its reason and as much of its body as is kept."""
+    try:
+        body = json.dumps(given, ensure_ascii=False)
+    except (RecursionError, TypeError, ValueError):
+        body = "(too deep to be written down)"
+    return Rejected(source, reason, message, clean(body[:BODY_LENGTH]), place)
+
+
+def read_time(given: Any, now: datetime) -> datetime | None:
+    """A sender's time; None if there is none, it cannot be read, or it is absurd.
+
+    Go's zero time means "not yet". A time more than a day ahead of ours would make every later resolve look old.
+    """
+    if not isinstance(given, str) or len(given) > 64:
+        return None
+    try:
+        time = datetime.fromisoformat(given)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if _EARLIEST <= time <= now + _CLOCKS_DIFFER else None
+
+
+def _fingerprint(given: str | None, labels: Mapping[str, str]) -> str:
+    if not given:
+        return labels_fingerprint(labels)
+    # Cutting it could make one alert of two.
+    return given if len(given) <= FINGERPRINT_LENGTH else hashlib.sha256(given.encode()).hexdigest()
+
+
+_FNV_OFFSET, _FNV_PRIME = 14695981039346656037, 1099511628211
+
+
+def labels_fingerprint(labels: Mapping[str, str]) -> str:
+    """Alertmanager's own fingerprint: FNV-1a over the sorted names and values, each ended by byte 255.
+
+    Source: github.com/prometheus/common, model/signature.go. The same algorithm matters: after an upgrade of the
+    sender its alerts must still be the ones we know.
+    """
+    total = _FNV_OFFSET
+    for name in sorted(labels):
+        for byte in b"%s\xff%s\xff" % (name.encode(), labels[name].encode()):
+            total = ((total ^ byte) * _FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+    return f"{total:016x}"

@@ -1,0 +1,256 @@
+"""Ingest on a real database: episodes, incidents, timelines, jobs."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
+
+from ims.alerts.actions import Outcome, ingest, resolve_quiet
+from ims.alerts.episodes import MOST_STARTS, Result
+from ims.alerts.models import Alert, Episode, RejectedAlert, Source
+from ims.alerts.notices import Notice, Rejected, RejectReason
+from ims.incidents.models import EventKind, Incident, TimelineEvent
+from tests.support.notices import NOW, SOURCE, add_source, at, notice, policy
+
+
+@pytest.fixture
+def sender(session: Session) -> Session:
+    add_source(session)
+    return session
+
+
+def take(session: Session, *notices: Notice, now: datetime = NOW, **correlation: Any) -> Outcome:
+    return ingest(session, notices, [], policy(**correlation), now)
+
+
+def incidents(session: Session) -> list[Incident]:
+    session.expire_all()
+    return list(session.scalars(select(Incident).order_by(Incident.number)))
+
+
+def kinds(session: Session, incident: Incident) -> list[str]:
+    return list(
+        session.scalars(
+            select(TimelineEvent.kind).where(TimelineEvent.incident_id == incident.id).order_by(TimelineEvent.seq)
+        )
+    )
+
+
+def jobs(session: Session, task: str) -> list[dict[str, Any]]:
+    rows = session.execute(
+        text("SELECT args FROM procrastinate_jobs WHERE task_name = :task ORDER BY id"), {"task": task}
+    )
+    return [row.args for row in rows]
+
+
+def test_a_first_notice_opens_an_incident_that_knows_its_service(sender: Session) -> None:
+    outcome = take(sender, notice(annotations={"summary": "checkout is down", "description": "No answer on port 80."}))
+    (incident,) = incidents(sender)
+    episode = sender.scalars(select(Episode)).one()
+    assert outcome.results == (Result.OPENED,)
+    assert outcome.new_episodes == (episode.id,)
+    assert (incident.title, incident.description) == ("checkout is down", "No answer on port 80.")
+    assert (incident.service, incident.environment, incident.severity) == ("checkout", "production", "critical")
+    assert (incident.assignee, incident.team, incident.runbook_url) == ("alice", "shop", "https://example.org/checkout")
+    assert (incident.status, incident.opened_at, incident.last_seq) == ("open", NOW, 2)
+    assert kinds(sender, incident) == [EventKind.INCIDENT_OPENED, EventKind.ALERT_FIRING]
+    assert jobs(sender, "decide") == [{"episode_ids": [episode.id]}]
+    assert sender.get_one(Source, SOURCE).last_notice_at == NOW
+
+
+def test_a_repeat_writes_no_event_no_job_and_leaves_the_incident_as_it_is(sender: Session) -> None:
+    take(sender, notice())
+    (before,) = incidents(sender)
+    row = sender.execute(text("SELECT xmin, ctid FROM incident")).one()
+    outcome = take(sender, notice(), notice(), now=at(60))
+    (after,) = incidents(sender)
+    assert outcome.results == (Result.DUPLICATE, Result.DUPLICATE)
+    assert sender.execute(text("SELECT xmin, ctid FROM incident")).one() == row
+    assert len(kinds(sender, after)) == 2
+    assert len(jobs(sender, "decide")) == 1
+    assert before.version == after.version
+    episode = sender.scalars(select(Episode)).one()
+    assert (episode.notices, episode.last_notice_at) == (3, at(60))
+
+
+def test_a_later_starts_at_is_remembered_and_opens_nothing(sender: Session) -> None:
+    take(sender, notice(starts=-10))
+    outcome = take(sender, notice(starts=1), now=at(2))
+    episode = sender.scalars(select(Episode)).one()
+    assert outcome.results == (Result.EXTENDED,)
+    assert episode.sender_starts == [at(-10), at(1)]
+    assert len(incidents(sender)) == 1
+
+
+def test_only_the_last_starts_are_remembered(sender: Session) -> None:
+    take(sender, *(notice(starts=second) for second in range(MOST_STARTS + 4)))
+    episode = sender.scalars(select(Episode)).one()
+    assert episode.sender_starts == [at(second) for second in range(4, MOST_STARTS + 4)]
+
+
+def test_the_resolve_of_the_last_alert_resolves_the_incident(sender: Session) -> None:
+    take(sender, notice(), notice("SlowAnswers"))
+    first = take(sender, notice(ends=5), now=at(5))
+    assert (first.results, first.resolved_incidents) == ((Result.CLOSED,), ())
+    last = take(sender, notice("SlowAnswers", ends=6), now=at(6))
+    (incident,) = incidents(sender)
+    assert last.resolved_incidents == (incident.id,)
+    assert (incident.status, incident.resolved_at) == ("resolved", at(6))
+    assert kinds(sender, incident) == [
+        "incident_opened", "alert_firing", "alert_firing", "alert_resolved", "alert_resolved", "resolved",
+    ]  # fmt: skip
+
+
+def test_an_old_resolve_closes_nothing(sender: Session) -> None:
+    take(sender, notice(starts=-100), notice(starts=-10))
+    outcome = take(sender, notice(starts=-100, ends=-50), now=at(1))
+    episode = sender.scalars(select(Episode)).one()
+    assert outcome.results == (Result.LATE,)
+    assert (episode.closed_at, episode.notices) == (None, 3)
+
+
+def test_a_late_duplicate_of_a_closed_episode_opens_nothing(sender: Session) -> None:
+    take(sender, notice(starts=-10), notice(starts=-5))
+    take(sender, notice(starts=-5, ends=1), now=at(1))
+    outcome = take(sender, notice(starts=-10), notice(starts=-5), now=at(2))
+    episode = sender.scalars(select(Episode)).one()
+    assert outcome.results == (Result.LATE, Result.LATE)
+    assert (episode.closed_at, episode.notices) == (at(1), 5)
+    assert incidents(sender)[0].status == "resolved"
+
+
+def test_a_resolve_that_comes_first_opens_nothing(sender: Session) -> None:
+    outcome = take(sender, notice(ends=1))
+    assert outcome.results == (Result.DUPLICATE,)
+    assert incidents(sender) == []
+    assert sender.scalars(select(Alert)).one().last_seen_at == NOW
+
+
+def test_a_new_firing_soon_after_is_a_recurrence(sender: Session) -> None:
+    take(sender, notice(starts=-10), notice(starts=-10, ends=0), now=at(0))
+    take(sender, notice(starts=20), notice(starts=20, ends=30), now=at(299))
+    take(sender, notice(starts=700), now=at(700))
+    first, second, third = incidents(sender)
+    assert [one.number for one in (first, second, third)] == [first.number, first.number + 1, first.number + 2]
+    assert (second.recurrence_of, third.recurrence_of) == (first.id, None)
+
+
+def test_firing_and_resolved_in_one_batch_leaves_the_whole_story(sender: Session) -> None:
+    outcome = take(sender, notice(), notice(ends=1))
+    (incident,) = incidents(sender)
+    assert outcome.results == (Result.OPENED, Result.CLOSED)
+    assert outcome.new_episodes == ()
+    assert kinds(sender, incident) == ["incident_opened", "alert_firing", "alert_resolved", "resolved"]
+    assert jobs(sender, "decide") == []
+
+
+def test_one_alert_may_open_several_episodes_in_one_batch(sender: Session) -> None:
+    outcome = take(sender, notice(starts=-9), notice(ends=-8), notice(starts=-7), notice(ends=-6), notice(starts=-5))
+    episodes = list(sender.scalars(select(Episode).order_by(Episode.id)))
+    assert outcome.results == (Result.OPENED, Result.CLOSED) * 2 + (Result.OPENED,)
+    assert [one.sender_starts for one in episodes] == [[at(-9)], [at(-7)], [at(-5)]]
+    assert [one.closed_at for one in episodes] == [NOW, NOW, None]
+    assert outcome.new_episodes == (episodes[2].id,)
+    assert len(incidents(sender)) == 1
+
+
+def test_a_worse_severity_raises_the_open_incident(sender: Session) -> None:
+    take(sender, notice(severity="warning"))
+    take(sender, notice(severity="critical"), now=at(1))
+    (incident,) = incidents(sender)
+    assert incident.severity == "critical"
+    assert kinds(sender, incident) == ["incident_opened", "alert_firing", "severity_raised", "alert_firing"]
+    take(sender, notice("Another", severity="warning"), now=at(2))
+    assert len(incidents(sender)) == 1
+
+
+def test_severities_stay_apart_when_the_policy_says_so(sender: Session) -> None:
+    take(sender, notice(severity="warning"), notice(severity="critical"), severity_joins=False)
+    assert [one.severity for one in incidents(sender)] == ["medium", "critical"]
+
+
+def test_a_lesser_severity_is_an_incident_of_its_own(sender: Session) -> None:
+    take(sender, notice(severity="critical"), notice(severity="warning"))
+    assert [one.severity for one in incidents(sender)] == ["critical", "medium"]
+
+
+def test_a_severity_that_a_person_lowered_is_not_raised_by_the_same_key(sender: Session) -> None:
+    take(sender, notice())
+    sender.execute(text("UPDATE incident SET severity = 'low'"))
+    take(sender, notice("Another"), now=at(1))
+    assert [one.severity for one in incidents(sender)] == ["low"]
+
+
+def test_an_incident_that_a_person_made_is_not_joined(sender: Session) -> None:
+    sender.add(
+        Incident(
+            number=10_000, title="Slow", service="checkout", environment="production", severity="low",
+            opened_at=NOW, updated_at=NOW,
+        )
+    )  # fmt: skip
+    sender.flush()
+    take(sender, notice())
+    assert len(incidents(sender)) == 2
+
+
+def test_alerts_without_a_known_service_are_kept_together_by_name(sender: Session) -> None:
+    take(
+        sender,
+        notice("DiskFull", service="unknown-1"),
+        notice("DiskFull", service="unknown-2"),
+        notice("Other", service=""),
+    )
+    assert [(one.title, one.service, one.environment) for one in incidents(sender)] == [
+        ("DiskFull", None, "default"), ("Other", None, "default"),
+    ]  # fmt: skip
+
+
+def test_an_incident_that_nobody_resolves_stays_open(sender: Session) -> None:
+    take(sender, notice(), notice(ends=1), auto_resolve="never")
+    assert [one.status for one in incidents(sender)] == ["open"]
+
+
+def test_an_incident_resolves_after_its_quiet_time(sender: Session) -> None:
+    take(sender, notice(), notice(ends=1), auto_resolve={"quiet": 60.0})
+    (incident,) = incidents(sender)
+    assert incident.status == "open"
+    assert jobs(sender, "settle_incident") == [{"incident_ids": [str(incident.id)]}]
+    assert resolve_quiet(sender, [incident.id], 60, at(30)) == []
+    assert resolve_quiet(sender, [incident.id], 60, at(61)) == [incident.id]
+    assert resolve_quiet(sender, [incident.id], 60, at(62)) == []
+    (incident,) = incidents(sender)
+    assert (incident.status, kinds(sender, incident)[-1]) == ("resolved", "resolved")
+
+
+def test_rejected_alerts_are_kept_with_their_reason(sender: Session) -> None:
+    ingest(sender, [], [Rejected(SOURCE, RejectReason.WRONG_LABELS, "labels: no", '{"labels": 1}', 3)], policy(), NOW)
+    kept = sender.scalars(select(RejectedAlert)).one()
+    assert (kept.reason, kept.body, kept.details) == (
+        "wrong_labels", '{"labels": 1}', {"message": "labels: no", "place": 3},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def counted(sender: Session) -> Iterator[list[str]]:
+    executed: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        executed.append(statement)
+
+    event.listen(sender.get_bind(), "before_cursor_execute", count)
+    yield executed
+    event.remove(sender.get_bind(), "before_cursor_execute", count)
+
+
+def test_the_number_of_statements_does_not_depend_on_the_batch(sender: Session, counted: list[str]) -> None:
+    def cost(count: int, **times: float) -> int:
+        counted.clear()
+        take(sender, *(notice(f"Alert{count}x{n}", service="", instance=str(n), **times) for n in range(count)))
+        return len(counted)
+
+    assert cost(2) == cost(300) <= 10
+    assert cost(2) == cost(300) <= 4
+    assert cost(2, ends=1) == cost(300, ends=1) <= 8

@@ -1,0 +1,41 @@
+"""Alertmanager's webhook, version 4.
+
+Source: github.com/prometheus/alertmanager, notify/webhook and template/template.go. Unknown keys are accepted, since
+newer versions add some.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from ims.alerts.notices import Notice, Parsed, Rejected, read_alert
+from ims.errors import FieldError, Invalid
+
+MOST_TRUNCATED = 1_000_000
+
+
+class NotAlertmanager(Invalid):
+    """The body is not a notification of Alertmanager: an object with a list `alerts`."""
+
+
+def parse(body: Any, source: str, now: datetime) -> Parsed:
+    """The notices in a body. A malformed alert is put aside, the others go on.
+
+    Raises `NotAlertmanager` when the body as a whole has another shape.
+    """
+    alerts = body.get("alerts") if isinstance(body, dict) else None
+    if not isinstance(alerts, list):
+        raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
+    read = [read_alert(alert, source, now, place) for place, alert in enumerate(alerts)]
+    return Parsed(
+        notices=tuple(one for one in read if isinstance(one, Notice)),
+        rejected=tuple(one for one in read if isinstance(one, Rejected)),
+        truncated=_truncated(body.get("truncatedAlerts")),
+        places=tuple(place for place, one in enumerate(read) if isinstance(one, Notice)),
+    )
+
+
+def _truncated(given: Any) -> int:
+    """How many alerts were cut; Alertmanager before 0.22 does not say."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return 0
+    return min(max(given, 0), MOST_TRUNCATED)
