@@ -290,7 +290,10 @@ class Reader:
 
     def render_one(self, templar: Templar, path: str, value: Any) -> Any:
         try:
-            return plain(templar.template(value))
+            rendered = plain(templar.template(value))
+            if str(self.root) in json.dumps(rendered):
+                raise AnsibleError("it holds the directory of the policy, which is another one on every machine.")
+            return rendered
         except AnsibleError as error:
             message = f"cannot be rendered: {innermost_message(error)}"
             if "vault" in message.lower():
