@@ -1,0 +1,110 @@
+"""Holding a run's lease, and noticing in time that it cannot be held.
+
+The promise to everybody else is: when the database says that a lease has run out, nothing of the run is left. So the
+holder gives up after two thirds of the lease, measured from before it sent the last renewal that was confirmed; the
+last third is for stopping the playbook.
+
+Renewals have a connection of their own and never wait for a thread or for the pool, because a slow database is exactly
+when they matter.
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Final, Self
+
+import psycopg
+
+from ims.db.engine import app_url, conninfo
+from ims.log import logger
+from ims.runs.actions import Claim
+from ims.settings import Settings
+
+RENEW_AFTER: Final = 1 / 3
+"""Share of the lease after which it is renewed."""
+GIVE_UP_AFTER: Final = 2 / 3
+"""Share of the lease without a confirmed renewal after which the run is stopped."""
+
+_PAUSE = 0.25  # seconds between two tries while the database is away
+_CONNECT_SECONDS = 3
+# The same guard as `ims.runs.actions.renew_lease`, for a connection without SQLAlchemy.
+_RENEW = """
+    UPDATE run SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    WHERE id = %(run_id)s AND fence = %(fence)s AND status = 'running'
+"""
+
+log = logger(__name__)
+
+
+class Lease:
+    """Renews the lease of a claimed run while the context is open; `lost` is set when the run must stop at once.
+
+    `begun` is the event loop's time from before the claim was sent.
+    """
+
+    def __init__(self, settings: Settings, claim: Claim, begun: float) -> None:
+        self.lost = asyncio.Event()
+        self._settings = settings
+        self._claim = claim
+        self._give_up_at = begun + settings.lease_seconds * GIVE_UP_AFTER
+        self._connection: psycopg.AsyncConnection | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        await self._disconnect()
+
+    async def _keep(self) -> None:
+        try:
+            while await self._renew_in_time():  # noqa: ASYNC110 - this waits for time to pass, not for an event
+                await asyncio.sleep(self._settings.lease_seconds * RENEW_AFTER)
+            log.warning("lease_lost", run_id=str(self._claim.run_id), fence=self._claim.fence)
+        finally:
+            # Also when this task ended by a fault of its own: an unwatched run must not go on.
+            self.lost.set()
+
+    async def _renew_in_time(self) -> bool:
+        """Whether the lease was renewed before it is time to give up."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(self._give_up_at):
+                while True:
+                    sent = loop.time()
+                    try:
+                        is_held = await self._renew()
+                    except (psycopg.Error, OSError):
+                        await self._disconnect()
+                        await asyncio.sleep(_PAUSE)
+                        continue
+                    self._give_up_at = sent + self._settings.lease_seconds * GIVE_UP_AFTER
+                    return is_held
+        except TimeoutError:
+            return False
+
+    async def _renew(self) -> bool:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(
+                conninfo(app_url(self._settings)),
+                autocommit=True,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="ims lease",
+            )
+        renewed = await self._connection.execute(
+            _RENEW,
+            {"lease": self._settings.lease_seconds, "run_id": self._claim.run_id, "fence": self._claim.fence},
+        )
+        return renewed.rowcount == 1
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()

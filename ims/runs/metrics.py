@@ -1,0 +1,10 @@
+"""Figures about runs, exported by the worker."""
+
+from prometheus_client import Counter, Histogram
+
+RUNS = Counter("ims_runs", "Runs that reached an outcome, by outcome.", ["outcome"])
+RUN_SECONDS = Histogram(
+    "ims_run_seconds",
+    "Seconds from the claim of a run to the end of its playbook.",
+    buckets=(0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800),
+)

@@ -1,0 +1,69 @@
+"""From a claimed run to what its execution needs: the unpacked revision, the rule's limits, the alert's own words."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ims.alerts.models import Alert, Episode
+from ims.errors import NotFound, RunRefused
+from ims.policy.queries import unpack_revision
+from ims.policy.schema import HealingRule, Policy
+from ims.runs.models import Run
+from ims.runs.queries import policy_of
+from ims.runs.request import RunRequest
+from ims.settings import Settings
+
+
+def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
+    """What is to be executed, exactly as the run's own revision says, which is unpacked on this machine if need be.
+
+    Raises `NotFound`, `RunRefused`, `TreeFaulty`, and `pydantic.ValidationError` when the run does not fit its policy.
+    """
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NotFound("There is no such run.")
+    policy = policy_of(session, run.revision)
+    rule = rule_of(policy, run.rule)
+    root = unpack_revision(session, run.revision, settings.state_dir / "policy")
+    return RunRequest(
+        run_id=run.id,
+        policy_root=root,
+        inventory=policy.inventory,
+        playbook=run.playbook,
+        hosts=frozenset(policy.hosts),
+        groups=frozenset(policy.groups),
+        limit=run.target,
+        alert=_alert(session, run),
+        parameters=run.parameters,
+        timeout=rule.timeout,
+        environment={"IMS_STATE_DIR": str(settings.state_dir), "IMS_INSTANCE": str(settings.state_dir)},
+    )
+
+
+def rule_of(policy: Policy, name: str | None) -> HealingRule:
+    """The rule by its name. Raises `RunRefused` if the policy has none of that name."""
+    for rule in policy.healing_rules:
+        if rule.name == name:
+            return rule
+    raise RunRefused("The run's rule is not in its revision of the policy.")
+
+
+def _alert(session: Session, run: Run) -> dict[str, Any]:
+    """What the playbook sees as `alert`; every string of it is from outside."""
+    query = select(Alert).join(Episode, Episode.alert_id == Alert.id).where(Episode.id == run.episode_id)
+    alert = session.scalars(query).one_or_none()
+    if alert is None:
+        return {}
+    return {
+        "name": alert.name,
+        "source": alert.source,
+        "fingerprint": alert.fingerprint,
+        "service": alert.service,
+        "environment": alert.environment,
+        "severity": alert.severity,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "generator_url": alert.generator_url,
+    }
