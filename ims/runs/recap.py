@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MAX_WORDS = 500  # characters
 _ERROR = "[ERROR]:"

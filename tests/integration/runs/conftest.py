@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,3 +128,22 @@ def carries(process: Process, run_id: UUID) -> bool:
 def assert_nothing_left(policy: Policy, request: RunRequest) -> None:
     assert marked(request.run_id) == []
     assert not policy.directory(request).exists()
+
+
+async def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something holds; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, [process.command for process in processes() if process.is_running]
+        await asyncio.sleep(0.01)
+
+
+async def assert_stands_still(counter: Path) -> None:
+    """Nothing is appended to the counter any more."""
+    before = size(counter)
+    await asyncio.sleep(0.2)
+    assert size(counter) == before
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size

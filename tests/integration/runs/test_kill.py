@@ -4,18 +4,17 @@ import asyncio
 import json
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ims.runs.processes import Process, children, processes, read_process
+from ims.runs.processes import Process, children, read_process
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from tests.integration.runs import caller
-from tests.integration.runs.conftest import Policy, assert_nothing_left, carries, marked
+from tests.integration.runs.conftest import Policy, assert_nothing_left, carries, marked, until
 
 INSTANCE = "kill-test"
 PATIENCE = 20.0
@@ -26,20 +25,22 @@ STILL = 2.5
 TASKS = """
 - name: Count in a task
   ansible.builtin.command:
-    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", task, "15"]
+    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", task, "{{ task_lines }}"]
     chdir: "{{ playbook_dir }}"
   notify: Count in a handler
 - name: Count in another task
   ansible.builtin.command:
-    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", another, "15"]
+    argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", another, "{{ another_lines }}"]
     chdir: "{{ playbook_dir }}"
 """
 HANDLERS = """
   handlers:
     - name: Count in a handler
       ansible.builtin.command:
-        argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", handler, "15"]
+        argv: ["{{ ansible_playbook_python }}", counter.py, "{{ counter }}", "{{ run }}", handler, "{{ lines }}"]
         chdir: "{{ playbook_dir }}"
+      vars:
+        lines: "{{ handler_lines }}"
 """
 
 
@@ -80,15 +81,23 @@ STAGES: dict[str, Callable[[Scene], bool]] = {
     "ansible-playbook started": lambda scene: scene.playbook() is not None,
     "in a task": lambda scene: scene.says(" task 5"),
     "between tasks": lambda scene: scene.says(" task 14"),
-    "in a handler": lambda scene: scene.says(" handler 5"),
-    "at the end": lambda scene: scene.says(" handler 14"),
+    "in a handler": lambda scene: scene.says(" handler 7"),
+    "at the end": lambda scene: scene.says(" handler 4"),
 }
 VICTIMS = {
     "worker": ("worker",),
     "child": ("child",),
     "ansible-playbook": ("playbook",),
     "worker and child": ("worker", "child"),
-    "all three": ("worker", "child", "playbook"),
+    # From below, so that nobody is told before it dies itself.
+    "all three": ("playbook", "child", "worker"),
+}
+ENDLESS = 2_000
+"""Lines of a counter that goes on for longer than a test waits, if nobody stops it."""
+LINES = {
+    "in a task": {"task_lines": ENDLESS},
+    "between tasks": {"task_lines": 15, "another_lines": ENDLESS},
+    "in a handler": {"handler_lines": ENDLESS},
 }
 VICTIMS_THERE = {
     "before its start": ("worker",),
@@ -111,7 +120,7 @@ def test_whoever_is_killed_the_target_is_left_alone_and_never_has_two_runs(stage
 
 async def kill_one(stage: str, victims: str, policy: Policy) -> None:
     counter = policy.root.parent / f"counter of {victims}"
-    scene = await start(policy, counter)
+    scene = await start(policy, counter, LINES.get(stage, {}))
     try:
         await until(lambda: STAGES[stage](scene) or scene.answer.exists(), PATIENCE)
         numbers = {
@@ -155,7 +164,7 @@ def lines_of(scene: Scene) -> list[str]:
 
 async def succeed_after(first: Scene) -> None:
     """A second run on the same target succeeds and the two never mix."""
-    scene = await start(first.policy, first.counter, playbook="quick.yml")
+    scene = await start(first.policy, first.counter, {}, playbook="quick.yml")
     try:
         async with asyncio.timeout(PATIENCE):
             await scene.worker.wait()
@@ -168,11 +177,12 @@ async def succeed_after(first: Scene) -> None:
     assert set(runs[runs.index(second) :]) == {second}
 
 
-async def start(policy: Policy, counter: Path, playbook: str = "playbook.yml") -> Scene:
-    policy.playbook(TASKS.replace('"15"', '"2"').replace("notify:", "# notify:"), name="quick.yml")
+async def start(policy: Policy, counter: Path, lines: dict[str, int], playbook: str = "playbook.yml") -> Scene:
+    policy.playbook(TASKS.replace("notify:", "# notify:"), name="quick.yml")
     request = policy.request(playbook, environment={"IMS_INSTANCE": INSTANCE})
     fields = policy.root.parent / f"{request.run_id}.json"
-    parameters = {"counter": str(counter), "run": str(request.run_id)}
+    few = {"task_lines": 5, "another_lines": 5, "handler_lines": 5}
+    parameters = few | lines | {"counter": str(counter), "run": str(request.run_id)}
     fields.write_text(
         json.dumps(request.model_dump(mode="json", exclude={"parameters"}) | {"parameters": parameters}),
     )
@@ -189,10 +199,3 @@ async def put_down(scene: Scene) -> None:
         await scene.worker.wait()
     for process in marked(scene.request.run_id):
         process.send(signal.SIGKILL)
-
-
-async def until(holds: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, [process.command for process in processes() if process.is_running]
-        await asyncio.sleep(0.01)

@@ -1,0 +1,92 @@
+"""Processes that nobody looks after any more are found by their mark."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from ims.runs.processes import this_process
+from ims.runs.sweep import kill_all_but, kill_orphans, kill_run, remove_orphaned_directories
+
+INSTANCE = "sweep-test"
+DEAD = "999999999.1"
+
+
+class Left:
+    """Programs with the mark of a run."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def behind(self, run_id: UUID, owner: str = DEAD, instance: str = INSTANCE) -> subprocess.Popen[bytes]:
+        marks = {"IMS_RUN_ID": str(run_id), "IMS_RUN_OWNER": owner, "IMS_INSTANCE": instance}
+        process = subprocess.Popen(["sleep", "60"], env=marks, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+
+@pytest.fixture
+def left() -> Iterator[Left]:
+    left = Left()
+    yield left
+    for process in left.processes:
+        process.kill()
+        process.wait()
+
+
+def test_the_processes_of_one_run_are_killed_and_no_others(left: Left) -> None:
+    run_id = uuid4()
+    victims = [left.behind(run_id), left.behind(run_id)]
+    other = left.behind(uuid4())
+    swept = kill_run(run_id)
+    assert swept.run_ids == {str(run_id)}
+    assert swept.killed == ("sleep", "sleep")
+    assert swept.survivors == ()
+    assert [victim.wait(timeout=5) for victim in victims] == [-9, -9]
+    assert other.poll() is None
+
+
+def test_orphans_are_runs_of_this_instance_whose_worker_has_ended(left: Left) -> None:
+    orphan = left.behind(uuid4())
+    cared_for = left.behind(uuid4(), owner=this_process().mark())
+    of_another_instance = left.behind(uuid4(), instance="another")
+    # The number of a worker that has ended may belong to a new process.
+    impostor = left.behind(uuid4(), owner=f"{os.getpid()}.1")
+    assert kill_orphans(INSTANCE).killed == ("sleep", "sleep")
+    assert (orphan.wait(timeout=5), impostor.wait(timeout=5)) == (-9, -9)
+    assert cared_for.poll() is None
+    assert of_another_instance.poll() is None
+
+
+def test_runs_that_do_not_live_any_more_are_killed_even_while_their_worker_does(left: Left) -> None:
+    live = uuid4()
+    kept, lost = left.behind(live, this_process().mark()), left.behind(uuid4(), this_process().mark())
+    kill_all_but(INSTANCE, {live})
+    assert lost.wait(timeout=5) == -9
+    assert kept.poll() is None
+
+
+def test_a_program_that_was_started_from_within_a_run_does_not_kill_itself(left: Left) -> None:
+    run_id = uuid4()
+    code = f"from uuid import UUID; from ims.runs.sweep import kill_run; print(kill_run(UUID('{run_id}')).killed)"
+    environment = os.environ | {"IMS_RUN_ID": str(run_id)}
+    python = Path(os.sys.executable)  # type: ignore[attr-defined]
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "()"
+
+
+def test_only_old_directories_without_a_process_are_removed(left: Left, tmp_path: Path) -> None:
+    busy, orphaned, new = uuid4(), uuid4(), uuid4()
+    left.behind(busy)
+    for run_id in (busy, orphaned, new):
+        (tmp_path / str(run_id)).mkdir()
+    long_ago = time.time() - 3600
+    for run_id in (busy, orphaned):
+        os.utime(tmp_path / str(run_id), (long_ago, long_ago))
+    assert remove_orphaned_directories(tmp_path) == [str(orphaned)]
+    assert {entry.name for entry in tmp_path.iterdir()} == {str(busy), str(new)}
+    assert remove_orphaned_directories(tmp_path / "missing") == []

@@ -1,0 +1,87 @@
+"""Events are made small, and keep what people and the recap need."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ims.runs.events import MAX_MESSAGE, MAX_STDOUT, RunEvent, condense, failure_message
+
+CREATED = "2026-03-01T12:00:00.250000+00:00"
+
+
+def told(event: dict[str, Any]) -> RunEvent:
+    return RunEvent.from_wire(7, condense({"created": CREATED} | event))
+
+
+def test_an_event_keeps_its_time_place_and_output() -> None:
+    event = told(
+        {
+            "event": "runner_on_ok",
+            "stdout": "\x1b[0;33mchanged: [checkout]\x1b[0m",
+            "event_data": {
+                "play": "Heal",
+                "task": "Restart",
+                "host": "checkout",
+                "task_action": "command",
+                "task_args": "secret=hunter2",
+                "duration": 0.5,
+                "res": {"changed": True, "stdout": "hunter2"},
+            },
+        }
+    )
+    assert event == RunEvent(
+        counter=7,
+        at=datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC),
+        kind="runner_on_ok",
+        play="Heal",
+        task="Restart",
+        host="checkout",
+        stdout="\x1b[0;33mchanged: [checkout]\x1b[0m",
+        data={"action": "command", "seconds": 0.5, "changed": True},
+    )
+
+
+def test_statistics_become_a_recap_of_every_host() -> None:
+    details = {"processed": {"a": 1, "b": 1}, "ok": {"a": 3}, "dark": {"b": 1}, "rescued": {"a": 1}}
+    event = told({"event": "playbook_on_stats", "event_data": details})
+    assert event.data == {"recap": {"a": {"ok": 3, "rescued": 1}, "b": {"unreachable": 1}}}
+
+
+def test_long_output_is_cut_with_a_note() -> None:
+    event = told({"event": "verbose", "stdout": "x" * (MAX_STDOUT + 5)})
+    assert event.stdout == "x" * MAX_STDOUT + "\n[cut: 5 more characters]"
+
+
+def test_terminal_line_ends_and_nul_do_not_reach_the_database() -> None:
+    assert told({"event": "verbose", "stdout": "a\r\nb\0"}).stdout == "a\nb\ufffd"
+
+
+def test_an_event_without_a_time_happened_now() -> None:
+    event = RunEvent.from_wire(1, {"kind": "ims_note"})
+    assert event.at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({"msg": "no such unit"}, "no such unit"),
+        ({"msg": "non-zero return code", "rc": 3, "stderr": "disk full\n"}, "non-zero return code: disk full"),
+        ({"msg": "non-zero return code", "rc": 3, "stdout": "disk full"}, "non-zero return code: disk full"),
+        ({"reason": "included file not found"}, "included file not found"),
+        ({"censored": "hidden", "msg": "hunter2"}, "hidden"),
+        (
+            {"msg": "One or more items failed", "results": [{"failed": False}, {"failed": True, "msg": "this one"}]},
+            "One or more items failed: this one",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_message_of_a_failed_task_says_why(result: dict[str, Any], message: str) -> None:
+    assert failure_message(result) == message
+
+
+def test_the_message_of_a_failed_task_is_cut() -> None:
+    event = told({"event": "runner_on_failed", "event_data": {"res": {"msg": "x" * 10_000}, "ignore_errors": True}})
+    assert len(event.data["message"]) < MAX_MESSAGE + 50
+    assert event.data["ignored"] is True

@@ -1,0 +1,71 @@
+"""The recap decides how a run ended."""
+
+import pytest
+
+from ims.runs.recap import Ending, FailedTask, HostRecap, Outcome, Stop
+
+GOOD = HostRecap(ok=3, changed=1)
+BAD = HostRecap(ok=1, failures=1)
+
+
+def ending(**known: object) -> Ending:
+    return Ending(target="checkout", finished=True, timeout=60, **known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome"),
+    [
+        ({"rc": 0, "recap": {"checkout": GOOD}}, Outcome.SUCCEEDED),
+        ({"rc": 0, "recap": {"checkout": HostRecap(ok=1, rescued=1, ignored=2)}}, Outcome.SUCCEEDED),
+        ({"rc": 0, "recap": {}}, Outcome.FAILED),
+        ({"rc": 0, "recap": None}, Outcome.FAILED),
+        ({"rc": 0, "recap": {"billing": GOOD}}, Outcome.FAILED),
+        ({"rc": 0, "recap": {"checkout": BAD}}, Outcome.FAILED),
+        ({"rc": 0, "recap": {"checkout": HostRecap(unreachable=1)}}, Outcome.FAILED),
+        ({"rc": 0, "recap": {"checkout": GOOD, "billing": BAD}}, Outcome.FAILED),
+        ({"rc": 2, "recap": {"checkout": GOOD}}, Outcome.FAILED),
+        ({"rc": 4, "recap": None}, Outcome.FAILED),
+        ({"rc": None, "recap": None}, Outcome.DIED),
+        ({"rc": None, "recap": {"checkout": GOOD}}, Outcome.DIED),
+        ({"rc": None, "stop": Stop.DEADLINE}, Outcome.TIMED_OUT),
+        ({"rc": None, "stop": Stop.ASKED}, Outcome.CANCELLED),
+        ({"rc": 2, "recap": {"checkout": BAD}, "stop": Stop.ASKED}, Outcome.CANCELLED),
+        # It was done before the signal came.
+        ({"rc": 0, "recap": {"checkout": GOOD}, "stop": Stop.DEADLINE}, Outcome.SUCCEEDED),
+    ],
+)
+def test_the_outcome_follows_the_recap(known: dict[str, object], outcome: Outcome) -> None:
+    assert ending(**known).decide()[0] is outcome
+
+
+def test_a_run_whose_child_told_no_end_has_died() -> None:
+    assert Ending(target="checkout").decide()[0] is Outcome.DIED
+
+
+def test_the_failed_task_is_that_of_a_host_which_the_recap_calls_failed() -> None:
+    failures = {host: FailedTask("Restart", host, "no") for host in ("billing", "checkout", "rescued")}
+    recap = {"billing": BAD, "checkout": BAD, "rescued": GOOD}
+    assert ending(rc=2, recap=recap, failures=failures).failed_task() == failures["checkout"]
+    assert ending(rc=2, recap={"rescued": GOOD}, failures=failures).failed_task() is None
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"rc": 0, "recap": {}}, "matched no host"),
+        ({"rc": 0, "recap": {"billing": GOOD}}, "did nothing on checkout"),
+        ({"rc": 2, "recap": {"checkout": BAD}}, "Tasks failed on checkout"),
+        ({"rc": 4}, "exit code 4"),
+        ({"stop": Stop.DEADLINE}, "deadline of 60 s"),
+    ],
+)
+def test_the_reason_is_a_sentence_for_people(known: dict[str, object], words: str) -> None:
+    assert words in ending(**known).decide()[1]
+
+
+def test_the_first_error_is_remembered_without_its_colours() -> None:
+    ending = Ending(target="checkout")
+    ending.hear("using a config file\n")
+    ending.hear("\x1b[0;31m[ERROR]: no such module\x1b[0m")
+    ending.hear("\x1b[0;31mOrigin: playbook.yml\x1b[0m\n\x1b[0;31m\x1b[0m")
+    assert ending.last_words == "[ERROR]: no such module"
