@@ -25,6 +25,8 @@ lint: ## check code, types, playbooks and YAML
 	@bin/bootstrap dev
 	@bin/lint
 
-bench: ## measure against the targets
+bench: ## measure against the targets, write docs/performance.md
 	@bin/bootstrap dev
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script" || exit 1; done
+	@for name in $(basename $(notdir $(wildcard benchmarks/bench_*.py))); do \
+		echo "== $$name"; .venv/bin/python -m "benchmarks.$$name" --write $(ARGS) || exit 1; \
+	done
