@@ -120,7 +120,7 @@ async def watch(plan: Verification, probe: Probe, is_over: AlertOver) -> Finding
 
 
 async def _until_over(is_over: AlertOver) -> datetime:
-    while (over := await is_over()) is None:
+    while (over := await is_over()) is None:  # noqa: ASYNC110 - the database does not tell, it must be asked
         await asyncio.sleep(ALERT_INTERVAL)
     return over
 

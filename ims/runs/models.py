@@ -48,6 +48,8 @@ class Run(Base):
         Index("uq_run_healed_episode", "episode_id", unique=True, postgresql_where=text("status = 'healed'")),
         # The sweep looks for leases that ran out.
         Index("ix_run_lease", "lease_until", postgresql_where=text("status = 'running'")),
+        # Runs whose end nobody saw wait for a probe; the sweep finds those whose job got lost.
+        Index("ix_run_unverified", "finished_at", postgresql_where=text("status = 'unknown' AND verified_at IS NULL")),
         Index("ix_run_incident", "incident_id"),
         # Cooldown: when did the last run on this target end?
         Index("ix_run_target_finished", "target", "finished_at"),

@@ -54,6 +54,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
         sa.UniqueConstraint("number", name=op.f("uq_incident_number")),
     )
+    op.create_index(
+        "ix_incident_healed_at",
+        "incident",
+        ["healed_at"],
+        unique=False,
+        postgresql_where=sa.text("healed_at IS NOT NULL"),
+    )
     op.create_index("ix_incident_opened_at", "incident", [sa.literal_column("opened_at DESC"), "id"], unique=False)
     op.create_index(
         "ix_incident_service",
@@ -237,6 +244,13 @@ def upgrade() -> None:
     op.create_index("ix_run_incident", "run", ["incident_id"], unique=False)
     op.create_index(
         "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("status = 'running'")
+    )
+    op.create_index(
+        "ix_run_unverified",
+        "run",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'unknown' AND verified_at IS NULL"),
     )
     op.create_index("ix_run_target_finished", "run", ["target", "finished_at"], unique=False)
     op.create_index(

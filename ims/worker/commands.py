@@ -1,0 +1,26 @@
+"""`ims worker`: the program that decides, runs playbooks and verifies."""
+
+import argparse
+import asyncio
+
+from ims.log import configure_logging
+from ims.settings import load_settings
+from ims.worker.program import main
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    command = subparsers.add_parser(
+        "worker",
+        help="decide, run playbooks, verify; until it is stopped",
+        description="Take jobs from the database: decide about alerts, run healing playbooks, verify them. Any number "
+        "of workers may run at once. SIGTERM stops it in order: runs under way are cancelled and handed over.",
+    )
+    command.set_defaults(run=_work)
+
+
+def _work(_arguments: argparse.Namespace) -> int:
+    settings = load_settings()
+    configure_logging(settings, "worker")
+    asyncio.run(main(settings))
+    return 0

@@ -1,0 +1,88 @@
+"""The worker's HTTP endpoint for Prometheus and for health checks; no other program talks to it."""
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Final, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import Gauge, make_wsgi_app
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+RUNS_ACTIVE = Gauge("ims_runs_active", "Runs that are under way, by state; read from the database.", ["status"])
+QUEUE_DEPTH = Gauge("ims_queue_depth", "Jobs that wait, by queue; read from the database.", ["queue"])
+LAST_SWEEP = Gauge("ims_worker_last_sweep_timestamp_seconds", "When this worker last swept.")
+
+ALIVE_SECONDS: Final = 15.0
+"""The event loop must have turned within this time: it renews leases."""
+READY_SECONDS: Final = 15.0
+"""A sweep, which needs the database, must have ended within this time."""
+
+
+@dataclass(slots=True)
+class Pulse:
+    """When the worker last did what shows that it is well, in seconds of `time.monotonic`."""
+
+    beat: float = field(default_factory=time.monotonic)
+    swept: float = float("-inf")
+    is_stopping: bool = False
+
+    def is_alive(self) -> bool:
+        """Whether the event loop turns."""
+        return time.monotonic() - self.beat < ALIVE_SECONDS
+
+    def is_ready(self) -> bool:
+        """Whether it takes jobs: it lives, the database answers, it is not being stopped."""
+        return self.is_alive() and not self.is_stopping and time.monotonic() - self.swept < READY_SECONDS
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is the base class's
+        """Say nothing: a line for each scrape tells nobody anything."""
+
+
+class Endpoint:
+    """Serves `/metrics`, `/health` and `/health/ready` in a thread of its own."""
+
+    def __init__(self, host: str, port: int, pulse: Pulse) -> None:
+        """Raises OSError when the address cannot be used."""
+        self._pulse = pulse
+        self._metrics = make_wsgi_app()
+        self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_QuietHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=2)
+
+    def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return cast(Iterable[bytes], self._metrics(environ, start_response))
+        checks = {"/health": self._pulse.is_alive, "/health/ready": self._pulse.is_ready}
+        if path not in checks:
+            return _reply(start_response, "404 Not Found", {"status": "not found"})
+        if checks[path]():
+            return _reply(start_response, "200 OK", {"status": "ok"})
+        return _reply(start_response, "503 Service Unavailable", {"status": "not ready"})
+
+
+def _reply(start_response: "StartResponse", status: str, content: dict[str, str]) -> Iterable[bytes]:
+    body = json.dumps(content).encode()
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
