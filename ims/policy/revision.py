@@ -1,5 +1,6 @@
 """Make a revision of a directory: pack it, read what was packed, validate what was read."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str])
     cannot read it.
     """
     packed = pack(root, inventory)
-    git = git_state(root)
+    git = git_state(root, environment.get("PATH", os.defpath))
     with tempfile.TemporaryDirectory(prefix="ims-revision-") as scratch:
         copy = unpack(packed.digest, packed.archive, Path(scratch))
         try:

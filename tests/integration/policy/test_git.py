@@ -63,12 +63,11 @@ def test_a_policy_may_be_a_part_of_a_repository(tree: Path) -> None:
     assert git_state(tree).dirty is True
 
 
-def test_without_a_repository_a_commit_or_a_git_there_is_no_label(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_repository_a_commit_or_a_git_there_is_no_label(tree: Path) -> None:
     assert git_state(tree) == GitState(None, None)
     git(tree, "init", "--quiet")
     assert git_state(tree) == GitState(None, None)
-    monkeypatch.setenv("PATH", str(tree))
-    assert git_state(tree) == GitState(None, None)
+    assert git_state(tree, search_path=str(tree)) == GitState(None, None)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a checkout to another account")

@@ -1,0 +1,77 @@
+"""The reference names every key, with the default that the models have."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from ims.policy.patterns import PATTERN_LENGTH
+from ims.policy.schema import (
+    MATCHED_LENGTH,
+    NAME_LENGTH,
+    RESERVED_PARAMETERS,
+    SEVERITY_MAP,
+    Correlation,
+    HealingRule,
+    Parameter,
+    Policy,
+    Service,
+    VerifyWindow,
+)
+
+REFERENCE = (Path(__file__).parents[3] / "docs/reference/policy.md").read_text(encoding="utf-8")
+ROWS = {
+    cells[0].strip("`"): cells[1]
+    for line in REFERENCE.splitlines()
+    if (cells := [cell.strip() for cell in line.strip("|").split("|")]) and cells[0].startswith("`") and len(cells) == 3
+}
+OWN_WORDS = {"service": "the host's name", "unit": "the host's name", "verify": "see below"}
+KEYS = [
+    (model, name)
+    for model, left_out in (
+        (Service, {"name"}),
+        (HealingRule, set()),
+        (VerifyWindow, set()),
+        (Parameter, set()),
+        (Correlation, set()),
+        (Policy, {"inventory", "correlation", "services", "hosts", "groups"}),
+    )
+    for name in model.model_fields
+    if name not in left_out
+]
+
+
+def written(value: object) -> str:
+    """A default as the reference writes it."""
+    if value is None:
+        return "none"
+    if value is PydanticUndefined:
+        return "required"
+    text = "[]" if value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{text}`"
+
+
+@pytest.mark.parametrize(("model", "name"), KEYS, ids=lambda part: getattr(part, "__name__", part))
+def test_every_key_stands_in_the_reference_with_its_default(model: type[BaseModel], name: str) -> None:
+    field = model.model_fields[name]
+    key = field.alias or name
+    assert key in ROWS
+    assert ROWS[key] == OWN_WORDS.get(key, written(field.default))
+
+
+def test_the_reference_names_the_limits_and_the_reserved_names() -> None:
+    assert all(f"`{name}`" in REFERENCE for name in RESERVED_PARAMETERS)
+    assert f"at most {PATTERN_LENGTH} characters" in REFERENCE
+    assert f"over {MATCHED_LENGTH} characters" in REFERENCE
+    assert f"at most {NAME_LENGTH} characters" in REFERENCE
+
+
+def test_the_reference_names_every_severity() -> None:
+    line = next(line for line in REFERENCE.splitlines() if line.startswith("| `severity_map`"))
+    for part in re.findall(r"((?:`\w+`(?:, )?)+) → (\w+)", line):
+        words = re.findall(r"`(\w+)`", part[0])
+        assert words
+        assert all(SEVERITY_MAP[word] == part[1] for word in words)
+    assert all(f"`{word}`" in line for word in SEVERITY_MAP)
