@@ -5,8 +5,9 @@ raised without repeating a sentence. Messages are written for the reader of a pa
 and never carry a driver's text, a path of a secret or a value from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class IMSError(Exception):
 
     status = 500
     """HTTP status by which the web programs answer."""
+    members: Mapping[str, object] = MappingProxyType({})
+    """What problem JSON says beyond title, detail and fields; a subclass sets it on its instances."""
 
     def __init__(self, message: str | None = None, *, fields: Sequence[FieldError] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,66 @@
+"""The program ims-web: pages for people, assembled from the areas' views."""
+
+from datetime import timedelta
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+
+from ims.accounts import views as account_views
+from ims.db.engine import Database
+from ims.errors import ConfigurationFaulty
+from ims.http import asking, health, problems, requests, resources, security
+from ims.incidents import views as incident_views
+from ims.log import configure_logging
+from ims.runs import views as run_views
+from ims.settings import Settings, load_settings
+from ims.web import rendering
+
+PROGRAM = "ims-web"
+MAX_FORM_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application; without `settings` they are loaded and logging is set up, as for Gunicorn.
+
+    Raises `ConfigurationFaulty`.
+    """
+    if settings is None:
+        settings = load_settings()
+        configure_logging(settings, PROGRAM)
+    app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
+    _configure(app, settings)
+    resources.provide(app.extensions, settings, Database.of(settings))
+    # Order matters: an id first, then who is asking, then the form's token.
+    requests.install(app, PROGRAM)
+    asking.install(app)
+    CSRFProtect(app)
+    security.install(app)
+    problems.install(app)
+    rendering.install(app)
+    account_views.install_limits(app.extensions)
+    for blueprint in (health.health, account_views.accounts, incident_views.incidents, run_views.runs):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    if settings.secret_key is None:
+        raise ConfigurationFaulty("IMS_SECRET_KEY_FILE must name the file with the key that signs sessions.")
+    app.config.update(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours),
+        # Several installations on one host name must not sign each other out.
+        SESSION_COOKIE_NAME=f"ims_session_{settings.web_port}",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.web_url.startswith("https:"),
+        SESSION_REFRESH_EACH_REQUEST=False,
+        # A form left open over night still works as long as its session does.
+        WTF_CSRF_TIME_LIMIT=None,
+        # Never raised to the server, which would answer with a traceback's absence of style: problems.py answers.
+        PROPAGATE_EXCEPTIONS=False,
+        TRAP_HTTP_EXCEPTIONS=False,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True

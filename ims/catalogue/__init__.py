@@ -1,0 +1,1 @@
+"""Services and checks: what is watched and healed."""

@@ -1,0 +1,1 @@
+"""What every view needs: who is asking, errors people can act on, health, paging."""

@@ -1,0 +1,30 @@
+"""`/health`: the process lives. `/health/ready`: it can do its work. `/metrics`: what it counts."""
+
+from flask import Blueprint, Response, jsonify
+
+from ims.db.migrate import SchemaOutdated, check_schema
+from ims.errors import DatabaseAway
+from ims.http.asking import public
+from ims.http.resources import database
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/health")
+@public
+def alive() -> Response:
+    """The process answers. Asks nothing of the database: a restart of IMS would not heal PostgreSQL."""
+    return jsonify(status="ok")
+
+
+@health.get("/health/ready")
+@public
+def ready() -> tuple[Response, int]:
+    """Whether requests can be served: the database answers and has this program's schema."""
+    try:
+        check_schema(database())
+    except DatabaseAway:
+        return jsonify(status="unavailable", database="away"), 503
+    except SchemaOutdated:
+        return jsonify(status="unavailable", database="schema outdated"), 503
+    return jsonify(status="ok", database="ok"), 200

@@ -1,0 +1,108 @@
+"""How errors are answered: RFC 9457 problem JSON for programs, a calm page for people, never a driver's text."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from flask import Flask, Response, redirect, render_template, request, url_for
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.wrappers import Response as AnyResponse
+
+from ims.errors import DatabaseAway, IMSError, Unauthenticated
+from ims.http.requests import request_id
+from ims.log import logger
+
+log = logger(__name__)
+
+LIVE_HEADER = "X-IMS-Live"
+RETRY_SECONDS = 3
+_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def wants_json() -> bool:
+    """Whether a program asks: it prefers JSON, or it is one of our scripts keeping a page up to date."""
+    if LIVE_HEADER in request.headers or request.path.startswith(("/api/", "/health", "/metrics")):
+        return True
+    accepted = request.accept_mimetypes
+    best = accepted.best_match(["text/html", "application/problem+json", "application/json"], default="text/html")
+    return best != "text/html" and accepted[best] > accepted["text/html"]
+
+
+def problem(status: int, title: str, detail: str, kind: str, more: Mapping[str, object]) -> Response:
+    """A problem document; `kind` names the sort of problem for programs."""
+    body = {"type": f"urn:ims:problem:{kind}", "title": title, "status": status, "detail": detail, **more}
+    body["request_id"] = request_id()
+    return Response(json.dumps(body), status, mimetype="application/problem+json")
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app`, foreseen or not."""
+    app.register_error_handler(IMSError, _of_ours)
+    app.register_error_handler(CSRFError, _form_expired)
+    for code in default_exceptions:
+        app.register_error_handler(code, _of_http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _of_ours(error: IMSError) -> AnyResponse:
+    """An error of ours. Somebody who is not signed in goes to the form and then on to where they wanted to."""
+    if error.status >= 500:
+        log.warning("request_failed", error=type(error).__name__, status=error.status)
+    if isinstance(error, Unauthenticated) and not wants_json():
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("accounts.sign_in_page", next=None if wanted == "/" else wanted))
+    headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, DatabaseAway) else {}
+    if wants_json():
+        kind = _WORDS.sub("-", type(error).__name__).lower()
+        fields = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
+        more = {**error.members, **({"errors": fields} if fields else {})}
+        response: AnyResponse = problem(error.status, error.title, error.message, kind, more)
+    else:
+        response = _page(error.status, error.title, error.message, refresh=isinstance(error, DatabaseAway))
+    response.headers.update(headers)
+    return response
+
+
+def _of_http(error: HTTPException) -> AnyResponse:
+    """An error of HTTP itself: an unknown address, a wrong method, a body that is too large."""
+    status = error.code or 500
+    title, detail = _HTTP_WORDS.get(status, (error.name, error.description or error.name))
+    if wants_json():
+        response: AnyResponse = problem(status, title, detail, error.name.replace(" ", "-").lower(), {})
+    else:
+        response = _page(status, title, detail)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+_HTTP_WORDS = {
+    404: ("There is nothing here.", "The address is wrong, or what was here is gone."),
+    405: ("This address does not do that.", "It cannot be used with this method."),
+    413: ("That is too large.", "Send less at once."),
+}
+
+
+def _form_expired(_error: CSRFError) -> AnyResponse:
+    title, detail = "This form has expired.", "Load the page again, then send the form once more. Nothing was changed."
+    if wants_json():
+        return problem(400, title, detail, "form-expired", {})
+    return _page(400, title, detail)
+
+
+def _unforeseen(error: Exception) -> AnyResponse:
+    """A fault of ours: the log has the traceback, the page has the number to find it by."""
+    log.error("request_broke", exc_info=error)
+    title, detail = "Something went wrong in IMS.", "It was logged. Try again; if it happens again, tell the operator."
+    if wants_json():
+        return problem(500, title, detail, "internal", {})
+    return _page(500, title, detail)
+
+
+def _page(status: int, title: str, detail: str, *, refresh: bool = False) -> Response:
+    page = render_template(
+        "errors/error.html", status=status, title=title, detail=detail, refresh=RETRY_SECONDS if refresh else None
+    )
+    return Response(page, status, mimetype="text/html")

@@ -1,0 +1,44 @@
+"""What a view works with: the settings, the database and the clock of the application it belongs to."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from ims.db.engine import Database
+from ims.queue import utc_now
+from ims.settings import Settings
+
+_SETTINGS = "ims.settings"
+_DATABASE = "ims.database"
+
+
+def provide(extensions: dict[str, object], settings: Settings, database: Database) -> None:
+    """Hand the application what its views will ask for."""
+    extensions[_SETTINGS] = settings
+    extensions[_DATABASE] = database
+
+
+def settings() -> Settings:
+    """The settings this application was built with."""
+    found = current_app.extensions[_SETTINGS]
+    assert isinstance(found, Settings)  # noqa: S101 - create_app put it there
+    return found
+
+
+def database() -> Database:
+    """The database of this application."""
+    found = current_app.extensions[_DATABASE]
+    assert isinstance(found, Database)  # noqa: S101 - create_app put it there
+    return found
+
+
+def transaction() -> AbstractContextManager[Session]:
+    """A session in one transaction of its own. Raises `DatabaseAway`."""
+    return database().begin()
+
+
+def clock() -> datetime:
+    """The present moment, UTC: views read it once and hand it on."""
+    return utc_now()

@@ -1,0 +1,121 @@
+"""What the incident pages show, gathered in one transaction: rows of the list, and one incident with all it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from ims.accounts.queries import account_names
+from ims.catalogue.queries import read_catalogue
+from ims.healing.models import Refusal
+from ims.incidents.actions import allowed_steps
+from ims.incidents.models import Incident, Status, TimelineEvent
+from ims.incidents.queries import AlertSeen, alerts_of, find_incident, latest_events, refusals_of, runs_of
+from ims.policy.schema import Service
+from ims.runs.models import ACTIVE, Run, RunStatus
+from ims.web.lifeline import Attempt, Lifeline, Story, draw
+from ims.web.sentences import Sentence, sentence_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One incident in a list."""
+
+    incident: Incident
+    lifeline: Lifeline
+    runs: Sequence[Run]
+
+    @property
+    def is_healing(self) -> bool:
+        """Whether automation is at work on it right now."""
+        return any(run.status in ACTIVE for run in self.runs)
+
+    @property
+    def state(self) -> list[object]:
+        """What decides whether the row looks different."""
+        return [self.incident.number, self.incident.version, *(run.status for run in self.runs)]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the timeline."""
+
+    event: TimelineEvent
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """One incident with everything its page shows."""
+
+    row: Row
+    steps: Sequence[Status]
+    timeline: Sequence[Told]
+    alerts: Sequence[AlertSeen]
+    refusals: Sequence[Refusal]
+    service: Service | None
+    recurrence_of: Incident | None
+    people: Sequence[str]
+
+    @property
+    def incident(self) -> Incident:
+        """The incident itself."""
+        return self.row.incident
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the beginning of a very long timeline is left out."""
+        return bool(self.timeline) and self.timeline[0].event.seq > 1
+
+
+def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> list[Row]:
+    """The incidents as rows, two queries for all of them."""
+    ids = [incident.id for incident in incidents]
+    runs, refusals = runs_of(session, ids), refusals_of(session, ids)
+    return [_row(incident, runs.get(incident.id, []), refusals.get(incident.id, []), now) for incident in incidents]
+
+
+def incident_page(session: Session, reference: str, now: datetime) -> IncidentPage:
+    """The incident called `reference`. Raises `NotFound`."""
+    incident = find_incident(session, reference)
+    refusals = refusals_of(session, [incident.id]).get(incident.id, [])
+    row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), refusals, now)
+    events = latest_events(session, incident.id)
+    return IncidentPage(
+        row=row,
+        steps=allowed_steps(incident.status),
+        timeline=[Told(event, sentence_of(event)) for event in events],
+        alerts=alerts_of(session, incident.id),
+        refusals=refusals,
+        service=read_catalogue(session).find(incident.service),
+        recurrence_of=session.get(Incident, incident.recurrence_of) if incident.recurrence_of else None,
+        people=account_names(session),
+    )
+
+
+def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:
+    story = Story(
+        opened_at=incident.opened_at,
+        resolved_at=incident.resolved_at,
+        healed_at=incident.healed_at,
+        acknowledged_at=incident.acknowledged_at,
+        attention_at=incident.attention_at,
+        first_human_at=incident.first_human_at,
+        attempts=[attempt for run in runs if (attempt := _attempt(run))],
+        # A refusal without a rule is "no rule matches": nothing was stopped.
+        refused_at=[refusal.first_at for refusal in refusals if refusal.rule],
+    )
+    return Row(incident, draw(story, now), runs)
+
+
+def _attempt(run: Run) -> Attempt | None:
+    """The run on the lifeline, once it has begun. A run that ended without saying when counts to what is known."""
+    if run.started_at is None:
+        return None
+    if run.status == RunStatus.RUNNING:
+        return Attempt(run.started_at)
+    finished = run.finished_at or run.verified_at or run.started_at
+    if run.status == RunStatus.VERIFYING:
+        return Attempt(run.started_at, finished)
+    return Attempt(run.started_at, finished, run.verified_at or finished)

@@ -1,0 +1,172 @@
+"""Reading incidents: the list, one of them with everything it has, and the figures of the overview."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from ims.alerts.models import Alert, Episode
+from ims.errors import NotFound
+from ims.healing.models import Refusal
+from ims.incidents.models import Incident, Status, TimelineEvent
+from ims.runs.models import Run
+
+UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
+_REFERENCE = re.compile(r"(?:INC-)?([1-9][0-9]{0,17})", re.IGNORECASE)
+
+
+class Sort(StrEnum):
+    """Orders of the list that the index serves."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which incidents; nothing means all. Every word must stand in the title, in any case."""
+
+    statuses: tuple[Status, ...] = ()
+    service: str = ""
+    severity: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last row of a page."""
+
+    opened_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a list, and where the next page begins if there is one."""
+
+    rows: Sequence[Incident]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSeen:
+    """One alert of an incident, with the times it fired within it, oldest first."""
+
+    alert: Alert
+    episodes: Sequence[Episode]
+
+
+def list_incidents(
+    session: Session, filters: Filters, *, sort: Sort = Sort.NEWEST, limit: int = 50, after: Position | None = None
+) -> Page:
+    """One page of the list."""
+    query = select(Incident).where(*_conditions(filters))
+    if sort is Sort.NEWEST:
+        query = query.order_by(Incident.opened_at.desc(), Incident.id)
+    else:
+        query = query.order_by(Incident.opened_at, Incident.id.desc())
+    if after:
+        query = query.where(_beyond(after, sort))
+    rows = session.scalars(query.limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last = rows[limit - 1]
+    return Page(rows[:limit], Position(last.opened_at, last.id))
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.statuses:
+        conditions.append(Incident.status.in_(filters.statuses))
+    if filters.service:
+        conditions.append(Incident.service == filters.service)
+    if filters.severity:
+        conditions.append(Incident.severity == filters.severity)
+    conditions += [Incident.title.icontains(word, autoescape=True) for word in filters.words.split()]
+    return conditions
+
+
+def _beyond(after: Position, sort: Sort) -> ColumnElement[bool]:
+    """Rows behind a position. The first half alone bounds the index scan."""
+    opened, own_id = Incident.opened_at, Incident.id
+    if sort is Sort.NEWEST:
+        return and_(opened <= after.opened_at, or_(opened < after.opened_at, own_id > after.id))
+    return and_(opened >= after.opened_at, or_(opened > after.opened_at, own_id < after.id))
+
+
+def find_incident(session: Session, reference: str) -> Incident:
+    """The incident called INC-42, 42, or by its UUID. Raises `NotFound`."""
+    if number := _REFERENCE.fullmatch(reference):
+        found = session.scalars(select(Incident).where(Incident.number == int(number[1]))).one_or_none()
+    else:
+        try:
+            found = session.get(Incident, UUID(reference))
+        except ValueError:
+            found = None
+    if found is None:
+        raise NotFound("There is no such incident.")
+    return found
+
+
+def timeline_of(session: Session, incident_id: UUID, *, after: int = 0, limit: int = 1000) -> Sequence[TimelineEvent]:
+    """The timeline in its order, from behind event `after`."""
+    query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id, TimelineEvent.seq > after)
+    return session.scalars(query.order_by(TimelineEvent.seq).limit(limit)).all()
+
+
+def latest_events(session: Session, incident_id: UUID, limit: int = 500) -> Sequence[TimelineEvent]:
+    """The newest `limit` events in their order: a page has an end, a flapping alert has none."""
+    query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
+    return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
+
+
+def alerts_of(session: Session, incident_id: UUID, limit: int = 200) -> list[AlertSeen]:
+    """The incident's alerts in the order they first fired, each with its episodes."""
+    query = (
+        select(Episode, Alert)
+        .join(Alert, Alert.id == Episode.alert_id)
+        .where(Episode.incident_id == incident_id)
+        .order_by(Episode.opened_at, Episode.id)
+        .limit(limit)
+    )
+    alerts: dict[int, Alert] = {}
+    episodes: dict[int, list[Episode]] = defaultdict(list)
+    for episode, alert in session.execute(query):
+        alerts[alert.id] = alert
+        episodes[alert.id].append(episode)
+    return [AlertSeen(alert, episodes[alert.id]) for alert in alerts.values()]
+
+
+def runs_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Run]]:
+    """Runs of these incidents in the order they were decided."""
+    found: dict[UUID, list[Run]] = defaultdict(list)
+    query = select(Run).where(Run.incident_id.in_(list(incident_ids))).order_by(Run.queued_at, Run.number)
+    for run in session.scalars(query):
+        if run.incident_id:
+            found[run.incident_id].append(run)
+    return found
+
+
+def refusals_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Refusal]]:
+    """What guards refused for these incidents, in order."""
+    found: dict[UUID, list[Refusal]] = defaultdict(list)
+    query = select(Refusal).where(Refusal.incident_id.in_(list(incident_ids))).order_by(Refusal.first_at)
+    for refusal in session.scalars(query):
+        found[refusal.incident_id].append(refusal)
+    return found
+
+
+def counts_by_status(session: Session) -> dict[tuple[str, str], int]:
+    """How many unresolved incidents there are by (status, severity)."""
+    query = (
+        select(Incident.status, Incident.severity, func.count())
+        .where(Incident.status.in_(UNRESOLVED))
+        .group_by(Incident.status, Incident.severity)
+    )
+    return {(status, severity): count for status, severity, count in session.execute(query)}

@@ -1,0 +1,1 @@
+"""The pages: templates, styles, small scripts, and the pure functions that draw and word what they show."""

@@ -1,0 +1,56 @@
+"""Terminal colours as markup: everything is escaped, only known colour codes become classes."""
+
+import re
+
+from markupsafe import Markup, escape
+
+_SEQUENCE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])|\x1b[@-Z\\-_]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+
+
+def to_markup(text: str) -> Markup:
+    """`text` with its foreground colours and bold as spans; every other control sequence is dropped."""
+    parts: list[Markup] = []
+    classes: frozenset[str] = frozenset()
+    begin = 0
+    for found in _SEQUENCE.finditer(text):
+        parts.append(_span(text[begin : found.start()], classes))
+        begin = found.end()
+        if found[2] == "m":
+            classes = _after(classes, found[1])
+    parts.append(_span(text[begin:], classes))
+    return Markup("").join(parts)
+
+
+def to_plain(text: str) -> str:
+    """`text` without any control sequence, for plain text and copies."""
+    return _CONTROL.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+
+
+def _span(text: str, classes: frozenset[str]) -> Markup:
+    clean = _CONTROL.sub("", text)
+    if not clean or not classes:
+        return escape(clean)
+    return Markup('<span class="{}">{}</span>').format(" ".join(sorted(classes)), clean)
+
+
+def _after(classes: frozenset[str], codes: str) -> frozenset[str]:
+    """The classes in force after an SGR sequence such as 1;31."""
+    for code in codes.split(";") if codes else ["0"]:
+        number = int(code[:4] or 0)
+        if number == 0:
+            classes = frozenset()
+        elif number == 1:
+            classes |= {"ansi-bold"}
+        elif number == 22:
+            classes -= {"ansi-bold"}
+        elif 30 <= number <= 37 or 90 <= number <= 97:
+            classes = _without_colour(classes) | {f"ansi-{_COLOURS[number % 10]}"}
+        elif number == 39:
+            classes = _without_colour(classes)
+    return classes
+
+
+def _without_colour(classes: frozenset[str]) -> frozenset[str]:
+    return classes & {"ansi-bold"}

@@ -1,0 +1,63 @@
+"""What templates may call."""
+
+import hashlib
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from flask import Flask, request, url_for
+
+from ims.accounts.views import THEMES
+from ims.http.asking import asker, may_change
+from ims.http.requests import request_id
+from ims.http.resources import clock
+from ims.web import wording
+from ims.web.ansi import to_markup
+from ims.web.sentences import reason_in_words
+
+STATIC = Path(__file__).with_name("static")
+
+
+def install(app: Flask) -> None:
+    """Give the templates of `app` their filters and functions."""
+    app.jinja_env.filters.update(
+        duration=wording.duration,
+        instant=wording.instant,
+        stamp=wording.stamp,
+        clock_time=wording.clock_time,
+        words=wording.words,
+        web_address=wording.web_address,
+        ansi=to_markup,
+        reason=reason_in_words,
+    )
+    app.jinja_env.globals.update(asset=asset, age_of=_age_of, clock=clock)
+    app.context_processor(_context)
+
+
+def _context() -> dict[str, object]:
+    return {
+        "asker": asker(),
+        "may_change": may_change(),
+        "request_id": request_id(),
+        "theme": _theme(),
+        "here": request.full_path.rstrip("?"),
+    }
+
+
+def _theme() -> str:
+    chosen = request.cookies.get("theme", "")
+    return chosen if chosen in THEMES else ""
+
+
+def _age_of(moment: datetime) -> str:
+    return wording.age((clock() - moment).total_seconds())
+
+
+def asset(name: str) -> str:
+    """Address of a static file with its content's digest, so that browsers may keep it for ever."""
+    return url_for("static", filename=name, v=_digest(name))
+
+
+@lru_cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
