@@ -18,14 +18,15 @@ from types import FrameType
 from typing import Any, Final
 
 from ims.runs.events import condense
-from ims.runs.processes import become_subreaper, children, descendants, die_with_parent, kill_all, reap
+from ims.runs.processes import SPEC, become_subreaper, children, descendants, die_with_parent, kill_all, reap
 
-SPEC: Final = "spec.json"
 GRACE: Final = 1.0
 """Seconds between SIGTERM for ansible-playbook, which runs no more tasks after it, and SIGKILL for everything."""
 _PATIENCE: Final = 5.0
 """Seconds to go on killing; only what belongs to another user survives SIGKILL."""
 _LAST_TICK: Final = 4
+_EXPECTED: Final = frozenset({"ssh"})
+"""Programs that may outlive a playbook without a word: ssh keeps a connection open for the next task."""
 
 
 class Stopper:
@@ -125,7 +126,7 @@ def kill_descendants() -> tuple[list[str], list[str]]:
         reap()
         time.sleep(0.005)
     reap()
-    return sorted(left.values()), sorted(spared)
+    return sorted(name for name in left.values() if name not in _EXPECTED), sorted(spared)
 
 
 def _play(

@@ -20,9 +20,10 @@ from typing import Any, Final
 
 from ims.errors import RunRefused
 from ims.log import logger
-from ims.runs.child import GRACE, SPEC
+from ims.runs.child import GRACE
 from ims.runs.environment import DIRECTORIES, EMPTY_CFG, build_environment
 from ims.runs.events import FAILED, NOTE, STATS, UNREACHABLE, VERBOSE, RunEvent
+from ims.runs.processes import SPEC, this_process
 from ims.runs.recap import Ending, FailedTask, Outcome, RunResult, Stop, read_recap
 from ims.runs.request import RunRequest
 from ims.runs.sweep import Sweep, kill_run
@@ -169,14 +170,20 @@ class _Execution:
         if self._end.get("stop"):
             ending.stop = ending.stop or Stop(self._end["stop"])
         outcome, reason = ending.decide()
+        left = () if ending.stop else (*self._end.get("left", ()), *swept.killed)
+        survivors = (*self._end.get("spared", ()), *swept.survivors)
+        if left and outcome is not Outcome.DIED:
+            reason += f" Programs that it left behind were stopped: {', '.join(left)}."
+        if survivors:
+            reason += f" Programs of another user could not be stopped: {', '.join(survivors)}."
         return RunResult(
             outcome=outcome,
             reason=reason,
             rc=ending.rc,
             recap=ending.recap or {},
             failed_task=ending.failed_task() if outcome is not Outcome.SUCCEEDED else None,
-            left_behind=() if ending.stop else (*self._end.get("left", ()), *swept.killed),
-            survivors=(*self._end.get("spared", ()), *swept.survivors),
+            left_behind=left,
+            survivors=survivors,
             first_task_seconds=self._first_task,
             seconds=time.monotonic() - self._begun,
         )
@@ -248,6 +255,7 @@ def prepare_directory(request: RunRequest, directory: Path) -> None:
         (directory / name).mkdir(mode=0o700)
     spec = {
         "parent": os.getpid(),
+        "owner": this_process().mark(),
         "timeout": request.timeout,
         "policy_root": str(request.policy_root),
         "inventory": str(request.path(request.inventory)),

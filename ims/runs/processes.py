@@ -19,6 +19,9 @@ RUN_OWNER: Final = "IMS_RUN_OWNER"
 """``<pid>.<start time>`` of the process that called for the run."""
 INSTANCE: Final = "IMS_INSTANCE"
 
+SPEC: Final = "spec.json"
+"""In the run's directory: what its child is to do, and the mark of its owner."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")

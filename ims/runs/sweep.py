@@ -5,6 +5,7 @@ worker and the child both: every process of a run carries ``IMS_RUN_ID``, ``IMS_
 ``IMS_INSTANCE``.
 """
 
+import json
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from ims.runs.processes import (
     INSTANCE,
     RUN_ID,
     RUN_OWNER,
+    SPEC,
     Process,
     ancestors,
     is_alive,
@@ -28,6 +30,8 @@ from ims.runs.processes import (
 _PATIENCE: Final = 5.0
 """Seconds to go on killing before the survivors are only reported."""
 _PAUSE: Final = 0.005
+_NEW: Final = 60.0
+"""Seconds in which a directory without a description may still get one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +73,26 @@ def kill_all_but(instance: str, live: Collection[UUID]) -> Sweep:
 
 
 def remove_orphaned_directories(runs: Path) -> list[str]:
-    """Remove the directories of runs of which no process is left; return their names.
+    """Remove the directories of runs that have no process and no living owner any more; return their names.
 
-    ``runs`` is the directory that holds one directory for each run. Call it after ``kill_orphans``. A worker that is
-    about to start a run has its directory a moment before its process; therefore only directories that were last
-    changed a minute ago or earlier are removed.
+    ``runs`` is the directory that holds one directory for each run. Call it after ``kill_orphans``.
     """
     if not runs.is_dir():
         return []
     busy = {marked.run_id for marked in _marked()}
-    newest = time.time() - 60
-    stale = [
-        entry
-        for entry in runs.iterdir()
-        if entry.is_dir() and entry.name not in busy and entry.stat().st_mtime < newest
-    ]
+    stale = [entry for entry in runs.iterdir() if entry.is_dir() and entry.name not in busy and not _has_owner(entry)]
     for entry in stale:
         shutil.rmtree(entry, ignore_errors=True)
     return sorted(entry.name for entry in stale)
+
+
+def _has_owner(directory: Path) -> bool:
+    try:
+        owner = str(json.loads((directory / SPEC).read_text("utf-8"))["owner"])
+    except (OSError, ValueError, KeyError):
+        # A worker that is just starting the run has not written it yet.
+        return directory.exists() and time.time() - directory.stat().st_mtime < _NEW
+    return is_alive(owner)
 
 
 def _kill(is_wanted: Callable[[_Marked], bool]) -> Sweep:

@@ -1,7 +1,9 @@
 """Processes that nobody looks after any more are found by their mark."""
 
+import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ims.runs.processes import this_process
+from ims.runs.processes import SPEC, this_process
 from ims.runs.sweep import kill_all_but, kill_orphans, kill_run, remove_orphaned_directories
 
 INSTANCE = "sweep-test"
@@ -74,19 +76,23 @@ def test_a_program_that_was_started_from_within_a_run_does_not_kill_itself(left:
     run_id = uuid4()
     code = f"from uuid import UUID; from ims.runs.sweep import kill_run; print(kill_run(UUID('{run_id}')).killed)"
     environment = os.environ | {"IMS_RUN_ID": str(run_id)}
-    python = Path(os.sys.executable)  # type: ignore[attr-defined]
+    python = sys.executable
     done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "()"
 
 
-def test_only_old_directories_without_a_process_are_removed(left: Left, tmp_path: Path) -> None:
-    busy, orphaned, new = uuid4(), uuid4(), uuid4()
+def test_directories_without_a_process_or_an_owner_are_removed(left: Left, tmp_path: Path) -> None:
+    owners = {"busy": DEAD, "orphaned": DEAD, "cared-for": this_process().mark(), "new": None, "old": None}
+    busy = uuid4()
     left.behind(busy)
-    for run_id in (busy, orphaned, new):
-        (tmp_path / str(run_id)).mkdir()
+    names = {name: str(busy) if name == "busy" else name for name in owners}
+    for name, owner in owners.items():
+        directory = tmp_path / names[name]
+        directory.mkdir()
+        if owner is not None:
+            (directory / SPEC).write_text(json.dumps({"owner": owner}))
     long_ago = time.time() - 3600
-    for run_id in (busy, orphaned):
-        os.utime(tmp_path / str(run_id), (long_ago, long_ago))
-    assert remove_orphaned_directories(tmp_path) == [str(orphaned)]
-    assert {entry.name for entry in tmp_path.iterdir()} == {str(busy), str(new)}
+    os.utime(tmp_path / "old", (long_ago, long_ago))
+    assert remove_orphaned_directories(tmp_path) == ["old", "orphaned"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {str(busy), "cared-for", "new"}
     assert remove_orphaned_directories(tmp_path / "missing") == []
