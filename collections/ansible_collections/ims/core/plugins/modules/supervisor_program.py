@@ -30,7 +30,8 @@ options:
     type: path
     required: true
   state:
-    description: What shall be true of the program; V(status) only tells.
+    description: What shall be true of the program; V(status) only tells. V(signalled) does nothing to a program
+      that does not run.
     choices: [present, started, stopped, restarted, signalled, status]
     required: true
     type: str
@@ -130,7 +131,7 @@ def reach(state: str, supervisor: Supervisor, params: dict[str, Any], dry: bool)
     if state == "present":
         return supervisor.pending() is not None if dry else supervisor.apply()
     status = supervisor.status()
-    if status == "ABSENT" and not dry:
+    if status == "ABSENT" and state not in ("signalled", "status") and not dry:
         raise LookupError(supervisor.name)
     steps: dict[str, tuple[bool, Callable[[], object]]] = {
         "started": (status != "RUNNING", lambda: supervisor.start(params["timeout"])),
