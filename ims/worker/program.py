@@ -87,7 +87,7 @@ def build_app(context: WorkerContext) -> procrastinate.App:
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Work until `stop` is set. Raises `SchemaOutdated` when `ims migrate` was not run, `ConfigurationFaulty` for a taken port."""
+    """Work until `stop` is set. Raises `SchemaOutdated` before `ims migrate`, `ConfigurationFaulty` for a taken port."""
     context = WorkerContext(
         settings=settings,
         database=Database.of(settings),
