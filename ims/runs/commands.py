@@ -1,0 +1,187 @@
+"""`ims run …`: what automation did, in a terminal."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from ims.db.engine import Database
+from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
+from ims.runs.queries import PAGE, events_after, recent_runs, run_by_name
+from ims.settings import load_settings
+
+_FOLLOW_SECONDS: Final = 0.5
+_COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
+_REASON_WIDTH: Final = 60
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the command line."""
+    group = subparsers.add_parser("run", help="what automation did: list, show, log")
+    commands = group.add_subparsers(dest="run_command", metavar="COMMAND", required=True)
+    listing = commands.add_parser("list", help="runs, newest first")
+    listing.add_argument("--target", help="only runs on this inventory host")
+    listing.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
+    _add_json(listing)
+    listing.set_defaults(run=_list)
+    showing = commands.add_parser("show", help="one run")
+    showing.add_argument("name", metavar="RUN", help="R-7, 7 or the run's id")
+    _add_json(showing)
+    showing.set_defaults(run=_show)
+    log = commands.add_parser("log", help="what a run's playbook printed")
+    log.add_argument("name", metavar="RUN", help="R-7, 7 or the run's id")
+    log.add_argument("--follow", "-f", action="store_true", help="go on until the run has ended")
+    _add_json(log)
+    log.set_defaults(run=_log)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table; a line for each event of a log")
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = Database.of(load_settings())
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    status = RunStatus(arguments.status) if arguments.status else None
+    with _database() as database, database.begin() as session:
+        runs = recent_runs(session, target=arguments.target, status=status, limit=max(arguments.limit, 1))
+        if arguments.json:
+            print(json.dumps([as_json(run) for run in runs], indent=2))
+        elif runs:
+            _print_table(runs)
+        else:
+            print("No runs.")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with _database() as database, database.begin() as session:
+        run = run_by_name(session, arguments.name)
+        if arguments.json:
+            print(json.dumps(as_json(run), indent=2))
+            return 0
+        for name, value in as_json(run).items():
+            if value not in (None, {}, ""):
+                print(f"{name:<15}{json.dumps(value) if isinstance(value, dict) else value}")
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    with _database() as database:
+        with database.begin() as session:
+            run_id = run_by_name(session, arguments.name).id
+        for event in _events(database, run_id, follow=arguments.follow):
+            if arguments.json:
+                print(json.dumps(_event_as_json(event)), flush=True)
+            elif event.stdout:
+                print(event.stdout if sys.stdout.isatty() else _plain(event.stdout), flush=True)
+    return 0
+
+
+def _events(database: Database, run_id: UUID, *, follow: bool) -> Iterator[RunEvent]:
+    """The events of a run in order; with `follow` until it has ended and all of them were read."""
+    counter = 0
+    while True:
+        with database.begin() as session:
+            # The state is read first: what is stored after that may be missed only while the run goes on.
+            run = session.get_one(Run, run_id)
+            is_over = run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
+            events = events_after(session, run_id, counter)
+        yield from events
+        if events:
+            counter = events[-1].counter
+        if len(events) == PAGE:
+            continue
+        if is_over or not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """A run as people and programs see it; times in ISO 8601, `seconds` from the claim to the end of the playbook."""
+    return {
+        "run": f"R-{run.number}",
+        "id": str(run.id),
+        "status": run.status,
+        "reason": run.reason,
+        "failed_task": run.failed_task,
+        "rule": run.rule,
+        "attempt": run.attempt,
+        "playbook": run.playbook,
+        "target": run.target,
+        "parameters": run.parameters,
+        "revision": run.revision,
+        "incident_id": str(run.incident_id) if run.incident_id else None,
+        "queued_at": _time(run.queued_at),
+        "started_at": _time(run.started_at),
+        "finished_at": _time(run.finished_at),
+        "verified_at": _time(run.verified_at),
+        "first_green_at": _time(run.first_green_at),
+        "seconds": _seconds(run),
+        "rc": run.rc,
+        "recap": run.recap,
+    }
+
+
+def _event_as_json(event: RunEvent) -> dict[str, Any]:
+    return {
+        "counter": event.counter,
+        "at": _time(event.at),
+        "kind": event.kind,
+        "play": event.play,
+        "task": event.task,
+        "host": event.host,
+        "stdout": event.stdout,
+        "data": event.data,
+    }
+
+
+def _time(at: Any) -> str | None:
+    return at.isoformat(timespec="milliseconds") if at else None
+
+
+def _seconds(run: Run) -> float | None:
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return round((run.finished_at - run.started_at).total_seconds(), 3)
+
+
+def _print_table(runs: Sequence[Run]) -> None:
+    rows = [_COLUMNS, *(_row(run) for run in runs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    seconds = _seconds(run)
+    reason = run.reason or ""
+    return (
+        f"R-{run.number}",
+        f"{run.status} …" if run.status in ACTIVE else run.status,
+        run.target,
+        run.rule or "",
+        str(run.attempt),
+        run.queued_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        f"{seconds:.1f}" if seconds is not None else "",
+        reason if len(reason) <= _REASON_WIDTH else f"{reason[: _REASON_WIDTH - 1]}…",
+    )
+
+
+def _plain(text: str) -> str:
+    """Without ANSI colours, for files and pipes."""
+    return _ANSI.sub("", text)
