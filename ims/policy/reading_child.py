@@ -203,7 +203,11 @@ class Reader:
                 " IMS does not need out of the inventory."
             )
         place = place_of_error(error)
-        self.answer.fault(place if place and place[0] == str(path) else None, "", message, str(path))
+        if place is None or place[0] != str(path):
+            # The YAML parser's own mark is public API.
+            marks = [mark for link in chain_of(error) if (mark := getattr(link, "problem_mark", None))]
+            place = (str(path), marks[0].line + 1, marks[0].column + 1) if marks else None
+        self.answer.fault(place, "", message, str(path))
 
     def read_inventory(self) -> None:
         manager = self.parse_sources()

@@ -80,7 +80,17 @@ def pack(root: Path, inventory: str, *, limit: int = ARCHIVE_BYTES) -> PackedTre
     """
     root = root.resolve()
     inventory = _inventory_inside(root, inventory)
-    paths = sorted(_walk(root), key=lambda path: path.relative_to(root).as_posix())
+    try:
+        paths = sorted(_walk(root), key=lambda path: path.relative_to(root).as_posix())
+        content = _archive(root, paths, inventory, limit)
+    except OSError as error:
+        name = os.fsdecode(error.filename or "").removeprefix(f"{root}/")
+        raise TreeFaulty(f"{name or root} cannot be read: {error.strerror}.") from error
+    files = frozenset(path.relative_to(root).as_posix() for path in paths if path.is_file())
+    return PackedTree(hashlib.sha256(content).hexdigest(), content, files)
+
+
+def _archive(root: Path, paths: list[Path], inventory: str, limit: int) -> bytes:
     names = frozenset(path.relative_to(root).as_posix() for path in paths)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -89,9 +99,7 @@ def pack(root: Path, inventory: str, *, limit: int = ARCHIVE_BYTES) -> PackedTre
             if buffer.tell() + path.lstat().st_size > limit:
                 raise TreeFaulty(_too_large(root, paths, limit))
             _add(archive, root, path, names)
-    content = buffer.getvalue()
-    files = frozenset(name for name in names if (root / name).is_file())
-    return PackedTree(hashlib.sha256(content).hexdigest(), content, files)
+    return buffer.getvalue()
 
 
 def inventory_of(archive: bytes) -> str:
@@ -127,10 +135,7 @@ def _walk(root: Path) -> Iterator[Path]:
         path = waiting.pop()
         yield path
         if path.is_dir() and not path.is_symlink():
-            try:
-                waiting.extend(child for child in path.iterdir() if not is_left_out(child.name))
-            except OSError as error:
-                raise _unreadable(root, path, error) from error
+            waiting.extend(child for child in path.iterdir() if not is_left_out(child.name))
 
 
 def _add(archive: tarfile.TarFile, root: Path, path: Path, names: frozenset[str]) -> None:
@@ -139,18 +144,15 @@ def _add(archive: tarfile.TarFile, root: Path, path: Path, names: frozenset[str]
         name.encode()
     except UnicodeEncodeError:
         raise TreeFaulty(f"{os.fsencode(name)!r} is no UTF-8 name: rename it.") from None
-    try:
-        kind = path.lstat().st_mode
-        if stat.S_ISLNK(kind):
-            archive.addfile(_member(name, tarfile.SYMTYPE, 0o777, link=_link(root, path, names)))
-        elif stat.S_ISDIR(kind):
-            archive.addfile(_member(name, tarfile.DIRTYPE, 0o755))
-        elif stat.S_ISREG(kind):
-            _add_bytes(archive, name, path.read_bytes(), executable=bool(kind & 0o111))
-        else:
-            raise TreeFaulty(f"{name} is neither a file nor a directory: remove it from the policy tree.")
-    except OSError as error:
-        raise _unreadable(root, path, error) from error
+    kind = path.lstat().st_mode
+    if stat.S_ISLNK(kind):
+        archive.addfile(_member(name, tarfile.SYMTYPE, 0o777, link=_link(root, path, names)))
+    elif stat.S_ISDIR(kind):
+        archive.addfile(_member(name, tarfile.DIRTYPE, 0o755))
+    elif stat.S_ISREG(kind):
+        _add_bytes(archive, name, path.read_bytes(), executable=bool(kind & 0o111))
+    else:
+        raise TreeFaulty(f"{name} is neither a file nor a directory: remove it from the policy tree.")
 
 
 def _add_bytes(archive: tarfile.TarFile, name: str, content: bytes, *, executable: bool = False) -> None:
@@ -182,7 +184,3 @@ def _too_large(root: Path, paths: list[Path], limit: int) -> str:
     largest = sorted(sizes, key=lambda part: sizes[part], reverse=True)[:3]
     told = ", ".join(f"{part} ({sizes[part] // 1024} KiB)" for part in largest)
     return f"The policy tree is larger than {limit // 1024} KiB. Largest: {told}. Move what is no policy elsewhere."
-
-
-def _unreadable(root: Path, path: Path, error: OSError) -> TreeFaulty:
-    return TreeFaulty(f"{path.relative_to(root).as_posix()} cannot be read: {error.strerror}.")

@@ -240,11 +240,11 @@ def test_reading_writes_nothing_and_knows_no_environment(
     monkeypatch.setenv("IMS_SECRET_KEY", "swordfish")
     home = tmp_path / "home"
     home.mkdir()
-    write("host_vars/db.yml", "description: \"{{ lookup('pipe', 'env') }}\"\n")
+    write("host_vars/db.yml", "description: \"{{ lookup('pipe', 'env | grep -c swordfish || true') }}\"\n")
     write("/ansible.cfg", "[defaults]\nlog_path = ./ansible.log\ncallback_result_format = yaml\n")
     before = set(tmp_path.rglob("*"))
     policy = make_revision(tree, INVENTORY, environment={**os.environ, "HOME": str(home)}).policy
-    assert "swordfish" not in (policy.services["db"].description or "")
+    assert policy.services["db"].description == "0"
     assert set(tmp_path.rglob("*")) == before
 
 

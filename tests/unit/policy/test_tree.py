@@ -133,6 +133,19 @@ def test_a_pipe_in_the_tree_is_refused_and_not_read(tree: Path) -> None:
         pack(tree, INVENTORY)
 
 
+def test_a_file_that_vanishes_while_it_is_packed_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "x.yml":
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(TreeFaulty, match=r"^playbooks/heal/x\.yml cannot be read: No such file"):
+        pack(tree, INVENTORY)
+
+
 def test_a_tree_over_the_limit_is_refused_with_what_is_large(tree: Path) -> None:
     (tree / "roles/big/files").mkdir(parents=True)
     (tree / "roles/big/files/blob").write_bytes(b"x" * 100_000)
