@@ -9,7 +9,6 @@ A rate is what the database gained while the load was on, never only what was an
 must hold at least what was answered with 2xx, or the run fails.
 """
 
-import argparse
 import contextlib
 import itertools
 import statistics
@@ -19,10 +18,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from benchmarks import alerta, machine, report
-from benchmarks.database import COMMIT, COMMIT_AND_NOTIFY, commit_rate, postgres_server, prepare_commit_rate, version
+from benchmarks.command import run_benchmark
+from benchmarks.database import (
+    COMMIT,
+    COMMIT_AND_NOTIFY,
+    commit_rate,
+    postgres_server,
+    postgres_version,
+    prepare_commit_rate,
+)
+from benchmarks.installation import TOKEN, PolicyTree, gunicorn, install
 from benchmarks.load import CONNECTIONS, Load, Mix, require_wrk, send
-from benchmarks.programs import BenchmarkFailed, scratch_directory, stop_on_sigterm
-from benchmarks.webhook_program import TOKEN, gunicorn, install, write_policy
+from benchmarks.programs import BenchmarkFailed, scratch_directory
+from tests.support.postgres import free_port
 
 LOADS = (Load("new", 1), Load("repeat", 1), Load("new", 100), Load("repeat", 100))
 WARM_UP = Load("repeat", 100)
@@ -104,11 +112,21 @@ def systems() -> Iterator[tuple[list[System], Callable[[str, int], float], str]]
         directory = stack.enter_context(scratch_directory())
         server = stack.enter_context(postgres_server(directory / "postgresql"))
         prepare_commit_rate(server)
-        inventory = write_policy(directory / "policy")
-        installation = install(server, directory / "state", policy=directory / "policy", inventory=inventory)
-        ours = stack.enter_context(gunicorn("webhook.app:create_app()", installation, directory / "webhook.log"))
+        port = free_port()
+        policy = PolicyTree.write(
+            directory / "policy", url=f"http://127.0.0.1:{port}/health", mark=directory / "first-task"
+        )
+        installation = install(server, directory / "state", policy, webhook_port=port)
+        ours = stack.enter_context(
+            gunicorn("webhook.app:create_app()", installation, directory / "webhook.log", port=port)
+        )
         reading = stack.enter_context(
-            gunicorn("benchmarks.reading_only:create_app()", installation, directory / "reading.log")
+            gunicorn(
+                "benchmarks.reading_only:create_app()",
+                installation.beside("reading"),
+                directory / "reading.log",
+                port=free_port(),
+            )
         )
         other = stack.enter_context(postgres_server(directory / "alerta-postgresql"))
         theirs = stack.enter_context(alerta.alerta(other, directory))
@@ -119,12 +137,14 @@ def systems() -> Iterator[tuple[list[System], Callable[[str, int], float], str]]
                 System(ALERTA, theirs, stored=lambda: alerta.stored_notices(other), may_refuse=True),
             ],
             lambda statement, seconds: commit_rate(server, statement, directory, clients=CONNECTIONS, seconds=seconds),
-            version(server),
+            postgres_version(server),
         )
 
 
-def run(plan: Plan) -> str:
+def run(quick: bool) -> str:
     """Measure everything and return the tables."""
+    require_wrk()
+    plan = Plan.of(quick=quick)
     numbers = itertools.count(1)
     with systems() as (competitors, commits, postgresql):
         for system in competitors:
@@ -193,26 +213,5 @@ def verdicts(ours: System, reading: System, theirs: System) -> list[report.Verdi
     ]
 
 
-def main() -> int:
-    """Exit 0 when everything could be measured, whatever the figures; 1 when not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
-    arguments = parser.parse_args()
-    stop_on_sigterm()
-    try:
-        require_wrk()
-        told = run(Plan.of(quick=arguments.quick))
-    except BenchmarkFailed as failure:
-        print(f"bench_ingest: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    print(told)
-    if arguments.write:
-        report.write("ingest", told)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_benchmark("ingest", "Durable ingest, against a handler that only reads and against Alerta.", run))

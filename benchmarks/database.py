@@ -42,7 +42,7 @@ def number(server: PostgresServer, database: str, query: LiteralString) -> int:
         return int(*connection.execute(query).fetchone() or ())
 
 
-def version(server: PostgresServer) -> str:
+def postgres_version(server: PostgresServer) -> str:
     """For the description of a table."""
     with psycopg.connect(server.superuser_conninfo()) as connection:
         return f"PostgreSQL {connection.info.parameter_status('server_version')}"

@@ -1,10 +1,11 @@
-"""Our webhook as it runs in production: its own gunicorn settings, a migrated database, a token, an active policy."""
+"""Our programs as they run in production: own gunicorn settings, a migrated database, a token, an active policy."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.database import number
@@ -28,15 +29,52 @@ healing_rules:
     safe_to_repeat: true
     verify: {green_for: 3, within: 60, interval: 0.5}
 """
+INVENTORY = """\
+services:
+  hosts:
+{hosts}
+  vars:
+    url: {url}
+    owner: operations
+    ansible_connection: local
+    ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"
+"""
 PLAYBOOK = """\
 - name: Restart the service
   hosts: services
   gather_facts: false
   tasks:
-    - name: Tell what fires
-      ansible.builtin.debug:
-        var: alert
+    - name: Leave a mark
+      ansible.builtin.command:
+        argv: [touch, {mark}]
 """
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTree:
+    """A policy with 100 services and one rule that matches them all."""
+
+    root: Path
+    inventory: str = "inventory/bench"
+    playbook: str = "playbooks/heal/restart_service.yml"
+
+    @classmethod
+    def write(cls, root: Path, *, url: str, mark: Path) -> "PolicyTree":
+        """Write it; every service is probed by `url`, and the playbook's first task touches the file `mark`."""
+        tree = cls(root)
+        variables = root / tree.inventory / "group_vars/all"
+        variables.mkdir(parents=True)
+        (root / tree.playbook).parent.mkdir(parents=True)
+        hosts = "\n".join(f"    {service(number)}:" for number in range(SERVICES))
+        (root / tree.inventory / "hosts.yml").write_text(INVENTORY.format(hosts=hosts, url=url))
+        (variables / "healing.yml").write_text(HEALING)
+        (root / tree.playbook).write_text(PLAYBOOK.format(mark=mark))
+        return tree
+
+
+def service(number: int) -> str:
+    """The name of a service, as alerts.lua makes it too."""
+    return f"bench-{number:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +83,20 @@ class Installation:
 
     state: Path
     server: PostgresServer
-    database: str
+    worker_port: int
+    database: str = "ims"
 
     @property
     def environment(self) -> dict[str, str]:
         """What the programs are told."""
         return free_environment() | {"IMS_STATE_DIR": str(self.state)}
+
+    def beside(self, name: str) -> "Installation":
+        """The same settings with a state directory of its own: a second server would wipe the first one's metrics."""
+        state = self.state.with_name(name)
+        state.mkdir()
+        shutil.copy2(self.state / "ims.env", state / "ims.env")
+        return replace(self, state=state)
 
     def ims(self, *arguments: str | Path) -> None:
         """An `ims` command. Raises `BenchmarkFailed` with what it said."""
@@ -67,9 +113,10 @@ class Installation:
         return number(self.server, self.database, "SELECT coalesce(sum(notices), 0) FROM episode")
 
 
-def install(server: PostgresServer, directory: Path, *, policy: Path, inventory: str) -> Installation:
+def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webhook_port: int) -> Installation:
     """Do what `site.yml` does for the programs: roles, database, secrets, settings, migration, policy."""
-    database = "ims"
+    installation = Installation(directory, server, free_port())
+    database = installation.database
     server.execute(
         f"CREATE ROLE ims_owner LOGIN PASSWORD '{server.password}'",
         f"CREATE ROLE ims_app LOGIN PASSWORD '{server.password}'",
@@ -84,41 +131,28 @@ def install(server: PostgresServer, directory: Path, *, policy: Path, inventory:
         f"IMS_DATABASE_OWNER_URL=postgresql://ims_owner@127.0.0.1:{server.port}/{database}\n"
         f"IMS_DATABASE_PASSWORD_FILE={secrets}/database_app_password\n"
         f"IMS_DATABASE_OWNER_PASSWORD_FILE={secrets}/database_owner_password\n"
-        f"IMS_WEBHOOK_PORT={free_port()}\nIMS_WORKER_METRICS_PORT={free_port()}\nIMS_LOG_FORMAT=json\n"
+        f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
     )
-    installation = Installation(directory, server, database)
     installation.ims("migrate")
     installation.ims("bootstrap")
-    installation.ims("policy", "load", "--root", policy, "--inventory", inventory)
+    installation.ims("policy", "load", "--root", policy.root, "--inventory", policy.inventory)
     return installation
 
 
-def write_policy(root: Path) -> str:
-    """A policy with 100 services and one rule that matches them all; returns its inventory."""
-    inventory = root / "inventory/bench"
-    playbook = root / "playbooks/heal/restart_service.yml"
-    (inventory / "group_vars/all").mkdir(parents=True)
-    playbook.parent.mkdir(parents=True)
-    hosts = "\n".join(
-        f"    bench-{number:02}:\n      url: http://127.0.0.1:9/health\n      owner: operations"
-        for number in range(SERVICES)
-    )
-    (inventory / "hosts.yml").write_text(f"services:\n  hosts:\n{hosts}\n  vars:\n    ansible_connection: local\n")
-    (inventory / "group_vars/all/healing.yml").write_text(HEALING)
-    playbook.write_text(PLAYBOOK)
-    return "inventory/bench"
-
-
 @contextlib.contextmanager
-def gunicorn(app: str, installation: Installation, log: Path) -> Iterator[str]:
+def gunicorn(app: str, installation: Installation, log: Path, *, port: int) -> Iterator[str]:
     """A WSGI application under the webhook's own gunicorn settings; yields its base URL."""
-    port = free_port()
-    environment = installation.environment | {
-        "IMS_WEBHOOK_PORT": str(port),
-        "PROMETHEUS_MULTIPROC_DIR": str(log.with_suffix(".metrics")),
-    }
-    log.with_suffix(".metrics").mkdir(exist_ok=True)
+    environment = installation.environment | {"IMS_WEBHOOK_PORT": str(port)}
     command: list[str | Path] = [sys.executable, "-m", "gunicorn", "--config", ROOT / "webhook/gunicorn_conf.py", app]
     with running(command, log=log, environment=environment) as process:
         wait_for_answer(process, f"http://127.0.0.1:{port}/health", log)
         yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def worker(installation: Installation, log: Path) -> Iterator[None]:
+    """A worker of ours, ready for jobs."""
+    command = [sys.executable, "-m", "ims.cli", "worker"]
+    with running(command, log=log, environment=installation.environment) as process:
+        wait_for_answer(process, f"http://127.0.0.1:{installation.worker_port}/metrics", log)
+        yield
