@@ -18,7 +18,9 @@ from ims.settings import load_settings
 _FOLLOW_SECONDS: Final = 0.5
 _COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
 _REASON_WIDTH: Final = 60
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# What a playbook prints may come from anywhere: only colours may reach a terminal, nothing that moves its cursor.
+_CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -88,7 +90,7 @@ def _log(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps(_event_as_json(event)), flush=True)
             elif event.stdout:
-                print(event.stdout if sys.stdout.isatty() else _plain(event.stdout), flush=True)
+                print(_printable(event.stdout), flush=True)
     return 0
 
 
@@ -182,6 +184,7 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _plain(text: str) -> str:
-    """Without ANSI colours, for files and pipes."""
-    return _ANSI.sub("", text)
+def _printable(text: str) -> str:
+    """The text without control characters; with its colours only on a terminal."""
+    harmless = _CONTROL.sub("", text)
+    return harmless if sys.stdout.isatty() else _COLOUR.sub("", harmless)

@@ -27,7 +27,7 @@ from ims.policy.revision import make_revision
 from ims.queue import Job, defer
 from ims.runs.models import Run
 
-WORK = '''
+WORK = """
 import os, sys, time
 journal, state, seconds, make_well = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] == "well"
 run = os.environ["IMS_RUN_ID"]
@@ -40,7 +40,7 @@ if make_well:
     with open(state, "w") as file:
         file.write("well")
 os.write(out, f"{run} {time.time():.4f}\\n".encode())
-'''
+"""
 
 PLAYBOOK = """
 - name: Restart
@@ -171,7 +171,9 @@ class Site:
         files = {
             "ansible.cfg": "[defaults]\ninterpreter_python = auto_silent\n",
             "playbooks/heal/restart.yml": self.playbook,
-            "inventory/test/hosts.yml": yaml.safe_dump({"all": {"children": {"services": {"hosts": hosts, "vars": local}}}}),
+            "inventory/test/hosts.yml": yaml.safe_dump(
+                {"all": {"children": {"services": {"hosts": hosts, "vars": local}}}}
+            ),
             "inventory/test/group_vars/all/healing.yml": yaml.safe_dump({"healing_rules": [rule], **self.settings}),
         }
         for name, content in files.items():
@@ -206,7 +208,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def fire(session: Session, service: str, *, alertname: str = "ServiceDown", decide: bool = True) -> tuple[int, uuid.UUID]:
+def fire(
+    session: Session, service: str, *, alertname: str = "ServiceDown", decide: bool = True
+) -> tuple[int, uuid.UUID]:
     """An alert begins to fire, as ingest writes it; its episode and its incident."""
     at = now()
     if session.get(Source, "alertmanager") is None:
