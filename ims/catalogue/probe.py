@@ -6,11 +6,10 @@ loop, so that many probes of services that hang hold no thread.
 """
 
 import asyncio
-import contextlib
 import ssl
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 TIMEOUT: Final = 2.0
 """Seconds for one probe, from the look-up of the name to the status line."""
@@ -18,6 +17,7 @@ TIMEOUT: Final = 2.0
 _MOST_INTERIM_ANSWERS = 5
 _WELL_BELOW = 400
 _FINAL_FROM = 200
+_SAFE = "/%?:@!$&'()*+,;=~-._[]"  # what a URL may hold as it is, or holds encoded already
 _LINE_LIMIT = 8192  # bytes
 
 
@@ -42,7 +42,7 @@ async def probe(url: str, *, timeout: float = TIMEOUT) -> ProbeResult:  # noqa: 
         return ProbeResult(False, f"The certificate is not valid: {error.verify_message}.")
     except ConnectionRefusedError:
         return ProbeResult(False, "The connection was refused.")
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return ProbeResult(False, f"The connection failed ({type(error).__name__}).")
     return ProbeResult(status < _WELL_BELOW, f"HTTP {status}.", status)
 
@@ -59,19 +59,18 @@ async def _ask(address: SplitResult) -> int:
         writer.write(_request(address))
         await writer.drain()
         for _ in range(_MOST_INTERIM_ANSWERS):
-            status = _status(await reader.readuntil(b"\n"))
+            status = _status(await reader.readline())
             if status >= _FINAL_FROM:
                 return status
             await _skip_headers(reader)
     finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        # Not closed in order: a peer that never answers a TLS goodbye would hold the probe past its time.
+        writer.transport.abort()
     raise ValueError("only interim answers")
 
 
 def _request(address: SplitResult) -> bytes:
-    path = (address.path or "/") + (f"?{address.query}" if address.query else "")
+    path = quote((address.path or "/") + (f"?{address.query}" if address.query else ""), safe=_SAFE)
     host = address.netloc.rpartition("@")[2]
     lines = (f"GET {path} HTTP/1.1", f"Host: {host}", "User-Agent: ims-probe", "Accept: */*", "Connection: close")
     return "\r\n".join((*lines, "", "")).encode("ascii", "strict")
@@ -86,5 +85,5 @@ def _status(line: bytes) -> int:
 
 
 async def _skip_headers(reader: asyncio.StreamReader) -> None:
-    while (await reader.readuntil(b"\n")).strip():
+    while (await reader.readline()).strip():
         pass

@@ -49,11 +49,11 @@ PLAYBOOK = """
   tasks:
     - name: Stop the service
       ansible.builtin.command:
-        argv: ["{{ ansible_playbook_python }}", "{{ work }}", "{{ journal }}", "{{ state }}", "{{ work_seconds }}", "no"]
+        argv: "{{ work + ['no'] }}"
       changed_when: true
     - name: Start the service
       ansible.builtin.command:
-        argv: ["{{ ansible_playbook_python }}", "{{ work }}", "{{ journal }}", "{{ state }}", "{{ work_seconds }}", "well"]
+        argv: "{{ work + ['well'] }}"
       changed_when: true
 """
 
@@ -154,8 +154,13 @@ class Site:
         local = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-            "work": str(work),
-            "work_seconds": self.work_seconds,
+            "work": [
+                "{{ ansible_playbook_python }}",
+                str(work),
+                "{{ journal }}",
+                "{{ state }}",
+                str(self.work_seconds),
+            ],
         }
         rule = {
             "name": "restart",
