@@ -1,0 +1,35 @@
+"""What the programs count, for Prometheus; right with several server processes.
+
+A program that serves with several processes sets `PROMETHEUS_MULTIPROC_DIR` before this module is imported: each
+process writes its figures there, and whoever is asked adds them up. `ims.serving` sees to that.
+
+No label takes a value that a sender chooses: a sender could fill the memory of Prometheus.
+"""
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from ims.serving import METRICS_VARIABLE
+
+ALERTS_RECEIVED = Counter("alerts_received", "Alerts taken and committed, by our severity.", ["severity"])
+ALERTS_CORRELATED = Counter("alerts_correlated", "What became of the alerts taken.", ["result"])
+ALERTS_REJECTED = Counter("alerts_rejected", "Alerts kept aside because they could not be accepted.", ["reason"])
+ALERT_PROCESSING = Histogram(
+    "alert_processing_seconds",
+    "Seconds from a request's arrival to the commit of its alerts.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
+INCIDENTS_RESOLVED = Counter("incident_resolved", "Incidents that resolved when their last alert did.")
+REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an error, by status.", ["status"])
+
+
+def metrics_response() -> tuple[bytes, str]:
+    """The figures of the whole program in Prometheus' text format, and their content type."""
+    registry = REGISTRY
+    if os.environ.get(METRICS_VARIABLE):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,128 @@
+"""The webhook as it is really served, and as an application."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from ims.accounts.models import ApiToken
+from ims.accounts.passwords import hash_token
+from ims.db.engine import Database
+from ims.settings import Settings
+from tests.support.notices import NOW, SOURCE, add_source
+from tests.support.postgres import free_port
+from webhook.app import DATABASE, create_app
+
+MOST_BYTES = 2_000_000
+TOKEN = "a token of the test: 0123456789"
+
+
+@pytest.fixture
+def source(database: Database) -> Database:
+    """A source with a valid token."""
+    with database.begin() as session:
+        add_source(session)
+        session.add(ApiToken(hash=hash_token(TOKEN), source=SOURCE, scopes=["alerts:write"], created_at=NOW))
+    return database
+
+
+@pytest.fixture
+def client(settings: Settings, source: Database) -> Iterator[FlaskClient]:
+    """The application without a server."""
+    app = create_app(settings.model_copy(update={"max_body_bytes": 200_000}))
+    yield app.test_client()
+    app.extensions[DATABASE].dispose()
+
+
+@dataclass
+class Served:
+    """The webhook behind Gunicorn with several processes."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def post(self, body: Any, token: str | None = TOKEN, path: str = "/alerts") -> tuple[int, dict[str, Any]]:
+        """Status and JSON of the answer to a POST; `body` is bytes or becomes JSON."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers))
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            return str(answer.read().decode())
+
+    @staticmethod
+    def ask(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - ours
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, {**json.load(error), "headers": dict(error.headers)}
+
+
+def serve(settings: Settings, directory: Path) -> Served:
+    """Start the webhook as the platform does, on a free port."""
+    port = free_port()
+    password = settings.database_password
+    assert password is not None
+    environment = {
+        "PATH": os.environ["PATH"],
+        "IMS_STATE_DIR": str(directory),
+        "IMS_DATABASE_URL": settings.database_url,
+        "IMS_DATABASE_PASSWORD": password.get_secret_value(),
+        "IMS_WEBHOOK_PORT": str(port),
+        "IMS_MAX_BODY_BYTES": str(MOST_BYTES),
+        "IMS_LOG_FORMAT": "json",
+    }
+    command = [
+        sys.executable, "-m", "gunicorn", "-c", "python:webhook.gunicorn_conf", "--workers", "3",
+        "webhook.app:create_app()",
+    ]  # fmt: skip
+    with (directory / "webhook.log").open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    served = Served(port, process)
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(OSError):
+            if served.get("/health")[0] == 200:
+                return served
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop(served)
+            raise RuntimeError((directory / "webhook.log").read_text()[-3000:])
+        time.sleep(0.1)
+
+
+def stop(served: Served) -> None:
+    """End the server and its processes."""
+    served.process.send_signal(signal.SIGTERM)
+    try:
+        served.process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(served.process.pid, signal.SIGKILL)
+        served.process.wait()
+
+
+@pytest.fixture(scope="module")
+def served(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The webhook behind Gunicorn, started once for a file of tests."""
+    served = serve(settings, tmp_path_factory.mktemp("webhook"))
+    yield served
+    stop(served)

@@ -1,0 +1,188 @@
+"""Requests that wait together are committed together.
+
+A commit costs a flush to disk and a NOTIFY, which takes a lock that all of PostgreSQL shares: one commit for many
+requests is what makes thousands a second. Whoever comes while a commit is under way waits; one of the waiting then
+commits for all of them, so a lone request pays nothing. No request is answered before its own commit.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
+
+from ims.alerts.actions import Outcome, ingest, is_deadlock
+from ims.alerts.episodes import Result
+from ims.alerts.notices import Notice, Parsed, Rejected, RejectReason
+from ims.alerts.queries import policy_in_force
+from ims.db.engine import Database
+from ims.errors import DatabaseAway, IMSError
+from ims.log import logger
+from ims.metrics import (
+    ALERTS_CORRELATED,
+    ALERTS_RECEIVED,
+    ALERTS_REJECTED,
+    INCIDENTS_CREATED,
+    INCIDENTS_RESOLVED,
+)
+from ims.policy.schema import Policy
+from ims.queue import Job, defer, utc_now
+
+log = logger(__name__)
+
+MOST_NOTICES = 5_000
+"""Notices in one common transaction; more would make the first ones wait for the last ones."""
+POLICY_SECONDS = 2.0
+"""How long a process goes on with the policy it has read."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request's alerts, and after its commit what became of each notice."""
+
+    source: str
+    parsed: Parsed
+    results: tuple[Result, ...] = ()
+    error: IMSError | None = None
+    is_done: bool = False
+
+
+@dataclass(slots=True)
+class Committer:
+    """Commits the alerts of one server process. Threads share it; a fork before its first use is harmless."""
+
+    database: Database
+    clock: Callable[[], datetime] = utc_now
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+    _waiting: list[Request] = field(default_factory=list)
+    _is_committing: bool = False
+    _policy: Policy | None = None
+    _policy_read_at: float = 0.0
+
+    def commit(self, request: Request) -> None:
+        """Return when the request is committed. Raises `DatabaseAway` when it is not."""
+        with self._turn:
+            self._waiting.append(request)
+        while together := self._wait_for_turn(request):
+            self._commit_for(together)
+        if request.error:
+            raise request.error
+
+    def _wait_for_turn(self, request: Request) -> list[Request]:
+        """Wait until the request is done, which gives nothing, or until it is on us to commit for these."""
+        with self._turn:
+            while self._is_committing and not request.is_done:
+                self._turn.wait()
+            if request.is_done:
+                return []
+            self._is_committing = True
+            return self._take()
+
+    def _commit_for(self, together: Sequence[Request]) -> None:
+        try:
+            self._commit_together(together)
+        finally:
+            with self._turn:
+                for request in together:
+                    if not request.is_done:
+                        # Something unforeseen is on its way up this thread; the others are told to come again.
+                        request.error, request.is_done = DatabaseAway(), True
+                self._is_committing = False
+                self._turn.notify_all()
+
+    def _take(self) -> list[Request]:
+        """The requests that have waited longest, as many as one transaction should hold, and at least one."""
+        count = size = 0
+        for request in self._waiting:
+            size += len(request.parsed.notices) + len(request.parsed.rejected)
+            if count and size > MOST_NOTICES:
+                break
+            count += 1
+        together, self._waiting = self._waiting[:count], self._waiting[count:]
+        return together
+
+    def _commit_together(self, together: Sequence[Request]) -> None:
+        try:
+            self._commit_at_once(together)
+        except DatabaseAway:
+            for request in together:
+                request.error, request.is_done = DatabaseAway(), True
+        except (DBAPIError, UnicodeError) as error:
+            log.warning("common_commit_failed", requests=len(together), error=type(error).__name__)
+            for request in together:
+                self._commit_alone(request)
+
+    def _commit_alone(self, request: Request) -> None:
+        """One request in its own transaction; if that fails too, each of its notices in its own."""
+        try:
+            self._commit_at_once([request])
+        except DatabaseAway:
+            request.error, request.is_done = DatabaseAway(), True
+        except (DBAPIError, UnicodeError):
+            try:
+                self._commit_notice_by_notice(request)
+            except DatabaseAway:
+                request.error, request.is_done = DatabaseAway(), True
+
+    def _commit_notice_by_notice(self, request: Request) -> None:
+        """Put aside the notice that the database refuses, and take the others. What was taken before may repeat."""
+        results: list[Result] = []
+        self._transact([], request.parsed.rejected, ())
+        for notice in request.parsed.notices:
+            try:
+                results += self._transact([notice], [], ()).results
+            except (DBAPIError, UnicodeError) as error:
+                log.error("notice_not_storable", source=request.source, error=type(error).__name__)
+                self._transact([], [_not_storable(notice)], ())
+                results.append(Result.REJECTED)
+        request.results, request.is_done = tuple(results), True
+
+    def _commit_at_once(self, requests: Sequence[Request]) -> None:
+        notices = [notice for request in requests for notice in request.parsed.notices]
+        rejected = [one for request in requests for one in request.parsed.rejected]
+        truncated = sorted({request.source for request in requests if request.parsed.truncated})
+        try:
+            outcome = self._transact(notices, rejected, truncated)
+        except DatabaseAway as error:
+            if not is_deadlock(error):
+                raise
+            outcome = self._transact(notices, rejected, truncated)
+        start = 0
+        for request in requests:
+            end = start + len(request.parsed.notices)
+            request.results, request.is_done = outcome.results[start:end], True
+            start = end
+
+    def _transact(self, notices: Sequence[Notice], rejected: Sequence[Rejected], truncated: Sequence[str]) -> Outcome:
+        with self.database.begin() as session:
+            if self._policy is None or time.monotonic() - self._policy_read_at > POLICY_SECONDS:
+                self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()
+            outcome = ingest(session, notices, rejected, self._policy, self.clock())
+            for source in truncated:
+                defer(session, Job.FETCH_TRUNCATED, source=source)
+        _count(outcome, rejected)
+        return outcome
+
+
+def _not_storable(notice: Notice) -> Rejected:
+    return Rejected(
+        notice.source,
+        RejectReason.NOT_STORABLE,
+        "The database refused it.",
+        ascii({"fingerprint": notice.fingerprint, "labels": dict(notice.labels)}),
+    )
+
+
+def _count(outcome: Outcome, rejected: Sequence[Rejected]) -> None:
+    """Count what was committed, and only that."""
+    for severity in outcome.severities:
+        ALERTS_RECEIVED.labels(severity.value).inc()
+    for result in outcome.results:
+        ALERTS_CORRELATED.labels(result.value).inc()
+    for one in rejected:
+        ALERTS_REJECTED.labels(one.reason.value).inc()
+    for _, severity in outcome.new_incidents:
+        INCIDENTS_CREATED.labels(severity.value).inc()
+    INCIDENTS_RESOLVED.inc(len(outcome.resolved_incidents))

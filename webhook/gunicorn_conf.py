@@ -1,0 +1,46 @@
+"""How Gunicorn serves the webhook: `gunicorn -c python:webhook.gunicorn_conf 'webhook.app:create_app()'`.
+
+Several processes with threads: a request waits for PostgreSQL and little else, and Python reads JSON on one core.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ims.log import configure_logging
+from ims.serving import METRICS_VARIABLE, forget_process, metrics_directory, start_metrics
+from ims.settings import load_settings
+
+PROGRAM = "webhook"
+_settings = load_settings()
+
+bind = f"{_settings.webhook_host}:{_settings.webhook_port}"
+worker_class = "gthread"
+workers = min(4, max(2, os.cpu_count() or 2))
+threads = 16
+timeout = 60
+graceful_timeout = 10
+# Longer than the pauses between an Alertmanager's notices: it keeps its connection.
+keepalive = 75
+proc_name = PROGRAM
+# Answers are counted, not logged: a storm would be written twice.
+accesslog = None
+loglevel = "warning"
+# A heartbeat file on a disk can block; memory does not.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkstemp
+raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
+
+
+def on_starting(_server: Any) -> None:
+    """Before any process serves."""
+    start_metrics(_settings, PROGRAM)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """In each serving process, before the application is made."""
+    configure_logging(_settings, PROGRAM)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A serving process has ended."""
+    forget_process(worker.pid)

@@ -1,0 +1,65 @@
+"""Errors are answered as RFC 9457 problem JSON, and tell a sender whether to come again.
+
+Alertmanager repeats after a 5xx and never after a 4xx: what is ours is 5xx, a 4xx is for what is truly wrong.
+"""
+
+import re
+from typing import Any
+
+from flask import Flask, Response, json
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from ims.errors import IMSError, TooLarge, Unauthenticated
+from ims.log import logger
+from ims.metrics import REQUESTS_REFUSED
+
+log = logger(__name__)
+
+RETRY_AFTER_SECONDS = 3
+_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app`, foreseen or not."""
+    app.register_error_handler(IMSError, _of_ours)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _of_ours(error: IMSError) -> Response:
+    more: dict[str, Any] = {}
+    if error.fields:
+        more["errors"] = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
+    kind = _WORDS.sub("-", type(error).__name__).lower()
+    response = _problem(error.status, kind, error.title, error.message, more)
+    if isinstance(error, Unauthenticated):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="ims"'
+    return response
+
+
+def _of_http(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        response = _of_ours(TooLarge())
+        # The rest of the body stays unread: nothing else can come over this connection.
+        response.headers["Connection"] = "close"
+        return response
+    status, name = error.code or 500, error.name
+    response = _problem(status, name.lower().replace(" ", "-"), name, error.description or name, {})
+    for header, value in error.get_headers():
+        if header.lower() not in ("content-type", "content-length"):
+            response.headers[header] = value
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("request_broke", program="webhook", exc_info=error)
+    return _problem(500, "internal", "Something went wrong in IMS.", "It was logged. Send it again.", {})
+
+
+def _problem(status: int, kind: str, title: str, detail: str, more: dict[str, Any]) -> Response:
+    REQUESTS_REFUSED.labels(str(status)).inc()
+    body = {"type": f"urn:ims:problem:{kind}", "title": title, "status": status, "detail": detail, **more}
+    response = Response(json.dumps(body), status, mimetype="application/problem+json")
+    if status >= 500:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
