@@ -3,6 +3,8 @@
 import os
 import pwd
 import sys
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,10 @@ EMPTY_CFG: Final = "ansible.cfg"
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# Modules are copied below this directory, arguments included. Ansible's own default is the home that the user database
+# names. This is the run's home on a local host, where it vanishes with the run, and the same as the default elsewhere.
+_REMOTE_TMP = "$HOME/.ansible/tmp"
+
 
 def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
     """Return the whole environment of the run that works in ``directory``.
@@ -27,6 +33,8 @@ def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
     because what a killed module leaves behind may hold secrets. The request's additions come on top.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
+    config = _config_file(request, directory)
+    temporary = {} if _sets_remote_tmp(config) else {"ANSIBLE_REMOTE_TMP": _REMOTE_TMP}
     return {
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
         "HOME": str(directory / HOME),
@@ -37,7 +45,7 @@ def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TERM": "xterm-256color",
-        "ANSIBLE_CONFIG": str(_config_file(request, directory)),
+        "ANSIBLE_CONFIG": str(config),
         "ANSIBLE_HOME": str(directory / ANSIBLE_HOME),
         "ANSIBLE_LOCAL_TEMP": str(directory / TEMPORARY),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / CONTROL_PATHS),
@@ -46,6 +54,7 @@ def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
+        **temporary,
         **request.environment,
         RUN_ID: str(request.run_id),
         RUN_OWNER: this_process().mark(),
@@ -56,3 +65,13 @@ def _config_file(request: RunRequest, directory: Path) -> Path:
     """Return the policy's own ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
     own = request.path(request.ansible_cfg)
     return own if own.is_file() else directory / EMPTY_CFG
+
+
+def _sets_remote_tmp(config: Path) -> bool:
+    """Return whether the policy chose the directory itself: the environment would overrule it."""
+    parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    try:
+        parser.read(config, encoding="utf-8")
+    except (ConfigParserError, UnicodeDecodeError):
+        return False  # Ansible will say what is wrong with it
+    return parser.has_option("defaults", "remote_tmp")

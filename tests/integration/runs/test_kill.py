@@ -194,8 +194,9 @@ async def start(policy: Policy, counter: Path, lines: dict[str, int], playbook: 
         json.dumps(request.model_dump(mode="json", exclude={"parameters"}) | {"parameters": parameters}),
     )
     answer = policy.root.parent / f"{request.run_id}.answer"
+    arguments = (str(fields), str(policy.directory(request)), str(answer))
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", caller.__name__, str(fields), str(policy.directory(request)), str(answer)
+        sys.executable, "-m", caller.__name__, *arguments, cwd=Path(caller.__file__).parents[3]
     )
     return Scene(policy, request, counter, worker, answer)
 
