@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, String
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -42,9 +42,14 @@ class ApiToken(Base):
     __tablename__ = "api_token"
 
     hash: Mapped[bytes] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
+    """People's name for it (T-3): the token itself is shown once and never again."""
+    label: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Where it is used, in the words of whoever made it."""
     source: Mapped[str] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), index=True)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """Set on rotation: the old token works until then, so that senders can be changed one after the other."""
     last_used_at: Mapped[datetime | None]
+    """To the minute: not every request is worth a write."""

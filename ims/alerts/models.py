@@ -31,8 +31,25 @@ class Source(Base):
     kind: Mapped[str]
     alertmanager_url: Mapped[str | None]
     """The sender's own Alertmanager, from configuration and never from a payload: what it cut is fetched there."""
+    receiver: Mapped[str | None]
+    """Its receiver in that Alertmanager which sends to us: alerts of other receivers are not ours. None: all are."""
+    networks: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
+    """Where it may send from, as CIDR; empty is anywhere."""
+    rate_limit: Mapped[float | None]
+    """Alerts a second that one server process takes from it; None is any number."""
+    silent_after: Mapped[float | None]
+    """Seconds without a sign of life after which it counts as silent; None is the setting, for those we can ask."""
     created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    """Nothing is taken from it and it is not asked, since then."""
     last_notice_at: Mapped[datetime | None]
+    repair_tried_at: Mapped[datetime | None]
+    """When a worker last began to ask its Alertmanager; also what tells the newest asking from an older one."""
+    repaired_at: Mapped[datetime | None]
+    """When its Alertmanager last answered, and what was missed was mended."""
+    repair_problem: Mapped[str | None]
+    """Why it could not be asked the last time, in a word."""
+    silent_since: Mapped[datetime | None]
 
 
 class Alert(Base):

@@ -67,6 +67,9 @@ class Incident(Base):
         Index("ix_incident_status", "status", text("opened_at DESC"), "id"),
         # The figure "healed in the last 24 hours", with years of incidents behind it.
         Index("ix_incident_healed_at", "healed_at", postgresql_where=text("healed_at IS NOT NULL")),
+        # Retention looks for what was resolved long ago; removing an incident looks for those that name it.
+        Index("ix_incident_resolved_at", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
+        Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
         # A worse or second alert of a service finds its unresolved incident.
         Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
     )

@@ -63,6 +63,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_incident_opened_at", "incident", [sa.literal_column("opened_at DESC"), "id"], unique=False)
     op.create_index(
+        "ix_incident_recurrence_of",
+        "incident",
+        ["recurrence_of"],
+        unique=False,
+        postgresql_where=sa.text("recurrence_of IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_incident_resolved_at",
+        "incident",
+        ["resolved_at"],
+        unique=False,
+        postgresql_where=sa.text("resolved_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_incident_service",
         "incident",
         ["service", "environment"],
@@ -88,8 +102,17 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("alertmanager_url", sa.String(), nullable=True),
+        sa.Column("receiver", sa.String(), nullable=True),
+        sa.Column("networks", postgresql.ARRAY(sa.String()), server_default="{}", nullable=False),
+        sa.Column("rate_limit", sa.Float(), nullable=True),
+        sa.Column("silent_after", sa.Float(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_notice_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("repair_tried_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("repaired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("repair_problem", sa.String(), nullable=True),
+        sa.Column("silent_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_source")),
     )
     op.create_table(
@@ -126,6 +149,8 @@ def upgrade() -> None:
     op.create_table(
         "api_token",
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("label", sa.String(length=64), server_default="", nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("scopes", postgresql.ARRAY(sa.String()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -135,6 +160,7 @@ def upgrade() -> None:
             ["source"], ["source.name"], name=op.f("fk_api_token_source_source"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_api_token")),
+        sa.UniqueConstraint("id", name=op.f("uq_api_token_id")),
     )
     op.create_index(op.f("ix_api_token_source"), "api_token", ["source"], unique=False)
     op.create_table(
@@ -279,6 +305,7 @@ def upgrade() -> None:
     )
     _create_job_queue()
     _grant()
+    _let_whole_old_incidents_go()
 
 
 def _create_job_queue() -> None:
@@ -297,3 +324,47 @@ def _grant() -> None:
     op.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO ims_app")
     op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON timeline_event FROM ims_app")
     op.execute("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON alembic_version FROM ims_app")
+
+
+def _let_whole_old_incidents_go() -> None:
+    """Retention's one way to remove timelines, which keeps the promise that nobody rewrites one.
+
+    The programs may not delete from timeline_event. This function may, as the owner, and deletes incidents with their
+    whole timelines or fails: no event of a timeline that stays can go. It takes an incident only if it is resolved and
+    *all* events of its timeline are at least a week old; the programs cannot change an event's time, so nothing that
+    they write into `incident` makes a young timeline removable. Whatever else belongs to the incidents has to be gone
+    before: foreign keys see to that.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION remove_old_incidents(incident_ids uuid[], before timestamptz) RETURNS integer
+        LANGUAGE plpgsql SECURITY DEFINER
+        -- Nobody's temporary tables or operators may stand in for ours.
+        SET search_path = pg_catalog, pg_temp
+        AS $$
+        DECLARE
+            removed integer;
+        BEGIN
+            IF before IS NULL OR before > now() - interval '7 days' THEN
+                RAISE EXCEPTION 'only what is at least 7 days old may be removed' USING ERRCODE = 'check_violation';
+            END IF;
+            -- Locked first: nobody can append to these timelines while they are looked at.
+            PERFORM id FROM public.incident WHERE id = ANY(incident_ids) ORDER BY id FOR UPDATE;
+            IF EXISTS (
+                SELECT FROM public.incident
+                WHERE id = ANY(incident_ids) AND (status <> 'resolved' OR resolved_at >= before)
+            ) OR EXISTS (
+                SELECT FROM public.timeline_event WHERE incident_id = ANY(incident_ids) AND at >= before
+            ) THEN
+                RAISE EXCEPTION 'an incident is unresolved or too young' USING ERRCODE = 'check_violation';
+            END IF;
+            DELETE FROM public.timeline_event WHERE incident_id = ANY(incident_ids);
+            DELETE FROM public.incident WHERE id = ANY(incident_ids);
+            GET DIAGNOSTICS removed = ROW_COUNT;
+            RETURN removed;
+        END
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION remove_old_incidents(uuid[], timestamptz) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION remove_old_incidents(uuid[], timestamptz) TO ims_app")
