@@ -8,6 +8,7 @@ from configparser import Error as ConfigParserError
 from pathlib import Path
 from typing import Final
 
+from ims.policy.reader import STATIC_INVENTORY_PLUGINS
 from ims.runs.processes import RUN_ID, RUN_OWNER, this_process
 from ims.runs.request import RunRequest
 
@@ -52,6 +53,8 @@ def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
         "ANSIBLE_FORCE_COLOR": "1",
         # Half an inventory would be a run with the wrong variables.
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+        # As when the policy was read: a revision's inventory runs no scripts and asks no other system.
+        "ANSIBLE_INVENTORY_ENABLED": ",".join(STATIC_INVENTORY_PLUGINS),
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
         **temporary,
