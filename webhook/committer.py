@@ -7,7 +7,7 @@ commits for all of them, so a lone request pays nothing. No request is answered 
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,6 +36,9 @@ MOST_NOTICES = 5_000
 """Notices in one common transaction; more would make the first ones wait for the last ones."""
 POLICY_SECONDS = 2.0
 """How long a process goes on with the policy it has read."""
+
+Cut = tuple[str, str | None]
+"""Source and receiver of a notification that its sender cut."""
 
 
 @dataclass(slots=True)
@@ -142,7 +145,7 @@ class Committer:
     def _commit_at_once(self, requests: Sequence[Request]) -> None:
         notices = [notice for request in requests for notice in request.parsed.notices]
         rejected = [one for request in requests for one in request.parsed.rejected]
-        truncated = sorted({request.source for request in requests if request.parsed.truncated})
+        truncated = {(request.source, request.parsed.receiver) for request in requests if request.parsed.truncated}
         try:
             outcome = self._transact(notices, rejected, truncated)
         except DatabaseAway as error:
@@ -155,13 +158,13 @@ class Committer:
             request.results, request.is_done = outcome.results[start:end], True
             start = end
 
-    def _transact(self, notices: Sequence[Notice], rejected: Sequence[Rejected], truncated: Sequence[str]) -> Outcome:
+    def _transact(self, notices: Sequence[Notice], rejected: Sequence[Rejected], truncated: Collection[Cut]) -> Outcome:
         with self.database.begin() as session:
             if self._policy is None or time.monotonic() - self._policy_read_at > POLICY_SECONDS:
                 self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()
             outcome = ingest(session, notices, rejected, self._policy, self.clock())
-            for source in truncated:
-                defer(session, Job.FETCH_TRUNCATED, source=source)
+            for source, receiver in truncated:
+                defer(session, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
         _count(outcome, rejected)
         return outcome
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -82,12 +82,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a body held. `truncated` is how many alerts the sender left out."""
+    """What a body held. `truncated` is how many alerts the sender left out, `receiver` is what it calls us."""
 
     notices: tuple[Notice, ...]
     rejected: tuple[Rejected, ...]
     truncated: int = 0
-    places: tuple[int, ...] = field(default=())
+    receiver: str | None = None
+    places: tuple[int, ...] = ()
     """Of each notice, its place in the sender's list."""
 
 

@@ -7,7 +7,7 @@ newer versions add some.
 from datetime import datetime
 from typing import Any
 
-from ims.alerts.notices import Notice, Parsed, Rejected, read_alert
+from ims.alerts.notices import NAME_LENGTH, Notice, Parsed, Rejected, clean, read_alert
 from ims.errors import FieldError, Invalid
 
 MOST_TRUNCATED = 1_000_000
@@ -30,6 +30,7 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
         notices=tuple(one for one in read if isinstance(one, Notice)),
         rejected=tuple(one for one in read if isinstance(one, Rejected)),
         truncated=_truncated(body.get("truncatedAlerts")),
+        receiver=_receiver(body.get("receiver")),
         places=tuple(place for place, one in enumerate(read) if isinstance(one, Notice)),
     )
 
@@ -39,3 +40,8 @@ def _truncated(given: Any) -> int:
     if not isinstance(given, int) or isinstance(given, bool):
         return 0
     return min(max(given, 0), MOST_TRUNCATED)
+
+
+def _receiver(given: Any) -> str | None:
+    """The receiver that the notification is for: its own Alertmanager lists each alert with its receivers."""
+    return clean(given)[:NAME_LENGTH] if isinstance(given, str) and given else None

@@ -117,7 +117,7 @@ def test_what_the_sender_cut_is_fetched_later(client: FlaskClient, source: Datab
     assert answer.json["truncated"] == 12
     with source.begin() as session:
         jobs = session.execute(text("SELECT args FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'"))
-        assert [row.args for row in jobs] == [{"source": SOURCE}]
+        assert [row.args for row in jobs] == [{"source": SOURCE, "receiver": "ims"}]
 
 
 def test_it_is_alive_and_ready(client: FlaskClient) -> None:

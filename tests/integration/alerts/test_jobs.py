@@ -1,0 +1,129 @@
+"""The jobs of this room, against a real server that speaks Alertmanager's API."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from ims.alerts.actions import ingest
+from ims.alerts.alertmanager_api import AlertmanagerAway
+from ims.alerts.jobs import fetch, settle, tasks
+from ims.alerts.models import Alert, RejectedAlert
+from ims.db.engine import Database
+from ims.errors import ConfigurationFaulty
+from ims.incidents.models import Incident
+from ims.queue import Job, WorkerContext, utc_now
+from ims.settings import Settings
+from tests.support.notices import SOURCE, add_source, alertmanager_alert, notice, policy
+from tests.support.postgres import free_port
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers every GET with `body`; gives its URL and the paths that were asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def worker(settings: Settings, database: Database) -> Iterator[WorkerContext]:
+    with ThreadPoolExecutor(2) as threads:
+        yield WorkerContext(settings, database, "worker-of-the-test", threads)
+
+
+def listed(name: str, receiver: str = "ims") -> dict[str, Any]:
+    """An alert as `GET /api/v2/alerts` lists it: endsAt is when it will be given up, status is an object."""
+    alert = alertmanager_alert(name, ends_at="2026-03-01T12:04:50.123Z")
+    alert["status"] = {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"}
+    return {**alert, "receivers": [{"name": receiver}], "updatedAt": "2026-03-01T12:00:50.123Z"}
+
+
+def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerContext) -> None:
+    alerts: list[Any] = [listed("Cut"), listed("AlsoCut"), listed("NotForUs", "someone-else"), "no alert"]
+    with answering(json.dumps(alerts).encode()) as (url, asked):
+        with worker.database.begin() as session:
+            add_source(session, alertmanager_url=f"{url}/am/")
+        assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
+        assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
+    assert asked[0].startswith("/am/api/v2/alerts?active=true&silenced=false&inhibited=false")
+    with worker.database.begin() as session:
+        assert sorted(session.scalars(select(Alert.name))) == ["AlsoCut", "Cut"]
+        assert session.scalars(text("SELECT notices FROM episode WHERE closed_at IS NULL")).all() == [2, 2]
+        assert set(session.scalars(select(RejectedAlert.reason))) == {"not_an_object"}
+
+
+@pytest.mark.parametrize("body", [b"not json", b'{"status": "error"}', b"[" * 100_000])
+def test_an_alertmanager_that_talks_nonsense_is_asked_again(worker: WorkerContext, body: bytes) -> None:
+    with answering(body) as (url, _):
+        with worker.database.begin() as session:
+            add_source(session, alertmanager_url=url)
+        with pytest.raises(AlertmanagerAway):
+            asyncio.run(fetch(worker, SOURCE, None))
+
+
+def test_an_alertmanager_that_is_away_is_asked_again(worker: WorkerContext) -> None:
+    with worker.database.begin() as session:
+        add_source(session, alertmanager_url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(AlertmanagerAway):
+        asyncio.run(fetch(worker, SOURCE, None))
+    retry = tasks(worker).tasks[Job.FETCH_TRUNCATED.value].retry_strategy
+    assert retry is not None
+
+
+def test_an_address_that_is_no_web_address_is_never_opened(worker: WorkerContext) -> None:
+    with worker.database.begin() as session:
+        add_source(session, alertmanager_url="file:///etc/passwd")
+    with pytest.raises(ConfigurationFaulty):
+        asyncio.run(fetch(worker, SOURCE, None))
+
+
+def test_a_source_without_an_alertmanager_has_nothing_to_fetch(worker: WorkerContext) -> None:
+    with worker.database.begin() as session:
+        add_source(session)
+    assert asyncio.run(fetch(worker, SOURCE, None)) == 0
+    assert asyncio.run(fetch(worker, "unknown", None)) == 0
+
+
+def test_settling_resolves_only_what_is_quiet(worker: WorkerContext) -> None:
+    long_ago = utc_now() - timedelta(hours=1)
+    with worker.database.begin() as session:
+        add_source(session)
+        quiet = policy(auto_resolve={"quiet": 60.0})
+        ingest(session, [notice(), notice(ends=5)], [], quiet, long_ago)
+        ingest(session, [notice(service="search")], [], quiet, long_ago)
+    with worker.database.begin() as session:
+        ids = list(session.scalars(select(Incident.id)))
+        assert len(settle(session, ids)) == 1
+    with worker.database.begin() as session:
+        assert sorted(session.execute(select(Incident.service, Incident.status)).all()) == [
+            ("checkout", "resolved"),
+            ("search", "open"),
+        ]
