@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,8 @@ class Decision:
 
     episode_id: int
     incident_id: UUID
+    alert: str
+    """Its name."""
     verdict: Verdict
     rule: HealingRule | None = None
     service: Service | None = None
@@ -64,7 +66,7 @@ def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[
         return []
     active = active_policy(session)
     if active is None:
-        decisions = [Decision(row.id, row.incident_id, _NO_POLICY) for row in episodes]
+        decisions = [Decision(row.id, row.incident_id, row.name, _NO_POLICY) for row in episodes]
     else:
         decisions = _judge_all(session, episodes, active, now)
         _start_runs(session, decisions, active.digest, now)
@@ -79,7 +81,7 @@ def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[Any
     incidents = select(Episode.incident_id).where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
     session.execute(select(Incident.id).where(Incident.id.in_(incidents)).order_by(Incident.id).with_for_update())
     query = (
-        select(Episode.id, Episode.incident_id, Episode.opened_at, Alert.labels, Alert.annotations)
+        select(Episode.id, Episode.incident_id, Episode.opened_at, Alert.name, Alert.labels, Alert.annotations)
         .join(Alert, Alert.id == Episode.alert_id)
         .where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
         .order_by(Episode.id)
@@ -105,7 +107,9 @@ def _judge_all(session: Session, episodes: Sequence[AnyRow], active: ActivePolic
         verdict = judge(facts)
         if verdict.reason is Reason.ALLOWED:
             busy.add(target)
-        decisions.append(Decision(row.id, row.incident_id, verdict, rule, service, next_attempt(facts), parameters))
+        decisions.append(
+            Decision(row.id, row.incident_id, row.name, verdict, rule, service, next_attempt(facts), parameters)
+        )
     return decisions
 
 
@@ -147,7 +151,7 @@ def _ended_targets(session: Session, targets: Iterable[str]) -> dict[str, dateti
         .where(Run.target.in_(targets), Run.started_at.is_not(None), ended.is_not(None))
         .group_by(Run.target)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(iter(session.execute(query)))
 
 
 def _start_runs(session: Session, decisions: Sequence[Decision], revision: str, now: datetime) -> None:
@@ -181,7 +185,7 @@ def _insert_runs(session: Session, allowed: Sequence[Decision], revision: str, n
             "recap": {},
         })  # fmt: skip
     statement = insert(Run).values(rows).on_conflict_do_nothing().returning(Run.id, Run.number)
-    return dict(session.execute(statement).tuples().all())
+    return dict(iter(session.execute(statement)))
 
 
 def _target_of(decision: Decision) -> str:
@@ -227,10 +231,12 @@ def _record_refusals(session: Session, decisions: Sequence[Decision], now: datet
         statement.on_conflict_do_update(
             index_elements=["incident_id", "rule", "reason"],
             set_={"last_at": now, "count": Refusal.count + statement.excluded.count},
-        ).returning(Refusal.incident_id, Refusal.rule, Refusal.reason, text("xmax = 0 AS is_first"))
+        ).returning(Refusal.incident_id, Refusal.rule, Refusal.reason, Refusal.count.label("noes"))
     )
-    first = [(row.incident_id, row.rule, row.reason) for row in stored if row.is_first]
-    append(session, [_refused_event(groups[key][0]) for key in sorted(first)], now)
+    counts = {(row.incident_id, row.rule, row.reason): row.noes for row in stored}
+    # A row that counts no more than this batch was new.
+    first = [same[0] for key, same in groups.items() if counts[key] == len(same)]
+    append(session, [_refused_event(decision) for decision in first], now)
 
 
 def _refusal_key(decision: Decision) -> tuple[UUID, str, str]:
@@ -239,7 +245,7 @@ def _refusal_key(decision: Decision) -> tuple[UUID, str, str]:
 
 def _refused_event(decision: Decision) -> NewEvent:
     verdict, rule = decision.verdict, decision.rule
-    data = {"reason": verdict.reason.value, "message": verdict.message}
+    data = {"reason": verdict.reason.value, "message": verdict.message, "alert": decision.alert}
     if decision.service:
         data["target"] = decision.service.name
     if rule is None:
@@ -275,7 +281,12 @@ def _needs_person(session: Session, decision: Decision, now: datetime) -> bool:
 
 
 def _gave_up_event(decision: Decision) -> NewEvent:
-    data = {"reason": decision.verdict.reason.value, "message": decision.verdict.message, "rule": decision.rule_name}
+    data = {
+        "reason": decision.verdict.reason.value,
+        "message": decision.verdict.message,
+        "alert": decision.alert,
+        "rule": decision.rule_name,
+    }
     return NewEvent(decision.incident_id, EventKind.AUTOMATION_GAVE_UP, SYSTEM, data)
 
 

@@ -1,4 +1,4 @@
-"""What changes a run: claimed, renewed, finished, verified, lost.
+"""What changes a run: claimed, finished, verified, lost.
 
 Each step is a guarded update, its timeline event and the job that follows, in the caller's transaction. Whoever claims
 a run gets a fencing token; every later write of the playbook's side carries it and does nothing once it moved on.
@@ -107,17 +107,6 @@ def _cancel_if_over(session: Session, run_id: UUID, now: datetime) -> bool:
     return True
 
 
-def renew_lease(session: Session, run_id: UUID, fence: int, lease: float) -> bool:
-    """Hold the run for another `lease` seconds from now; False if it is not ours any more."""
-    renewed = session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.fence == fence, Run.status == RunStatus.RUNNING)
-        .values(lease_until=_lease_end(lease))
-        .returning(Run.id)
-    ).one_or_none()
-    return renewed is not None
-
-
 def _lease_end(lease: float) -> Any:
     return func.clock_timestamp() + timedelta(seconds=lease)
 
@@ -129,6 +118,7 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
     """
     status = _BY_OUTCOME[result.outcome]
     failed = result.failed_task
+    reason = storable(f"{result.reason} {failed.message}" if failed and failed.message else result.reason)
     finished = session.execute(
         update(Run)
         .where(Run.id == claim.run_id, Run.fence == claim.fence, Run.status == RunStatus.RUNNING)
@@ -139,16 +129,16 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
             verified_at=None if status in (RunStatus.VERIFYING, RunStatus.UNKNOWN) else now,
             rc=result.rc,
             recap={host: asdict(numbers) for host, numbers in result.recap.items()},
-            reason=storable(result.reason),
-            failed_task=storable(f"{failed.task}: {failed.message}") if failed else None,
+            reason=reason,
+            failed_task=storable(failed.task) if failed else None,
         )
         .returning(*_TOLD, Run.failed_task)
     ).one_or_none()
     if finished is None:
         return None
     outcome = "playbook_ended" if status is RunStatus.VERIFYING else status.value
-    _tell(session, finished, EventKind.RUN_FINISHED, now, outcome=outcome, reason=storable(result.reason),
-          failed_task=finished.failed_task)  # fmt: skip
+    _tell(session, finished, EventKind.RUN_FINISHED, now, outcome=outcome, reason=reason,
+          failed_task=finished.failed_task, seconds=round(result.seconds, 3))  # fmt: skip
     if status in (RunStatus.VERIFYING, RunStatus.UNKNOWN):
         defer(session, Job.VERIFY_RUN, run_id=str(claim.run_id))
     else:

@@ -27,7 +27,6 @@ GIVE_UP_AFTER: Final = 2 / 3
 
 _PAUSE = 0.25  # seconds between two tries while the database is away
 _CONNECT_SECONDS = 3
-# The same guard as `ims.runs.actions.renew_lease`, for a connection without SQLAlchemy.
 _RENEW = """
     UPDATE run SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
     WHERE id = %(run_id)s AND fence = %(fence)s AND status = 'running'

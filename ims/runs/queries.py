@@ -73,7 +73,7 @@ def active_runs(session: Session) -> Sequence[Run]:
 def count_active(session: Session) -> dict[str, int]:
     """How many runs are in each active state."""
     query = select(Run.status, func.count()).where(Run.status.in_(ACTIVE)).group_by(Run.status)
-    found = dict(session.execute(query).tuples().all())
+    found = dict(iter(session.execute(query)))
     return {status.value: found.get(status, 0) for status in ACTIVE}
 
 

@@ -11,7 +11,8 @@ from ims.http import live
 from ims.http.resources import clock, transaction
 from ims.incidents.models import Incident
 from ims.runs.models import ACTIVE
-from ims.runs.story import end_of_log, find_run, log_after
+from ims.runs.queries import events_after, run_by_name
+from ims.runs.story import end_of_log
 from ims.web.ansi import to_plain
 
 runs = Blueprint("runs", __name__)
@@ -24,7 +25,7 @@ _MOST = 2**31 - 1
 def one(reference: str) -> AnyResponse:
     """The run: what it did, to what, why, how it ended, and its log."""
     with transaction() as session:
-        run = find_run(session, reference)
+        run = run_by_name(session, reference)
         incident = session.get(Incident, run.incident_id) if run.incident_id else None
         log = end_of_log(session, run.id, characters=PAGE_CHARACTERS)
     is_active = run.status in ACTIVE
@@ -42,8 +43,8 @@ def log_part(reference: str) -> Response:
     if not after.isascii() or not after.isdecimal() or int(after[:12]) > _MOST:
         raise Invalid(fields=[FieldError("after", "must be the number of a line")])
     with transaction() as session:
-        run = find_run(session, reference)
-        events = log_after(session, run.id, int(after))
+        run = run_by_name(session, reference)
+        events = events_after(session, run.id, int(after))
     response = Response(render_template("runs/_lines.html", events=events), mimetype="text/html")
     response.headers["X-IMS-Cursor"] = str(events[-1].counter if events else after)
     response.headers["X-IMS-Active"] = "yes" if run.status in ACTIVE else "no"
@@ -54,7 +55,7 @@ def log_part(reference: str) -> Response:
 def log_text(reference: str) -> Response:
     """The whole log as plain text."""
     with transaction() as session:
-        run_id = find_run(session, reference).id
+        run_id = run_by_name(session, reference).id
     return Response(_plain(run_id), mimetype="text/plain")
 
 
@@ -63,7 +64,7 @@ def _plain(run_id: UUID) -> Iterator[str]:
     after = 0
     while True:
         with transaction() as session:
-            events = log_after(session, run_id, after)
+            events = events_after(session, run_id, after)
         if not events:
             return
         yield "".join(f"{to_plain(event.stdout)}\n" for event in events if event.stdout)

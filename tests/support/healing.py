@@ -23,7 +23,9 @@ from ims.alerts.models import Alert, Episode, Source
 from ims.db.engine import Database
 from ims.incidents.models import Incident, TimelineEvent
 from ims.policy.actions import store_and_activate
-from ims.policy.revision import make_revision
+from ims.policy.git import GitState
+from ims.policy.revision import Revision, make_revision
+from ims.policy.schema import Policy
 from ims.queue import Job, defer
 from ims.runs.models import Run
 
@@ -136,6 +138,22 @@ class Site:
     def is_well(self, service: str) -> bool:
         return (self.directory / f"{service}.state").exists()
 
+    def _rule(self) -> dict[str, Any]:
+        return {
+            "name": "restart",
+            "match": {"alertname": "ServiceDown"},
+            "playbook": "playbooks/heal/restart.yml",
+            "attempts": 3,
+            "cooldown": 0,
+            "timeout": 60,
+            "safe_to_repeat": True,
+            "verify": {"green_for": 0.4, "within": 5, "interval": 0.1},
+            **self.rule,
+        }
+
+    def _host(self, name: str) -> dict[str, Any]:
+        return {"url": self.url(name), "service_recovery": "ims", **self.host_vars}
+
     def write_policy(self) -> Path:
         """Write the policy tree and return its root."""
         root = self.directory / "policy-source"
@@ -143,11 +161,9 @@ class Site:
         work.write_text(WORK)
         hosts = {
             name: {
-                "url": self.url(name),
-                "service_recovery": "ims",
+                **self._host(name),
                 "journal": str(self.directory / f"{name}.journal"),
                 "state": str(self.directory / f"{name}.state"),
-                **self.host_vars,
             }
             for name in self.services
         }
@@ -162,24 +178,15 @@ class Site:
                 str(self.work_seconds),
             ],
         }
-        rule = {
-            "name": "restart",
-            "match": {"alertname": "ServiceDown"},
-            "playbook": "playbooks/heal/restart.yml",
-            "attempts": 3,
-            "cooldown": 0,
-            "timeout": 60,
-            "safe_to_repeat": True,
-            "verify": {"green_for": 0.4, "within": 5, "interval": 0.1},
-            **self.rule,
-        }
         files = {
             "ansible.cfg": "[defaults]\ninterpreter_python = auto_silent\n",
             "playbooks/heal/restart.yml": self.playbook,
             "inventory/test/hosts.yml": yaml.safe_dump(
                 {"all": {"children": {"services": {"hosts": hosts, "vars": local}}}}
             ),
-            "inventory/test/group_vars/all/healing.yml": yaml.safe_dump({"healing_rules": [rule], **self.settings}),
+            "inventory/test/group_vars/all/healing.yml": yaml.safe_dump(
+                {"healing_rules": [self._rule()], **self.settings}
+            ),
         }
         for name, content in files.items():
             path = root / name
@@ -193,6 +200,21 @@ class Site:
         with database.begin() as session:
             store_and_activate(session, revision, now(), "test")
         return revision.digest
+
+    def activate_unread(self, database: Database) -> None:
+        """Activate the same policy without a tree, for tests in which nothing is run: reading one takes a second."""
+        services = {name: {"name": name, **self._host(name)} for name in self.services}
+        stored = {
+            "inventory": "inventory/test",
+            "healing_rules": [self._rule()],
+            "services": services,
+            "hosts": list(self.services),
+            "groups": {"services": list(self.services)},
+            **self.settings,
+        }
+        revision = Revision(uuid.uuid4().hex * 2, b"", Policy.from_stored(stored), GitState(None, None))
+        with database.begin() as session:
+            store_and_activate(session, revision, now(), "test")
 
     def work_of(self, service: str) -> list[str]:
         """The runs that worked on a service, in order, one entry for each stretch of work without another run between.

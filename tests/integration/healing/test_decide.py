@@ -1,0 +1,219 @@
+"""Deciding on the real database: once whatever the repetition, never twice on a target, never silent."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from ims.db.engine import Database
+from ims.healing.actions import decide
+from ims.healing.guards import Reason
+from ims.healing.models import Refusal
+from ims.incidents.models import Incident
+from ims.runs.models import Run, RunStatus
+from tests.integration.healing.conftest import MakeSite
+from tests.support.healing import fire, kinds, now, resolve, runs_of, told
+
+
+def decide_now(database: Database, *episodes: int) -> list[Reason]:
+    with database.begin() as session:
+        return [decision.verdict.reason for decision in decide(session, list(episodes), now())]
+
+
+def jobs(session: Session, task: str) -> list[dict[str, object]]:
+    query = text("SELECT args, scheduled_at FROM procrastinate_jobs WHERE task_name = :task ORDER BY id")
+    return [dict(row._mapping) for row in session.execute(query, {"task": task})]
+
+
+def end_run(session: Session, run: Run, status: RunStatus) -> None:
+    run.status, run.started_at, run.finished_at, run.verified_at = status, now(), now(), now()
+
+
+def test_an_allowed_run_its_line_and_its_job_are_one_commit(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episode, incident = fire(session, "shop", decide=False)
+    assert decide_now(database, episode) == [Reason.ALLOWED]
+    with database.begin() as session:
+        (run,) = runs_of(session, episode)
+        assert (run.status, run.target, run.rule, run.attempt) == ("queued", "shop", "restart", 1)
+        assert [job["args"] for job in jobs(session, "execute_run")] == [{"run_id": str(run.id)}]
+        kind, data = told(session, incident)[0]
+        assert (kind, data["number"], data["playbook"]) == ("rule_allowed", run.number, "playbooks/heal/restart.yml")
+
+
+def test_twenty_decisions_at_once_make_one_run(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episode, incident = fire(session, "shop", decide=False)
+    with ThreadPoolExecutor(20) as pool:
+        reasons = [reason for found in pool.map(lambda _: decide_now(database, episode), range(20)) for reason in found]
+    assert sorted(reasons) == [Reason.ALLOWED] + [Reason.UNDER_WAY] * 19
+    with database.begin() as session:
+        assert len(runs_of(session, episode)) == 1
+        assert len(jobs(session, "execute_run")) == 1
+        assert kinds(session, incident) == ["rule_allowed"]
+
+
+def test_incidents_that_want_the_same_targets_at_once_get_one_run_for_each_target(
+    make_site: MakeSite, database: Database
+) -> None:
+    make_site("mail", "search", "shop")
+    with database.begin() as session:
+        episodes = [fire(session, name, decide=False)[0] for _ in range(8) for name in ("shop", "mail", "search")]
+    batches = [episodes[start::8] if start % 2 else list(reversed(episodes[start::8])) for start in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda batch: decide_now(database, *batch), batches))
+    reasons = [reason for batch in found for reason in batch]
+    assert (reasons.count(Reason.ALLOWED), reasons.count(Reason.TARGET_BUSY)) == (3, 21)
+    with database.begin() as session:
+        assert session.scalars(select(Run.target).order_by(Run.target)).all() == ["mail", "search", "shop"]
+
+
+def test_a_busy_target_is_decided_about_again(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        first, _ = fire(session, "shop", decide=False)
+        second, incident = fire(session, "shop", decide=False)
+    assert decide_now(database, first, second) == [Reason.ALLOWED, Reason.TARGET_BUSY]
+    with database.begin() as session:
+        (again,) = jobs(session, "decide")
+        assert again["args"] == {"episode_ids": [second]}
+        assert again["scheduled_at"] is not None
+        assert kinds(session, incident) == ["rule_refused"]
+        end_run(session, runs_of(session, first)[0], RunStatus.FAILED)
+    assert decide_now(database, second) == [Reason.ALLOWED]
+
+
+def test_a_refusal_is_counted_and_told_once(make_site: MakeSite, database: Database) -> None:
+    make_site(settings={"healing_mode": "observe"})
+    with database.begin() as session:
+        episode, incident = fire(session, "shop", decide=False)
+    for _ in range(3):
+        assert decide_now(database, episode) == [Reason.OBSERVE]
+    with database.begin() as session:
+        refusal = session.scalars(select(Refusal)).one()
+        assert (refusal.rule, refusal.reason, refusal.count) == ("restart", "observe", 3)
+        assert kinds(session, incident) == ["rule_refused", "automation_gave_up"]
+
+
+@pytest.mark.parametrize(
+    ("host_vars", "alertname", "expected", "events"),
+    [
+        ({"service_recovery": "manual"}, "ServiceDown", Reason.MANUAL, ["rule_refused", "automation_gave_up"]),
+        ({}, "DiskFull", Reason.NO_RULE, ["no_rule", "automation_gave_up"]),
+    ],
+)
+def test_what_automation_will_not_do_calls_people_at_once(
+    make_site: MakeSite, database: Database, host_vars: dict[str, str], alertname: str, expected: Reason,
+    events: list[str],
+) -> None:  # fmt: skip
+    make_site(host_vars=host_vars)
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop", alertname=alertname, decide=False)
+    assert decide_now(database, episode) == [expected]
+    with database.begin() as session:
+        incident = session.get_one(Incident, incident_id)
+        assert incident.attention_at is not None
+        assert incident.attention_reason
+        assert kinds(session, incident_id) == events
+        assert jobs(session, "decide") == []
+
+
+def test_a_service_that_its_platform_restarts_is_left_to_it_first(make_site: MakeSite, database: Database) -> None:
+    make_site(host_vars={"service_recovery": "platform"})
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop", decide=False)
+    assert decide_now(database, episode) == [Reason.SELF]
+    with database.begin() as session:
+        assert session.get_one(Incident, incident_id).attention_at is None
+        assert len(jobs(session, "decide")) == 1
+        later = now() + timedelta(seconds=6)
+        assert [decision.verdict.is_final for decision in decide(session, [episode], later)] == [True]
+        session.flush()
+    with database.begin() as session:
+        assert session.get_one(Incident, incident_id).attention_at is not None
+
+
+def test_after_the_last_attempt_people_are_called(make_site: MakeSite, database: Database) -> None:
+    make_site(rule={"attempts": 2})
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop", decide=False)
+    for attempt in (1, 2):
+        assert decide_now(database, episode) == [Reason.ALLOWED]
+        with database.begin() as session:
+            run = runs_of(session, episode)[-1]
+            assert run.attempt == attempt
+            end_run(session, run, RunStatus.INEFFECTIVE)
+    assert decide_now(database, episode) == [Reason.ATTEMPTS]
+    with database.begin() as session:
+        assert "2 of 2 attempts" in (session.get_one(Incident, incident_id).attention_reason or "")
+        assert kinds(session, incident_id)[-1] == "automation_gave_up"
+
+
+def test_the_cooldown_of_a_target_delays_the_next_attempt(make_site: MakeSite, database: Database) -> None:
+    make_site(rule={"cooldown": 30})
+    with database.begin() as session:
+        episode, _ = fire(session, "shop", decide=False)
+    decide_now(database, episode)
+    with database.begin() as session:
+        end_run(session, runs_of(session, episode)[0], RunStatus.FAILED)
+    assert decide_now(database, episode) == [Reason.COOLDOWN]
+    with database.begin() as session:
+        assert len(jobs(session, "decide")) == 1
+        later = now() + timedelta(seconds=31)
+        assert [decision.verdict.reason for decision in decide(session, [episode], later)] == [Reason.ALLOWED]
+
+
+def test_a_closed_episode_is_not_healed(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episode, incident = fire(session, "shop", decide=False)
+        resolve(session, episode)
+    assert decide_now(database, episode) == []
+    with database.begin() as session:
+        assert kinds(session, incident) == []
+
+
+def test_without_a_policy_the_decision_waits_for_one(make_site: MakeSite, database: Database) -> None:
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop", decide=False)
+    assert decide_now(database, episode) == [Reason.NO_POLICY]
+    with database.begin() as session:
+        assert len(jobs(session, "decide")) == 1
+        assert session.get_one(Incident, incident_id).attention_at is None
+    make_site()
+    assert decide_now(database, episode) == [Reason.ALLOWED]
+
+
+def test_an_alert_without_a_rule_calls_nobody_while_another_of_its_incident_is_healed(
+    make_site: MakeSite, database: Database
+) -> None:
+    make_site()
+    with database.begin() as session:
+        healed, incident_id = fire(session, "shop", decide=False)
+        noise, other = fire(session, "shop", alertname="Slow", decide=False)
+        join(session, noise, incident_id, other)
+    assert decide_now(database, healed, noise) == [Reason.ALLOWED, Reason.NO_RULE]
+    with database.begin() as session:
+        assert session.get_one(Incident, incident_id).attention_at is None
+
+
+def join(session: Session, episode: int, incident_id: UUID, old: UUID) -> None:
+    """Have an episode belong to another incident, as correlation does."""
+    session.flush()
+    session.execute(text("UPDATE episode SET incident_id = :new WHERE id = :id"), {"new": incident_id, "id": episode})
+    session.execute(update(Incident).where(Incident.id == old).values(status="resolved", resolved_at=now()))
+
+
+def test_a_storm_of_one_service_makes_one_run_and_one_later_decision(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episodes = [fire(session, "shop", decide=False)[0] for _ in range(200)]
+    decide_now(database, *episodes)
+    with database.begin() as session:
+        assert session.scalar(select(func.count()).select_from(Run)) == 1
+        assert len(jobs(session, "decide")) == 1
