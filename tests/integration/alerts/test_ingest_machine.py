@@ -21,7 +21,7 @@ from ims.settings import Settings
 from tests.integration.alerts.model import Model, ModelIncident, Said
 from tests.support.notices import NOW, add_source, notice, policy
 
-EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "15"))
 
 # (alert name, service, severity label): several alerts of a service, several severities, and one of no service.
 ALERTS = (

@@ -111,8 +111,8 @@ def serve(settings: Settings, directory: Path) -> Served:
 
 
 def stop(served: Served) -> None:
-    """End the server and its processes."""
-    served.process.send_signal(signal.SIGTERM)
+    """End the server and its processes, at once: no request is under way."""
+    served.process.send_signal(signal.SIGINT)
     try:
         served.process.wait(15)
     except subprocess.TimeoutExpired:
@@ -120,9 +120,9 @@ def stop(served: Served) -> None:
         served.process.wait()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The webhook behind Gunicorn, started once for a file of tests."""
+    """The webhook behind Gunicorn, started once for each PostgreSQL."""
     served = serve(settings, tmp_path_factory.mktemp("webhook"))
     yield served
     stop(served)

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
@@ -17,6 +20,7 @@ from ims.settings import Settings
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.support.postgres import free_port
+from tests.unit.alerts.test_notices import alerts, json_values
 from webhook.app import create_app
 
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -99,6 +103,45 @@ def test_one_bad_alert_among_99_good_ones_hurts_nobody(client: FlaskClient, sour
     assert answer.json is not None
     assert (answer.status_code, answer.json["accepted"], answer.json["rejected"]) == (202, 99, 1)
     assert answer.json["alerts"][place]["result"] == "rejected"
+
+
+HOSTILE: dict[str, bytes] = {
+    "nul": b'{"alerts": [{"status": "firing", "labels": {"alertname": "a\\u0000b", "\\u0000": "\\u0000"}}]}',
+    "surrogates": b'{"alerts": [{"status": "firing", "labels": {"alertname": "\\ud800", "a": "\\udfff\\ud83d"}}]}',
+    "raw surrogates": b'{"alerts": [{"status": "firing", "labels": {"alertname": "\xed\xa0\x80"}}]}',
+    "huge numbers": b'{"alerts": [{"status": "firing", "labels": {}, "n": %s}]}' % (b"9" * 50_000),
+    "infinite numbers": b'{"alerts": [{"status": "firing", "labels": {"a": 1e999}}], "truncatedAlerts": 1e999}',
+    "many cut": b'{"alerts": [], "truncatedAlerts": %s}' % (b"9" * 300),
+    "deep": b"[" * 100_000,
+    "deep inside": b'{"alerts": [{"status": "firing", "labels": {}, "x": %s%s}]}' % (b"[" * 900, b"]" * 900),
+    "deep labels": b'{"alerts": [{"status": "firing", "labels": %s1%s}]}' % (b'{"a":' * 900, b"}" * 900),
+    "far future": b'{"alerts": [{"status": "resolved", "labels": {}, "endsAt": "9999-12-31T23:59:59-23:59"}]}',
+    "far past": b'{"alerts": [{"status": "resolved", "labels": {}, "endsAt": "0001-01-01T00:00:00+23:59"}]}',
+    "control": b'{"alerts": [{"status": "firing", "labels": {"a": "\\u0001\\u007f\\ufffe\\uffff"}}]}',
+    "long names": b'{"alerts": [{"status": "firing", "labels": {"alertname": "%s", "environment": "%s"}}]}'
+    % ("\U0001f480".encode() * 5_000, "\U0001f480".encode() * 5_000),
+    "many nothings": b'{"alerts": [%s0]}' % (b"0," * 20_000),
+    "duplicate keys": b'{"alerts": 1, "alerts": [{"status": "firing", "labels": {"a": "1", "a": "2"}}]}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bodies_are_taken_or_refused_but_break_nothing(
+    client: FlaskClient, source: Database, name: str
+) -> None:
+    answer = post(client, HOSTILE[name])
+    assert answer.status_code in (202, 400, 413), answer.data[:500]
+    assert post(client, alertmanager_body(alertmanager_alert())).status_code == 202
+
+
+def test_any_json_is_taken_or_refused(client: FlaskClient) -> None:
+    @settings_of_hypothesis(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(json_values | st.lists(alerts | json_values, max_size=4).map(lambda said: {"alerts": said}))
+    def check(body: Any) -> None:
+        # Floats that JSON does not have are written all the same; that is part of the test.
+        assert post(client, body).status_code in (202, 400)
+
+    check()
 
 
 def test_template_text_stays_text(client: FlaskClient, source: Database) -> None:

@@ -1,0 +1,44 @@
+"""Alertmanager's payload becomes notices."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
+from tests.unit.alerts.test_notices import json_values
+from webhook.sources.alertmanager import NotAlertmanager, parse
+
+
+def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
+    parsed = parse(alertmanager_body(alertmanager_alert(), 7, alertmanager_alert("Other"), truncated=3), SOURCE, NOW)
+    assert [one.name for one in parsed.notices] == ["ServiceDown", "Other"]
+    assert parsed.places == (0, 2)
+    assert [one.place for one in parsed.rejected] == [1]
+    assert (parsed.truncated, parsed.receiver) == (3, "ims")
+
+
+def test_an_empty_notification_is_none() -> None:
+    assert parse({"alerts": []}, SOURCE, NOW).notices == ()
+
+
+@pytest.mark.parametrize("cut", [None, -1, "12", True, 1.5, [], {}])
+def test_nonsense_about_what_was_cut_means_nothing(cut: Any) -> None:
+    assert parse({"alerts": [], "truncatedAlerts": cut, "receiver": cut}, SOURCE, NOW).truncated == 0
+
+
+@given(json_values)
+def test_any_json_is_read_or_refused_as_a_whole(body: Any) -> None:
+    if isinstance(body, dict) and isinstance(body.get("alerts"), list):
+        parsed = parse(body, SOURCE, NOW)
+        assert len(parsed.notices) + len(parsed.rejected) == len(body["alerts"])
+    else:
+        with pytest.raises(NotAlertmanager):
+            parse(body, SOURCE, NOW)
+
+
+@given(json_values)
+def test_any_json_may_stand_in_the_list(said: Any) -> None:
+    parsed = parse({"alerts": [said, alertmanager_alert()]}, SOURCE, NOW)
+    assert len(parsed.notices) + len(parsed.rejected) == 2
+    assert parsed.notices[-1].name == "ServiceDown"

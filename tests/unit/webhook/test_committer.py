@@ -1,0 +1,144 @@
+"""Requests that wait together are committed together; each is answered after its own commit."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DataError
+
+from ims.alerts.actions import Outcome
+from ims.alerts.episodes import Result
+from ims.alerts.models import Severity
+from ims.alerts.notices import Notice, Parsed, Rejected
+from ims.db.engine import Database
+from ims.errors import DatabaseAway
+from tests.support.notices import SOURCE, notice, policy
+from webhook import committer as committer_module
+from webhook.committer import MOST_NOTICES, Committer, Request
+
+POISON = "Poison"
+
+
+class Store(Database):
+    """Stands for the database: keeps what was committed, and may be away, slow, or refuse a notice."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[str]] = []
+        self.rejected: list[Rejected] = []
+        self.is_away = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @contextmanager
+    def begin(self) -> Iterator[Any]:
+        if self.is_away:
+            raise DatabaseAway
+        session: list[Any] = []
+        yield session
+        self.gate.wait(10)
+        self.commits.append([one.name for one in session if isinstance(one, Notice)])
+        self.rejected += [one for one in session if isinstance(one, Rejected)]
+
+
+def ingest(session: Any, notices: Any, rejected: Any, *_: Any) -> Outcome:
+    if any(one.name == POISON for one in notices):
+        raise DataError("INSERT", {}, Exception("refused"))
+    session += [*notices, *rejected]
+    return Outcome((Result.OPENED,) * len(notices), (Severity.LOW,) * len(notices))
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(committer_module, "ingest", ingest)
+    monkeypatch.setattr(committer_module, "policy_in_force", lambda _session: policy())
+    return Store()
+
+
+def request(*names: str) -> Request:
+    return Request(SOURCE, Parsed(tuple(notice(name) for name in names), ()))
+
+
+def test_a_lone_request_is_committed_at_once(store: Store) -> None:
+    one = request("A", "B")
+    Committer(store).commit(one)
+    assert (one.results, store.commits) == ((Result.OPENED, Result.OPENED), [["A", "B"]])
+
+
+def run_together(store: Store, first: Request, *others: Request) -> list[BaseException | None]:
+    """Let `first` begin its commit and hold it until the others wait; then let go."""
+    committer = Committer(store)
+    errors: list[BaseException | None] = [None] * (len(others) + 1)
+
+    def commit(place: int, one: Request) -> None:
+        try:
+            committer.commit(one)
+        except DatabaseAway as error:
+            errors[place] = error
+
+    store.gate.clear()
+    threads = [threading.Thread(target=commit, args=(place, one)) for place, one in enumerate((first, *others))]
+    threads[0].start()
+    while not committer._is_committing:
+        threading.Event().wait(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    while len(committer._waiting) < len(others):
+        threading.Event().wait(0.001)
+    assert not any(one.is_done for one in (first, *others)), "nobody is answered before the commit"
+    store.gate.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    return errors
+
+
+def test_those_who_waited_share_one_commit(store: Store) -> None:
+    others = [request(f"Other{n}", "Too") for n in range(8)]
+    errors = run_together(store, request("First"), *others)
+    assert errors == [None] * 9
+    assert store.commits[0] == ["First"]
+    assert len(store.commits) == 2
+    assert sorted(store.commits[1]) == sorted([f"Other{n}" for n in range(8)] + ["Too"] * 8)
+    assert all(len(one.results) == 2 for one in others)
+
+
+def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(store: Store) -> None:
+    large = request(*["Large"] * MOST_NOTICES)
+    run_together(store, request("First"), request("Small"), large, request("Small"))
+    assert max(map(len, store.commits)) <= MOST_NOTICES + 1
+    assert sum(map(len, store.commits)) == MOST_NOTICES + 3
+
+
+def test_what_the_database_refuses_is_put_aside_and_hurts_nobody(store: Store) -> None:
+    bad = request("Good", POISON, "Fine")
+    errors = run_together(store, request("First"), request("Other"), bad)
+    assert errors == [None] * 3
+    assert sorted(name for commit in store.commits for name in commit) == ["Fine", "First", "Good", "Other"]
+    assert bad.results == (Result.OPENED, Result.REJECTED, Result.OPENED)
+    assert [one.reason.value for one in store.rejected] == ["not_storable"]
+
+
+def test_everyone_is_told_when_the_database_is_away(store: Store) -> None:
+    committer = Committer(store)
+    store.is_away = True
+    with pytest.raises(DatabaseAway):
+        committer.commit(request("A"))
+    store.is_away = False
+    committer.commit(request("A"))
+    assert store.commits == [["A"]]
+
+
+def test_a_fault_of_ours_leaves_nobody_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    committer = Committer(store)
+
+    def broken(*_: Any) -> Outcome:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(committer_module, "ingest", broken)
+    with pytest.raises(KeyError):
+        committer.commit(request("A"))
+    monkeypatch.setattr(committer_module, "ingest", ingest)
+    committer.commit(request("B"))
+    assert store.commits == [["B"]]

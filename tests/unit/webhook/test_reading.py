@@ -1,0 +1,22 @@
+"""A body is JSON, or the sender is told."""
+
+import pytest
+
+from ims.errors import TooLarge
+from webhook.app import NotJson, read_json
+
+
+def test_huge_numbers_are_read() -> None:
+    assert read_json(b'{"n": %s, "small": 12}' % (b"9" * 100_000)) == {"n": float("inf"), "small": 12}
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"{", b"NaN", b"[-Infinity]", b"\xff", b"1 2"])
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    with pytest.raises(NotJson):
+        read_json(body)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
+    with pytest.raises(TooLarge):
+        read_json(opening * 200_000)
