@@ -23,6 +23,8 @@ graceful_timeout = 10
 # Longer than the pauses between an Alertmanager's notices: it keeps its connection.
 keepalive = 75
 proc_name = PROGRAM
+# It would lie in the user's home directory; the platform is how this program is controlled.
+control_socket_disable = True
 # Answers are counted, not logged: a storm would be written twice.
 accesslog = None
 loglevel = "warning"

@@ -232,7 +232,7 @@ def _runbook(notice: Notice, placement: Placement) -> str | None:
     """The policy's runbook, or the sender's if it is a web address: it becomes a link."""
     if placement.service and placement.service.runbook:
         return placement.service.runbook
-    told = notice.annotations.get("runbook_url", "")
+    told = notice.annotations.get("runbook_url") or notice.annotations.get("runbook") or ""
     return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
 
 
