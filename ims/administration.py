@@ -18,6 +18,12 @@ from ims.settings import Settings, load_settings
 
 ADMINISTRATOR = "admin"
 ALERTMANAGER_SOURCE = "alertmanager"
+BOOTSTRAP_LABEL = "bootstrap"
+"""Label of the token that the file holds; tokens that people made for the source are theirs."""
+
+
+class BootstrapTokenEnded(ConfigurationFaulty):
+    """The token in `secrets/alertmanager_token` was revoked: remove the file, and `site.yml` generates another one."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -91,11 +97,13 @@ def ensure_administrator(session: Session, password: str, now: datetime) -> bool
 def ensure_source(session: Session, alertmanager_url: str, token: str, now: datetime) -> bool:
     """Create the source `alertmanager` with its token and its own address; true if something changed.
 
-    A token that the file no longer holds stops working at once.
+    A token that the file no longer holds stops working at once. Raises `BootstrapTokenEnded`.
     """
     before = session.get(Source, ALERTMANAGER_SOURCE)
     known_hash = hash_token(token)
-    tokens = session.query(ApiToken).filter_by(source=ALERTMANAGER_SOURCE).all()
+    tokens = session.query(ApiToken).filter_by(source=ALERTMANAGER_SOURCE, label=BOOTSTRAP_LABEL).all()
+    if any(known.hash == known_hash and known.expires_at and known.expires_at <= now for known in tokens):
+        raise BootstrapTokenEnded
     if before and before.alertmanager_url == alertmanager_url and [known.hash for known in tokens] == [known_hash]:
         return False
     session.execute(
@@ -108,7 +116,13 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, now: date
             session.delete(old)
     session.execute(
         insert(ApiToken)
-        .values(hash=known_hash, source=ALERTMANAGER_SOURCE, scopes=["alerts:write"], created_at=now)
+        .values(
+            hash=known_hash,
+            label=BOOTSTRAP_LABEL,
+            source=ALERTMANAGER_SOURCE,
+            scopes=["alerts:write"],
+            created_at=now,
+        )
         .on_conflict_do_nothing()
     )
     return True

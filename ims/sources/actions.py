@@ -1,0 +1,88 @@
+"""Add, change and remove sources."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from ims.alerts.models import Alert, RejectedAlert, Source
+from ims.errors import Conflict, NotFound
+from ims.sources.definition import OWN_SOURCE, SourceDefinition, check_definition
+
+_DESCRIBED: Final = tuple(SourceDefinition.model_fields)
+
+
+class SourceDiffers(Conflict):
+    """A source of this name exists and is described differently: change it with `ims source set`."""
+
+
+class SourceInUse(Conflict):
+    """The source still has alerts, which are part of incidents: disable it; retention removes them in time."""
+
+
+class OwnSource(Conflict):
+    """This is the source of alerts that IMS raises itself: it can be neither changed nor removed."""
+
+
+def add_source(session: Session, given: Mapping[str, Any], now: datetime) -> bool:
+    """Create a source; false if it is there already and is described the same.
+
+    Raises `Invalid` for a description that makes no sense, and `SourceDiffers`.
+    """
+    definition = check_definition(given)
+    known = session.get(Source, definition.name, with_for_update=True)
+    if known is None:
+        session.add(Source(**definition.model_dump(mode="json"), created_at=now))
+        session.flush()
+        return True
+    if _description(known) != definition.model_dump(mode="json"):
+        raise SourceDiffers
+    return False
+
+
+def change_source(session: Session, name: str, changes: Mapping[str, Any], now: datetime) -> bool:
+    """Change what `changes` names (`enabled` among it); false if nothing is different.
+
+    Raises `NotFound`, `OwnSource` and `Invalid`.
+    """
+    source = locked_source(session, name)
+    changes = dict(changes)
+    enabled = changes.pop("enabled", source.disabled_at is None)
+    definition = check_definition({**_description(source), **changes}).model_dump(mode="json")
+    is_changed = definition != _description(source) or enabled != (source.disabled_at is None)
+    for field, value in definition.items():
+        setattr(source, field, value)
+    if enabled != (source.disabled_at is None):
+        source.disabled_at = None if enabled else now
+    session.flush()
+    return is_changed
+
+
+def remove_source(session: Session, name: str) -> bool:
+    """Remove a source with its tokens; false if there is none. Raises `SourceInUse` and `OwnSource`."""
+    try:
+        source = locked_source(session, name)
+    except NotFound:
+        return False
+    for model in (Alert, RejectedAlert):
+        if session.scalar(select(exists().where(model.source == name))):
+            raise SourceInUse
+    session.delete(source)
+    session.flush()
+    return True
+
+
+def locked_source(session: Session, name: str) -> Source:
+    """A source that somebody else may not change meanwhile. Raises `NotFound` and `OwnSource`."""
+    if name == OWN_SOURCE:
+        raise OwnSource
+    source = session.get(Source, name, with_for_update=True)
+    if source is None:
+        raise NotFound(f"There is no source {name}.")
+    return source
+
+
+def _description(source: Source) -> dict[str, Any]:
+    return {field: getattr(source, field) for field in _DESCRIBED}

@@ -1,0 +1,301 @@
+"""`ims source …` and `ims token …`: who may send alerts, and by which credential."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from ims.accounts.models import ApiToken
+from ims.alerts.models import Source
+from ims.db.engine import Database
+from ims.errors import FieldError, Invalid
+from ims.queue import utc_now
+from ims.settings import load_settings
+from ims.sources.actions import add_source, change_source, remove_source
+from ims.sources.definition import SourceKind
+from ims.sources.queries import all_sources, figures_of
+from ims.sources.tokens import NewToken, create_token, revoke_token, rotate_token, token_name, tokens_of
+from ims.terminal import iso, local, print_fields, print_json, print_table, read_duration
+
+_SOURCE_COLUMNS: Final = ("source", "kind", "state", "last notice", "asked", "rate", "networks", "alertmanager")
+_TOKEN_COLUMNS: Final = ("token", "source", "label", "state", "created", "expires", "last used")
+_NOTHING: Final = ("none", "any")
+"""What takes an option's value away."""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the command line."""
+    sources = subparsers.add_parser("source", help="who sends alerts: add, list, show, set, remove")
+    commands = sources.add_subparsers(dest="source_command", metavar="COMMAND", required=True)
+    _add_source_commands(commands)
+    tokens = subparsers.add_parser("token", help="credentials of sources: create, list, rotate, revoke")
+    _add_token_commands(tokens.add_subparsers(dest="token_command", metavar="COMMAND", required=True))
+
+
+def _add_source_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    adding = commands.add_parser("add", help="a new sender; the same again changes nothing")
+    adding.add_argument("name", metavar="SOURCE")
+    adding.add_argument("--kind", choices=list(SourceKind), default=SourceKind.ALERTMANAGER, help="what it sends")
+    _add_description(adding)
+    adding.set_defaults(run=_add)
+    changing = commands.add_parser("set", help="change what is given; `none` takes a value away")
+    changing.add_argument("name", metavar="SOURCE")
+    changing.add_argument("--kind", choices=list(SourceKind), default=None, help="what it sends")
+    _add_description(changing)
+    state = changing.add_mutually_exclusive_group()
+    state.add_argument("--enable", dest="enabled", action="store_true", default=None, help="take its alerts again")
+    state.add_argument("--disable", dest="enabled", action="store_false", help="take nothing from it any more")
+    changing.set_defaults(run=_set)
+    listing = commands.add_parser("list", help="all sources")
+    _add_json(listing)
+    listing.set_defaults(run=_list)
+    showing = commands.add_parser("show", help="one source")
+    showing.add_argument("name", metavar="SOURCE")
+    _add_json(showing)
+    showing.set_defaults(run=_show)
+    removing = commands.add_parser("remove", help="remove a source without alerts, and its tokens")
+    removing.add_argument("name", metavar="SOURCE")
+    removing.set_defaults(run=_remove)
+
+
+def _add_description(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--alertmanager-url", metavar="URL", help="its own Alertmanager, asked for what was missed")
+    parser.add_argument("--receiver", metavar="NAME", help="our receiver there; without it every alert is ours")
+    parser.add_argument(
+        "--network", action="append", dest="networks", metavar="CIDR", help="it may send from here only; repeatable"
+    )
+    parser.add_argument("--rate", dest="rate_limit", metavar="N", help="alerts a second that one process takes")
+    parser.add_argument("--silent-after", metavar="TIME", help="silence that is told, such as 15m; 0 is never")
+
+
+def _add_token_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    creating = commands.add_parser("create", help="a new token of a source; shown now and never again")
+    creating.add_argument("source", metavar="SOURCE")
+    creating.add_argument("--label", default="", help="where it is used")
+    creating.add_argument("--expires", metavar="TIME", help="how long it works, such as 90d; default: until revoked")
+    _add_json(creating)
+    creating.set_defaults(run=_create)
+    listing = commands.add_parser("list", help="tokens, without their text")
+    listing.add_argument("--source", metavar="SOURCE", help="only of this source")
+    _add_json(listing)
+    listing.set_defaults(run=_tokens)
+    rotating = commands.add_parser("rotate", help="a successor; the old one works a little longer")
+    rotating.add_argument("token", metavar="TOKEN", help="T-3 or 3")
+    rotating.add_argument("--overlap", default="1h", metavar="TIME", help="how long the old one works (default 1h)")
+    _add_json(rotating)
+    rotating.set_defaults(run=_rotate)
+    revoking = commands.add_parser("revoke", help="end a token at once")
+    revoking.add_argument("token", metavar="TOKEN", help="T-3 or 3")
+    revoking.set_defaults(run=_revoke)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="JSON instead of text for people")
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    database = Database.of(load_settings())
+    try:
+        with database.begin() as session:
+            yield session
+    finally:
+        database.dispose()
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        is_new = add_source(session, {"name": arguments.name, **_given(arguments)}, utc_now())
+    return _told(is_new)
+
+
+def _set(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        is_changed = change_source(session, arguments.name, _given(arguments), utc_now())
+    return _told(is_changed)
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        is_removed = remove_source(session, arguments.name)
+    return _told(is_removed)
+
+
+def _told(is_changed: bool) -> int:
+    print("changed" if is_changed else "unchanged")
+    return 0
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of a source; what it does not mention is not there."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "rate_limit": _number,
+        "silent_after": lambda text: read_duration(text, "silent-after").total_seconds(),
+    }
+    given: dict[str, Any] = {}
+    for field in ("kind", "alertmanager_url", "receiver", "rate_limit", "silent_after"):
+        if (value := getattr(arguments, field)) is not None:
+            given[field] = None if value.lower() in _NOTHING else readers.get(field, str)(value)
+    if arguments.networks is not None:
+        given["networks"] = [network for network in arguments.networks if network.lower() not in _NOTHING]
+    if getattr(arguments, "enabled", None) is not None:
+        given["enabled"] = arguments.enabled
+    return given
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Invalid(fields=[FieldError("rate", "must be a number of alerts a second")]) from None
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        sources = all_sources(session)
+        if arguments.json:
+            print_json([source_as_json(source) for source in sources])
+        elif sources:
+            print_table(_SOURCE_COLUMNS, [_source_row(source) for source in sources])
+        else:
+            print("No sources.")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        figures = figures_of(session, arguments.name)
+        shown = source_as_json(session.get_one(Source, arguments.name))
+        shown |= {name: getattr(figures, name) for name in ("alerts", "firing", "rejected", "tokens")}
+    (print_json if arguments.json else print_fields)(shown)
+    return 0
+
+
+def source_as_json(source: Source) -> dict[str, Any]:
+    """A source as people and programs see it; times in ISO 8601, durations in seconds."""
+    return {
+        "source": source.name,
+        "kind": source.kind,
+        "state": _state(source),
+        "alertmanager_url": source.alertmanager_url,
+        "receiver": source.receiver,
+        "networks": list(source.networks),
+        "rate_limit": source.rate_limit,
+        "silent_after": source.silent_after,
+        "created_at": iso(source.created_at),
+        "disabled_at": iso(source.disabled_at),
+        "last_notice_at": iso(source.last_notice_at),
+        "repaired_at": iso(source.repaired_at),
+        "repair_problem": source.repair_problem,
+        "silent_since": iso(source.silent_since),
+    }
+
+
+def _state(source: Source) -> str:
+    if source.disabled_at is not None:
+        return "disabled"
+    return "silent" if source.silent_since is not None else "ok"
+
+
+def _source_row(source: Source) -> tuple[str, ...]:
+    asked = source.repair_problem or local(source.repaired_at)
+    return (
+        source.name,
+        source.kind,
+        _state(source),
+        local(source.last_notice_at),
+        asked,
+        f"{source.rate_limit:g}/s" if source.rate_limit else "",
+        ", ".join(source.networks),
+        source.alertmanager_url or "",
+    )
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    lifetime = read_duration(arguments.expires, "expires") if arguments.expires else None
+    with _session() as session:
+        token = create_token(session, arguments.source, arguments.label, utc_now(), lifetime=lifetime)
+    return _show_token(token, as_json=arguments.json)
+
+
+def _rotate(arguments: argparse.Namespace) -> int:
+    overlap = read_duration(arguments.overlap, "overlap")
+    with _session() as session:
+        token = rotate_token(session, _token_id(arguments.token), overlap, utc_now())
+    return _show_token(token, as_json=arguments.json, told=_until(overlap, arguments.token))
+
+
+def _until(overlap: timedelta, old: str) -> str:
+    return f"{token_name(_token_id(old))} works for {overlap} more." if overlap else "The old token has ended."
+
+
+def _show_token(token: NewToken, *, as_json: bool, told: str = "") -> int:
+    """The token alone on standard output, so that a script can take it; the rest is for people."""
+    if as_json:
+        print_json({"id": token.name, "token": token.text})
+        return 0
+    print(token.text)
+    print(f"This is {token.name}. It is shown only now: keep it as a secret. {told}".rstrip(), file=sys.stderr)
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    with _session() as session:
+        is_ended = revoke_token(session, _token_id(arguments.token), utc_now())
+    return _told(is_ended)
+
+
+def _token_id(given: str) -> int:
+    digits = given.upper().removeprefix("T-")
+    if not digits.isdecimal() or len(digits) > 18:
+        raise Invalid(fields=[FieldError("token", "must be a token's name, such as T-3")])
+    return int(digits)
+
+
+def _tokens(arguments: argparse.Namespace) -> int:
+    now = utc_now()
+    with _session() as session:
+        tokens = tokens_of(session, arguments.source)
+        if arguments.json:
+            print_json([token_as_json(token, now) for token in tokens])
+        elif tokens:
+            print_table(_TOKEN_COLUMNS, [_token_row(token, now) for token in tokens])
+        else:
+            print("No tokens.")
+    return 0
+
+
+def token_as_json(token: ApiToken, now: datetime) -> dict[str, Any]:
+    """A token as people and programs see it: never its text, which nobody has."""
+    return {
+        "token": token_name(token.id),
+        "source": token.source,
+        "label": token.label,
+        "state": _token_state(token, now),
+        "scopes": list(token.scopes),
+        "created_at": iso(token.created_at),
+        "expires_at": iso(token.expires_at),
+        "last_used_at": iso(token.last_used_at),
+    }
+
+
+def _token_state(token: ApiToken, now: datetime) -> str:
+    if token.expires_at is None:
+        return "valid"
+    return "ending" if token.expires_at > now else "ended"
+
+
+def _token_row(token: ApiToken, now: datetime) -> tuple[str, ...]:
+    return (
+        token_name(token.id),
+        token.source,
+        token.label,
+        _token_state(token, now),
+        local(token.created_at),
+        local(token.expires_at),
+        local(token.last_used_at) or "never",
+    )

@@ -1,0 +1,78 @@
+"""What may be said about a source, and whether it makes sense. Pure."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import ip_network
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from ims.errors import FieldError, Invalid
+from ims.policy.schema import check_url
+
+NAME_LENGTH: Final = 64
+MOST_NETWORKS: Final = 64
+OWN_SOURCE: Final = "ims"
+"""The source of alerts that IMS raises itself. No token belongs to it."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+class SourceKind(StrEnum):
+    """What a source sends, and so which reader understands it."""
+
+    ALERTMANAGER = "alertmanager"
+    GRAFANA = "grafana"
+    GENERIC = "generic"
+    CLOUDEVENTS = "cloudevents"
+    MONITOR = "monitor"
+    HEARTBEAT = "heartbeat"
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("source", "{told}", {"told": message})
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > NAME_LENGTH:
+        raise _wrong(f"must be a-z, 0-9, dot, hyphen and underscore, at most {NAME_LENGTH} characters")
+    if name == OWN_SOURCE:
+        raise _wrong(f"{OWN_SOURCE!r} is the source of alerts that IMS raises itself")
+    return name
+
+
+def _check_network(given: str) -> str:
+    try:
+        return str(ip_network(given.strip()))
+    except ValueError as error:
+        raise _wrong(f"{given!r} is no network: write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32 ({error})") from None
+
+
+Network = Annotated[str, AfterValidator(_check_network)]
+
+
+class SourceDefinition(BaseModel):
+    """A source as an administrator describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    kind: SourceKind
+    alertmanager_url: Annotated[str, AfterValidator(check_url)] | None = None
+    receiver: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    networks: Annotated[list[Network], Field(max_length=MOST_NETWORKS)] = []
+    rate_limit: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    silent_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
+
+
+def check_definition(given: Mapping[str, Any]) -> SourceDefinition:
+    """The definition, if it makes sense. Raises `Invalid` with all wrong fields at once."""
+    try:
+        return SourceDefinition.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)
+        raise Invalid(
+            "The source's description is wrong.",
+            fields=[FieldError(str(one["loc"][0]) if one["loc"] else "source", one["msg"]) for one in wrong],
+        ) from None
