@@ -7,10 +7,11 @@ A variable of the process environment wins over the same one in `$IMS_STATE_DIR/
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from ims.errors import ConfigurationFaulty
 
@@ -72,11 +73,41 @@ class Settings(BaseModel):
         ge=1024,
         description="Largest body the webhook takes; 10,000 alerts are 10 MB.",
     )
+    trusted_proxies: str | None = Field(
+        default=None,
+        description="Networks of the proxies in front of the webhook, separated by commas; only their X-Forwarded-For "
+        "is believed.",
+    )
+    repair_seconds: float = Field(
+        default=30, ge=1, le=3600, description="How often a source's own Alertmanager is asked for what was missed."
+    )
+    repair_grace_seconds: float = Field(
+        default=60, ge=0, le=3600, description="How long a notice may be on its way before it counts as missed."
+    )
+    silent_seconds: float = Field(
+        default=300,
+        gt=0,
+        le=30 * 86400,
+        description="Silence after which a source that can be asked is told to be silent.",
+    )
     session_hours: float = Field(default=12, gt=0, le=24 * 30, description="How long a sign-in lasts.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is readable text on a terminal and JSON elsewhere."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: str | None) -> str | None:
+        for network in (given or "").split(","):
+            if network.strip():
+                ip_network(network.strip())
+        return given
+
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return tuple(ip_network(one.strip()) for one in (self.trusted_proxies or "").split(",") if one.strip())
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -95,6 +95,8 @@ class Episode(Base):
     sender_starts: Mapped[list[datetime]] = mapped_column(ARRAY(TIMESTAMP(timezone=True)))
     """Every distinct startsAt heard, in the order heard, the last 16: a restart of the sender moves it."""
     sender_ends_at: Mapped[datetime | None]
+    missing_since: Mapped[datetime | None]
+    """Since when the sender's own Alertmanager has not listed it any more, while it is open."""
 
 
 class Correlation(Base):

@@ -220,6 +220,7 @@ def upgrade() -> None:
         sa.Column("notices", sa.Integer(), nullable=False),
         sa.Column("sender_starts", postgresql.ARRAY(postgresql.TIMESTAMP(timezone=True)), nullable=False),
         sa.Column("sender_ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], name=op.f("fk_episode_alert_id_alert")),
         sa.ForeignKeyConstraint(["incident_id"], ["incident.id"], name=op.f("fk_episode_incident_id_incident")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_episode")),
