@@ -104,7 +104,8 @@ def test_a_killed_web_process_heals_itself_and_the_demo_tells_it(installation: I
     story = [EventKind.INCIDENT_OPENED, EventKind.RULE_ALLOWED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED,
              EventKind.VERIFIED_WELL]  # fmt: skip
     assert [kind for kind in kinds if kind in story] == story
-    assert kinds[-1] == EventKind.RESOLVED
+    # The alert's resolve may arrive before the verification has seen enough: both are told, in either order.
+    assert kinds.count(EventKind.RESOLVED) == kinds.count(EventKind.ALERT_RESOLVED) == 1
 
 
 def test_the_demo_may_be_repeated_and_leaves_a_second_incident(installation: Installation) -> None:
