@@ -10,7 +10,8 @@ from flask import Flask, Response, request
 from flask import json as flask_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ims.alerts.notices import Parsed
+from ims.alerts.episodes import Result
+from ims.alerts.notices import Notice, Parsed, RejectReason
 from ims.db.engine import Database, app_url
 from ims.db.migrate import SchemaOutdated, check_schema
 from ims.errors import DatabaseAway, Invalid, TooLarge
@@ -112,8 +113,8 @@ def _no_constant(name: str) -> None:
 
 def told(taken: Request) -> dict[str, Any]:
     """What became of each alert, in the sender's order."""
-    alerts: list[dict[str, Any]] = [
-        {"place": place, "fingerprint": notice.fingerprint, "result": result.value}
+    alerts = [
+        _told_of_notice(place, notice, result)
         for place, notice, result in zip(taken.parsed.places, taken.parsed.notices, taken.results, strict=True)
     ]
     alerts += [
@@ -121,13 +122,21 @@ def told(taken: Request) -> dict[str, Any]:
         for one in taken.parsed.rejected
     ]
     alerts.sort(key=lambda alert: alert["place"])
+    rejected = sum(alert["result"] == Result.REJECTED.value for alert in alerts)
     return {
         "source": taken.source,
-        "accepted": len(taken.parsed.notices),
-        "rejected": len(taken.parsed.rejected),
+        "accepted": len(alerts) - rejected,
+        "rejected": rejected,
         "truncated": taken.parsed.truncated,
         "alerts": alerts,
     }
+
+
+def _told_of_notice(place: int, notice: Notice, result: Result) -> dict[str, Any]:
+    told = {"place": place, "fingerprint": notice.fingerprint, "result": result.value}
+    if result is Result.REJECTED:
+        told |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database refused it."}
+    return told
 
 
 def _json(content: Any) -> Response:

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from ims.alerts.notices import NAME_LENGTH, Notice, Parsed, Rejected, clean, read_alert
-from ims.errors import FieldError, Invalid
+from ims.errors import FieldError, Invalid, TooLarge
 
+MOST_ALERTS = 100_000
+"""In one body. One group of a large Alertmanager can hold 10,000; 32 MB of nothings could be 16 million."""
 MOST_TRUNCATED = 1_000_000
 
 
@@ -20,11 +22,13 @@ class NotAlertmanager(Invalid):
 def parse(body: Any, source: str, now: datetime) -> Parsed:
     """The notices in a body. A malformed alert is put aside, the others go on.
 
-    Raises `NotAlertmanager` when the body as a whole has another shape.
+    Raises `NotAlertmanager` when the body as a whole has another shape, `TooLarge` when it holds too many alerts.
     """
     alerts = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(alerts, list):
         raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
+    if len(alerts) > MOST_ALERTS:
+        raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
     read = [read_alert(alert, source, now, place) for place, alert in enumerate(alerts)]
     return Parsed(
         notices=tuple(one for one in read if isinstance(one, Notice)),

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from ims.errors import TooLarge
 from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.unit.alerts.test_notices import json_values
-from webhook.sources.alertmanager import NotAlertmanager, parse
+from webhook.sources.alertmanager import MOST_ALERTS, NotAlertmanager, parse
 
 
 def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
@@ -20,6 +21,11 @@ def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
 
 def test_an_empty_notification_is_none() -> None:
     assert parse({"alerts": []}, SOURCE, NOW).notices == ()
+
+
+def test_millions_of_nothings_are_not_read_one_by_one() -> None:
+    with pytest.raises(TooLarge):
+        parse({"alerts": [0] * (MOST_ALERTS + 1)}, SOURCE, NOW)
 
 
 @pytest.mark.parametrize("cut", [None, -1, "12", True, 1.5, [], {}])
