@@ -5,10 +5,10 @@ would let a sender make us call anything.
 """
 
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -30,23 +30,31 @@ def fetch_alerts(base_url: str) -> list[Any]:
 
     Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is none of the web.
     """
-    if urlsplit(base_url).scheme not in ("http", "https"):
-        raise ConfigurationFaulty("The source's Alertmanager URL must begin with http:// or https://.")
     query = urlencode({"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "false"})
-    url = f"{base_url.rstrip('/')}/api/v2/alerts?{query}"
-    # Straight to it: a proxy of the environment is for the internet.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
-            body = answer.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise AlertmanagerAway("The Alertmanager's list of alerts is larger than 128 MB.")
-        listing = json.loads(body)
-    except (OSError, ValueError, RecursionError, urllib.error.URLError) as error:
-        raise AlertmanagerAway from error
+    listing = ask(base_url, f"/api/v2/alerts?{query}")
     if not isinstance(listing, list):
         raise AlertmanagerAway
     return listing
+
+
+def ask(base_url: str, path: str) -> Any:
+    """What an Alertmanager's API answers to a GET of `path`. Blocks, at most 30 s while nothing comes.
+
+    Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is none of the web.
+    """
+    if urlsplit(base_url).scheme not in ("http", "https"):
+        raise ConfigurationFaulty("The source's Alertmanager URL must begin with http:// or https://.")
+    # Straight to it: a proxy of the environment is for the internet.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{base_url.rstrip('/')}{path}", timeout=TIMEOUT_SECONDS) as answer:
+            body = answer.read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise AlertmanagerAway("The Alertmanager's answer is larger than 128 MB.")
+        return json.loads(body)
+    # HTTPException: an answer that breaks off, or is none.
+    except (OSError, ValueError, RecursionError, HTTPException) as error:
+        raise AlertmanagerAway from error
 
 
 def firing_notices(
