@@ -1,6 +1,7 @@
 """Patterns of a policy that meet values from outside: they must compile and must not be able to hang a worker."""
 
 import re
+import warnings
 
 PATTERN_LENGTH = 256
 
@@ -17,7 +18,12 @@ def check_pattern(pattern: str) -> str | None:
     if len(pattern) > PATTERN_LENGTH:
         return f"is longer than {PATTERN_LENGTH} characters: make it shorter."
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            # Python warns of `[[` and the like, which will mean something else one day.
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(pattern)
+    except FutureWarning as warning:
+        return f"is ambiguous ({warning}): put a backslash before the second sign."
     except re.error as error:
         where = f" at position {error.pos + 1}" if error.pos is not None else ""
         return f"is no valid regular expression{where}: {error.msg}."

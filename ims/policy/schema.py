@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -23,22 +22,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from ims.errors import PolicyFaulty
-from ims.policy.patterns import PATTERN_LENGTH, check_pattern
+from ims.policy.parts import (
+    Matcher,
+    MatchValue,
+    Name,
+    Pattern,
+    PolicyPart,
+    Text,
+    check_match,
+    fault,
+    matchers_of,
+)
+from ims.policy.windows import MaintenanceWindow
 
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
-"""Names that are safe as a limit of Ansible: no wildcard, no `!`, no `~`, no `@`."""
-NAME_LENGTH = 128
-
-LABEL_PATTERN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 RESERVED_PARAMETERS = ("alert", "vars", "groups", "hostvars", "inventory_hostname", "environment")
 SOURCE_PATTERN = re.compile(r"(labels|annotations)\.[a-zA-Z_][a-zA-Z0-9_]*")
-
-MATCHED_LENGTH = 1024
-"""Longest label value that a pattern is tried on; a longer one does not match."""
 
 Severity = Literal["critical", "high", "medium", "low"]
 HealingMode = Literal["auto", "observe", "off"]
@@ -61,32 +62,17 @@ SEVERITY_MAP: Mapping[str, Severity] = {
 """What senders call a severity, and what we do. `severity_map` of a policy is laid over this."""
 
 
-def _fault(message: str) -> PydanticCustomError:
-    # Braces would be read as a template by Pydantic.
-    return PydanticCustomError("policy", "{told}", {"told": message})
-
-
-def check_name(value: str) -> str:
-    """A name that may become an Ansible limit. Raises the fault otherwise."""
-    if not NAME_PATTERN.fullmatch(value) or len(value) > NAME_LENGTH:
-        raise _fault(
-            f"{value[:NAME_LENGTH]!r} is no valid name: use a-z, 0-9, dots and hyphens, beginning with a letter or "
-            f"digit, at most {NAME_LENGTH} characters."
-        )
-    return value
-
-
 def check_url(value: str) -> str:
     """An http(s) URL with a host and without credentials. Raises the fault otherwise."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise _fault("is no valid URL: write http://host:port/path.") from None
+        raise fault("is no valid URL: write http://host:port/path.") from None
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f]", value):
-        raise _fault("must be a URL that begins with http:// or https:// and names a host.")
+        raise fault("must be a URL that begins with http:// or https:// and names a host.")
     if parts.username is not None or parts.password is not None:
-        raise _fault("must not hold a user name or password: it is shown on pages and given to Prometheus.")
+        raise fault("must not hold a user name or password: it is shown on pages and given to Prometheus.")
     return value
 
 
@@ -95,33 +81,18 @@ def check_runbook(value: str) -> str:
     if ":" in value.split("/")[0]:
         return check_url(value)
     if not value or value.startswith("/") or ".." in value.split("/"):
-        raise _fault("must be a URL, or a path inside the repository such as docs/runbooks/service_down.md.")
+        raise fault("must be a URL, or a path inside the repository such as docs/runbooks/service_down.md.")
     return value
 
 
 def _check_instance(value: str) -> str:
     if not value or re.search(r"\s", value) or "://" in value:
-        raise _fault("must be host:port as in label `instance`, without a scheme and without spaces.")
+        raise fault("must be host:port as in label `instance`, without a scheme and without spaces.")
     return value
 
 
-def _check_regex(value: str) -> str:
-    if problem := check_pattern(value):
-        raise _fault(problem)
-    return value
-
-
-Name = Annotated[StrictStr, AfterValidator(check_name)]
 Url = Annotated[StrictStr, AfterValidator(check_url)]
-Text = Annotated[StrictStr, Field(max_length=4000)]
-Pattern = Annotated[StrictStr, Field(max_length=PATTERN_LENGTH), AfterValidator(_check_regex)]
 Instance = Annotated[StrictStr, AfterValidator(_check_instance)]
-
-
-class PolicyPart(BaseModel):
-    """Base of everything in a policy: frozen, no unknown keys, no silent change of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Service(PolicyPart):
@@ -159,41 +130,6 @@ class Service(PolicyPart):
     )
 
 
-class LabelPattern(PolicyPart):
-    """A pattern for a label's value; it must match the whole value, as in Alertmanager."""
-
-    regex: Pattern
-
-
-MatchValue = Annotated[
-    Annotated[StrictStr, Tag("<text>")] | Annotated[LabelPattern, Tag("<pattern>")],
-    Discriminator(lambda given: "<text>" if not isinstance(given, dict | LabelPattern) else "<pattern>"),
-]
-"""Tags in angle brackets are no names that people write; `validation.py` leaves them out of a fault's field."""
-
-
-class Matcher(PolicyPart):
-    """One condition of a rule: a label has a value, or its whole value fits a pattern.
-
-    A label that an alert does not have counts as empty, as in Alertmanager.
-    """
-
-    label: StrictStr
-    value: StrictStr | None = None
-    regex: StrictStr | None = None
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        return None if self.regex is None else re.compile(self.regex)
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert's labels fulfil this condition."""
-        value = labels.get(self.label, "")
-        if self._pattern is None:
-            return value == self.value
-        return len(value) <= MATCHED_LENGTH and self._pattern.fullmatch(value) is not None
-
-
 class VerifyWindow(PolicyPart):
     """When a run counts as healed: green without a break for `green_for`, beginning before `within` is over."""
 
@@ -205,9 +141,9 @@ class VerifyWindow(PolicyPart):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.green_for > self.within:
-            raise _fault("green_for is longer than within: nothing could ever be verified. Make within the longer one.")
+            raise fault("green_for is longer than within: nothing could ever be verified. Make within the longer one.")
         if self.interval > self.within:
-            raise _fault("interval is longer than within: no probe would be made. Make interval shorter.")
+            raise fault("interval is longer than within: no probe would be made. Make interval shorter.")
         return self
 
 
@@ -226,17 +162,17 @@ class Parameter(PolicyPart):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.source is None and self.default is None:
-            raise _fault("has no value: give `from: labels.<name>`, a `default`, or both.")
+            raise fault("has no value: give `from: labels.<name>`, a `default`, or both.")
         if self.source is not None and not SOURCE_PATTERN.fullmatch(self.source):
-            raise _fault("`from` must be labels.<name> or annotations.<name>.")
+            raise fault("`from` must be labels.<name> or annotations.<name>.")
         if self.source is not None and self.type == "str" and self.pattern is None:
-            raise _fault("takes text from an alert: declare a `pattern` that the whole text must fit.")
+            raise fault("takes text from an alert: declare a `pattern` that the whole text must fit.")
         if self.pattern is not None and self.type != "str":
-            raise _fault("`pattern` is for type str; remove it.")
+            raise fault("`pattern` is for type str; remove it.")
         if self.default is not None and type(self.default).__name__ != self.type:
-            raise _fault(f"`default` must be of type {self.type}.")
+            raise fault(f"`default` must be of type {self.type}.")
         if self.pattern is not None and isinstance(self.default, str) and not re.fullmatch(self.pattern, self.default):
-            raise _fault("`default` does not fit `pattern`.")
+            raise fault("`default` does not fit `pattern`.")
         return self
 
 
@@ -245,7 +181,7 @@ class HealingRule(PolicyPart):
 
     name: Name
     description: Text | None = None
-    match: dict[str, MatchValue] = Field(min_length=1)
+    match: Annotated[dict[str, MatchValue], Field(min_length=1), AfterValidator(check_match)]
     """Label to exact value or to `{regex: …}`; all must hold."""
     playbook: StrictStr
     """Path in the policy tree, under playbooks/."""
@@ -255,24 +191,17 @@ class HealingRule(PolicyPart):
     """Seconds between two attempts on one target."""
     timeout: float = Field(default=120, gt=0, le=86400)
     """Seconds after which a run is ended."""
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = Field(default={})
     safe_to_repeat: bool = False
     """Whether a run whose outcome is unknown may be followed by another one."""
     verify: VerifyWindow = VerifyWindow()
-
-    @field_validator("match")
-    @classmethod
-    def _label_names(cls, match: dict[str, Any]) -> dict[str, Any]:
-        if wrong := [name for name in match if not LABEL_PATTERN.fullmatch(name)]:
-            raise _fault(f"{wrong[0]!r} is no label name: use letters, digits and underscores.")
-        return match
 
     @field_validator("playbook")
     @classmethod
     def _inside_playbooks(cls, path: str) -> str:
         parts = path.split("/")
         if parts[0] != "playbooks" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
-            raise _fault("must be a path under playbooks/, such as playbooks/heal/restart_service.yml.")
+            raise fault("must be a path under playbooks/, such as playbooks/heal/restart_service.yml.")
         return path
 
     @field_validator("parameters")
@@ -280,19 +209,16 @@ class HealingRule(PolicyPart):
     def _parameter_names(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
         for name in parameters:
             if not PARAMETER_PATTERN.fullmatch(name):
-                raise _fault(f"{name!r} is no parameter name: use a-z, 0-9 and underscores.")
+                raise fault(f"{name!r} is no parameter name: use a-z, 0-9 and underscores.")
             # An extra variable of such a name would change how Ansible connects or what a role reads as its own.
             if name in RESERVED_PARAMETERS or name.startswith(("ansible_", "ims_", "managed_service_")):
-                raise _fault(f"{name!r} is reserved: choose another name.")
+                raise fault(f"{name!r} is reserved: choose another name.")
         return parameters
 
     @cached_property
     def matchers(self) -> tuple[Matcher, ...]:
         """The conditions of `match`, compiled."""
-        return tuple(
-            Matcher(label=label, value=value) if isinstance(value, str) else Matcher(label=label, regex=value.regex)
-            for label, value in self.match.items()
-        )
+        return matchers_of(self.match)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether all conditions hold for an alert's labels (after mapping)."""
@@ -311,10 +237,23 @@ AutoResolve = Annotated[
 ]
 
 
+class Flapping(PolicyPart):
+    """When an alert that comes and goes counts as flapping: more than `episodes` episodes of it in `within` seconds.
+
+    Of one alert, not of all with one correlation key: many alerts of a service that fire once each are one outage, not
+    a thing that comes back whatever is done about it.
+    """
+
+    episodes: int = Field(default=10, ge=1, le=1000)
+    within: float = Field(default=600, gt=0, le=7 * 86400)
+    heal: bool = False
+    """Whether rules may go on healing a flapping incident."""
+
+
 class Correlation(PolicyPart):
     """How alerts become incidents. The fields are variables of group_vars/all."""
 
-    severity_map: dict[StrictStr, Severity] = {}
+    severity_map: dict[StrictStr, Severity] = Field(default={})
     """What a policy adds to or changes in `SEVERITY_MAP`; keys are compared without case."""
     recurrence_window: float = Field(default=300, ge=0, le=30 * 86400)
     """Seconds after a resolve in which a new incident of the same key is linked as a recurrence."""
@@ -322,6 +261,7 @@ class Correlation(PolicyPart):
     """Whether a worse severity raises the service's open incident instead of opening a second one."""
     auto_resolve: AutoResolve = "immediately"
     """When an incident resolves itself after its last episode closed."""
+    flapping: Flapping = Flapping()
 
     @cached_property
     def _severities(self) -> Mapping[str, Severity]:
@@ -341,11 +281,12 @@ class Policy(PolicyPart):
     healing_rules: tuple[HealingRule, ...] = ()
     """In order: the first rule that matches an alert is the one."""
     correlation: Correlation = Correlation()
-    services: dict[str, Service] = {}
+    maintenance_windows: tuple[MaintenanceWindow, ...] = ()
+    services: dict[str, Service] = Field(default={})
     """By inventory host."""
     hosts: tuple[str, ...] = ()
     """Every inventory host, services included."""
-    groups: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = Field(default={})
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
@@ -366,6 +307,19 @@ class Policy(PolicyPart):
         for service in self.services.values():
             found[service.service] = (*found.get(service.service, ()), service)
         return found
+
+    @cached_property
+    def _groups_of_hosts(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for group, hosts in self.groups.items():
+            for host in hosts:
+                found.setdefault(host, set()).add(group)
+        return {host: frozenset(groups) for host, groups in found.items()}
+
+    def groups_of(self, service: Service) -> frozenset[str]:
+        """The inventory groups of a service and of the machine that it runs on."""
+        hosts = (service.name, service.machine or service.name)
+        return frozenset().union(*(self._groups_of_hosts.get(host, frozenset()) for host in hosts))
 
     def service_for(self, labels: Mapping[str, str]) -> Service | None:
         """The service that an alert's labels mean.

@@ -9,23 +9,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ims.policy.faults import Fault
+from ims.policy.parts import LabelPattern, PolicyPart
 from ims.policy.reader import Reading
 from ims.policy.schema import (
     Correlation,
+    Flapping,
     HealingRule,
-    LabelPattern,
     Parameter,
     Policy,
-    PolicyPart,
     QuietTime,
     Service,
     VerifyWindow,
 )
+from ims.policy.windows import MaintenanceWindow
 
 SERVICE_VARIABLES = tuple(name for name in Service.model_fields if name != "name")
 """Host variables of a service that IMS reads."""
 CORRELATION_SETTINGS = tuple(Correlation.model_fields)
-SETTINGS = ("healing_mode", "healing_rules", *CORRELATION_SETTINGS)
+SETTINGS = ("healing_mode", "healing_rules", "maintenance_windows", *CORRELATION_SETTINGS)
 """Variables of the policy as a whole."""
 
 ALIKE = 0.85
@@ -35,6 +36,7 @@ Part = TypeVar("Part", bound=BaseModel)
 
 _INNER_MODELS: Mapping[str, type[PolicyPart]] = {
     "verify": VerifyWindow,
+    "flapping": Flapping,
     "<pattern>": LabelPattern,
     "<quiet>": QuietTime,
 }
@@ -101,6 +103,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     work.faults.extend(reading.faults)
     rules = _rules(work, files)
     correlation = work.part(Correlation, _correlation(work), "")
+    windows = _windows(work)
     mode = _mode(work)
     services = _services(work)
     _check_names(work)
@@ -115,6 +118,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
             healing_mode=mode,
             healing_rules=tuple(rules),
             correlation=correlation,
+            maintenance_windows=tuple(windows),
             services=services,
             hosts=reading.hosts,
             groups={name: tuple(hosts) for name, hosts in reading.groups.items()},
@@ -138,26 +142,51 @@ def _correlation(work: _Validation) -> dict[str, Any]:
 
 
 def _rules(work: _Validation, files: Collection[str]) -> list[HealingRule]:
-    given = work.reading.settings.get("healing_rules") or []
-    if "healing_rules" in work.reading.unrendered:
-        return []
-    if not isinstance(given, list):
-        work.fault("healing_rules", "must be a list of rules.")
-        return []
     rules: list[HealingRule] = []
+    for path, rule in _named_parts(work, HealingRule, "healing_rules", "rule"):
+        _check_playbook(work, rule, f"{path}.playbook", files)
+        rules.append(rule)
+    return rules
+
+
+def _windows(work: _Validation) -> list[MaintenanceWindow]:
+    hosts, groups = set(work.reading.services), set(work.reading.groups)
+    logical = {name for given in work.reading.services.values() if isinstance(name := given.get("service"), str)}
+    windows: list[MaintenanceWindow] = []
+    for path, window in _named_parts(work, MaintenanceWindow, "maintenance_windows", "window"):
+        for key, names, known in (
+            ("services", window.services, hosts | logical),
+            ("groups", window.groups, groups),
+        ):
+            for index, name in enumerate(names):
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, 1)
+                    work.fault(f"{path}.{key}.{index}", f"{name!r} is none of the {key} here{_did_you_mean(near)}.")
+        windows.append(window)
+    return windows
+
+
+def _named_parts(work: _Validation, model: type[Part], key: str, noun: str) -> Iterator[tuple[str, Part]]:
+    """The sound ones of a list of parts with unique names, each with its path."""
+    given = work.reading.settings.get(key) or []
+    if key in work.reading.unrendered:
+        return
+    if not isinstance(given, list):
+        work.fault(key, f"must be a list of {noun}s.")
+        return
     names: dict[str, int] = {}
     for index, item in enumerate(given):
-        path = f"healing_rules.{index}"
+        path = f"{key}.{index}"
         if path in work.reading.unrendered:
             continue
         if isinstance(name := _get(item, "name"), str):
             if name in names:
-                work.fault(f"{path}.name", f"{name!r} is also the name of rule {names[name] + 1}: rename one of them.")
+                work.fault(
+                    f"{path}.name", f"{name!r} is also the name of {noun} {names[name] + 1}: rename one of them."
+                )
             names.setdefault(name, index)
-        if (rule := work.part(HealingRule, item, path)) is not None:
-            _check_playbook(work, rule, f"{path}.playbook", files)
-            rules.append(rule)
-    return rules
+        if (part := work.part(model, item, path)) is not None:
+            yield path, part
 
 
 def _check_playbook(work: _Validation, rule: HealingRule, path: str, files: Collection[str]) -> None:

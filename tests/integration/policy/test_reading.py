@@ -112,6 +112,31 @@ def test_a_fault_inside_a_rule_has_the_line_of_its_key(tree: Path, write: Write)
     assert found[1].startswith(f"{file}:9:7: healing_rules.0.verify.intervall: is unknown; did you mean interval")
 
 
+def test_maintenance_windows_are_read_and_their_faults_have_lines(tree: Path, write: Write) -> None:
+    path = write("group_vars/all/maintenance.yml", "")
+    sound = (
+        "maintenance_windows:\n"
+        "  - name: patching\n"
+        "    groups: [services]\n"
+        "    from: 2026-03-01 02:00\n"
+        "    to: 2026-03-01 04:00:00\n"
+        "    timezone: Europe/Berlin\n"
+        "    rrule: FREQ=WEEKLY;BYDAY=SU\n"
+    )
+    path.write_text(sound)
+    (window,) = read(tree).policy.maintenance_windows
+    assert (window.begins.hour, window.ends.hour) == (2, 4)
+    path.write_text(sound.replace("WEEKLY", "SECONDLY") + "    services: [wob]\n")
+    file = f"{INVENTORY}/group_vars/all/maintenance.yml"
+    (found,) = faults(tree)
+    assert found.startswith(f"{file}:2:")
+    assert "rrule: FREQ must be one of" in found
+    path.write_text(sound + "    services: [wob]\n")
+    (found,) = faults(tree)
+    assert found.startswith(f"{file}:8:")
+    assert "did you mean web" in found
+
+
 def test_a_misspelt_group_variable_is_told_where_it_stands(tree: Path, write: Write) -> None:
     write("group_vars/all/more.yml", "# ours\nhealing_ruls: []\n")
     write("group_vars/services.yml", "runbok: docs/x.md\n")

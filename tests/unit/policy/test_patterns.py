@@ -36,6 +36,10 @@ def test_a_broken_pattern_is_refused_with_its_position() -> None:
     assert "position 2" in (check_pattern("a(b") or "")
 
 
+def test_a_pattern_that_python_calls_ambiguous_is_refused() -> None:
+    assert "ambiguous" in (check_pattern("[[a]") or "")
+
+
 def test_a_pattern_has_a_length_limit() -> None:
     assert check_pattern("a" * PATTERN_LENGTH) is None
     assert "longer" in (check_pattern("a" * (PATTERN_LENGTH + 1)) or "")

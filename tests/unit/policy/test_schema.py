@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ims.errors import PolicyFaulty
-from ims.policy.schema import MATCHED_LENGTH, Correlation, HealingRule, Parameter, Policy, Service, VerifyWindow
+from ims.policy.parts import MATCHED_LENGTH
+from ims.policy.schema import Correlation, HealingRule, Parameter, Policy, Service, VerifyWindow
 
 RULE = {"name": "restart", "match": {"alertname": "ServiceDown"}, "playbook": "playbooks/heal/restart_service.yml"}
 

@@ -7,6 +7,7 @@ import pytest
 
 from ims.policy.faults import Fault, FaultsFound
 from ims.policy.reader import Reading
+from ims.policy.schema import Policy
 from ims.policy.validation import SERVICE_VARIABLES, SETTINGS, validate
 
 PLAYBOOK = "playbooks/heal/restart_service.yml"
@@ -234,3 +235,46 @@ def test_faults_come_in_the_order_of_the_files() -> None:
         Fault("a", None, None, "", "m"),
     ]
     assert [fault.place for fault in FaultsFound(faults).faults] == ["a", "a:9:1", "a:10:1", "b:2:1"]
+
+
+WINDOW = {"name": "patching", "services": ["web"], "from": "2026-03-01 02:00", "to": "2026-03-01 04:00"}
+
+
+def test_windows_and_flapping_become_part_of_the_policy() -> None:
+    settings = {"maintenance_windows": [WINDOW], "flapping": {"episodes": 3, "within": 60}}
+    policy, faults = validate(reading(settings=settings), FILES)
+    assert faults == []
+    assert policy is not None
+    assert policy.maintenance_windows[0].name == "patching"
+    assert policy.correlation.flapping.episodes == 3
+    assert Policy.from_stored(policy.model_dump(mode="json")) == policy
+
+
+def test_every_fault_of_every_window_is_told_with_its_field() -> None:
+    windows = [
+        {**WINDOW, "services": ["wob"], "groups": ["services", "machine"]},
+        {**WINDOW, "rrule": "FREQ=MINUTELY", "form": "x"},
+        {**WINDOW, "name": "b", "timezone": "Europe/Bonn", "from": "soon"},
+        "nonsense",
+    ]
+    found = faults_of(reading(settings={"maintenance_windows": windows, "flapping": {"episodes": 0, "in": 3}}))
+    assert found["maintenance_windows.0.services.0"] == "'wob' is none of the services here; did you mean web."
+    assert found["maintenance_windows.0.groups.1"] == "'machine' is none of the groups here; did you mean machines."
+    assert "name of window 1" in found["maintenance_windows.1.name"]
+    assert "did you mean from" in found["maintenance_windows.1.form"]
+    assert "no time zone" in found["maintenance_windows.2.timezone"]
+    assert "must be a time" in found["maintenance_windows.2.from"]
+    assert found["maintenance_windows.3"] == "must be a mapping."
+    assert found["flapping.episodes"] == "must be at least 1."
+    assert "Known here: episodes, within, heal" in found["flapping.in"]
+
+
+def test_windows_that_are_no_list_are_a_fault() -> None:
+    assert faults_of(reading(settings={"maintenance_windows": WINDOW})) == {
+        "maintenance_windows": "must be a list of windows."
+    }
+
+
+def test_a_misspelt_list_of_windows_is_told() -> None:
+    found = faults_of(reading(settings={"healing_rules": []}, names={"": ["maintenance_window"], "web": ["url"]}))
+    assert "did you mean maintenance_windows" in found["maintenance_window"]

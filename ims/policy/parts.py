@@ -1,0 +1,102 @@
+"""What the parts of a policy share: the base of all models, names, texts, conditions on labels."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StrictStr, Tag
+from pydantic_core import PydanticCustomError
+
+from ims.policy.patterns import PATTERN_LENGTH, check_pattern
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
+"""Names that are safe as a limit of Ansible: no wildcard, no `!`, no `~`, no `@`."""
+NAME_LENGTH = 128
+
+LABEL_PATTERN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+MATCHED_LENGTH = 1024
+"""Longest label value that a pattern is tried on; a longer one does not match."""
+
+
+def fault(message: str) -> PydanticCustomError:
+    """A validation error that tells `message`."""
+    # Braces would be read as a template by Pydantic.
+    return PydanticCustomError("policy", "{told}", {"told": message})
+
+
+def check_name(value: str) -> str:
+    """A name that may become an Ansible limit. Raises the fault otherwise."""
+    if not NAME_PATTERN.fullmatch(value) or len(value) > NAME_LENGTH:
+        raise fault(
+            f"{value[:NAME_LENGTH]!r} is no valid name: use a-z, 0-9, dots and hyphens, beginning with a letter or "
+            f"digit, at most {NAME_LENGTH} characters."
+        )
+    return value
+
+
+def _check_regex(value: str) -> str:
+    if problem := check_pattern(value):
+        raise fault(problem)
+    return value
+
+
+Name = Annotated[StrictStr, AfterValidator(check_name)]
+Text = Annotated[StrictStr, Field(max_length=4000)]
+Pattern = Annotated[StrictStr, Field(max_length=PATTERN_LENGTH), AfterValidator(_check_regex)]
+
+
+class PolicyPart(BaseModel):
+    """Base of everything in a policy: frozen, no unknown keys, no silent change of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class LabelPattern(PolicyPart):
+    """A pattern for a label's value; it must match the whole value, as in Alertmanager."""
+
+    regex: Pattern
+
+
+MatchValue = Annotated[
+    Annotated[StrictStr, Tag("<text>")] | Annotated[LabelPattern, Tag("<pattern>")],
+    Discriminator(lambda given: "<text>" if not isinstance(given, dict | LabelPattern) else "<pattern>"),
+]
+"""Tags in angle brackets are no names that people write; `validation.py` leaves them out of a fault's field."""
+
+
+class Matcher(PolicyPart):
+    """One condition of a rule: a label has a value, or its whole value fits a pattern.
+
+    A label that an alert does not have counts as empty, as in Alertmanager.
+    """
+
+    label: StrictStr
+    value: StrictStr | None = None
+    regex: StrictStr | None = None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        return None if self.regex is None else re.compile(self.regex)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert's labels fulfil this condition."""
+        value = labels.get(self.label, "")
+        if self._pattern is None:
+            return value == self.value
+        return len(value) <= MATCHED_LENGTH and self._pattern.fullmatch(value) is not None
+
+
+def check_match(match: dict[str, Any]) -> dict[str, Any]:
+    """Conditions by label name. Raises the fault for a name that no label can have."""
+    if wrong := [name for name in match if not LABEL_PATTERN.fullmatch(name)]:
+        raise fault(f"{wrong[0]!r} is no label name: use letters, digits and underscores.")
+    return match
+
+
+def matchers_of(match: Mapping[str, str | LabelPattern]) -> tuple[Matcher, ...]:
+    """Conditions as matchers, all of which must hold."""
+    return tuple(
+        Matcher(label=label, value=value) if isinstance(value, str) else Matcher(label=label, regex=value.regex)
+        for label, value in match.items()
+    )

@@ -1,0 +1,185 @@
+"""Maintenance windows: which alerts they cover and when, on the clocks of their time zone.
+
+A window that recurs keeps its time on the wall: 02:00 to 04:00 in Berlin stays so in summer and winter. Where clocks
+change, a time that does not exist is read with the offset before the change (RFC 5545), and of a time that exists twice
+a window begins at the first and ends at the second. So on the night of the change a window may be an hour shorter or
+longer than its numbers say, and never lies elsewhere.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictStr, model_validator
+
+from ims.policy.parts import Matcher, MatchValue, Name, PolicyPart, Text, check_match, fault, matchers_of
+from ims.policy.recurrence import RULE_LENGTH, Recurrence, RuleFaulty, parse_rule
+
+LONGEST: Final = timedelta(days=366)
+"""A longer window only hides what is broken."""
+LONGEST_RECURRING: Final = timedelta(days=31)
+EARLIEST_YEAR: Final = 1970
+LATEST_YEAR: Final = 2199
+
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?")
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+
+def _read_time(given: Any) -> Any:
+    if isinstance(given, datetime):
+        return given
+    try:
+        if not isinstance(given, str) or not _TIME.fullmatch(given):
+            raise ValueError
+        time = datetime.fromisoformat(given)
+    except ValueError:
+        raise fault("must be a time such as 2026-03-01 02:00 or 2026-03-01T02:00:00+01:00.") from None
+    if not EARLIEST_YEAR <= time.year <= LATEST_YEAR:
+        raise fault(f"must be between the years {EARLIEST_YEAR} and {LATEST_YEAR}.")
+    return time
+
+
+def _check_zone(name: str) -> str:
+    try:
+        if not _ZONE.fullmatch(name):
+            raise ValueError
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # The whole IANA database comes with the system's package tzdata.
+        raise fault(f"{name[:64]!r} is no time zone that this system knows: write one such as Europe/Berlin.") from None
+    return name
+
+
+Time = Annotated[datetime, BeforeValidator(_read_time)]
+Zone = Annotated[StrictStr, AfterValidator(_check_zone)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """One time a window is open: from `begins` on, until before `ends`."""
+
+    begins: datetime
+    ends: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is open now."""
+        return self.begins <= now < self.ends
+
+
+class MaintenanceWindow(PolicyPart):
+    """A time in which alerts are recorded, but nobody is told and nothing is healed."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    name: Name
+    services: tuple[Name, ...] = ()
+    """Inventory hosts or logical services."""
+    groups: tuple[StrictStr, ...] = ()
+    """Inventory groups: their services, and the services on their machines."""
+    match: Annotated[dict[str, MatchValue], AfterValidator(check_match)] = Field(default={})
+    """Conditions on labels, all of which must hold as well."""
+    begins: Time = Field(alias="from")
+    """When it first begins. Without an offset it is read on the clocks of `timezone`."""
+    ends: Time = Field(alias="to")
+    """When that first one ends."""
+    timezone: Zone = "UTC"
+    rrule: Annotated[StrictStr, Field(max_length=RULE_LENGTH)] | None = None
+    """How it recurs, by RFC 5545."""
+    reason: Text | None = None
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        if not self.services and not self.groups and not self.match:
+            raise fault("covers nothing: give services, groups or match.")
+        if self.first.ends <= self.first.begins:
+            raise fault("`to` must be later than `from`.")
+        longest = LONGEST if self.rrule is None else LONGEST_RECURRING
+        if self._wall_end - self._wall_start > longest:
+            raise fault(f"is longer than {longest.days} days: make it shorter.")
+        try:
+            _ = self._recurrence
+        except RuleFaulty as faulty:
+            raise fault(f"rrule: {faulty}") from None
+        return self
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def _wall_start(self) -> datetime:
+        return on_the_wall(self.begins, self._zone)
+
+    @cached_property
+    def _wall_end(self) -> datetime:
+        return on_the_wall(self.ends, self._zone)
+
+    @cached_property
+    def _recurrence(self) -> Recurrence | None:
+        return None if self.rrule is None else parse_rule(self.rrule, self._wall_start, self._zone)
+
+    @cached_property
+    def _matchers(self) -> tuple[Matcher, ...]:
+        return matchers_of(self.match)
+
+    @cached_property
+    def first(self) -> Span:
+        """The span that `from` and `to` say."""
+        begins = self.begins if self.begins.tzinfo else first_instant(self.begins, self._zone)
+        ends = self.ends if self.ends.tzinfo else last_instant(self.ends, self._zone)
+        return self._kept(begins.astimezone(UTC), ends.astimezone(UTC))
+
+    def span_at(self, now: datetime, *, ended_at: datetime | None = None) -> Span | None:
+        """The span that is open now, else the next one; None if there is none any more.
+
+        Spans that began before `ended_at` are over: people ended them.
+        """
+        found = (span for span in self._spans(now) if span.ends > now and (ended_at is None or span.begins >= ended_at))
+        return next(found, None)
+
+    def _spans(self, now: datetime) -> Iterable[Span]:
+        """All spans in order, without those that are long over."""
+        if self._recurrence is None:
+            return [self.first]
+        length = self._wall_end - self._wall_start
+        # A day more than its length, because clocks change.
+        earliest = on_the_wall(now, self._zone) - length - timedelta(days=1)
+        return (self._span(start, start + length) for start in self._recurrence.starting_from(earliest))
+
+    def _span(self, start: datetime, end: datetime) -> Span:
+        return self._kept(first_instant(start, self._zone), last_instant(end, self._zone))
+
+    def _kept(self, begins: datetime, ends: datetime) -> Span:
+        """A span that would begin after it ends, because its start does not exist on that day, keeps its length."""
+        if ends <= begins and self._wall_end > self._wall_start:
+            return Span(begins, begins + (self._wall_end - self._wall_start))
+        return Span(begins, ends)
+
+    def covers(self, labels: Mapping[str, str], names: Collection[str], groups: Collection[str]) -> bool:
+        """Whether an alert with these labels is covered while the window is open.
+
+        `names` are the names of its service, `groups` the inventory groups of its service and of that one's machine.
+        """
+        if (self.services or self.groups) and not (set(self.services) & set(names) or set(self.groups) & set(groups)):
+            return False
+        return all(matcher.matches(labels) for matcher in self._matchers)
+
+
+def on_the_wall(time: datetime, zone: ZoneInfo) -> datetime:
+    """What the clocks of `zone` show, without a zone."""
+    return time if time.tzinfo is None else time.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When the clocks of `zone` show `wall` for the first time; if never, as if they had not been changed yet."""
+    return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def last_instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When the clocks of `zone` show `wall` for the last time; if never, as if they had not been changed yet."""
+    # Python reads a time in a gap with the later offset when fold is 1, which would be too early.
+    return max(first_instant(wall, zone), wall.replace(tzinfo=zone, fold=1).astimezone(UTC))
