@@ -22,6 +22,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 from sqlalchemy.orm import Session
 
+from ims.alerts import jobs as alert_jobs
 from ims.db.engine import Database
 from ims.db.migrate import check_schema
 from ims.errors import ConfigurationFaulty, DatabaseAway
@@ -51,7 +52,7 @@ DATABASE_WAIT: Final = 1.0
 LOST_TIME: Final = 0.2
 """Seconds between two beats of the event loop."""
 
-_JOBS = (run_jobs, healing_jobs)
+_JOBS = (alert_jobs, healing_jobs, run_jobs)
 _LONGEST_RETRY = 60
 _FORGET_JOB_AFTER = 10.0  # seconds in which the end of a job is written
 
@@ -87,7 +88,10 @@ def build_app(context: WorkerContext) -> procrastinate.App:
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Work until `stop` is set. Raises `SchemaOutdated` before `ims migrate`, `ConfigurationFaulty` for a taken port."""
+    """Work until `stop` is set.
+
+    Raises `SchemaOutdated` when `ims migrate` was not run, and `ConfigurationFaulty` when the port is taken.
+    """
     context = WorkerContext(
         settings=settings,
         database=Database.of(settings),

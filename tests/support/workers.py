@@ -13,10 +13,7 @@ from ims.runs.processes import RUN_ID, Process, descendants, processes
 from ims.settings import Settings
 from tests.support.postgres import free_port
 
-COMMAND = (
-    "import argparse, sys; from ims.worker.commands import register; parser = argparse.ArgumentParser(); "
-    "register(parser.add_subparsers()); chosen = parser.parse_args(['worker']); sys.exit(chosen.run(chosen))"
-)
+COMMAND = "import sys; from ims.cli import main; sys.exit(main(['worker']))"
 
 
 def environment_of(settings: Settings, directory: Path) -> dict[str, str]:

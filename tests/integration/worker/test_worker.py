@@ -1,0 +1,228 @@
+"""The real worker: what it heals, what it says when it does not, how it stops, what it exports."""
+
+import time
+import urllib.error
+import urllib.request
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from ims.db.engine import Database
+from ims.healing.actions import decide
+from ims.incidents.models import Incident
+from ims.queue import Job, defer
+from ims.runs.models import Run, RunEvent, RunStatus
+from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
+from tests.support.postgres import PostgresServer
+from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until
+
+# What depends on the version of PostgreSQL is tested with the statements themselves; here the program is.
+pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
+
+QUICK = {"attempts": 2, "verify": {"green_for": 0.2, "within": 1, "interval": 0.1}}
+
+
+def begin(database: Database, service: str = "shop") -> tuple[int, UUID]:
+    with database.begin() as session:
+        return fire(session, service)
+
+
+def settle(database: Database, episode: int, incident_id: UUID, timeout: float = 40) -> tuple[list[Run], Incident]:
+    """Wait until automation has healed the incident or has called people."""
+
+    def is_settled() -> bool:
+        with database.begin() as session:
+            incident = session.get_one(Incident, incident_id)
+            return bool(incident.healed_at or incident.attention_at)
+
+    settled = wait_until(is_settled, timeout)
+    with database.begin() as session:
+        assert settled, story(session, incident_id)
+        return runs_of(session, episode), session.get_one(Incident, incident_id)
+
+
+def ask(worker: WorkerProcess, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}{path}", timeout=3) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, ""
+
+
+def test_a_killed_service_is_healed_verified_and_told(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    site = make_site()
+    worker = start_worker()
+    (run,), incident = settle(database, *begin(database))
+    assert site.is_well("shop")
+    assert (run.status, run.rc, run.recap["shop"]["failures"]) == (RunStatus.HEALED, 0, 0)
+    assert incident.healed_at == run.first_green_at
+    with database.begin() as session:
+        assert kinds(session, incident.id) == ["rule_allowed", "run_started", "run_finished", "verified_well"]
+        printed = session.scalars(select(RunEvent.stdout).filter_by(run_id=run.id)).all()
+        assert any("Start the service" in line for line in printed)
+    assert wait_until(lambda: 'ims_runs_total{outcome="healed"} 1.0' in ask(worker, "/metrics")[1], 5)
+    figures = ask(worker, "/metrics")[1]
+    assert 'ims_healing_decisions_total{reason="allowed"} 1.0' in figures
+    assert 'ims_queue_depth{queue="runs"}' in figures
+    assert 'ims_runs_active{status="running"}' in figures
+    assert [ask(worker, path)[0] for path in ("/health", "/health/ready", "/nothing")] == [200, 200, 404]
+    assert worker.terminate() == 0
+    assert run_processes(worker.settings.state_dir) == []
+    assert list((worker.settings.state_dir / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("playbook", "status", "said"),
+    [(USELESS, "ineffective", "HTTP 503."), (FAILING, "failed", "It does not work.")],
+)
+def test_what_does_not_help_is_tried_again_and_then_people_are_called(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, playbook: str, status: str, said: str
+) -> None:
+    make_site(playbook=playbook, rule=QUICK)
+    start_worker()
+    runs, incident = settle(database, *begin(database))
+    assert [run.status for run in runs] == [status, status]
+    assert all(said in (run.reason or "") for run in runs)
+    assert incident.healed_at is None
+    assert "2 of 2 attempts" in (incident.attention_reason or "")
+    with database.begin() as session:
+        assert kinds(session, incident.id)[-2:] == ["rule_refused", "automation_gave_up"]
+
+
+def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site(host_vars={"url": None})
+    start_worker()
+    episode, incident_id = begin(database)
+
+    def is_verifying() -> bool:
+        with database.begin() as session:
+            return [run.status for run in runs_of(session, episode)] == [RunStatus.VERIFYING]
+
+    assert wait_until(is_verifying, 30)
+    with database.begin() as session:
+        resolve(session, episode)
+    (run,), _ = settle(database, episode, incident_id)
+    assert (run.status, run.reason) == (RunStatus.HEALED, "The alert was resolved.")
+
+
+def test_a_stopped_worker_hands_its_run_over_and_leaves_nothing_running(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site(work_seconds=4)
+    worker = start_worker()
+    episode, incident_id = begin(database)
+    assert wait_until(lambda: children_of_runs(worker.settings.state_dir), 20)
+    begun = time.monotonic()
+    assert worker.terminate(timeout=15) == 0
+    assert run_processes(worker.settings.state_dir) == []
+    assert time.monotonic() - begun < 15
+    with database.begin() as session:
+        (run,) = runs_of(session, episode)
+        assert (run.status, run.reason) == (RunStatus.CANCELLED, "The worker was stopped in the middle of the run.")
+        assert session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")) == 0
+    start_worker()
+    runs, _ = settle(database, episode, incident_id, timeout=60)
+    assert [run.status for run in runs] == [RunStatus.CANCELLED, RunStatus.HEALED]
+
+
+def test_a_run_that_waits_without_a_job_gets_one(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site()
+    episode, incident_id = begin(database)
+    with database.begin() as session:
+        decide(session, [episode], now())
+        session.execute(text("DELETE FROM procrastinate_jobs"))
+        session.execute(text("UPDATE run SET queued_at = queued_at - interval '1 minute'"))
+    start_worker()
+    settle(database, episode, incident_id)
+
+
+def test_an_open_episode_about_which_nothing_was_decided_is_found(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site()
+    episode, incident_id = begin(database)
+    with database.begin() as session:
+        session.execute(text("DELETE FROM procrastinate_jobs"))
+        session.execute(text("UPDATE episode SET opened_at = opened_at - interval '1 minute'"))
+    start_worker()
+    settle(database, episode, incident_id, timeout=60)
+
+
+def test_jobs_of_a_worker_that_went_silent_are_done_by_another(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site()
+    episode, incident_id = begin(database)
+    with database.begin() as session:
+        silent = session.scalar(
+            text("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute') RETURNING id")
+        )
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :id"), {"id": silent})
+    start_worker()
+    settle(database, episode, incident_id, timeout=60)
+
+
+def test_an_alert_that_is_over_before_its_run_begins_stops_it(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    make_site()
+    episode, incident_id = begin(database)
+    with database.begin() as session:
+        session.execute(text("DELETE FROM procrastinate_jobs"))
+        session.add(
+            Run(
+                incident_id=incident_id, episode_id=episode, rule="restart", playbook="playbooks/heal/restart.yml",
+                target="shop", revision=session.scalar(text("SELECT digest FROM policy_snapshot")), queued_at=now(),
+            )
+        )  # fmt: skip
+        session.flush()
+        resolve(session, episode)
+        defer(session, Job.EXECUTE_RUN, run_id=str(runs_of(session, episode)[0].id))
+    start_worker()
+
+    def is_cancelled() -> bool:
+        with database.begin() as session:
+            return runs_of(session, episode)[0].status == RunStatus.CANCELLED
+
+    assert wait_until(is_cancelled, 20)
+
+
+def test_a_taken_port_is_one_clear_sentence(start_worker: StartWorker, database: Database) -> None:
+    first = start_worker()
+    assert wait_until(lambda: ask(first, "/health")[0] == 200, 20)
+    second = start_worker()
+    second.stop()
+    second.port = first.port
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(20) == 1
+    assert f"cannot listen on 127.0.0.1:{first.port}" in second.log.read_text()
+
+
+def test_a_worker_waits_for_a_database_that_is_away(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, postgres: PostgresServer
+) -> None:
+    make_site()
+    database.dispose()
+    postgres.stop()
+    try:
+        worker = start_worker()
+        assert wait_until(lambda: ask(worker, "/health")[0] == 200, 20)
+        assert ask(worker, "/health/ready")[0] == 503
+        time.sleep(2)
+        assert worker.is_running
+    finally:
+        postgres.start("fsync=off")
+    assert wait_until(lambda: ask(worker, "/health/ready")[0] == 200, 20)
+    settle(database, *begin(database))
