@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ims.errors import FieldError, Invalid
@@ -28,6 +28,10 @@ class SourceKind(StrEnum):
     CLOUDEVENTS = "cloudevents"
     MONITOR = "monitor"
     HEARTBEAT = "heartbeat"
+
+
+ASKED_KINDS: Final = (SourceKind.ALERTMANAGER, SourceKind.GRAFANA)
+"""Sources of these kinds have an Alertmanager that can be asked for what was missed."""
 
 
 def _wrong(message: str) -> PydanticCustomError:
@@ -64,6 +68,13 @@ class SourceDefinition(BaseModel):
     networks: Annotated[list[Network], Field(max_length=MOST_NETWORKS)] = []
     rate_limit: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     silent_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _only_an_alertmanager_can_be_asked(self) -> Self:
+        # What another kind sent is in no Alertmanager, so all of it would look resolved.
+        if self.alertmanager_url is not None and self.kind not in ASKED_KINDS:
+            raise _wrong(f"alertmanager_url is for sources of kind {' or '.join(ASKED_KINDS)}")
+        return self
 
 
 def check_definition(given: Mapping[str, Any]) -> SourceDefinition:

@@ -1,0 +1,241 @@
+"""Mend what was missed: what fires and we do not know, what we believe to fire and is over.
+
+One worker at a time asks a source: it claims the asking, and what it brings back is used only while that claim is the
+newest and under an advisory lock. Everything goes through ingest, so a notice that arrives meanwhile does no harm.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, TypeVar
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from ims.alerts.actions import Outcome, ingest
+from ims.alerts.notices import Notice, NoticeStatus
+from ims.alerts.queries import policy_in_force
+from ims.db.engine import Database
+from ims.sources.snapshot import SETTLING, Snapshot
+
+CHUNK: Final = 500
+"""Alerts mended in one transaction: their locks should not keep the webhook waiting."""
+_LOCK: Final = 0x494D5352
+"""Class of the advisory locks, one for each source, that let one repair happen at a time ("IMSR")."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The claim to ask one source's Alertmanager."""
+
+    source: str
+    url: str
+    receiver: str | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class Mended:
+    """What a repair did."""
+
+    opened: int = 0
+    closed: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.opened or self.closed)
+
+
+_CLAIM = text(
+    """
+    UPDATE source SET repair_tried_at = :now
+    WHERE name IN (
+        SELECT name FROM source
+        WHERE kind IN ('alertmanager', 'grafana') AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
+          AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    RETURNING name, alertmanager_url, receiver
+    """
+)
+
+
+def claim_askings(session: Session, every: timedelta, now: datetime) -> list[Asking]:
+    """Claim the sources that were not asked for `every`; nobody else asks them meanwhile."""
+    rows = session.execute(_CLAIM, {"every": every, "now": now})
+    return [Asking(row.name, row.alertmanager_url, row.receiver, now) for row in rows]
+
+
+_FINISH = text(
+    """
+    UPDATE source SET repair_problem = :problem, repaired_at = coalesce(CAST(:repaired_at AS timestamptz), repaired_at)
+    WHERE name = :source AND repair_tried_at = :claimed_at
+    """
+)
+
+
+def finish_asking(session: Session, asking: Asking, problem: str | None, now: datetime) -> None:
+    """Note how the asking ended; `problem` says why it failed, in a word."""
+    columns = {"source": asking.source, "claimed_at": asking.at}
+    session.execute(_FINISH, {**columns, "problem": problem, "repaired_at": None if problem else now})
+
+
+def mend(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelta, now: datetime) -> Mended | None:
+    """Bring our record to what a snapshot says; None if a newer asking has overtaken this one.
+
+    Raises `DatabaseAway`; what was mended until then stays, and the next repair does the rest.
+    """
+    mended = Mended()
+    with database.begin() as session:
+        if not _is_current(session, asking):
+            return None
+        missed = list(_missed(session, snapshot))
+        if snapshot.is_complete:
+            _mark_missing(session, snapshot)
+    for chunk in _chunks(missed):
+        outcome = _take(database, asking, chunk, now)
+        if outcome is None:
+            return None
+        mended.opened += len(outcome.new_episodes)
+        mended.outcomes += (outcome,)
+    while snapshot.is_complete:
+        closing = _close(database, asking, snapshot.asked_at - grace, now)
+        if closing is None:
+            return None
+        mended.closed += len(closing.results)
+        mended.outcomes += (closing,)
+        if len(closing.results) < CHUNK:
+            break
+    with database.begin() as session:
+        finish_asking(session, asking, None, now)
+    return mended
+
+
+_IS_CURRENT = text(
+    """
+    SELECT pg_try_advisory_xact_lock(:lock, hashtext(:source)) AND EXISTS (
+        SELECT FROM source WHERE name = :source AND repair_tried_at = :claimed_at AND disabled_at IS NULL)
+    """
+)
+
+
+def _is_current(session: Session, asking: Asking) -> bool:
+    """Whether the claim is still the newest; nobody else mends this source until the transaction ends."""
+    return bool(session.scalar(_IS_CURRENT, {"lock": _LOCK, "source": asking.source, "claimed_at": asking.at}))
+
+
+# Of what is listed and has no open episode: when the episode closed that began when this one did, if there is one.
+_MISSED = text(
+    """
+    SELECT listed.fingerprint, (
+        SELECT max(closed_at) FROM episode WHERE alert_id = alert.id AND listed.starts_at = ANY(sender_starts)
+    ) AS closed_at
+    FROM unnest(CAST(:fingerprints AS text[]), CAST(:starts AS timestamptz[])) AS listed (fingerprint, starts_at)
+    LEFT JOIN alert ON alert.source = :source AND alert.fingerprint = listed.fingerprint
+    WHERE NOT EXISTS (SELECT FROM episode WHERE alert_id = alert.id AND closed_at IS NULL)
+    """
+)
+
+
+def _missed(session: Session, snapshot: Snapshot) -> Iterator[Notice]:
+    """Notices that never came.
+
+    One that looks like a late duplicate, since an episode of its startsAt is closed, fires again if its Alertmanager
+    still lists it long after: it was given up while Prometheus could not reach it. It begins when we saw it.
+    """
+    firing = snapshot.firing
+    columns = {"fingerprints": list(firing), "starts": [notice.starts_at for notice in firing.values()]}
+    for row in session.execute(_MISSED, {**columns, "source": snapshot.source}).all():
+        if row.closed_at is None:
+            yield firing[row.fingerprint]
+        elif row.closed_at < snapshot.asked_at - SETTLING:
+            yield replace(firing[row.fingerprint], starts_at=snapshot.asked_at)
+
+
+# A firing notice that came after an episode went missing says that it is not: the wait begins anew. An episode that
+# somebody is writing is left for the next time.
+_MARK_MISSING = text(
+    """
+    WITH marked AS (
+        SELECT episode.id, present.fingerprint IS NOT NULL AS is_present
+        FROM episode JOIN alert ON alert.id = episode.alert_id
+        LEFT JOIN unnest(CAST(:present AS text[])) AS present (fingerprint) USING (fingerprint)
+        WHERE alert.source = :source AND episode.closed_at IS NULL
+          AND CASE WHEN present.fingerprint IS NOT NULL THEN episode.missing_since IS NOT NULL
+                   ELSE episode.last_notice_at < :asked_at
+                        AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notice_at) END
+        FOR NO KEY UPDATE OF episode SKIP LOCKED
+    )
+    UPDATE episode SET missing_since = CASE WHEN NOT marked.is_present THEN CAST(:asked_at AS timestamptz) END
+    FROM marked WHERE marked.id = episode.id
+    """
+)
+
+
+def _mark_missing(session: Session, snapshot: Snapshot) -> None:
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "asked_at": snapshot.asked_at}
+    session.execute(_MARK_MISSING, columns)
+
+
+def _take(database: Database, asking: Asking, notices: Sequence[Notice], now: datetime) -> Outcome | None:
+    with database.begin() as session:
+        if not _is_current(session, asking):
+            return None
+        return ingest(session, notices, [], policy_in_force(session), now)
+
+
+# Locked in ingest's order, so that a notice of one of them either came before and is seen, or waits.
+_LOCK_GONE = text(
+    """
+    SELECT alert.id FROM alert
+    WHERE alert.source = :source AND EXISTS (
+        SELECT FROM episode
+        WHERE alert_id = alert.id AND closed_at IS NULL
+          AND missing_since <= :before AND last_notice_at <= missing_since)
+    ORDER BY alert.fingerprint COLLATE "C" LIMIT :limit
+    FOR NO KEY UPDATE OF alert
+    """
+)
+_GONE = text(
+    """
+    SELECT alert.fingerprint, alert.name, alert.labels, alert.annotations, alert.generator_url
+    FROM alert JOIN episode ON episode.alert_id = alert.id
+    WHERE alert.id = ANY(:alerts) AND episode.closed_at IS NULL
+      AND episode.missing_since <= :before AND episode.last_notice_at <= episode.missing_since
+    """
+)
+
+
+def _close(database: Database, asking: Asking, before: datetime, now: datetime) -> Outcome | None:
+    """Close episodes that their Alertmanager has not listed since `before`, at most a chunk of them."""
+    with database.begin() as session:
+        if not _is_current(session, asking):
+            return None
+        alerts = list(session.scalars(_LOCK_GONE, {"source": asking.source, "before": before, "limit": CHUNK}))
+        gone = session.execute(_GONE, {"alerts": alerts, "before": before}).all()
+        notices = [_resolved(asking.source, row) for row in gone]
+        return ingest(session, notices, [], policy_in_force(session), now)
+
+
+def _resolved(source: str, row: Row[tuple[object, ...]]) -> Notice:
+    """The notice that never came. Its sender told no time, so it ends whatever is open."""
+    return Notice(
+        source=source,
+        fingerprint=row.fingerprint,
+        status=NoticeStatus.RESOLVED,
+        name=row.name,
+        labels=row.labels,
+        annotations=row.annotations,
+        starts_at=None,
+        ends_at=None,
+        generator_url=row.generator_url,
+    )
+
+
+def _chunks(items: Sequence[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

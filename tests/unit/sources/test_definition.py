@@ -1,0 +1,58 @@
+"""What may be said about a source."""
+
+from datetime import timedelta
+
+import pytest
+
+from ims.errors import Invalid
+from ims.sources.definition import OWN_SOURCE, check_definition
+from ims.terminal import printable, read_duration
+
+SHOP = {"name": "shop", "kind": "alertmanager"}
+
+
+def wrong_fields(**given: object) -> set[str]:
+    with pytest.raises(Invalid) as refused:
+        check_definition({**SHOP, **given})
+    return {field.field for field in refused.value.fields}
+
+
+def test_networks_are_written_in_one_way() -> None:
+    networks = ["192.0.2.7", "10.0.0.0/8", "2001:DB8::/32"]
+    assert check_definition({**SHOP, "networks": networks}).networks == ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32"]
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    assert wrong_fields(name="Shop 1", kind="pigeon", alertmanager_url="ftp://x", rate_limit=0) == {
+        "name", "kind", "alertmanager_url", "rate_limit",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "anywhere", "300.1.1.1", ""])
+def test_what_is_no_network_is_refused(network: str) -> None:
+    assert wrong_fields(networks=[network]) == {"networks"}
+
+
+def test_our_own_source_cannot_be_described() -> None:
+    assert wrong_fields(name=OWN_SOURCE) == {"name"}
+
+
+def test_only_those_can_be_asked_that_have_an_alertmanager() -> None:
+    assert wrong_fields(kind="generic", alertmanager_url="http://am.example:9093") == {"source"}
+    assert check_definition({**SHOP, "alertmanager_url": "http://am.example:9093"}).alertmanager_url
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("7D", 604800)])
+def test_durations_are_read_as_people_write_them(given: str, seconds: float) -> None:
+    assert read_duration(given, "overlap") == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("given", ["", "soon", "-1h", "1w", "1e9", "9" * 20])
+def test_what_is_no_duration_is_refused_by_its_field(given: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_duration(given, "overlap")
+    assert [field.field for field in refused.value.fields] == ["overlap"]
+
+
+def test_text_from_outside_cannot_move_a_terminal_s_cursor() -> None:
+    assert printable("a\x1b[2Jb\nc\x9bd") == "a [2Jb c d"
