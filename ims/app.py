@@ -8,10 +8,12 @@ from flask_wtf import CSRFProtect
 from ims.accounts import views as account_views
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
-from ims.http import asking, health, problems, requests, resources, security
+from ims.http import asking, health, metrics, problems, requests, resources, security
 from ims.incidents import views as incident_views
+from ims.incidents.figures import count_by_status
 from ims.log import configure_logging
 from ims.runs import views as run_views
+from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
 from ims.web import rendering
 
@@ -19,7 +21,7 @@ PROGRAM = "ims-web"
 MAX_FORM_BYTES = 1024 * 1024
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
     """Build the application; without `settings` they are loaded and logging is set up, as for Gunicorn.
 
     Raises `ConfigurationFaulty`.
@@ -29,18 +31,26 @@ def create_app(settings: Settings | None = None) -> Flask:
         configure_logging(settings, PROGRAM)
     app = Flask(__name__, template_folder="web/templates", static_folder="web/static")
     _configure(app, settings)
-    resources.provide(app.extensions, settings, Database.of(settings))
+    database = database or Database.of(settings)
+    resources.provide(app.extensions, settings, database)
     # Order matters: an id first, then who is asking, then the form's token.
     requests.install(app, PROGRAM)
+    metrics.observe(app)
     asking.install(app)
     CSRFProtect(app)
     security.install(app)
     problems.install(app)
     rendering.install(app)
     account_views.install_limits(app.extensions)
+    app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _counts(database))
     for blueprint in (health.health, account_views.accounts, incident_views.incidents, run_views.runs):
         app.register_blueprint(blueprint)
     return app
+
+
+def _counts(database: Database) -> tuple[metrics.Counts, metrics.Counts]:
+    with database.begin() as session:
+        return count_by_status(session), count_active(session)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

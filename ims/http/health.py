@@ -1,13 +1,17 @@
 """`/health`: the process lives. `/health/ready`: it can do its work. `/metrics`: what it counts."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 
 from ims.db.migrate import SchemaOutdated, check_schema
 from ims.errors import DatabaseAway
 from ims.http.asking import public
+from ims.http.metrics import exposition
 from ims.http.resources import database
 
 health = Blueprint("health", __name__)
+
+FIGURES = "ims.figures"
+"""Where the application keeps its `DatabaseFigures`."""
 
 
 @health.get("/health")
@@ -28,3 +32,10 @@ def ready() -> tuple[Response, int]:
     except SchemaOutdated:
         return jsonify(status="unavailable", database="schema outdated"), 503
     return jsonify(status="ok", database="ok"), 200
+
+
+@health.get("/metrics")
+@public
+def metrics() -> Response:
+    """Figures for Prometheus."""
+    return exposition(current_app.extensions[FIGURES])

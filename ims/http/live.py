@@ -7,7 +7,7 @@ from datetime import datetime
 
 from flask import Response, make_response, request
 
-from ims.http.problems import LIVE_HEADER
+from ims.http.requests import LIVE_HEADER
 
 
 def answer(state: object, render: Callable[[], str]) -> Response:

@@ -10,12 +10,11 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as AnyResponse
 
 from ims.errors import DatabaseAway, IMSError, Unauthenticated
-from ims.http.requests import request_id
+from ims.http.requests import LIVE_HEADER, request_id
 from ims.log import logger
 
 log = logger(__name__)
 
-LIVE_HEADER = "X-IMS-Live"
 RETRY_SECONDS = 3
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 

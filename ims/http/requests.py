@@ -12,6 +12,8 @@ from ims.log import logger
 log = logger(__name__)
 
 HEADER = "X-Request-ID"
+LIVE_HEADER = "X-IMS-Live"
+"""Sent by our scripts that ask each second whether a page has changed."""
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _QUIET = frozenset({"health.alive", "health.ready", "health.metrics", "static"})
 
@@ -34,7 +36,8 @@ def install(app: Flask, program: str) -> None:
 
     def end(response: Response) -> Response:
         response.headers[HEADER] = request_id()
-        level = log.debug if request.endpoint in _QUIET or response.status_code == 304 else log.info
+        is_quiet = request.endpoint in _QUIET or LIVE_HEADER in request.headers
+        level = log.debug if is_quiet and response.status_code < 400 else log.info
         milliseconds = round((time.monotonic() - g.began) * 1000, 1)
         level("request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds)
         return response

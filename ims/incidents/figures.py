@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, SQLColumnExpression, case, extract, func, select
 from sqlalchemy.orm import Session
 
-from ims.incidents.models import Incident
+from ims.incidents.models import Incident, Status
 from ims.incidents.queries import UNRESOLVED
 from ims.runs.models import ACTIVE, Run
 
@@ -45,6 +45,13 @@ def read_figures(session: Session, now: datetime) -> Figures:
     healed = session.scalar(select(func.count()).where(Incident.healed_at >= now - HEALED_WITHIN)) or 0
     mtta, mttr = _means(session, now)
     return Figures(unresolved, needing, healing, healed, mtta, mttr)
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    """How many incidents are in each status, those with none included."""
+    query = select(Incident.status, func.count()).group_by(Incident.status)
+    found = {status: count for status, count in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+    return {status.value: found.get(status, 0) for status in Status}
 
 
 def _means(session: Session, now: datetime) -> tuple[Mean, Mean]:

@@ -48,6 +48,9 @@ class EventKind(StrEnum):
     VERIFIED_WELL = "verified_well"
     NOT_VERIFIED = "not_verified"
     AUTOMATION_GAVE_UP = "automation_gave_up"
+    MAINTENANCE_BEGAN = "maintenance_began"
+    MAINTENANCE_ENDED = "maintenance_ended"
+    FLAPPING = "flapping"
     ACKNOWLEDGED = "acknowledged"
     IN_PROGRESS = "in_progress"
     RESOLVED = "resolved"
@@ -70,6 +73,10 @@ class Incident(Base):
         # Retention looks for what was resolved long ago; removing an incident looks for those that name it.
         Index("ix_incident_resolved_at", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
         Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
+        # Every few seconds: which incidents are still covered by a maintenance window?
+        Index(
+            "ix_incident_maintenance", "id", postgresql_where=text("maintenance IS NOT NULL AND status <> 'resolved'")
+        ),
         # A worse or second alert of a service finds its unresolved incident.
         Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
     )
@@ -100,6 +107,11 @@ class Incident(Base):
     attention_at: Mapped[datetime | None]
     """Automation did not do it: a person is needed since then."""
     attention_reason: Mapped[str | None]
+    maintenance: Mapped[str | None]
+    """Name of the maintenance window that covers all that fires: nobody is told and nothing is healed. Stays when the
+    incident resolves in it."""
+    flapping_since: Mapped[datetime | None]
+    """An alert of it comes and goes more often than the policy allows."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
     """Raised by each change; the ETag."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
@@ -160,13 +160,3 @@ def refusals_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, li
     for refusal in session.scalars(query):
         found[refusal.incident_id].append(refusal)
     return found
-
-
-def counts_by_status(session: Session) -> dict[tuple[str, str], int]:
-    """How many unresolved incidents there are by (status, severity)."""
-    query = (
-        select(Incident.status, Incident.severity, func.count())
-        .where(Incident.status.in_(UNRESOLVED))
-        .group_by(Incident.status, Incident.severity)
-    )
-    return {(status, severity): count for status, severity, count in session.execute(query)}

@@ -164,7 +164,7 @@ def new() -> str:
 @incidents.post("/incidents/new")
 def create() -> Response | tuple[str, int]:
     """Open an incident by hand."""
-    form = request.form
+    form = request.form.to_dict()
     try:
         incident_id = _form_id(form.get("id", ""))
         given = read(NewIncident, form)
@@ -210,7 +210,7 @@ def edit_form(reference: str) -> str:
 @incidents.post("/incidents/<reference>/edit")
 def edit(reference: str) -> Response | tuple[str, int]:
     """Change what may be edited; what somebody else changed meanwhile is told and nothing is overwritten."""
-    form = request.form
+    form = request.form.to_dict()
     seen: dict[str, Any] = {name: form.get(f"seen_{name}", "") for name in actions.EDITABLE}
     try:
         wanted, before = read(Editable, form), Editable.model_construct(**_unix_lines(seen))

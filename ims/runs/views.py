@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template, request, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
 from ims.errors import FieldError, Invalid
@@ -56,7 +56,7 @@ def log_text(reference: str) -> Response:
     """The whole log as plain text."""
     with transaction() as session:
         run_id = run_by_name(session, reference).id
-    return Response(_plain(run_id), mimetype="text/plain")
+    return Response(stream_with_context(_plain(run_id)), mimetype="text/plain")
 
 
 def _plain(run_id: UUID) -> Iterator[str]:

@@ -4,7 +4,11 @@ import re
 
 from markupsafe import Markup, escape
 
-_SEQUENCE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])|\x1b[@-Z\\-_]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b")
+_SEQUENCE = re.compile(
+    r"\x1b\[([0-9;]*)([A-Za-z])"  # colours and cursor movements
+    r"|\x1b[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links and other strings
+    r"|\x1b[@-Z\\-_]|\x1b"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 

@@ -1,21 +1,39 @@
-"""How Gunicorn serves ims-web: one process with threads, since a page waits for PostgreSQL and little else."""
+"""How Gunicorn serves ims-web: `gunicorn -c python:ims.web.gunicorn_conf 'ims.app:create_app()'`.
 
-import os
+One process with threads: a page waits for PostgreSQL and little else.
+"""
 
+from pathlib import Path
+from typing import Any
+
+from ims.serving import METRICS_VARIABLE, forget_process, metrics_directory, start_metrics
 from ims.settings import load_settings
 
+PROGRAM = "ims-web"
 _settings = load_settings()
 
 bind = f"{_settings.web_host}:{_settings.web_port}"
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+# How often somebody tries a password is counted in a process: a second one would double what is allowed.
+workers = 1
 threads = 16
 timeout = 60
 graceful_timeout = 10
 keepalive = 30
-proc_name = "ims-web"
-# The requests are logged by the application, with their ids.
+proc_name = PROGRAM
+# Requests are logged by the application, with their ids.
 accesslog = None
 loglevel = "warning"
 # A heartbeat file on a disk can block; memory does not.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkstemp
+raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
+
+
+def on_starting(_server: Any) -> None:
+    """Before any process serves."""
+    start_metrics(_settings, PROGRAM)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A serving process has ended."""
+    forget_process(worker.pid)

@@ -80,6 +80,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """All stretches of one phase together; `first_after` is seconds from the beginning."""
+
+    phase: Phase
+    seconds: float
+    times: int
+    first_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lifeline:
     """The bar: its segments touch each other and fill it. An open one ends at the present moment."""
 
@@ -93,6 +103,20 @@ class Lifeline:
     def seconds(self) -> float:
         """The whole time."""
         return (self.ends - self.begins).total_seconds()
+
+    @property
+    def shares(self) -> list[Share]:
+        """What the time went into, in the order it first came."""
+        phases = {segment.phase: segment.begins for segment in reversed(self.segments)}
+        return [
+            Share(
+                phase,
+                sum(segment.seconds for segment in self.segments if segment.phase is phase),
+                sum(segment.phase is phase for segment in self.segments),
+                (begins - self.begins).total_seconds(),
+            )
+            for phase, begins in sorted(phases.items(), key=lambda pair: pair[1])
+        ]
 
 
 def draw(story: Story, now: datetime, *, least: float = 0.04) -> Lifeline:
@@ -176,7 +200,10 @@ def _marks(story: Story, segments: Sequence[Segment], ends: datetime) -> list[Ma
     wanted = [(MarkKind.REFUSED, at) for at in story.refused_at]
     wanted += [(MarkKind.ACKNOWLEDGED, story.acknowledged_at)] if story.acknowledged_at else []
     wanted += [(MarkKind.NEEDS_PERSON, story.attention_at)] if story.attention_at else []
-    wanted += [(MarkKind.WELL, story.healed_at)] if story.healed_at else []
+    if story.healed_at:
+        # It was well from the first green probe on; the tick stands where that was known.
+        well = [segment.begins for segment in segments if segment.phase is Phase.WELL]
+        wanted.append((MarkKind.WELL, well[0] if well else ends))
     shown = [(kind, at) for kind, at in wanted if segments[0].begins <= at <= ends]
     return [Mark(kind, at, _place(segments, at)) for kind, at in sorted(shown, key=lambda pair: pair[1])]
 

@@ -83,57 +83,57 @@ class _Told:
 def _opened(told: _Told) -> Sentence:
     if told.is_person:
         return Sentence(Tone.PEOPLE, f"{told.event.actor} opened the incident")
-    again = told.value("recurrence_of_number", "recurrence_of")
+    again = told.value("recurrence_of")
     return Sentence(Tone.ALERT, "Incident opened" + (" again: it was resolved a short time ago" if again else ""))
 
 
 def _firing(told: _Told) -> Sentence:
-    name, where = told.value("alert", "name", "alertname"), told.value("service", "instance")
+    name, where = told.value("alert"), told.value("service", "instance")
     text = f"Alert {name} is firing" if name else "An alert is firing"
     return Sentence(Tone.ALERT, f"{text} for {where}" if where else text, told.value("summary"))
 
 
 def _cleared(told: _Told) -> Sentence:
-    name = told.value("alert", "name", "alertname")
+    name = told.value("alert")
     return Sentence(
         Tone.WELL, (f"Alert {name} is resolved" if name else "The alert is resolved") + told.seconds("after")
     )
 
 
 def _raised(told: _Told) -> Sentence:
-    before, to = told.value("from", "before"), told.value("to", "severity")
+    before, to = told.value("from"), told.value("to")
     return Sentence(Tone.ALERT, f"Severity raised{f' from {before}' if before else ''} to {to}")
 
 
 def _allowed(told: _Told) -> Sentence:
     rule, target = told.value("rule") or told.event.actor, told.value("target", "service")
-    attempt, attempts = told.value("attempt"), told.value("attempts", "of")
+    attempt, attempts = told.value("attempt"), told.value("attempts")
     count = f", attempt {attempt}{f' of {attempts}' if attempts else ''}" if attempt else ""
     where = f" on {target}" if target else ""
-    return Sentence(Tone.AUTOMATION, f"Rule {rule} allowed a run{where}{count}", run=told.run)
+    return Sentence(Tone.AUTOMATION, f"Rule {rule} allowed a run{where}{count}")
 
 
 def _refused(told: _Told) -> Sentence:
     rule = told.value("rule") or told.event.actor
-    reason = told.value("words", "explanation") or reason_in_words(told.value("reason"))
-    return Sentence(Tone.REFUSED, f"Rule {rule} refused: {reason}" if reason else f"Rule {rule} refused")
+    reason = reason_in_words(told.value("reason"))
+    text = f"Rule {rule} refused a run" + (f": {reason}" if reason else "")
+    return Sentence(Tone.REFUSED, text, told.value("message"))
 
 
 REASONS = {
-    "mode": "healing is switched off or only observes",
-    "off": "healing is switched off",
-    "observe": "healing only observes",
-    "self": "its platform restarts this service, IMS cannot heal it from inside",
-    "service_recovery": "this service is not restarted by IMS",
-    "manual": "people restart this service",
-    "platform": "its platform restarts this service",
-    "busy": "another run is at work on this target",
-    "active_run": "another run is at work on this target",
-    "target_busy": "another run is at work on this target",
-    "attempts": "all attempts are used up",
-    "cooldown": "the last run on this target was too short a time ago",
-    "no_service": "the alert names no known service",
+    "no_policy": "no policy is active",
     "no_rule": "no rule matches",
+    "no_target": "the alert names no known service",
+    "mode_off": "healing is switched off",
+    "observe": "healing only observes",
+    "self": "its platform restarts this service",
+    "manual": "only people restart this service",
+    "parameter": "the alert does not give what the playbook needs",
+    "attempts": "all attempts are used up",
+    "not_repeatable": "nobody knows how far the last run came, and it may not be repeated",
+    "still_firing": "the service is well, but the alert still fires",
+    "target_busy": "another run is at work on this target",
+    "cooldown": "the last run on this target was too short a time ago",
 }
 """Reasons of guards in words."""
 
@@ -144,7 +144,9 @@ def reason_in_words(reason: str) -> str:
 
 
 def _no_rule(told: _Told) -> Sentence:
-    name = told.value("alert", "name", "alertname")
+    name, reason = told.value("alert"), told.value("reason")
+    if reason not in ("", "no_rule"):
+        return Sentence(Tone.REFUSED, f"Nothing was run: {reason_in_words(reason)}")
     return Sentence(Tone.REFUSED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
 
 
@@ -155,12 +157,12 @@ def _started(told: _Told) -> Sentence:
 
 
 def _finished(told: _Told) -> Sentence:
-    run, outcome = told.run, told.value("outcome", "status", "result")
+    run, outcome = told.run, told.value("outcome")
     took = told.seconds("after")
     failed = outcome in ("failed", "timed_out", "cancelled", "unknown")
     if not failed:
         return Sentence(Tone.AUTOMATION, f"Run {run} finished{took}, verifying", run=run)
-    task, reason = told.value("failed_task", "task"), told.value("reason")
+    task, reason = told.value("failed_task"), told.value("reason")
     text = f"Run {run} {outcome.replace('_', ' ')}{took}" + (f" in task “{task}”" if task else "")
     return Sentence(Tone.ALERT, text, reason, run)
 
@@ -182,8 +184,7 @@ def _not_well(told: _Told) -> Sentence:
 
 
 def _gave_up(told: _Told) -> Sentence:
-    reason = told.value("words") or reason_in_words(told.value("reason"))
-    return Sentence(Tone.PEOPLE, "Automation gave up, a person is needed" + (f": {reason}" if reason else ""))
+    return Sentence(Tone.PEOPLE, "Automation gave up, a person is needed", told.value("message", "reason"))
 
 
 def _acknowledged(told: _Told) -> Sentence:
@@ -214,7 +215,7 @@ def _change(name: str, change: object) -> str:
 
 
 def _note(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text", "note"))
+    return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text"))
 
 
 _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,16 @@ from types import TracebackType
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+# Puts the pipe where the browser wants it. The copies come first, lest one end overwrite the other.
+_START = """
+import os, sys
+read, write = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]))
+read, write = os.dup2(read, 200), os.dup2(write, 201)
+os.dup2(read, 3), os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class BrowserFault(Exception):
@@ -32,23 +43,20 @@ class Browser:
         self._profile = Path(tempfile.mkdtemp(prefix="ims-browser-"))
         to_browser, self._writes = os.pipe()
         self._reads, from_browser = os.pipe()
-        # Moved out of the way of 3 and 4, which the browser wants.
-        theirs_in, theirs_out = os.dup2(to_browser, 103), os.dup2(from_browser, 104)
-        os.close(to_browser)
-        os.close(from_browser)
         flags = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--hide-scrollbars"]
         flags += ["--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking"]
+        flags += [f"--user-data-dir={self._profile}"]
         flags += ["--no-sandbox"] if os.geteuid() == 0 else []
         self._process = subprocess.Popen(
-            ["sh", "-c", 'exec "$0" "$@" 3<&103 4>&104', program, *flags, f"--user-data-dir={self._profile}"],
-            pass_fds=(theirs_in, theirs_out),
+            [sys.executable, "-c", _START, str(to_browser), str(from_browser), program, *flags],
+            pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        os.close(to_browser)
+        os.close(from_browser)
         self._buffer = b""
         self._last = 0
         self._session: str | None = None
@@ -110,7 +118,7 @@ class Browser:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                if self.evaluate(expression):
+                if self.evaluate(f"Boolean({expression})"):
                     return
             except BrowserFault:
                 if time.monotonic() > deadline:

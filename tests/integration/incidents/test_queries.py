@@ -1,0 +1,107 @@
+"""The list of incidents, and the figures over it."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from ims.incidents.figures import count_by_status, read_figures
+from ims.incidents.models import Incident
+from ims.incidents.queries import Filters, Sort, list_incidents
+from tests.support.shop import fill
+
+NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
+
+
+def add(session: Session, count: int, **values: object) -> None:
+    """Incidents of one a minute, every third opened in the same moment as the one before."""
+    for place in range(count):
+        defaults = {
+            "id": UUID(int=(place * 7919) % 10_007),
+            "title": f"incident {place}",
+            "severity": ("critical", "low")[place % 2],
+            "service": ("checkout", "search", None)[place % 3],
+            "environment": "production",
+            "labels": {},
+            "opened_at": NOW - timedelta(minutes=place - (place % 3 == 2)),
+            "updated_at": NOW,
+        }
+        session.add(Incident(**(defaults | values)))
+    session.flush()
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize(
+    "filters", [Filters(), Filters(service="checkout"), Filters(severity="low"), Filters(words="DENT 1")]
+)
+def test_pages_follow_each_other_without_gaps_or_repeats(session: Session, filters: Filters, sort: Sort) -> None:
+    add(session, 40)
+    whole = [row.id for row in list_incidents(session, filters, sort=sort, limit=100).rows]
+    paged: list[UUID] = []
+    after = None
+    while True:
+        page = list_incidents(session, filters, sort=sort, limit=7, after=after)
+        paged += [row.id for row in page.rows]
+        after = page.next
+        if after is None:
+            break
+    assert paged == whole
+    assert len(whole) == len(set(whole))
+    assert whole
+
+
+def test_an_incident_that_appears_meanwhile_moves_nothing_on_the_next_page(session: Session) -> None:
+    add(session, 10)
+    first = list_incidents(session, Filters(), limit=5)
+    rest = [row.id for row in list_incidents(session, Filters(), limit=100).rows][5:]
+    session.add(
+        Incident(title="new", severity="low", environment="production", labels={}, opened_at=NOW, updated_at=NOW)
+    )
+    session.flush()
+    assert [row.id for row in list_incidents(session, Filters(), limit=100, after=first.next).rows] == rest
+
+
+def test_wildcards_in_words_are_letters(session: Session) -> None:
+    add(session, 3, title="100 % of the disk_a is used")
+    assert len(list_incidents(session, Filters(words="% DISK_A")).rows) == 3
+    assert not list_incidents(session, Filters(words="disk%is")).rows
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort: Sort) -> None:
+    add(session, 300)
+    after = list_incidents(session, Filters(), sort=sort, limit=5).next
+    asked: list[tuple[str, object]] = []
+
+    def remember(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", remember)
+    list_incidents(session, Filters(), sort=sort, limit=5, after=after)
+    event.remove(connection, "before_cursor_execute", remember)
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    (statement, parameters) = asked[0]
+    plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+    assert "ix_incident_opened_at" in plan
+    assert "Index Cond" in plan
+
+
+def test_the_figures_of_a_night(session: Session) -> None:
+    fill(session, NOW)
+    figures = read_figures(session, NOW)
+    assert (figures.open, figures.needing_people, figures.healing) == (4, 1, 1)
+    assert figures.healed == 1
+    assert figures.mtta.seconds
+    assert figures.mttr.seconds
+    assert figures.mttr.change
+    assert count_by_status(session) == {"open": 3, "acknowledged": 1, "in_progress": 0, "resolved": 26}
+
+
+def test_figures_of_nothing_are_none_and_zero(session: Session) -> None:
+    figures = read_figures(session, NOW)
+    assert (figures.open, figures.healing, figures.healed) == (0, 0, 0)
+    assert figures.mtta.seconds is None
+    assert figures.mttr.change is None

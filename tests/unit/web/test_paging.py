@@ -1,0 +1,32 @@
+"""Cursors of lists."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ims.errors import Invalid
+from ims.http.paging import decode_cursor, encode_cursor
+
+
+@given(st.lists(st.text()), st.lists(st.text()))
+def test_a_cursor_gives_back_its_position(position: list[str], bound_to: list[str]) -> None:
+    assert decode_cursor(encode_cursor(position, bound_to), bound_to) == position
+
+
+def test_a_cursor_of_another_filter_is_refused() -> None:
+    cursor = encode_cursor(["2026", "x"], ["open", "newest"])
+    with pytest.raises(Invalid) as refused:
+        decode_cursor(cursor, ["resolved", "newest"])
+    assert refused.value.fields[0].field == "cursor"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "é", "%", base64.b64encode(b"[1]").decode(), base64.b64encode(b"{}").decode(),
+     base64.b64encode(b"[[" * 50_000).decode()],
+)  # fmt: skip
+def test_a_damaged_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(cursor, [])
