@@ -4,6 +4,7 @@ import ims.accounts.models
 import ims.alerts.models
 import ims.healing.models
 import ims.incidents.models
+import ims.maintenance.models
 import ims.policy.models
 import ims.runs.models  # noqa: F401
 from ims.db.base import Base

@@ -43,6 +43,8 @@ def upgrade() -> None:
         sa.Column("healed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attention_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attention_reason", sa.String(), nullable=True),
+        sa.Column("maintenance", sa.String(), nullable=True),
+        sa.Column("flapping_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.Integer(), nullable=False),
@@ -60,6 +62,13 @@ def upgrade() -> None:
         ["healed_at"],
         unique=False,
         postgresql_where=sa.text("healed_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_incident_maintenance",
+        "incident",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("maintenance IS NOT NULL AND status <> 'resolved'"),
     )
     op.create_index("ix_incident_opened_at", "incident", [sa.literal_column("opened_at DESC"), "id"], unique=False)
     op.create_index(
@@ -85,6 +94,20 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_incident_status", "incident", ["status", sa.literal_column("opened_at DESC"), "id"], unique=False
+    )
+    op.create_table(
+        "maintenance_window",
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("definition", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(origin = 'command') = (definition IS NOT NULL)", name=op.f("ck_maintenance_window_definition")
+        ),
+        sa.CheckConstraint("origin IN ('command', 'inventory')", name=op.f("ck_maintenance_window_origin")),
+        sa.PrimaryKeyConstraint("origin", "name", name=op.f("pk_maintenance_window")),
     )
     op.create_table(
         "policy_snapshot",

@@ -1,0 +1,42 @@
+"""Table: maintenance_window."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ims.db.base import Base
+
+
+class Origin(StrEnum):
+    """Where a window is defined."""
+
+    COMMAND = "command"
+    """By `ims maintenance add`."""
+    INVENTORY = "inventory"
+    """In the active policy."""
+
+
+class StoredWindow(Base):
+    """A window that was added by command, or what people did to one of the inventory.
+
+    A window of the inventory has a row only once it was ended early: its definition stays in the policy.
+    """
+
+    __tablename__ = "maintenance_window"
+    __table_args__ = (
+        CheckConstraint("origin IN ('command', 'inventory')", name="origin"),
+        CheckConstraint("(origin = 'command') = (definition IS NOT NULL)", name="definition"),
+    )
+
+    origin: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    definition: Mapped[dict[str, Any] | None]
+    """The window as the inventory would say it."""
+    ended_at: Mapped[datetime | None]
+    """What began before is over."""
+    actor: Mapped[str]
+    """Who wrote the row last."""
+    changed_at: Mapped[datetime]
