@@ -1,0 +1,226 @@
+"""What was missed is mended, and nothing that was not."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from ims.alerts.actions import ingest
+from ims.alerts.correlation import NO_POLICY
+from ims.alerts.models import Source
+from ims.alerts.notices import Notice, labels_fingerprint
+from ims.db.engine import Database
+from ims.sources.repair import Asking, Mended, claim_askings, finish_asking, mend
+from ims.sources.snapshot import SETTLING, take_snapshot
+from tests.support.notices import NOW, SOURCE, add_source, at, notice
+
+EVERY = timedelta(seconds=30)
+GRACE = timedelta(seconds=60)
+URL = "http://am.example:9093"
+
+
+def listed(name: str, *, state: str = "active", starts: float = -10) -> dict[str, Any]:
+    """An alert as Alertmanager lists it: the one that `notice(name)` is about."""
+    labels = {"alertname": name, "service": "checkout", "severity": "critical"}
+    return {
+        "labels": labels,
+        "annotations": {},
+        "startsAt": at(starts).isoformat(),
+        "fingerprint": labels_fingerprint(labels),
+        "receivers": [{"name": "ims"}],
+        "status": {"state": state},
+    }
+
+
+class World:
+    """One source and its Alertmanager; times are seconds from `NOW`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        with database.begin() as session:
+            add_source(session, alertmanager_url=URL)
+
+    def hear(self, *notices: Notice, seconds: float = 0) -> None:
+        with self.database.begin() as session:
+            ingest(session, notices, [], NO_POLICY, at(seconds))
+
+    def claim(self, seconds: float) -> Asking:
+        with self.database.begin() as session:
+            [asking] = claim_askings(session, EVERY, at(seconds))
+        return asking
+
+    def repair(self, *listing: Any, seconds: float, uptime: timedelta = 2 * SETTLING) -> Mended | None:
+        asking, now = self.claim(seconds), at(seconds)
+        snapshot = take_snapshot(listing, SOURCE, None, now - uptime, GRACE, now)
+        return mend(self.database, asking, snapshot, GRACE, now)
+
+    def open(self) -> dict[str, int]:
+        """Names of the alerts that fire, and how many episodes each has had."""
+        with self.database.begin() as session:
+            rows = session.execute(
+                text(
+                    "SELECT name, count(*) AS episodes FROM alert JOIN episode ON alert_id = alert.id"
+                    " GROUP BY name HAVING bool_or(closed_at IS NULL) ORDER BY name"
+                )
+            )
+            return {row.name: row.episodes for row in rows}
+
+    def source(self) -> Source:
+        with self.database.begin() as session:
+            return session.get_one(Source, SOURCE)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
+    world.hear(notice("Known"))
+    first = world.repair(listed("Known"), listed("Missed"), seconds=100)
+    assert first is not None
+    assert (first.opened, first.closed) == (1, 0)
+    second = world.repair(listed("Known"), listed("Missed"), seconds=200)
+    assert not second
+    assert world.open() == {"Known": 1, "Missed": 1}
+    with world.database.begin() as session:
+        jobs = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide'"))
+        incidents = session.scalar(text("SELECT count(*) FROM incident"))
+    assert (jobs, incidents) == (2, 2)
+
+
+def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world: World) -> None:
+    world.hear(notice("Over"), notice("Silenced"))
+    for seconds, closed in ((100, 0), (159, 0), (190, 1)):
+        mended = world.repair(listed("Silenced", state="suppressed"), seconds=seconds)
+        assert mended is not None
+        assert mended.closed == closed
+    assert world.open() == {"Silenced": 1}
+    world.repair(seconds=300)
+    world.repair(seconds=400)
+    assert world.open() == {}
+    with world.database.begin() as session:
+        assert session.scalars(text("SELECT DISTINCT status FROM incident")).all() == ["resolved"]
+
+
+def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> None:
+    world.hear(notice("Back"), notice("Heard"))
+    world.repair(seconds=100)
+    world.hear(notice("Heard"), seconds=140)
+    world.repair(listed("Back"), seconds=150)
+    world.repair(seconds=190)
+    assert world.open() == {"Back": 1, "Heard": 1}
+    world.repair(seconds=300)
+    assert world.open() == {}
+
+
+def test_right_after_its_start_an_alertmanager_s_empty_list_closes_nothing(world: World) -> None:
+    world.hear(notice("Lasting"))
+    for seconds in (100, 200, 300):
+        world.repair(seconds=seconds, uptime=timedelta(seconds=seconds))
+    assert world.open() == {"Lasting": 1}
+
+
+def test_a_notice_that_comes_after_its_repair_is_a_duplicate(world: World) -> None:
+    world.repair(listed("Late", starts=-100), seconds=0)
+    world.hear(notice("Late", starts=-100), seconds=5)
+    world.hear(notice("Late", starts=-100, ends=60), seconds=70)
+    assert world.open() == {}
+    world.hear(notice("Late", starts=-100), seconds=80)
+    assert world.open() == {}
+
+
+def test_what_was_just_resolved_is_not_opened_again_by_an_older_answer(world: World) -> None:
+    world.hear(notice("Brief"))
+    world.hear(notice("Brief", ends=90), seconds=95)
+    world.repair(listed("Brief"), seconds=100)
+    assert world.open() == {}
+
+
+def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(world: World) -> None:
+    # Prometheus could not reach Alertmanager, which gave the alert up; then it came back with the startsAt it had.
+    world.hear(notice("Lasting"))
+    world.hear(notice("Lasting", ends=300), seconds=300)
+    world.hear(notice("Lasting"), seconds=330)
+    assert world.open() == {}
+    later = 301 + SETTLING.total_seconds()
+    world.repair(listed("Lasting"), seconds=later)
+    assert world.open() == {"Lasting": 2}
+    # The old resolve once more does not end it; the real one does.
+    world.hear(notice("Lasting", ends=300), seconds=later + 1)
+    assert world.open() == {"Lasting": 2}
+    world.hear(notice("Lasting", ends=later + 100), seconds=later + 100)
+    assert world.open() == {}
+
+
+def test_an_answer_that_a_newer_asking_has_overtaken_is_not_used(world: World) -> None:
+    slow = world.claim(0)
+    world.claim(30)
+    late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, at(-1000), GRACE, at(0))
+    assert mend(world.database, slow, late, GRACE, at(31)) is None
+    assert world.open() == {}
+
+
+def test_several_workers_claim_a_source_once(world: World) -> None:
+    claims: list[int] = []
+
+    def claim() -> None:
+        with world.database.begin() as session:
+            claims.append(len(claim_askings(session, EVERY, NOW)))
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(claims) == 1
+
+
+def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
+    asking = world.claim(0)
+    snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, at(-1000), GRACE, at(0))
+    with world.database.begin() as other:
+        other.execute(
+            text("SELECT pg_advisory_xact_lock(:lock, hashtext(:source))"), {"lock": 0x494D5352, "source": SOURCE}
+        )
+        assert mend(world.database, asking, snapshot, GRACE, at(1)) is None
+    assert mend(world.database, asking, snapshot, GRACE, at(1))
+
+
+def test_more_than_a_chunk_is_mended(world: World) -> None:
+    listing = [listed(f"Missed{number}") for number in range(1203)]
+    mended = world.repair(*listing, seconds=100)
+    assert mended is not None
+    assert mended.opened == 1203
+    world.repair(seconds=200)
+    mended = world.repair(seconds=300)
+    assert mended is not None
+    assert mended.closed == 1203
+    assert world.open() == {}
+
+
+def test_how_the_asking_ended_is_noted(world: World) -> None:
+    asking = world.claim(0)
+    with world.database.begin() as session:
+        finish_asking(session, asking, "away", at(1))
+    source = world.source()
+    assert (source.repair_problem, source.repaired_at) == ("away", None)
+    world.repair(seconds=30)
+    source = world.source()
+    assert (source.repair_problem, source.repaired_at) == (None, at(30))
+    with world.database.begin() as session:
+        finish_asking(session, replace(asking, at=at(-5)), "away", at(40))
+    assert world.source().repair_problem is None
+
+
+@pytest.mark.parametrize("change", [{"disabled_at": NOW}, {"alertmanager_url": None}, {"kind": "generic"}])
+def test_only_sources_that_have_an_alertmanager_are_asked(world: World, change: dict[str, Any]) -> None:
+    with world.database.begin() as session:
+        source = session.get_one(Source, SOURCE)
+        for field, value in change.items():
+            setattr(source, field, value)
+    with world.database.begin() as session:
+        assert claim_askings(session, EVERY, NOW) == []

@@ -1,0 +1,72 @@
+"""Silence is told once, by an incident, and ends by itself."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from ims.alerts.actions import ingest
+from ims.alerts.correlation import NO_POLICY
+from ims.alerts.models import Source
+from ims.sources.silence import Turned, silences, turn_silent
+from tests.support.notices import NOW, SOURCE, add_source, at, notice
+
+PATIENCE = timedelta(seconds=300)
+
+
+def look(session: Session, seconds: float) -> Turned:
+    session.expire_all()
+    return turn_silent(session, PATIENCE, at(seconds))
+
+
+def incidents(session: Session) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in session.execute(text("SELECT title, severity, status FROM incident ORDER BY number"))]
+
+
+def test_silence_opens_an_incident_once_and_being_heard_resolves_it(session: Session) -> None:
+    add_source(session, alertmanager_url="http://am.example:9093")
+    assert look(session, 299) == Turned()
+    assert look(session, 301).silent == ((SOURCE, NOW),)
+    assert look(session, 400) == Turned()
+    assert incidents(session) == [("Nothing comes from source alertmanager", "high", "open")]
+    assert session.get_one(Source, SOURCE).silent_since == NOW
+    assert dict(silences(session)) == {SOURCE: True}
+    ingest(session, [notice(starts=390)], [], NO_POLICY, at(500))
+    assert look(session, 501).heard == ((SOURCE, at(500)),)
+    assert session.get_one(Source, SOURCE).silent_since is None
+    assert incidents(session)[0][2] == "resolved"
+
+
+def test_an_answer_of_its_alertmanager_is_a_sign_of_life(session: Session) -> None:
+    add_source(session, alertmanager_url="http://am.example:9093")
+    session.get_one(Source, SOURCE).repaired_at = at(200)
+    session.flush()
+    assert look(session, 499) == Turned()
+    assert look(session, 501).silent
+
+
+def test_who_cannot_be_asked_is_silent_only_if_told_so(session: Session) -> None:
+    add_source(session, "quiet")
+    assert look(session, 1e6) == Turned()
+    session.get_one(Source, "quiet").silent_after = 60
+    session.flush()
+    assert look(session, 1e6).silent == (("quiet", NOW),)
+
+
+def test_zero_seconds_mean_never_and_a_disabled_source_is_not_missed(session: Session) -> None:
+    for name in ("never", "disabled"):
+        add_source(session, name, alertmanager_url="http://am.example:9093")
+    session.get_one(Source, "never").silent_after = 0
+    session.flush()
+    assert look(session, 1000).silent == (("disabled", NOW),)
+    session.get_one(Source, "disabled").disabled_at = at(1001)
+    session.flush()
+    assert look(session, 1002).heard == (("disabled", NOW),)
+
+
+def test_our_own_source_is_never_silent(session: Session) -> None:
+    add_source(session, alertmanager_url="http://am.example:9093")
+    look(session, 301)
+    assert look(session, 1e7) == Turned()
+    assert dict(silences(session)) == {SOURCE: True}
