@@ -59,7 +59,6 @@ class Lease:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        await self._disconnect()
 
     async def _keep(self) -> None:
         try:
@@ -69,24 +68,33 @@ class Lease:
         finally:
             # Also when this task ended by a fault of its own: an unwatched run must not go on.
             self.lost.set()
+            await self._disconnect()
 
     async def _renew_in_time(self) -> bool:
         """Whether the lease was renewed before it is time to give up."""
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout_at(self._give_up_at):
-                while True:
-                    sent = loop.time()
-                    try:
-                        is_held = await self._renew()
-                    except (psycopg.Error, OSError):
-                        await self._disconnect()
-                        await asyncio.sleep(_PAUSE)
-                        continue
-                    self._give_up_at = sent + self._settings.lease_seconds * GIVE_UP_AFTER
-                    return is_held
-        except TimeoutError:
-            return False
+        while (left := self._give_up_at - loop.time()) > 0:
+            sent = loop.time()
+            renewal = asyncio.create_task(self._renew())
+            try:
+                # Never by cancelling and waiting for it: psycopg then asks the server to cancel the statement and waits
+                # for the answer, and a server that swallows everything gives none.
+                done, _ = await asyncio.wait([renewal], timeout=left)
+            finally:
+                if not renewal.done():
+                    _abandon(renewal, self._connection)
+                    self._connection = None
+            if not done:
+                return False
+            try:
+                is_held = renewal.result()
+            except (psycopg.Error, OSError):
+                await self._disconnect()
+                await asyncio.sleep(_PAUSE)
+                continue
+            self._give_up_at = sent + self._settings.lease_seconds * GIVE_UP_AFTER
+            return is_held
+        return False
 
     async def _renew(self) -> bool:
         if self._connection is None:
@@ -107,3 +115,22 @@ class Lease:
         if connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):
                 await connection.close()
+
+
+_abandoned: set["asyncio.Task[bool]"] = set()
+"""Renewals that nobody waits for any more; the event loop itself keeps no hold of its tasks."""
+
+
+def _abandon(renewal: "asyncio.Task[bool]", connection: psycopg.AsyncConnection | None) -> None:
+    """Let a renewal end by itself, and its connection with it: it is closed under nobody's hands."""
+
+    def end(ended: "asyncio.Task[bool]") -> None:
+        _abandoned.discard(ended)
+        if not ended.cancelled():
+            ended.exception()  # looked at, so that the loop does not complain
+        if connection is not None:
+            connection.pgconn.finish()
+
+    _abandoned.add(renewal)
+    renewal.add_done_callback(end)
+    renewal.cancel()
