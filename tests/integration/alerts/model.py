@@ -31,10 +31,6 @@ class ModelIncident:
     resolved_at: datetime | None = None
     events: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def number_of_lives(self) -> int:
-        return 0 if self.status == "resolved" else 1
-
 
 @dataclass
 class ModelEpisode:

@@ -18,7 +18,7 @@ from ims.alerts.actions import ingest
 from ims.alerts.notices import Notice
 from ims.db.engine import app_url
 from ims.settings import Settings
-from tests.integration.alerts.model import Model, ModelIncident, Said
+from tests.integration.alerts.model import WORST_FIRST, Model, ModelIncident, Said
 from tests.support.notices import NOW, add_source, notice, policy
 
 EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "15"))
@@ -105,14 +105,23 @@ class Notices(RuleBasedStateMachine):
     @precondition(lambda self: any(one.status != "resolved" for one in self.model.incidents))
     @rule(data=st.data())
     def a_person_resolves(self, data: st.DataObject) -> None:
-        unresolved = [one for one in self.model.incidents if one.status != "resolved"]
-        chosen = data.draw(st.sampled_from(range(len(unresolved))))
-        id_ = next(id_ for id_, one in self.ids.items() if one is unresolved[chosen])
+        id_, incident = self.unresolved(data)
         self.session.execute(
             text("UPDATE incident SET status = 'resolved', resolved_at = :now WHERE id = :id"),
             {"id": id_, "now": self.now},
         )
-        unresolved[chosen].status, unresolved[chosen].resolved_at = "resolved", self.now
+        incident.status, incident.resolved_at = "resolved", self.now
+
+    @precondition(lambda self: any(one.status != "resolved" for one in self.model.incidents))
+    @rule(data=st.data(), severity=st.sampled_from(WORST_FIRST))
+    def a_person_changes_the_severity(self, data: st.DataObject, severity: str) -> None:
+        id_, incident = self.unresolved(data)
+        self.session.execute(text("UPDATE incident SET severity = :to WHERE id = :id"), {"id": id_, "to": severity})
+        incident.severity = severity
+
+    def unresolved(self, data: st.DataObject) -> tuple[UUID, ModelIncident]:
+        chosen = [(id_, one) for id_, one in self.ids.items() if one.status != "resolved"]
+        return data.draw(st.sampled_from(range(len(chosen))).map(chosen.__getitem__))
 
     @invariant()
     def episodes_are_those_of_the_model(self) -> None:
