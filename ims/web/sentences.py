@@ -218,6 +218,26 @@ def _note(told: _Told) -> Sentence:
     return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text"))
 
 
+def _maintenance(told: _Told) -> Sentence:
+    window = told.value("window")
+    text = "Maintenance" + (f" ({window})" if window else "") + ": nobody is told and nothing is healed"
+    return Sentence(Tone.PLAIN, text, told.value("reason"))
+
+
+def _maintenance_over(told: _Told) -> Sentence:
+    window = told.value("window")
+    text = "Maintenance" + (f" ({window})" if window else "") + " is over: what still fires is treated as new"
+    return Sentence(Tone.PLAIN, text)
+
+
+def _flapping(told: _Told) -> Sentence:
+    name, episodes = told.value("alert"), told.value("episodes")
+    within = told.data.get("within")
+    often = f" more than {episodes} times" if episodes else ""
+    period = f" in {duration(float(within))}" if isinstance(within, int | float) else ""
+    return Sentence(Tone.ALERT, f"Alert {name} is flapping: it fired{often}{period}" if name else "It is flapping")
+
+
 _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.INCIDENT_OPENED: _opened,
     EventKind.ALERT_FIRING: _firing,
@@ -232,6 +252,9 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.VERIFIED_WELL: _well,
     EventKind.NOT_VERIFIED: _not_well,
     EventKind.AUTOMATION_GAVE_UP: _gave_up,
+    EventKind.MAINTENANCE_BEGAN: _maintenance,
+    EventKind.MAINTENANCE_ENDED: _maintenance_over,
+    EventKind.FLAPPING: _flapping,
     EventKind.ACKNOWLEDGED: _acknowledged,
     EventKind.IN_PROGRESS: _progress,
     EventKind.RESOLVED: _resolved,
