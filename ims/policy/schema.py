@@ -272,6 +272,14 @@ class Correlation(PolicyPart):
         return self._severities.get((label or "").strip().lower(), "medium")
 
 
+class Retention(PolicyPart):
+    """How long the past is kept. The field is a variable of group_vars/all."""
+
+    # The database itself refuses to remove what is younger than a week.
+    retention_days: int = Field(default=90, ge=7, le=3650)
+    """Days after its end when an incident goes, with all that belongs to it."""
+
+
 class Policy(PolicyPart):
     """A validated policy: what one revision says about one inventory."""
 
@@ -282,6 +290,7 @@ class Policy(PolicyPart):
     """In order: the first rule that matches an alert is the one."""
     correlation: Correlation = Correlation()
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
+    retention: Retention = Retention()
     services: dict[str, Service] = Field(default={})
     """By inventory host."""
     hosts: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from ims.policy.schema import (
     Parameter,
     Policy,
     QuietTime,
+    Retention,
     Service,
     VerifyWindow,
 )
@@ -26,7 +27,8 @@ from ims.policy.windows import MaintenanceWindow
 SERVICE_VARIABLES = tuple(name for name in Service.model_fields if name != "name")
 """Host variables of a service that IMS reads."""
 CORRELATION_SETTINGS = tuple(Correlation.model_fields)
-SETTINGS = ("healing_mode", "healing_rules", "maintenance_windows", *CORRELATION_SETTINGS)
+RETENTION_SETTINGS = tuple(Retention.model_fields)
+SETTINGS = ("healing_mode", "healing_rules", "maintenance_windows", *CORRELATION_SETTINGS, *RETENTION_SETTINGS)
 """Variables of the policy as a whole."""
 
 ALIKE = 0.85
@@ -102,7 +104,8 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     work = _Validation(reading)
     work.faults.extend(reading.faults)
     rules = _rules(work, files)
-    correlation = work.part(Correlation, _correlation(work), "")
+    correlation = work.part(Correlation, _named(work, CORRELATION_SETTINGS), "")
+    retention = work.part(Retention, _named(work, RETENTION_SETTINGS), "")
     windows = _windows(work)
     mode = _mode(work)
     services = _services(work)
@@ -110,7 +113,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     for path in reading.overridden:
         name = path.rpartition(".")[2]
         work.fault(path, f"{name} is for the policy as a whole: set it in group_vars/all only.")
-    if work.faults or correlation is None:
+    if work.faults or correlation is None or retention is None:
         return None, work.faults
     return (
         Policy(
@@ -119,6 +122,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
             healing_rules=tuple(rules),
             correlation=correlation,
             maintenance_windows=tuple(windows),
+            retention=retention,
             services=services,
             hosts=reading.hosts,
             groups={name: tuple(hosts) for name, hosts in reading.groups.items()},
@@ -136,9 +140,9 @@ def _mode(work: _Validation) -> Any:
     return mode
 
 
-def _correlation(work: _Validation) -> dict[str, Any]:
+def _named(work: _Validation, names: Sequence[str]) -> dict[str, Any]:
     given = work.rendered("", work.reading.settings)
-    return {name: given[name] for name in CORRELATION_SETTINGS if name in given}
+    return {name: given[name] for name in names if name in given}
 
 
 def _rules(work: _Validation, files: Collection[str]) -> list[HealingRule]:

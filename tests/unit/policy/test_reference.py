@@ -17,6 +17,7 @@ from ims.policy.schema import (
     HealingRule,
     Parameter,
     Policy,
+    Retention,
     Service,
     VerifyWindow,
 )
@@ -48,7 +49,8 @@ KEYS = [
         (Correlation, set()),
         (Flapping, set()),
         (MaintenanceWindow, set()),
-        (Policy, {"inventory", "correlation", "services", "hosts", "groups"}),
+        (Retention, set()),
+        (Policy, {"inventory", "correlation", "retention", "services", "hosts", "groups"}),
     )
     for name in model.model_fields
     if name not in left_out
