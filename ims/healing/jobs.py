@@ -17,6 +17,7 @@ from ims.log import logger
 from ims.queue import Job, WorkerContext, utc_now
 from ims.runs.actions import finish_verification
 from ims.runs.metrics import RUNS
+from ims.runs.models import RunStatus
 
 _PAUSE: Final = 0.5  # seconds between two tries while the database is away
 
@@ -97,5 +98,6 @@ async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: f
     if ended is None:
         return
     VERIFICATION_SECONDS.observe(asyncio.get_running_loop().time() - begun)
-    RUNS.labels(ended.status.value).inc()
+    if ended.status is not RunStatus.UNKNOWN:  # that was counted when it was lost
+        RUNS.labels(ended.status.value).inc()
     log.info("run_verified", status=ended.status.value, is_well=finding.well_since is not None)

@@ -30,6 +30,7 @@ from ims.healing import jobs as healing_jobs
 from ims.log import logger
 from ims.queue import Queue, WorkerContext, utc_now
 from ims.runs import jobs as run_jobs
+from ims.runs.metrics import RUNS
 from ims.runs.queries import count_active
 from ims.runs.sweep import kill_orphans, remove_orphaned_directories
 from ims.settings import Settings
@@ -248,6 +249,7 @@ class _Program:
         swept = sweep.Swept()
         swept.lost = await context.in_thread(sweep.take_over_runs, context.database, now)
         for run in swept.lost:
+            RUNS.labels(run.status.value).inc()
             log.warning("run_lost", run_id=str(run.run_id))
         swept.jobs_again = await context.transaction(sweep.retry_stalled_jobs)
         swept.jobs_again += await self._retry_own_jobs()
