@@ -61,7 +61,7 @@ def _add_senders(app: Flask, database: Database, max_body_bytes: int) -> None:
         if len(body) > max_body_bytes:
             raise RequestEntityTooLarge
         parsed = parse(read_json(body), source, utc_now())
-        waiting = Request(source, parsed)
+        waiting = Request(source, parsed, len(body))
         committer.commit(waiting)
         ALERT_PROCESSING.observe(time.monotonic() - began)
         return _json(told(waiting)), 202

@@ -34,6 +34,8 @@ log = logger(__name__)
 
 MOST_NOTICES = 5_000
 """Notices in one common transaction; more would make the first ones wait for the last ones."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Bodies in one common transaction: PostgreSQL takes at most 256 MB of JSON in one value."""
 POLICY_SECONDS = 2.0
 """How long a process goes on with the policy it has read."""
 
@@ -47,6 +49,8 @@ class Request:
 
     source: str
     parsed: Parsed
+    size: int = 0
+    """Of its body, in bytes."""
     results: tuple[Result, ...] = ()
     error: IMSError | None = None
     is_done: bool = False
@@ -97,10 +101,11 @@ class Committer:
 
     def _take(self) -> list[Request]:
         """The requests that have waited longest, as many as one transaction should hold, and at least one."""
-        count = size = 0
+        count = notices = size = 0
         for request in self._waiting:
-            size += len(request.parsed.notices) + len(request.parsed.rejected)
-            if count and size > MOST_NOTICES:
+            notices += len(request.parsed.notices) + len(request.parsed.rejected)
+            size += request.size
+            if count and (notices > MOST_NOTICES or size > MOST_BYTES):
                 break
             count += 1
         together, self._waiting = self._waiting[:count], self._waiting[count:]

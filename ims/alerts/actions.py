@@ -116,8 +116,8 @@ def _upsert_alerts(session: Session, batch: Batch, now: datetime) -> list[AlertK
         "services": [placement.service_name for _, placement in last],
         "environments": [placement.environment for _, placement in last],
         "severities": [placement.severity.value for _, placement in last],
-        "labels": [Jsonb(notice.labels) for notice, _ in last],
-        "annotations": [Jsonb(notice.annotations) for notice, _ in last],
+        "labels": Jsonb([notice.labels for notice, _ in last]),
+        "annotations": Jsonb([notice.annotations for notice, _ in last]),
         "generator_urls": [notice.generator_url for notice, _ in last],
     }
     known = []

@@ -16,7 +16,7 @@ from ims.db.engine import Database
 from ims.errors import DatabaseAway
 from tests.support.notices import SOURCE, notice, policy
 from webhook import committer as committer_module
-from webhook.committer import MOST_NOTICES, Committer, Request
+from webhook.committer import MOST_BYTES, MOST_NOTICES, Committer, Request
 
 POISON = "Poison"
 
@@ -109,6 +109,14 @@ def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(sto
     run_together(store, request("First"), request("Small"), large, request("Small"))
     assert max(map(len, store.commits)) <= MOST_NOTICES + 1
     assert sum(map(len, store.commits)) == MOST_NOTICES + 3
+
+
+def test_large_bodies_do_not_share_a_transaction(store: Store) -> None:
+    others = [request("Other") for _ in range(3)]
+    for one in others:
+        one.size = MOST_BYTES // 2 + 1
+    run_together(store, request("First"), *others)
+    assert store.commits == [["First"], ["Other"], ["Other"], ["Other"]]
 
 
 def test_what_the_database_refuses_is_put_aside_and_hurts_nobody(store: Store) -> None:
