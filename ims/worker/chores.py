@@ -13,6 +13,7 @@ from typing import Final
 from ims.errors import DatabaseAway
 from ims.log import logger
 from ims.queue import WorkerContext
+from ims.retention.chores import remove_old
 from ims.sources.watch import watch_sources
 
 log = logger(__name__)
@@ -27,7 +28,7 @@ class Chore:
     do: Callable[[WorkerContext], Awaitable[None]]
 
 
-CHORES: Final = (Chore("watch_sources", 5, watch_sources),)
+CHORES: Final = (Chore("watch_sources", 5, watch_sources), Chore("remove_old", 3600, remove_old))
 
 
 async def do_chores(context: WorkerContext) -> None:

@@ -1,0 +1,1 @@
+"""What is old goes: whole incidents at a time, in small steps."""

@@ -1,0 +1,34 @@
+"""Retention as a worker's chore: gently, once an hour."""
+
+import asyncio
+from typing import Final
+
+from ims.log import logger
+from ims.queue import WorkerContext, utc_now
+from ims.retention.actions import Removed, steps
+from ims.retention.metrics import LAST_RUN, REMOVED
+from ims.retention.queries import oldest_kept
+
+PAUSE_SECONDS: Final = 0.25
+"""Between two steps: ingest comes first."""
+
+log = logger(__name__)
+
+
+async def remove_old(worker: WorkerContext) -> None:
+    """Remove what the policy does not keep any longer. Raises `DatabaseAway`; what was removed until then is gone.
+
+    Several workers may be at it: each takes what no other one has.
+    """
+    before = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
+
+    total: Removed = {}
+    walk = steps(worker.database, before)
+    while (removed := await worker.in_thread(next, walk, None)) is not None:
+        for kind, count in removed.items():
+            REMOVED.labels(kind).inc(count)
+            total[kind] = total.get(kind, 0) + count
+        await asyncio.sleep(PAUSE_SECONDS)
+    LAST_RUN.set_to_current_time()
+    if any(total.values()):
+        log.info("old_removed", before=before.isoformat(), **total)

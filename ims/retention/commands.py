@@ -1,0 +1,53 @@
+"""`ims retention run`: what a worker does each hour, now."""
+
+import argparse
+import time
+from datetime import datetime
+from typing import Final
+
+from ims.db.engine import Database
+from ims.queue import utc_now
+from ims.retention.actions import Removed, steps
+from ims.retention.queries import expected, oldest_kept
+from ims.settings import load_settings
+from ims.terminal import iso, local, print_json
+
+PAUSE_SECONDS: Final = 0.05
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the command line."""
+    group = subparsers.add_parser("retention", help="what is older than the policy keeps: run")
+    commands = group.add_subparsers(dest="retention_command", metavar="COMMAND", required=True)
+    running = commands.add_parser("run", help="remove it now; a worker does so each hour")
+    running.add_argument("--dry-run", action="store_true", help="only count what would go")
+    running.add_argument("--json", action="store_true", help="JSON instead of text for people")
+    running.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    database = Database.of(load_settings())
+    try:
+        with database.begin() as session:
+            before = oldest_kept(session, utc_now())
+            counted = expected(session, before) if arguments.dry_run else {}
+        if not arguments.dry_run:
+            counted = _remove(database, before)
+    finally:
+        database.dispose()
+    if arguments.json:
+        print_json({"before": iso(before), "dry_run": arguments.dry_run, **counted})
+        return 0
+    print(f"{'Would remove' if arguments.dry_run else 'Removed'} what ended before {local(before)}:")
+    for kind, count in counted.items():
+        print(f"  {count:>8} {kind.replace('_', ' ')}")
+    return 0
+
+
+def _remove(database: Database, before: datetime) -> Removed:
+    total: Removed = {"incidents": 0, "alerts": 0}
+    for removed in steps(database, before):
+        for kind, count in removed.items():
+            total[kind] = total.get(kind, 0) + count
+        time.sleep(PAUSE_SECONDS)
+    return total
