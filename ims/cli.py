@@ -13,11 +13,20 @@ from ims import administration
 from ims.demo import commands as demo_commands
 from ims.errors import IMSError
 from ims.incidents import commands as incident_commands
+from ims.maintenance import commands as maintenance_commands
 from ims.policy import commands as policy_commands
 from ims.runs import commands as run_commands
 from ims.worker import commands as worker_commands
 
-_GROUPS = (administration, policy_commands, incident_commands, run_commands, worker_commands, demo_commands)
+_GROUPS = (
+    administration,
+    policy_commands,
+    incident_commands,
+    run_commands,
+    maintenance_commands,
+    worker_commands,
+    demo_commands,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ims.errors import FieldError
 from ims.policy.faults import Fault
 from ims.policy.parts import LabelPattern, PolicyPart
 from ims.policy.reader import Reading
@@ -81,9 +82,8 @@ class _Validation:
             # By way of JSON: there a list may become a tuple, and still no text becomes a number.
             return model.model_validate_json(json.dumps(given))
         except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
-                if detail["type"] != "default_factory_not_called":
-                    self.fault(_path(path, detail["loc"]), _message(model, detail))
+            for field in wrong_fields(model, error, path):
+                self.fault(field.field, field.message)
             return None
 
     def rendered(self, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +129,15 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
         ),
         [],
     )
+
+
+def wrong_fields(model: type[BaseModel], error: ValidationError, path: str = "") -> list[FieldError]:
+    """What Pydantic found wrong with a `model` at a dotted path, in our words."""
+    return [
+        FieldError(_path(path, detail["loc"]), _message(model, detail))
+        for detail in error.errors(include_url=False, include_input=False)
+        if detail["type"] != "default_factory_not_called"
+    ]
 
 
 def _mode(work: _Validation) -> Any:

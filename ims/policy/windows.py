@@ -133,6 +133,10 @@ class MaintenanceWindow(PolicyPart):
         ends = self.ends if self.ends.tzinfo else last_instant(self.ends, self._zone)
         return self._kept(begins.astimezone(UTC), ends.astimezone(UTC))
 
+    def shown(self, moment: datetime) -> datetime:
+        """A moment as the clocks of the window's zone show it."""
+        return moment.astimezone(self._zone)
+
     def span_at(self, now: datetime, *, ended_at: datetime | None = None) -> Span | None:
         """The span that is open now, else the next one; None if there is none any more.
 

@@ -1,0 +1,106 @@
+"""Read maintenance windows: those of the active policy and those added by command."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ims.maintenance.models import Origin, StoredWindow
+from ims.policy.schema import Policy
+from ims.policy.windows import MaintenanceWindow, Span
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWindow:
+    """A window, where it comes from, and whether people ended it."""
+
+    window: MaintenanceWindow
+    origin: Origin
+    ended_at: datetime | None = None
+    actor: str | None = None
+    """Who added or ended it; None for one of the inventory that nobody touched."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.window.name
+
+    def span_at(self, now: datetime) -> Span | None:
+        """The span that is open now, else the next one; None if there is none any more."""
+        return self.window.span_at(now, ended_at=self.ended_at)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """A window that is open now."""
+
+    window: MaintenanceWindow
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What covers an alert: the window's name and when it ends."""
+
+    window: str
+    until: datetime
+    reason: str | None = None
+
+
+def known_windows(session: Session, policy: Policy | None) -> list[KnownWindow]:
+    """All windows, by name. One that another version of IMS stored and this one cannot read is left out."""
+    rows = {(row.origin, row.name): row for row in session.scalars(select(StoredWindow))}
+    found = []
+    for window in policy.maintenance_windows if policy else ():
+        row = rows.get((Origin.INVENTORY.value, window.name))
+        found.append(_of_inventory(window, row))
+    for row in rows.values():
+        window_or_none = _parsed(json.dumps(row.definition)) if row.definition is not None else None
+        if window_or_none is not None:
+            found.append(KnownWindow(window_or_none, Origin.COMMAND, row.ended_at, row.actor))
+    return sorted(found, key=lambda known: (known.name, known.origin))
+
+
+def _of_inventory(window: MaintenanceWindow, row: StoredWindow | None) -> KnownWindow:
+    if row is None:
+        return KnownWindow(window, Origin.INVENTORY)
+    return KnownWindow(window, Origin.INVENTORY, row.ended_at, row.actor)
+
+
+@lru_cache(maxsize=256)
+def _parsed(definition: str) -> MaintenanceWindow | None:
+    try:
+        return MaintenanceWindow.model_validate_json(definition)
+    except ValidationError:
+        # Without it people are told of what they need not know; a window read wrongly would hide what they must.
+        return None
+
+
+def open_windows(session: Session, policy: Policy | None, now: datetime) -> list[OpenWindow]:
+    """The windows that are open now."""
+    found = []
+    for known in known_windows(session, policy):
+        span = known.span_at(now)
+        if span is not None and span.holds(now):
+            found.append(OpenWindow(known.window, span))
+    return found
+
+
+def cover_of(opened: Sequence[OpenWindow], policy: Policy | None, labels: Mapping[str, str]) -> Cover | None:
+    """What covers an alert with these labels, of several windows the one that ends last; None if nothing does."""
+    if not opened:
+        return None
+    service = policy.service_for(labels) if policy else None
+    names = (service.name, service.service) if service else ()
+    groups = policy.groups_of(service) if policy and service else frozenset()
+    covers = [
+        Cover(one.window.name, one.span.ends, one.window.reason)
+        for one in opened
+        if one.window.covers(labels, names, groups)
+    ]
+    return max(covers, key=lambda cover: cover.until, default=None)
