@@ -57,6 +57,8 @@ def configure_logging(settings: Settings, program: str) -> None:
     root.setLevel(settings.log_level.upper())
     # Procrastinate tells every job's start and end at INFO; ours say the same with ids.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # Alembic tells its dialect each time the schema's revision is asked for, as readiness does.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(program=program)
 
 
