@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 
 from ims.log import configure_logging
 from ims.settings import load_settings
@@ -22,5 +23,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _work(_arguments: argparse.Namespace) -> int:
     settings = load_settings()
     configure_logging(settings, "worker")
+    # What they tell of a database that is away, a line for each try, our own two lines say.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     asyncio.run(main(settings))
     return 0

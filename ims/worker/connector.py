@@ -45,38 +45,39 @@ class PatientConnector(PsycopgConnector):
             reconnect_timeout=_POOL_SECONDS,
         )
 
+    _is_away = False
+
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
         """Execute a statement, again and again while the database is away."""
-        await _patiently(lambda: super(PatientConnector, self).execute_query_async(query, **arguments))
+        await self._patiently(lambda: super(PatientConnector, self).execute_query_async(query, **arguments))
 
     async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:
         """The one row of a query, asked again and again while the database is away."""
-        return await _patiently(lambda: super(PatientConnector, self).execute_query_one_async(query, **arguments))
+        return await self._patiently(lambda: super(PatientConnector, self).execute_query_one_async(query, **arguments))
 
     async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
         """The rows of a query, asked again and again while the database is away."""
-        return await _patiently(lambda: super(PatientConnector, self).execute_query_all_async(query, **arguments))
+        return await self._patiently(lambda: super(PatientConnector, self).execute_query_all_async(query, **arguments))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Listen for jobs; what is missed while the database is away is found by polling."""
-        await _patiently(
+        await self._patiently(
             lambda: super(PatientConnector, self).listen_notify(on_notification=on_notification, channels=channels)
         )
 
-
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    is_away = False
-    while True:
-        try:
-            result = await work()
-        except ConnectorException as error:
-            if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
-                raise
-            if not is_away:
-                log.warning("queue_database_away")
-            is_away = True
-            await asyncio.sleep(_PAUSE)
-        else:
-            if is_away:
-                log.info("queue_database_back")
-            return result
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                result = await work()
+            except ConnectorException as error:
+                if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
+                    raise
+                if not self._is_away:
+                    log.warning("queue_database_away")
+                self._is_away = True
+                await asyncio.sleep(_PAUSE)
+            else:
+                if self._is_away:
+                    log.info("queue_database_back")
+                self._is_away = False
+                return result

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ POLL_SECONDS: Final = 1.0
 """New jobs announce themselves; jobs for later and those of a dead worker are found by polling."""
 STOP_GRACE: Final = {Queue.RUNS: 4.0, Queue.FAST: 2.0}
 """Seconds for jobs to end by themselves when the worker is stopped; then runs are cancelled in order."""
-STOP_SECONDS: Final = 12.0
+STOP_SECONDS: Final = 10.0
 """Seconds after which a stopping worker ends whatever still happens."""
 VERIFICATIONS: Final = 256
 """Jobs of the fast pool beyond `fast_concurrency`: a verification only waits between two probes and holds no thread, so
@@ -75,8 +76,15 @@ class _Pool:
 
     queue: Queue
     worker: Worker
-    running: set[int] = field(default_factory=set)
+    running: Counter[int] = field(default_factory=Counter)
+    """How often each job is being done: one that is repeated at once may overlap with its own end."""
     suspects: set[int] = field(default_factory=set)
+
+    def forget(self, job_id: int) -> None:
+        """A job's end is written by now."""
+        self.running[job_id] -= 1
+        if not self.running[job_id]:
+            del self.running[job_id]
 
 
 def build_app(context: WorkerContext) -> procrastinate.App:
@@ -183,8 +191,8 @@ class _Program:
             await asyncio.wait([*pools, sweeping], timeout=STOP_SECONDS)
 
     async def _keep_pool(self, app: procrastinate.App, queue: Queue, concurrency: int) -> None:
-        """Run one pool, and start it again should it ever end."""
-        while True:
+        """Run one pool, and start it again should it ever end by itself."""
+        while not self._stop.is_set():
             pool = _Pool(queue, self._new_worker(app, queue, concurrency))
             self._pools.append(pool)
             try:
@@ -217,7 +225,7 @@ class _Program:
         job_id = context.job.id
         if pool is None or job_id is None:
             return await call_next()
-        pool.running.add(job_id)
+        pool.running[job_id] += 1
         try:
             return await call_next()
         except DatabaseAway:
@@ -227,17 +235,22 @@ class _Program:
             log.exception("job_failed", job=context.job.task_name, attempts=context.job.attempts)
             raise
         finally:
-            asyncio.get_running_loop().call_later(_FORGET_JOB_AFTER, pool.running.discard, job_id)
+            asyncio.get_running_loop().call_later(_FORGET_JOB_AFTER, pool.forget, job_id)
 
     async def _sweep_until_stopped(self) -> None:
-        rounds = 0
+        rounds, is_away = 0, False
         while True:
             try:
                 await self._sweep(rounds)
                 self.pulse.swept = time.monotonic()
                 LAST_SWEEP.set_to_current_time()
+                if is_away:
+                    log.info("database_back")
+                is_away = False
             except DatabaseAway:
-                log.warning("sweep_waits_for_database")
+                if not is_away:
+                    log.warning("database_away")
+                is_away = True
             except Exception:
                 log.exception("sweep_failed")
             rounds += 1
@@ -278,8 +291,8 @@ class _Program:
             if worker_id is not None:
                 found = await self._context.transaction(partial(sweep.jobs_of, worker_id=worker_id))
                 # What is seen twice, a sweep apart, is not on its way.
-                lost = sorted((found & pool.suspects) - pool.running)
-                pool.suspects = found - pool.running
+                lost = sorted((found & pool.suspects) - pool.running.keys())
+                pool.suspects = found - pool.running.keys()
                 again += await self._context.transaction(partial(sweep.retry_jobs, jobs=lost)) if lost else 0
         return again
 
@@ -307,7 +320,7 @@ async def _opened(app: procrastinate.App) -> Any:
         yield app
     finally:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(1):
                 await app.close_async()
 
 

@@ -210,7 +210,7 @@ def test_a_taken_port_is_one_clear_sentence(start_worker: StartWorker, database:
     assert f"cannot listen on 127.0.0.1:{first.port}" in second.log.read_text()
 
 
-def test_a_worker_waits_for_a_database_that_is_away(
+def test_a_worker_waits_for_a_database_that_is_away_and_stops_without_it(
     make_site: MakeSite, start_worker: StartWorker, database: Database, postgres: PostgresServer
 ) -> None:
     make_site()
@@ -226,3 +226,9 @@ def test_a_worker_waits_for_a_database_that_is_away(
         postgres.start("fsync=off")
     assert wait_until(lambda: ask(worker, "/health/ready")[0] == 200, 20)
     settle(database, *begin(database))
+    database.dispose()
+    postgres.stop()
+    try:
+        assert worker.terminate(timeout=25) == 0
+    finally:
+        postgres.start("fsync=off")
