@@ -36,6 +36,7 @@ from ims.runs.queries import count_active
 from ims.runs.sweep import kill_orphans, remove_orphaned_directories
 from ims.settings import Settings
 from ims.worker import sweep
+from ims.worker.chores import do_chores
 from ims.worker.connector import PatientConnector
 from ims.worker.endpoint import LAST_SWEEP, QUEUE_DEPTH, RUNS_ACTIVE, Endpoint, Pulse
 from ims.worker.identity import new_worker_id
@@ -182,13 +183,16 @@ class _Program:
                     self._keep_pool(app, Queue.FAST, self._context.settings.fast_concurrency + VERIFICATIONS)
                 ),
             ]
-            sweeping = asyncio.create_task(self._sweep_until_stopped())
+            besides = [
+                asyncio.create_task(self._sweep_until_stopped()),
+                asyncio.create_task(do_chores(self._context)),
+            ]
             await self._stop.wait()
             self.pulse.is_stopping = True
             log.info("worker_stopping")
-            for task in (*pools, sweeping):
+            for task in (*pools, *besides):
                 task.cancel()
-            await asyncio.wait([*pools, sweeping], timeout=STOP_SECONDS)
+            await asyncio.wait([*pools, *besides], timeout=STOP_SECONDS)
 
     async def _keep_pool(self, app: procrastinate.App, queue: Queue, concurrency: int) -> None:
         """Run one pool, and start it again should it ever end by itself."""
