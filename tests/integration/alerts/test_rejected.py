@@ -1,0 +1,128 @@
+"""What was rejected can be looked through, tried again, and dropped."""
+
+import argparse
+import json
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from ims.alerts import commands, reading
+from ims.alerts.actions import ingest
+from ims.alerts.correlation import NO_POLICY
+from ims.alerts.models import Alert, RejectedAlert, Source
+from ims.alerts.notices import BODY_LENGTH, Notice, Rejected, RejectReason, read_alert, reject
+from ims.alerts.rejected import GONE, STILL_REJECTED, Wanted, drop, find_rejected, rejected_ids, rejected_one, retry
+from ims.db.engine import Database
+from ims.errors import IMSError, NotFound
+from ims.settings import Settings
+from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, at
+
+BROKEN = {"status": "on fire", "labels": {"alertname": "Broken"}}
+
+
+def put_aside(session: Session, *alerts: object, reason: RejectReason = RejectReason.WRONG_STATUS) -> list[int]:
+    """Alerts that were rejected once."""
+    if session.get(Source, SOURCE) is None:
+        add_source(session)
+    rejected = [reject(alert, SOURCE, reason, "It was wrong.", place) for place, alert in enumerate(alerts)]
+    ingest(session, [], rejected, NO_POLICY, NOW)
+    return sorted(session.scalars(select(RejectedAlert.id)))[-len(alerts) :]
+
+
+def kept(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(RejectedAlert)) or 0
+
+
+def test_what_can_be_read_today_is_taken_and_kept_no_longer(session: Session) -> None:
+    [id_] = put_aside(session, alertmanager_alert("Repaired"))
+    retried = retry(session, id_, at(60))
+    assert (retried.result, retried.is_taken) == ("opened", True)
+    assert kept(session) == 0
+    assert session.scalars(select(Alert.name)).all() == ["Repaired"]
+    jobs = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide'"))
+    assert jobs == 1
+    assert retry(session, id_, at(61)).result == GONE
+
+
+def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None:
+    [id_] = put_aside(session, {"status": "firing", "labels": "none"})
+    retried = retry(session, id_, at(60))
+    assert (retried.result, retried.is_taken) == (STILL_REJECTED, False)
+    assert "labels" in retried.message
+    one = rejected_one(session, id_)
+    assert (one.reason, one.details["place"]) == ("wrong_labels", 0)
+
+
+def test_what_was_cut_cannot_be_tried_again(session: Session) -> None:
+    long = alertmanager_alert("Long", more="x" * (BODY_LENGTH + 1))
+    [id_] = put_aside(session, long)
+    assert "too long" in retry(session, id_, at(60)).message
+    assert kept(session) == 1
+
+
+def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    [id_] = put_aside(session, BROKEN)
+    assert retry(session, id_, at(60)).result == STILL_REJECTED
+
+    def fixed(given: dict[str, object], source: str, now: object) -> Notice | Rejected:
+        return read_alert({**given, "status": "firing"}, source, NOW)
+
+    monkeypatch.setattr(reading, "READERS", {})
+    monkeypatch.setattr("ims.alerts.rejected.READERS", {"alertmanager": fixed})
+    assert retry(session, id_, at(61)).result == "opened"
+
+
+def test_they_are_found_by_source_and_reason(session: Session) -> None:
+    first = put_aside(session, BROKEN, BROKEN)
+    second = put_aside(session, [], reason=RejectReason.NOT_AN_OBJECT)
+    assert rejected_ids(session, Wanted()) == [*first, *second]
+    assert rejected_ids(session, Wanted(reason="not_an_object")) == second
+    assert rejected_ids(session, Wanted(source="another")) == []
+    assert [one.id for one in find_rejected(session, Wanted(), 2)] == [second[0], first[1]]
+    assert [one.id for one in find_rejected(session, Wanted(), 9, before=first[1])] == [first[0]]
+    assert drop(session, [first[0], 4711]) == 1
+    for unknown in (first[0], 0, -1, 2**70):
+        with pytest.raises(NotFound):
+            rejected_one(session, unknown)
+
+
+Ims = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def ims(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ims:
+    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        parser = argparse.ArgumentParser()
+        commands.register(parser.add_subparsers())
+        chosen = parser.parse_args(["rejected", *arguments])
+        return chosen.run(chosen), capsys.readouterr().out.strip()
+
+    return run
+
+
+def test_the_commands_list_show_retry_and_drop(ims: Ims, database: Database) -> None:
+    assert ims("list") == (0, "Nothing was rejected.")
+    with database.begin() as session:
+        good, bad = put_aside(session, alertmanager_alert("Good"), BROKEN)
+    code, table = ims("list")
+    assert (code, len(table.splitlines())) == (0, 3)
+    code, shown = ims("show", str(bad), "--json")
+    assert json.loads(json.loads(shown)["body"]) == BROKEN
+    code, told = ims("retry", "--all", "--json")
+    assert code == 1
+    assert {one["id"]: one["result"] for one in json.loads(told)} == {good: "opened", bad: "still rejected"}
+    assert ims("retry", str(bad))[0] == 1
+    assert ims("drop", str(bad)) == (0, "1 dropped")
+    assert ims("retry", "--all") == (0, "There is nothing to try again.")
+
+
+@pytest.mark.parametrize("arguments", [("drop",), ("retry",), ("drop", "1", "--all")])
+def test_nothing_is_dropped_or_retried_that_was_not_named(ims: Ims, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(IMSError):
+        ims(*arguments)
