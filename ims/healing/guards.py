@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ims.policy.schema import HealingMode, HealingRule, Service
+from ims.policy.windows import Cover
 from ims.runs.actions import STILL_FIRING_CHECK
 from ims.runs.models import ACTIVE, RunStatus
 
@@ -30,10 +31,15 @@ class Reason(StrEnum):
     STILL_FIRING = "still_firing"
     TARGET_BUSY = "target_busy"
     COOLDOWN = "cooldown"
+    MAINTENANCE = "maintenance"
+    """A maintenance window is open: nobody is told either."""
+    FLAPPING = "flapping"
 
 
 BUSY_RETRY = timedelta(seconds=2)
 """How soon a decision is repeated when another run holds the target."""
+MAINTENANCE_AGAIN = timedelta(hours=1)
+"""How soon at the latest a decision is repeated in a maintenance window: it may have been ended or changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,17 @@ class Facts:
     """When the last run on the target ended, whatever started it."""
     parameter_fault: str | None
     now: datetime
+    cover: Cover | None = None
+    """The maintenance window that covers the alert now."""
+    is_flapping: bool = False
+    """The incident is flapping, and the policy lets nothing heal it then."""
 
 
 def judge(facts: Facts) -> Verdict:
     """Decide about one open episode. The order counts: first what makes a run pointless, last what only delays it."""
     earlier = _after_earlier_runs(facts)
+    if facts.cover is not None and (earlier is None or earlier.reason is not Reason.UNDER_WAY):
+        return _in_maintenance(facts.cover, facts.now)
     if earlier is not None:
         return earlier
     rule, service = facts.rule, facts.service
@@ -103,6 +115,7 @@ def judge(facts: Facts) -> Verdict:
         return Verdict(Reason.NO_TARGET, "The alert names no service of the inventory, so there is nothing to run on.")
     return (
         _by_policy(facts, rule, service)
+        or _by_flapping(facts)
         or _by_attempts(facts, rule)
         or _by_mode(facts, rule, service)
         or _by_target(facts, rule, service)
@@ -132,6 +145,17 @@ def _after_earlier_runs(facts: Facts) -> Verdict | None:
         )
     message = "The service was verified well, but the alert still fires. Look at the alert's condition."
     return Verdict(Reason.STILL_FIRING, message)
+
+
+def _in_maintenance(cover: Cover, now: datetime) -> Verdict:
+    message = f"Maintenance window {cover.window} is open until {cover.until:%Y-%m-%d %H:%M} UTC."
+    return Verdict(Reason.MAINTENANCE, message, again=min(cover.until - now, MAINTENANCE_AGAIN))
+
+
+def _by_flapping(facts: Facts) -> Verdict | None:
+    if facts.is_flapping:
+        return Verdict(Reason.FLAPPING, "The alert comes and goes: another repair of the same kind would not last.")
+    return None
 
 
 def _by_policy(facts: Facts, rule: HealingRule, service: Service) -> Verdict | None:

@@ -20,10 +20,10 @@ from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.timeline import SYSTEM, NewEvent, append
 from ims.maintenance.models import Origin, StoredWindow
-from ims.maintenance.queries import Cover, OpenWindow, cover_of, known_windows, open_windows
+from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
 from ims.policy.queries import active_policy
 from ims.policy.schema import Policy
-from ims.policy.windows import MaintenanceWindow
+from ims.policy.windows import Cover, MaintenanceWindow
 from ims.queue import Job, defer
 
 DECIDED_AT_ONCE = 500

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ims.maintenance.models import Origin, StoredWindow
 from ims.policy.schema import Policy
-from ims.policy.windows import MaintenanceWindow, Span
+from ims.policy.windows import Cover, MaintenanceWindow, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,6 @@ class OpenWindow:
 
     window: MaintenanceWindow
     span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """What covers an alert: the window's name and when it ends."""
-
-    window: str
-    until: datetime
-    reason: str | None = None
 
 
 def known_windows(session: Session, policy: Policy | None) -> list[KnownWindow]:

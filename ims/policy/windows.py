@@ -70,6 +70,15 @@ class Span:
         return self.begins <= now < self.ends
 
 
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What covers an alert now: the window's name and when it ends."""
+
+    window: str
+    until: datetime
+    reason: str | None = None
+
+
 class MaintenanceWindow(PolicyPart):
     """A time in which alerts are recorded, but nobody is told and nothing is healed."""
 

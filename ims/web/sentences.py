@@ -134,6 +134,8 @@ REASONS = {
     "still_firing": "the service is well, but the alert still fires",
     "target_busy": "another run is at work on this target",
     "cooldown": "the last run on this target was too short a time ago",
+    "maintenance": "a maintenance window is open",
+    "flapping": "the alert comes and goes",
 }
 """Reasons of guards in words."""
 
