@@ -10,12 +10,15 @@ from collections.abc import Sequence
 import argcomplete
 
 from ims import administration
+from ims.alerts import commands as alert_commands
 from ims.demo import commands as demo_commands
 from ims.errors import IMSError
 from ims.incidents import commands as incident_commands
 from ims.maintenance import commands as maintenance_commands
 from ims.policy import commands as policy_commands
+from ims.retention import commands as retention_commands
 from ims.runs import commands as run_commands
+from ims.sources import commands as source_commands
 from ims.worker import commands as worker_commands
 
 _GROUPS = (
@@ -24,6 +27,9 @@ _GROUPS = (
     incident_commands,
     run_commands,
     maintenance_commands,
+    source_commands,
+    alert_commands,
+    retention_commands,
     worker_commands,
     demo_commands,
 )

@@ -19,6 +19,7 @@ from ims.metrics import ALERT_PROCESSING, metrics_response
 from ims.queue import utc_now
 from ims.settings import Settings, load_settings
 from webhook import problems
+from webhook.admission import Admission
 from webhook.committer import Committer, Request
 from webhook.sources import alertmanager
 from webhook.tokens import Tokens
@@ -46,22 +47,25 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(app_url(settings), pool_size=CONNECTIONS)
     app.extensions[DATABASE] = database
     problems.install(app)
-    _add_senders(app, database, settings.max_body_bytes)
+    _add_senders(app, database, settings)
     _add_health(app, database)
     return app
 
 
-def _add_senders(app: Flask, database: Database, max_body_bytes: int) -> None:
+def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
     tokens, committer = Tokens(database), Committer(database)
+    admission = Admission(settings.trusted_networks)
 
     def take(parse: Parser) -> tuple[Response, int]:
         began = time.monotonic()
-        source = tokens.source(request.headers.get("Authorization"))
+        sender = tokens.sender(request.headers.get("Authorization"))
+        admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         body = request.get_data(cache=False)
-        if len(body) > max_body_bytes:
+        if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge
-        parsed = parse(read_json(body), source, utc_now())
-        waiting = Request(source, parsed, len(body))
+        parsed = parse(read_json(body), sender.name, utc_now())
+        admission.charge(sender, len(parsed.notices) + len(parsed.rejected))
+        waiting = Request(sender.name, parsed, len(body))
         committer.commit(waiting)
         ALERT_PROCESSING.observe(time.monotonic() - began)
         return _json(told(waiting)), 202

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from ims.errors import IMSError, TooLarge, Unauthenticated
 from ims.log import logger
 from ims.metrics import REQUESTS_REFUSED
+from webhook.admission import TooFast
 
 log = logger(__name__)
 
@@ -32,6 +33,8 @@ def _of_ours(error: IMSError) -> Response:
         more["errors"] = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
     kind = _WORDS.sub("-", type(error).__name__).lower()
     response = _problem(error.status, kind, error.title, error.message, more)
+    if isinstance(error, TooFast):
+        response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="ims"'
     return response

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ims.accounts.passwords import hash_token
-from ims.alerts.queries import source_of_token
 from ims.db.engine import Database
 from ims.errors import Unauthenticated
 from ims.queue import utc_now
+from ims.sources.tokens import Sender, sender_of_token
 
 REMEMBERED_SECONDS = 5.0
-"""How long a token that was valid is believed without asking: a revoked one works this long at most."""
+"""How long a token that was valid is believed without asking: a revoked one, or a source's old networks and rate, work
+this long at most."""
 
 
 class TokenWrong(Unauthenticated):
@@ -25,24 +26,24 @@ class Tokens:
     database: Database
     monotonic: Callable[[], float] = time.monotonic
     # Only valid tokens are remembered: wrong ones could fill the memory.
-    _known: dict[bytes, tuple[str, float]] = field(default_factory=dict)
+    _known: dict[bytes, tuple[Sender, float]] = field(default_factory=dict)
 
-    def source(self, authorization: str | None) -> str:
-        """Name of the source that a header `Authorization` proves. Raises `TokenWrong` and `DatabaseAway`."""
+    def sender(self, authorization: str | None) -> Sender:
+        """The sender that a header `Authorization` proves. Raises `TokenWrong` and `DatabaseAway`."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise TokenWrong
         hashed = hash_token(token.strip())
-        source, until = self._known.get(hashed, ("", 0.0))
-        if self.monotonic() < until:
-            return source
+        known = self._known.get(hashed)
+        if known is not None and self.monotonic() < known[1]:
+            return known[0]
         return self._look_up(hashed)
 
-    def _look_up(self, hashed: bytes) -> str:
+    def _look_up(self, hashed: bytes) -> Sender:
         with self.database.begin() as session:
-            source = source_of_token(session, hashed, utc_now())
-        if source is None:
+            sender = sender_of_token(session, hashed, utc_now())
+        if sender is None:
             self._known.pop(hashed, None)
             raise TokenWrong
-        self._known[hashed] = (source, self.monotonic() + REMEMBERED_SECONDS)
-        return source
+        self._known[hashed] = (sender, self.monotonic() + REMEMBERED_SECONDS)
+        return sender

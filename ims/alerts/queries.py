@@ -3,21 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import ApiToken
 from ims.alerts.correlation import NO_POLICY
 from ims.alerts.models import Alert, Episode, RejectedAlert, Source
 from ims.errors import NotFound
 from ims.policy.queries import active_policy
 from ims.policy.schema import Policy
-
-ALERTS_WRITE = "alerts:write"
-"""Scope of a token that may send alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +105,6 @@ def source_named(session: Session, name: str) -> Source:
     if source is None:
         raise NotFound(f"There is no source {name}.")
     return source
-
-
-def source_of_token(session: Session, token_hash: bytes, now: datetime) -> str | None:
-    """Name of the source whose valid token has this hash and may send alerts; None if there is none."""
-    wanted: Any = select(ApiToken.source).where(
-        ApiToken.hash == token_hash,
-        ApiToken.scopes.contains([ALERTS_WRITE]),
-        (ApiToken.expires_at.is_(None)) | (ApiToken.expires_at > now),
-    )
-    found: str | None = session.scalar(wanted)
-    return found
 
 
 def policy_in_force(session: Session) -> Policy:
