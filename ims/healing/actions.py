@@ -20,7 +20,7 @@ from ims.alerts.models import Alert, Episode
 from ims.healing.guards import BUSY_RETRY, Facts, PastRun, Reason, Verdict, judge, next_attempt
 from ims.healing.match import ParameterUnfit, parameters_of, rule_for
 from ims.healing.models import Refusal
-from ims.incidents.models import ActorKind, EventKind, Incident
+from ims.incidents.models import ActorKind, EventKind, Incident, Status
 from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.schema import HealingRule, Service
@@ -58,8 +58,8 @@ class Decision:
 def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[Decision]:
     """Decide about these episodes and write what follows: runs, refusals, timelines, jobs, who is needed.
 
-    Closed episodes are passed over. An episode that cannot be decided for good yet (its target is busy or cools down)
-    gets another decision later.
+    Closed episodes, and those of resolved incidents, are passed over. An episode that cannot be decided for good
+    yet (its target is busy or cools down) gets another decision later.
     """
     episodes = _open_episodes(session, episode_ids)
     if not episodes:
@@ -77,13 +77,17 @@ def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[
 
 
 def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[AnyRow]:
-    """The open ones, each with its alert; their incidents are locked, in the order in which timelines lock them."""
+    """The open ones, each with its alert; their incidents are locked, in the order in which timelines lock them.
+
+    An incident that a person has resolved is not worked on, even while its alert fires.
+    """
     incidents = select(Episode.incident_id).where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
     session.execute(select(Incident.id).where(Incident.id.in_(incidents)).order_by(Incident.id).with_for_update())
     query = (
         select(Episode.id, Episode.incident_id, Episode.opened_at, Alert.name, Alert.labels, Alert.annotations)
         .join(Alert, Alert.id == Episode.alert_id)
-        .where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
+        .join(Incident, Incident.id == Episode.incident_id)
+        .where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None), Incident.status != Status.RESOLVED)
         .order_by(Episode.id)
     )
     return session.execute(query).all()

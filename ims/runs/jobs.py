@@ -53,29 +53,36 @@ async def claim_and_execute(worker: WorkerContext, run_id: UUID) -> None:
     """Claim the run, execute it while its lease is held, write how it ended; nothing if somebody else has it."""
     begun = asyncio.get_running_loop().time()
     lease = worker.settings.lease_seconds
-    claim = await worker.transaction(
-        lambda session: claim_run(session, run_id, worker.worker_id, lease, utc_now()),
+    claiming = asyncio.create_task(
+        worker.transaction(lambda session: claim_run(session, run_id, worker.worker_id, lease, utc_now()))
     )
+    is_stopping = False
+    try:
+        claim = await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        # The thread goes on and may commit the claim: then the run is ours to hand over.
+        is_stopping = True
+        claim = await claiming
     if claim is None:
         log.info("run_not_claimed")
         return
     log.info("run_claimed", number=claim.number, fence=claim.fence)
     async with Lease(worker.settings, claim, begun) as held:
-        await _ClaimedRun(worker, claim, held).carry_out()
+        await _ClaimedRun(worker, claim, held, is_stopping=is_stopping).carry_out()
 
 
 class _ClaimedRun:
-    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease) -> None:
+    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease, *, is_stopping: bool) -> None:
         self._worker = worker
         self._claim = claim
         self._lease = lease
         self._cancel = asyncio.Event()
-        self._is_stopping = False
+        self._is_stopping = is_stopping
 
     async def carry_out(self) -> None:
         """Execute the playbook and write its end. Raises nothing: what goes wrong is the run's outcome."""
         try:
-            result = await self._execute(await self._prepare())
+            result = _STOPPED if self._is_stopping else await self._execute(await self._prepare())
         except LeaseLost:
             return
         except asyncio.CancelledError:

@@ -137,7 +137,8 @@ def redefer_forgotten_runs(session: Session, now: datetime) -> int:
 _UNDECIDED = text(
     """
     SELECT episode.id FROM episode JOIN incident ON incident.id = episode.incident_id
-    WHERE episode.closed_at IS NULL AND episode.opened_at < :before AND incident.attention_at IS NULL
+    WHERE episode.closed_at IS NULL AND episode.opened_at < :before
+      AND incident.attention_at IS NULL AND incident.status <> 'resolved'
       AND NOT EXISTS (
         SELECT FROM run WHERE run.episode_id = episode.id AND (run.verified_at IS NULL OR run.verified_at > :before))
       AND NOT EXISTS (
@@ -198,9 +199,15 @@ def remove_unpacked(directory: Path, in_use: set[str], now: datetime) -> list[st
     return sorted(path.name for path in stale)
 
 
-_QUEUED = text("SELECT queue_name, count(*) AS jobs FROM procrastinate_jobs WHERE status = 'todo' GROUP BY queue_name")
+_DUE = text(
+    """
+    SELECT queue_name, count(*) AS jobs FROM procrastinate_jobs
+    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+    GROUP BY queue_name
+    """
+)
 
 
 def queue_depths(session: Session) -> dict[str, int]:
-    """How many jobs wait in each queue, those for later included."""
-    return {row.queue_name: row.jobs for row in session.execute(_QUEUED)}
+    """How many jobs wait in each queue for somebody to do them; those for later do not count."""
+    return {row.queue_name: row.jobs for row in session.execute(_DUE)}

@@ -178,6 +178,14 @@ def test_a_closed_episode_is_not_healed(make_site: MakeSite, database: Database)
         assert kinds(session, incident) == []
 
 
+def test_an_incident_that_a_person_resolved_is_not_worked_on(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop", decide=False)
+        session.execute(update(Incident).where(Incident.id == incident_id).values(status="resolved", resolved_at=now()))
+    assert decide_now(database, episode) == []
+
+
 def test_without_a_policy_the_decision_waits_for_one(make_site: MakeSite, database: Database) -> None:
     with database.begin() as session:
         episode, incident_id = fire(session, "shop", decide=False)
