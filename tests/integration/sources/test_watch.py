@@ -1,0 +1,103 @@
+"""The worker's watch over sources, with a real Alertmanager that never sends anything."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+
+from ims.alerts.models import Source
+from ims.db.engine import Database
+from ims.queue import WorkerContext, utc_now
+from ims.settings import Settings
+from ims.sources import snapshot
+from ims.sources.watch import watch_sources
+from tests.support.alertmanager import Alertmanager, running_alertmanager
+
+SHOP = "shop"
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
+    with running_alertmanager(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def worker(settings: Settings, database: Database, alertmanager: Alertmanager) -> Iterator[WorkerContext]:
+    with database.begin() as session:
+        session.add(
+            Source(
+                name=SHOP, kind="alertmanager", alertmanager_url=alertmanager.url, receiver="ims", created_at=utc_now()
+            )
+        )
+    # Each look asks again.
+    hasty = settings.model_copy(update={"repair_seconds": 0.0, "repair_grace_seconds": 0.0, "silent_seconds": 1.0})
+    with ThreadPoolExecutor(4) as threads:
+        yield WorkerContext(hasty, database, "w", threads)
+
+
+def look(worker: WorkerContext) -> None:
+    asyncio.run(watch_sources(worker))
+
+
+def rows(worker: WorkerContext, query: str) -> list[Any]:
+    with worker.database.begin() as session:
+        return [row[0] if len(row) == 1 else tuple(row) for row in session.execute(text(query))]
+
+
+OPEN = "SELECT name FROM alert JOIN episode ON alert_id = alert.id WHERE closed_at IS NULL ORDER BY name"
+
+
+def test_what_alertmanager_never_sent_is_found_and_what_is_over_ends(
+    worker: WorkerContext, alertmanager: Alertmanager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alertmanager.silence("Silenced")
+    for name in ("Missed", "Silenced"):
+        alertmanager.fire(name)
+    alertmanager.fire("NotOurs", team="others")
+    alertmanager.wait_for_state(Missed="active", Silenced="suppressed", NotOurs="active")
+    look(worker)
+    assert rows(worker, OPEN) == ["Missed"]
+    alertmanager.resolve("Missed")
+    alertmanager.wait_for_state(Silenced="suppressed", NotOurs="active")
+    look(worker)
+    # It has only just started: it might not have been told again what still fires.
+    assert rows(worker, OPEN) == ["Missed"]
+    monkeypatch.setattr(snapshot, "SETTLING", timedelta(0))
+    look(worker)
+    assert rows(worker, OPEN) == []
+    assert rows(worker, "SELECT status FROM incident") == ["resolved"]
+    assert rows(worker, "SELECT repair_problem, repaired_at IS NULL FROM source") == [(None, False)]
+
+
+def test_an_alertmanager_that_went_away_is_told_and_comes_back(
+    worker: WorkerContext, alertmanager: Alertmanager, tmp_path: Path
+) -> None:
+    look(worker)
+    alertmanager.stop()
+    deadline = time.monotonic() + 20
+    while not rows(worker, OPEN):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+        look(worker)
+    assert rows(worker, OPEN) == ["SourceSilent"]
+    assert rows(worker, "SELECT repair_problem, silent_since IS NULL FROM source WHERE name = 'shop'") == [
+        ("away", False)
+    ]
+    assert REGISTRY.get_sample_value("ims_source_silent", {"source": SHOP}) == 1
+    again = tmp_path / "again"
+    again.mkdir()
+    with running_alertmanager(again) as back:
+        with worker.database.begin() as session:
+            session.get_one(Source, SHOP).alertmanager_url = back.url
+        look(worker)
+    assert rows(worker, OPEN) == []
+    assert rows(worker, "SELECT severity, status FROM incident") == [("high", "resolved")]
+    assert REGISTRY.get_sample_value("ims_source_silent", {"source": SHOP}) == 0
