@@ -64,14 +64,17 @@ class Alertmanager:
         )
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - ours
 
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=2) as answer:  # noqa: S310 - ours
+            return bytes(answer.read())
+
     def wait_for(self, path: str, accepts: Any) -> None:
         """Wait until what it answers is accepted."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with suppress(OSError):
-                with urllib.request.urlopen(f"{self.url}{path}", timeout=2) as answer:  # noqa: S310 - ours
-                    if accepts(answer.read()):
-                        return
+                if accepts(self._get(path)):
+                    return
             time.sleep(0.05)
         raise RuntimeError(f"Alertmanager's {path} is not as expected")
 
