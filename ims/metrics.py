@@ -22,6 +22,7 @@ ALERT_PROCESSING = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
+INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked because an alert of theirs comes and goes.")
 INCIDENTS_RESOLVED = Counter("incident_resolved", "Incidents that resolved when their last alert did.")
 REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an error, by status.", ["status"])
 

@@ -25,6 +25,7 @@ from ims.metrics import (
     ALERTS_RECEIVED,
     ALERTS_REJECTED,
     INCIDENTS_CREATED,
+    INCIDENTS_FLAPPING,
     INCIDENTS_RESOLVED,
 )
 from ims.policy.schema import Policy
@@ -193,4 +194,5 @@ def _count(outcome: Outcome, rejected: Sequence[Rejected]) -> None:
         ALERTS_REJECTED.labels(one.reason.value).inc()
     for _, severity in outcome.new_incidents:
         INCIDENTS_CREATED.labels(severity.value).inc()
+    INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
     INCIDENTS_RESOLVED.inc(len(outcome.resolved_incidents))

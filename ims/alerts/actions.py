@@ -19,6 +19,7 @@ from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
 from ims.alerts.correlation import place
 from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
+from ims.alerts.flapping import mark_flapping
 from ims.alerts.models import Severity
 from ims.alerts.notices import Notice, Rejected
 from ims.incidents.models import EventKind
@@ -38,6 +39,8 @@ class Outcome:
     """Those that are to be decided about."""
     new_incidents: tuple[tuple[UUID, Severity], ...] = ()
     resolved_incidents: tuple[UUID, ...] = ()
+    flapping_incidents: tuple[UUID, ...] = ()
+    """Those marked as flapping."""
 
 
 def ingest(
@@ -59,7 +62,8 @@ def ingest(
     correlator = _correlate(session, batch, policy.correlation, now)
     _write_episodes(session, batch, now)
     resolved = _resolve_or_settle(session, batch, policy.correlation, now)
-    append(session, [*correlator.story(batch.turns), *map(_resolved_event, resolved)], now)
+    flapping = mark_flapping(session, batch, known, policy.correlation.flapping, now)
+    append(session, [*correlator.story(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
     new_episodes = tuple(
         turn.episode.id for turn in batch.openings if turn.episode.is_open and turn.episode.id is not None
     )
@@ -71,6 +75,7 @@ def ingest(
         new_episodes=new_episodes,
         new_incidents=tuple((new.id, new.placement.severity) for new in correlator.new),
         resolved_incidents=tuple(resolved),
+        flapping_incidents=tuple(event.incident_id for event in flapping),
     )
 
 

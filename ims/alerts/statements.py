@@ -176,6 +176,28 @@ RESOLVE_QUIET = text(
     """
 )
 
+# The incidents are locked. Counting ends one above the limit, however often the alert fired.
+MARK_FLAPPING = text(
+    """
+    UPDATE incident SET flapping_since = :now
+    FROM (
+        SELECT DISTINCT ON (t.incident_id) t.incident_id, t.alert_id
+        FROM unnest(CAST(:alerts AS bigint[]), CAST(:incidents AS uuid[])) WITH ORDINALITY
+            AS t (alert_id, incident_id, place)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS n FROM (
+                SELECT FROM episode WHERE alert_id = t.alert_id AND opened_at > :since
+                LIMIT CAST(:most AS integer) + 1
+            ) AS recent
+        ) AS counted
+        WHERE counted.n > CAST(:most AS integer)
+        ORDER BY t.incident_id, t.place
+    ) AS flapping
+    WHERE incident.id = flapping.incident_id AND incident.flapping_since IS NULL
+    RETURNING incident.id, flapping.alert_id
+    """
+)
+
 INSERT_REJECTED = text(
     """
     INSERT INTO rejected_alert (source, reason, body, details, received_at)
