@@ -15,6 +15,7 @@ from tests.support.postgres import PostgresServer, free_port
 SERVICES = 100
 """As many as alerts.lua spreads its alerts over."""
 TOKEN = "0123456789abcdef0123456789abcdef"
+IMS = Path(sys.executable).with_name("ims")
 SECRETS = ("database_app_password", "database_owner_password", "alertmanager_token", "admin_password")
 
 HEALING = """\
@@ -36,6 +37,7 @@ services:
   vars:
     url: {url}
     owner: operations
+    service_recovery: ims
     ansible_connection: local
     ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"
 """
@@ -101,7 +103,7 @@ class Installation:
     def ims(self, *arguments: str | Path) -> None:
         """An `ims` command. Raises `BenchmarkFailed` with what it said."""
         done = subprocess.run(
-            [sys.executable, "-m", "ims.cli", *map(str, arguments)],
+            [IMS, *map(str, arguments)],
             cwd=ROOT, env=self.environment, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=120,
         )  # fmt: skip
@@ -152,7 +154,6 @@ def gunicorn(app: str, installation: Installation, log: Path, *, port: int) -> I
 @contextlib.contextmanager
 def worker(installation: Installation, log: Path) -> Iterator[None]:
     """A worker of ours, ready for jobs."""
-    command = [sys.executable, "-m", "ims.cli", "worker"]
-    with running(command, log=log, environment=installation.environment) as process:
+    with running([IMS, "worker"], log=log, environment=installation.environment) as process:
         wait_for_answer(process, f"http://127.0.0.1:{installation.worker_port}/metrics", log)
         yield

@@ -74,7 +74,7 @@ def wait_for_answer(process: subprocess.Popen[bytes], url: str, log: Path, *, se
 
 @contextlib.contextmanager
 def scratch_directory() -> Iterator[Path]:
-    """A directory for everything a run writes, removed at its end.
+    """A directory for everything a run writes, removed at its end; the programs' logs are shown when it fails.
 
     Other accounts may enter: PostgreSQL refuses to run as root, so a root's run starts it as `nobody`.
     """
@@ -82,6 +82,10 @@ def scratch_directory() -> Iterator[Path]:
     try:
         directory.chmod(0o755)
         yield directory
+    except BenchmarkFailed:
+        for log in sorted(directory.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+        raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
