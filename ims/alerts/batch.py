@@ -260,6 +260,8 @@ def _alert_event(turn: Turn) -> NewEvent:
         "instance": notice.labels.get("instance"),
         "summary": notice.annotations.get("summary", "")[:TITLE_LENGTH] or None,
     }
+    if notice.was_missed:
+        data["missed"] = True
     if turn.is_opening:
         data["sender_starts_at"] = notice.starts_at.isoformat() if notice.starts_at else None
         return NewEvent(turn.episode.incident_id, EventKind.ALERT_FIRING, _sender(notice), data)

@@ -66,6 +66,8 @@ class Notice:
     starts_at: datetime | None
     ends_at: datetime | None
     generator_url: str | None
+    was_missed: bool = False
+    """It never came: the source's own Alertmanager said so when it was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,9 @@ def _missed(session: Session, snapshot: Snapshot) -> Iterator[Notice]:
     columns = {"fingerprints": list(firing), "starts": [notice.starts_at for notice in firing.values()]}
     for row in session.execute(_MISSED, {**columns, "source": snapshot.source}).all():
         if row.closed_at is None:
-            yield firing[row.fingerprint]
+            yield replace(firing[row.fingerprint], was_missed=True)
         elif row.closed_at < snapshot.asked_at - SETTLING:
-            yield replace(firing[row.fingerprint], starts_at=snapshot.asked_at)
+            yield replace(firing[row.fingerprint], starts_at=snapshot.asked_at, was_missed=True)
 
 
 # A firing notice that came after an episode went missing says that it is not: the wait begins anew. An episode that
@@ -232,6 +232,7 @@ def _resolved(source: str, row: Row[tuple[object, ...]]) -> Notice:
         starts_at=None,
         ends_at=None,
         generator_url=row.generator_url,
+        was_missed=True,
     )
 
 

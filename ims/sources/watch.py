@@ -1,17 +1,19 @@
 """What a worker does about sources now and then: ask them for what was missed, and notice who is silent."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from ims.alerts.actions import Outcome
 from ims.alerts.alertmanager_api import AlertmanagerAway
-from ims.alerts.models import RejectedAlert
+from ims.alerts.rejected import count_rejected
 from ims.errors import ConfigurationFaulty
 from ims.log import logger
+from ims.metrics import INCIDENTS_CREATED, INCIDENTS_RESOLVED
 from ims.queue import WorkerContext, utc_now
 from ims.sources.metrics import REJECTED_KEPT, REPAIRED, REPAIRS, SILENT
 from ims.sources.repair import Asking, claim_askings, finish_asking, mend
@@ -53,6 +55,8 @@ async def _ask(worker: WorkerContext, asking: Asking) -> None:
         return
     mended = await worker.in_thread(mend, worker.database, asking, snapshot, grace, utc_now())
     REPAIRS.labels("overtaken" if mended is None else "ok").inc()
+    if mended is not None:
+        _count(mended.outcomes)
     if mended:
         REPAIRED.labels("opened").inc(mended.opened)
         REPAIRED.labels("closed").inc(mended.closed)
@@ -62,15 +66,22 @@ async def _ask(worker: WorkerContext, asking: Asking) -> None:
 async def _notice_silence(worker: WorkerContext) -> None:
     patience = timedelta(seconds=worker.settings.silent_seconds)
     turned = await worker.transaction(lambda session: turn_silent(session, patience, utc_now()))
+    _count([turned.outcome] if turned.outcome else [])
     for source, since in turned.silent:
         log.warning("source_silent", source=source, since=since.isoformat())
     for source, _ in turned.heard:
         log.info("source_heard_again", source=source)
 
 
+def _count(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for _, severity in outcome.new_incidents:
+            INCIDENTS_CREATED.labels(severity.value).inc()
+        INCIDENTS_RESOLVED.inc(len(outcome.resolved_incidents))
+
+
 def _read_figures(session: Session) -> None:
     SILENT.clear()
     for source, is_silent in silences(session):
         SILENT.labels(source).set(is_silent)
-    kept = select(RejectedAlert.id).limit(_MOST_COUNTED).subquery()
-    REJECTED_KEPT.set(session.scalar(select(func.count()).select_from(kept)) or 0)
+    REJECTED_KEPT.set(count_rejected(session, _MOST_COUNTED))

@@ -90,14 +90,19 @@ def _opened(told: _Told) -> Sentence:
 def _firing(told: _Told) -> Sentence:
     name, where = told.value("alert"), told.value("service", "instance")
     text = f"Alert {name} is firing" if name else "An alert is firing"
-    return Sentence(Tone.ALERT, f"{text} for {where}" if where else text, told.value("summary"))
+    text = f"{text} for {where}" if where else text
+    return Sentence(Tone.ALERT, text + _missed(told), told.value("summary"))
 
 
 def _cleared(told: _Told) -> Sentence:
     name = told.value("alert")
-    return Sentence(
-        Tone.WELL, (f"Alert {name} is resolved" if name else "The alert is resolved") + told.seconds("after")
-    )
+    text = f"Alert {name} is resolved" if name else "The alert is resolved"
+    return Sentence(Tone.WELL, text + told.seconds("after") + _missed(told))
+
+
+def _missed(told: _Told) -> str:
+    """No notice of it came: it was found by asking."""
+    return ", as its Alertmanager says when asked" if told.value("missed") else ""
 
 
 def _raised(told: _Told) -> Sentence:

@@ -224,3 +224,12 @@ def test_only_sources_that_have_an_alertmanager_are_asked(world: World, change: 
             setattr(source, field, value)
     with world.database.begin() as session:
         assert claim_askings(session, EVERY, NOW) == []
+
+
+def test_the_timeline_says_that_no_notice_came(world: World) -> None:
+    world.repair(listed("Missed"), seconds=100)
+    world.repair(seconds=200)
+    world.repair(seconds=300)
+    with world.database.begin() as session:
+        rows = session.execute(text("SELECT kind, data FROM timeline_event WHERE kind LIKE 'alert_%' ORDER BY seq"))
+        assert [(row.kind, row.data["missed"]) for row in rows] == [("alert_firing", True), ("alert_resolved", True)]
