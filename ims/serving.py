@@ -4,12 +4,16 @@ Nothing here imports prometheus-client: it chooses its multiprocess mode when it
 Gunicorn sets only after it has read its configuration.
 """
 
+import ctypes
+import os
 import shutil
+import signal
 from pathlib import Path
 
 from ims.settings import Settings
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PR_SET_PDEATHSIG = 1
 
 
 def metrics_directory(settings: Settings, program: str) -> Path:
@@ -22,6 +26,14 @@ def start_metrics(settings: Settings, program: str) -> None:
     directory = metrics_directory(settings, program)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
+
+
+def die_with_master(master_pid: int) -> None:
+    """Let this serving process be killed when its master is: it would keep the port, and the next master fail on it."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != master_pid:
+        # The master died before it could be watched.
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def forget_process(pid: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ims.log import configure_logging
-from ims.serving import METRICS_VARIABLE, forget_process, metrics_directory, start_metrics
+from ims.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.settings import load_settings
 
 PROGRAM = "webhook"
@@ -38,8 +38,9 @@ def on_starting(_server: Any) -> None:
     start_metrics(_settings, PROGRAM)
 
 
-def post_fork(_server: Any, _worker: Any) -> None:
+def post_fork(server: Any, _worker: Any) -> None:
     """In each serving process, before the application is made."""
+    die_with_master(server.pid)
     configure_logging(_settings, PROGRAM)
 
 

@@ -6,7 +6,7 @@ One process with threads: a page waits for PostgreSQL and little else.
 from pathlib import Path
 from typing import Any
 
-from ims.serving import METRICS_VARIABLE, forget_process, metrics_directory, start_metrics
+from ims.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.settings import load_settings
 
 PROGRAM = "ims-web"
@@ -32,6 +32,11 @@ raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
 def on_starting(_server: Any) -> None:
     """Before any process serves."""
     start_metrics(_settings, PROGRAM)
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """In each serving process, before the application is made."""
+    die_with_master(server.pid)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

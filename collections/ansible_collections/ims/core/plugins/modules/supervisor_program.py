@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ansible.module_utils.basic import AnsibleModule
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
@@ -19,7 +20,8 @@ description:
   - Talks to supervisord by the socket that its configuration file names.
   - V(present) applies a new or changed definition of this program only. M(community.general.supervisorctl) leaves
     a changed definition unapplied, and its V(restarted) first applies the pending definitions of all programs.
-requirements: [supervisor]
+  - Before a dead program is started, the processes that it left behind are killed.
+requirements: [psutil, supervisor]
 options:
   name:
     description: The program's name at supervisord.
@@ -73,6 +75,7 @@ class Supervisor:
         parser = configparser.RawConfigParser()
         parser.read_string(Path(config).read_text(encoding="utf-8"))
         url = parser.get("supervisorctl", "serverurl")
+        self.url = url
         self.rpc = xmlrpc.client.ServerProxy("http://127.0.0.1", SupervisorTransport(None, None, url)).supervisor
         self.name = name
 
@@ -102,9 +105,25 @@ class Supervisor:
             self.rpc.addProcessGroup(self.name)
         return pending is not None
 
+    def end_orphans(self) -> None:
+        """Kill what a dead program left behind, known by the variables that supervisord gives its children.
+
+        The workers of a web server whose master was killed keep its port for a while, and the new one fails on it.
+        """
+        for process in psutil.process_iter():
+            try:
+                environment = process.environ()
+                given = environment.get("SUPERVISOR_PROCESS_NAME"), environment.get("SUPERVISOR_SERVER_URL")
+                if given == (self.name, self.url):
+                    process.kill()
+                    process.wait(5)
+            except psutil.Error:
+                continue
+
     def start(self, timeout: float) -> None:
         """Start it and wait until supervisord calls it running; TimeoutError after `timeout` seconds."""
         if self.status() in DOWN:
+            self.end_orphans()
             self.rpc.startProcess(self.name, True)
         deadline = time.monotonic() + timeout
         while (status := self.status()) != "RUNNING":
