@@ -22,8 +22,10 @@ from ims.healing.match import ParameterUnfit, parameters_of, rule_for
 from ims.healing.models import Refusal
 from ims.incidents.models import ActorKind, EventKind, Incident, Status
 from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.maintenance.actions import cover_episodes
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.schema import HealingRule, Service
+from ims.policy.windows import Cover
 from ims.queue import Job, defer
 from ims.runs.models import ACTIVE, RUN_NUMBER, Run
 
@@ -65,10 +67,11 @@ def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[
     if not episodes:
         return []
     active = active_policy(session)
+    covers = cover_episodes(session, active.policy if active else None, episodes, now)
     if active is None:
         decisions = [Decision(row.id, row.incident_id, row.name, _NO_POLICY) for row in episodes]
     else:
-        decisions = _judge_all(session, episodes, active, now)
+        decisions = _judge_all(session, episodes, covers, active, now)
         _start_runs(session, decisions, active.digest, now)
     _record_refusals(session, decisions, now)
     _call_people(session, decisions, now)
@@ -84,7 +87,16 @@ def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[Any
     incidents = select(Episode.incident_id).where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
     session.execute(select(Incident.id).where(Incident.id.in_(incidents)).order_by(Incident.id).with_for_update())
     query = (
-        select(Episode.id, Episode.incident_id, Episode.opened_at, Alert.name, Alert.labels, Alert.annotations)
+        select(
+            Episode.id,
+            Episode.incident_id,
+            Episode.opened_at,
+            Alert.name,
+            Alert.labels,
+            Alert.annotations,
+            Incident.maintenance,
+            Incident.flapping_since,
+        )
         .join(Alert, Alert.id == Episode.alert_id)
         .join(Incident, Incident.id == Episode.incident_id)
         .where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None), Incident.status != Status.RESOLVED)
@@ -93,7 +105,9 @@ def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[Any
     return session.execute(query).all()
 
 
-def _judge_all(session: Session, episodes: Sequence[AnyRow], active: ActivePolicy, now: datetime) -> list[Decision]:
+def _judge_all(
+    session: Session, episodes: Sequence[AnyRow], covers: Mapping[int, Cover], active: ActivePolicy, now: datetime
+) -> list[Decision]:
     policy = active.policy
     decisions = []
     services = {row.id: policy.service_for(row.labels) for row in episodes}
@@ -107,6 +121,8 @@ def _judge_all(session: Session, episodes: Sequence[AnyRow], active: ActivePolic
         facts = Facts(
             mode=policy.healing_mode, rule=rule, service=service, opened_at=row.opened_at, runs=runs.get(row.id, ()),
             target_is_busy=target in busy, target_ended_at=ended.get(target), parameter_fault=fault, now=now,
+            cover=covers.get(row.id),
+            is_flapping=row.flapping_since is not None and not policy.correlation.flapping.heal,
         )  # fmt: skip
         verdict = judge(facts)
         if verdict.reason is Reason.ALLOWED:
@@ -238,8 +254,8 @@ def _record_refusals(session: Session, decisions: Sequence[Decision], now: datet
         ).returning(Refusal.incident_id, Refusal.rule, Refusal.reason, Refusal.count.label("noes"))
     )
     counts = {(row.incident_id, row.rule, row.reason): row.noes for row in stored}
-    # A row that counts no more than this batch was new.
-    first = [same[0] for key, same in groups.items() if counts[key] == len(same)]
+    # A row that counts no more than this batch was new. That a maintenance window is open is told already.
+    first = [same[0] for key, same in groups.items() if counts[key] == len(same) and key[2] != Reason.MAINTENANCE]
     append(session, [_refused_event(decision) for decision in first], now)
 
 
@@ -263,7 +279,7 @@ def _call_people(session: Session, decisions: Sequence[Decision], now: datetime)
     final = {decision.incident_id: decision for decision in decisions if decision.verdict.is_final}
     # What another alert of the incident still gets from automation comes first.
     for decision in decisions:
-        if not decision.verdict.is_final:
+        if not decision.verdict.is_final and decision.verdict.reason is not Reason.MAINTENANCE:
             final.pop(decision.incident_id, None)
     called = [decision for decision in final.values() if _needs_person(session, decision, now)]
     append(session, [_gave_up_event(decision) for decision in called], now)
