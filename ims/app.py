@@ -6,6 +6,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.alerts import views as alert_views
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, health, metrics, problems, requests, resources, security
@@ -43,7 +44,13 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     rendering.install(app)
     account_views.install_limits(app.extensions)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _counts(database))
-    for blueprint in (health.health, account_views.accounts, incident_views.incidents, run_views.runs):
+    for blueprint in (
+        health.health,
+        account_views.accounts,
+        incident_views.incidents,
+        run_views.runs,
+        alert_views.alerts,
+    ):
         app.register_blueprint(blueprint)
     return app
 

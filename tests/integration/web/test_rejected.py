@@ -1,0 +1,61 @@
+"""The page of rejected alerts."""
+
+import pytest
+from sqlalchemy import select
+
+from ims.alerts.actions import ingest
+from ims.alerts.correlation import NO_POLICY
+from ims.alerts.models import Alert, RejectedAlert
+from ims.alerts.notices import RejectReason, reject
+from ims.alerts.views import PAGE_ROWS
+from ims.db.engine import Database
+from tests.integration.web.conftest import SignIn, token
+from tests.support.notices import NOW, SOURCE, alertmanager_alert
+
+
+def put_aside(database: Database, *alerts: object) -> list[int]:
+    with database.begin() as session:
+        rejected = [reject(alert, SOURCE, RejectReason.WRONG_STATUS, "It was wrong.") for alert in alerts]
+        ingest(session, [], rejected, NO_POLICY, NOW)
+        return list(session.scalars(select(RejectedAlert.id).order_by(RejectedAlert.id)))[-len(alerts) :]
+
+
+def test_nothing_is_said_plainly(sign_in: SignIn) -> None:
+    assert "Nothing was rejected." in sign_in("bob").get("/rejected").text
+
+
+def test_what_came_is_shown_as_text_and_nobody_s_markup(sign_in: SignIn, database: Database) -> None:
+    put_aside(database, {"status": "<script>alert(1)</script>"})
+    page = sign_in("charlie").get("/rejected").text
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+    assert "Wrong status" in page
+    assert "It was wrong." in page
+    assert "Try again" not in page
+
+
+def test_bob_tries_one_again_and_drops_another(sign_in: SignIn, database: Database) -> None:
+    good, bad = put_aside(database, alertmanager_alert("Repaired"), {"status": "on fire"})
+    bob = sign_in("bob")
+    for id_, told in ((good, f"{good}: opened."), (bad, f"{bad}: still rejected.")):
+        answer = bob.post(f"/rejected/{id_}/retry", data=token(bob), follow_redirects=True)
+        assert (answer.status_code, told in answer.text) == (200, True)
+    assert "dropped" in bob.post(f"/rejected/{bad}/drop", data=token(bob), follow_redirects=True).text
+    assert "gone" in bob.post(f"/rejected/{bad}/retry", data=token(bob), follow_redirects=True).text
+    with database.begin() as session:
+        assert session.scalars(select(RejectedAlert)).all() == []
+        assert session.scalars(select(Alert.name).where(Alert.name == "Repaired")).all() == ["Repaired"]
+
+
+def test_many_are_shown_page_by_page(sign_in: SignIn, database: Database) -> None:
+    ids = put_aside(database, *range(PAGE_ROWS + 3))
+    bob = sign_in("bob")
+    first = bob.get("/rejected").text
+    assert first.count("Try again") == PAGE_ROWS
+    assert f"before={ids[3]}" in first
+    assert bob.get(f"/rejected?before={ids[3]}").text.count("Try again") == 3
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "1.5", "9" * 19, "²"])
+def test_nonsense_in_the_address_is_refused(sign_in: SignIn, before: str) -> None:
+    assert sign_in("bob").get("/rejected", query_string={"before": before}).status_code == 400
