@@ -12,6 +12,7 @@ from typing import Final
 
 from ims.errors import DatabaseAway
 from ims.log import logger
+from ims.maintenance.chores import follow
 from ims.queue import WorkerContext
 from ims.retention.chores import remove_old
 from ims.sources.watch import watch_sources
@@ -28,7 +29,11 @@ class Chore:
     do: Callable[[WorkerContext], Awaitable[None]]
 
 
-CHORES: Final = (Chore("watch_sources", 5, watch_sources), Chore("remove_old", 3600, remove_old))
+CHORES: Final = (
+    Chore("watch_sources", 5, watch_sources),
+    Chore("follow_windows", 5, follow),
+    Chore("remove_old", 3600, remove_old),
+)
 
 
 async def do_chores(context: WorkerContext) -> None:
