@@ -63,7 +63,7 @@ def count_rejected(session: Session, most: int) -> int:
 
 def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
     """One of them. Raises `NotFound`."""
-    found = session.get(RejectedAlert, rejected_id) if 0 < rejected_id < _MOST_ID else None
+    found = session.get(RejectedAlert, rejected_id) if _is_id(rejected_id) else None
     if found is None:
         raise NotFound(f"There is no rejected alert {rejected_id}.")
     return found
@@ -71,8 +71,7 @@ def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
 
 def retry(session: Session, rejected_id: int, now: datetime) -> Retried:
     """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again."""
-    query = select(RejectedAlert).filter_by(id=rejected_id).with_for_update()
-    kept = session.scalars(query).one_or_none()
+    kept = session.get(RejectedAlert, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
     if kept is None:
         return Retried(rejected_id, GONE, "Somebody else has tried or dropped it.")
     read = _read(session, kept, now)
@@ -86,9 +85,13 @@ def retry(session: Session, rejected_id: int, now: datetime) -> Retried:
 
 def drop(session: Session, ids: Sequence[int]) -> int:
     """Remove them for good; how many there were."""
-    return len(
-        session.scalars(delete(RejectedAlert).where(RejectedAlert.id.in_(ids)).returning(RejectedAlert.id)).all()
-    )
+    statement = delete(RejectedAlert).where(RejectedAlert.id.in_([id_ for id_ in ids if _is_id(id_)]))
+    return len(session.scalars(statement.returning(RejectedAlert.id)).all())
+
+
+def _is_id(given: int) -> bool:
+    """Whether the database could have such an id at all; comparing it with a larger number is an error there."""
+    return 0 < given < _MOST_ID
 
 
 def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
@@ -112,7 +115,7 @@ def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
 
 def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
     if wanted.ids:
-        query = query.where(RejectedAlert.id.in_(wanted.ids))
+        query = query.where(RejectedAlert.id.in_([id_ for id_ in wanted.ids if _is_id(id_)]))
     if wanted.source is not None:
         query = query.where(RejectedAlert.source == wanted.source)
     if wanted.reason is not None:

@@ -86,6 +86,8 @@ def test_they_are_found_by_source_and_reason(session: Session) -> None:
     for unknown in (first[0], 0, -1, 2**70):
         with pytest.raises(NotFound):
             rejected_one(session, unknown)
+        assert retry(session, unknown, NOW).result == GONE
+        assert drop(session, [unknown]) == 0
 
 
 Ims = Callable[..., tuple[int, str]]
