@@ -1,0 +1,78 @@
+"""Maintenance windows under the real worker: left alone while one is open, healed afterwards, whatever died."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete
+
+from ims.db.engine import Database
+from ims.incidents.models import Incident
+from ims.maintenance.actions import add_window, end_window
+from ims.maintenance.models import StoredWindow
+from ims.policy.windows import MaintenanceWindow
+from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.support.healing import fire, kinds, now, runs_of
+from tests.support.workers import wait_until
+
+pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
+
+HEALED = ["maintenance_began", "maintenance_ended", "rule_allowed", "run_started", "run_finished", "verified_well"]
+
+
+def open_window(database: Database, seconds: float = 3600) -> None:
+    begins = now()
+    ends = begins + timedelta(seconds=seconds)
+    with database.begin() as session:
+        window = MaintenanceWindow(name="work", services=("shop",), begins=begins, ends=ends)
+        add_window(session, window, "cli:alice", begins)
+
+
+def test_a_window_is_waited_for_and_then_the_service_is_healed(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    site = make_site()
+    open_window(database, seconds=6)
+    start_worker()
+    with database.begin() as session:
+        episode, incident_id = fire(session, "shop")
+    assert wait_until(lambda: marks(database) == ["work"], 20)
+    with database.begin() as session:
+        assert runs_of(session, episode) == []
+    assert wait_until(lambda: is_healed(database), 40)
+    assert site.is_well("shop")
+    with database.begin() as session:
+        assert kinds(session, incident_id) == HEALED
+        assert session.get_one(Incident, incident_id).attention_at is None
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, *, is_told: bool
+) -> None:
+    make_site()
+    open_window(database)
+    worker = start_worker()
+    with database.begin() as session:
+        _, incident_id = fire(session, "shop")
+    assert wait_until(lambda: marks(database) == ["work"], 20)
+    worker.kill()
+    with database.begin() as session:
+        if is_told:
+            end_window(session, "work", "cli:alice", now())
+        else:
+            # As when a policy without the window was loaded: nobody is told of it.
+            session.execute(delete(StoredWindow))
+    start_worker()
+    assert wait_until(lambda: is_healed(database), 40)
+    with database.begin() as session:
+        assert kinds(session, incident_id) == HEALED
+
+
+def marks(database: Database) -> list[str | None]:
+    with database.begin() as session:
+        return [incident.maintenance for incident in session.query(Incident)]
+
+
+def is_healed(database: Database) -> bool:
+    with database.begin() as session:
+        return all(incident.healed_at for incident in session.query(Incident))
