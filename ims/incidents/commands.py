@@ -127,7 +127,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def as_json(incident: Incident) -> dict[str, Any]:
     """An incident as people and programs see it; times in ISO 8601."""
-    times = ("opened_at", "acknowledged_at", "in_progress_at", "healed_at", "attention_at", "resolved_at")
+    times = (
+        "opened_at", "acknowledged_at", "in_progress_at", "healed_at", "attention_at", "flapping_since", "resolved_at",
+    )  # fmt: skip
     names = ("title", "description", "status", "severity", "service", "environment", "assignee", "team", "runbook_url")
     moments = {name: getattr(incident, name) for name in times}
     return {
@@ -135,6 +137,7 @@ def as_json(incident: Incident) -> dict[str, Any]:
         "id": str(incident.id),
         **{name: getattr(incident, name) for name in names},
         "attention_reason": incident.attention_reason,
+        "maintenance": incident.maintenance,
         **{name: instant(moment) if moment else None for name, moment in moments.items()},
         "labels": incident.labels,
         "version": incident.version,
