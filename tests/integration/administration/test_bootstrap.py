@@ -11,7 +11,9 @@ from ims.accounts.passwords import hash_token, is_password
 from ims.alerts.models import Source
 from ims.cli import main
 from ims.db.engine import Database
+from ims.queue import utc_now
 from ims.settings import Settings
+from ims.sources.tokens import create_token, revoke_token
 
 
 @pytest.fixture
@@ -58,3 +60,31 @@ def test_a_missing_secret_is_named_and_nothing_is_created(
     assert "alertmanager_token" in capsys.readouterr().err
     with database.begin() as session:
         assert session.scalar(select(func.count()).select_from(UserAccount)) == 0
+
+
+def test_tokens_that_people_made_for_the_source_are_left_alone(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["bootstrap"])
+    with database.begin() as session:
+        theirs = create_token(session, administration.ALERTMANAGER_SOURCE, "a second Alertmanager", utc_now())
+    capsys.readouterr()
+    assert main(["bootstrap"]) == 0
+    assert capsys.readouterr().out.strip() == "unchanged"
+    (secrets / "alertmanager_token").write_text("second token")
+    main(["bootstrap"])
+    with database.begin() as session:
+        hashes = set(session.scalars(select(ApiToken.hash)))
+    assert hashes == {hash_token("second token"), hash_token(theirs.text)}
+
+
+def test_a_revoked_token_does_not_come_back(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["bootstrap"])
+    with database.begin() as session:
+        revoke_token(session, session.scalars(select(ApiToken.id)).one(), utc_now())
+    assert main(["bootstrap"]) == 1
+    assert "alertmanager_token" in capsys.readouterr().err
+    (secrets / "alertmanager_token").write_text("second token")
+    assert main(["bootstrap"]) == 0
