@@ -1,5 +1,6 @@
 """Maintenance windows under the real worker: left alone while one is open, healed afterwards, whatever died."""
 
+import urllib.request
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from ims.maintenance.models import StoredWindow
 from ims.policy.windows import MaintenanceWindow
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.healing import fire, kinds, now, runs_of
-from tests.support.workers import wait_until
+from tests.support.workers import WorkerProcess, wait_until
 
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
 
@@ -31,11 +32,12 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
-    open_window(database, seconds=6)
-    start_worker()
+    open_window(database, seconds=15)
+    worker = start_worker()
     with database.begin() as session:
         episode, incident_id = fire(session, "shop")
     assert wait_until(lambda: marks(database) == ["work"], 20)
+    assert wait_until(lambda: "ims_maintenance_windows_open 1.0" in figures_of(worker), 12)
     with database.begin() as session:
         assert runs_of(session, episode) == []
     assert wait_until(lambda: is_healed(database), 40)
@@ -43,6 +45,9 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     with database.begin() as session:
         assert kinds(session, incident_id) == HEALED
         assert session.get_one(Incident, incident_id).attention_at is None
+    figures = figures_of(worker)
+    assert 'ims_healing_decisions_total{reason="maintenance"} ' in figures
+    assert 'ims_maintenance_marks_total{change="ended"} ' in figures
 
 
 @pytest.mark.parametrize("is_told", [True, False])
@@ -66,6 +71,12 @@ def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
     assert wait_until(lambda: is_healed(database), 40)
     with database.begin() as session:
         assert kinds(session, incident_id) == HEALED
+
+
+def figures_of(worker: WorkerProcess) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=3) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 def marks(database: Database) -> list[str | None]:
