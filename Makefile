@@ -19,7 +19,7 @@ demo: ## kill the IMS web process and watch it heal
 
 test: ## run all tests
 	@bin/bootstrap dev
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: ## check code, types, playbooks and YAML
 	@bin/bootstrap dev

@@ -149,7 +149,7 @@ def test_metrics_tell_what_happened(installation: Installation) -> None:
         return float(re.search(rf"(?m)^{re.escape(sample)} (\S+)$", text)[1])  # type: ignore[index]
 
     assert figure("webhook_port", 'alerts_received_total{severity="critical"}') >= 2
-    assert figure("worker_metrics_port", 'runs_total{outcome="healed"}') >= 2
+    assert figure("worker_metrics_port", 'ims_runs_total{outcome="healed"}') >= 2
     assert figure("ims_web_port", 'incidents_by_status{status="resolved"}') >= 2
     down = fetch(installation.url("prometheus_port", "/api/v1/targets?state=active"))[1]
     assert {target["health"] for target in down["data"]["activeTargets"]} == {"up"}
@@ -202,8 +202,10 @@ def test_a_program_that_is_not_ours_is_watched_killed_and_healed(installation: I
         within=90, saying="the shop's incident was not resolved",
     )  # fmt: skip
     (incident,) = incidents(installation, "shop")
+    # The alert's resolve may arrive before the verification has seen enough.
+    eventually(lambda: runs(installation, incident)[0].status == RunStatus.HEALED, saying="the run did not end healed")
     (run,) = runs(installation, incident)
-    assert (run.status, run.rule, run.target) == (RunStatus.HEALED, "restart-the-shop", "shop")
+    assert (run.rule, run.target) == ("restart-the-shop", "shop")
     assert incident.team == "shop"
     assert is_up(shop)
 
@@ -281,12 +283,14 @@ def test_a_faulty_policy_never_replaces_a_good_one(installation: Installation, s
     good = (installation.checkout / path).read_text()
     shown = json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout)
     installation.edit(path, {r"    attempts: 2\n": "    attempts: many\n"})
-    checked = installation.run("bin/ims", "policy", "check", check=False)
-    assert checked.returncode == 1
-    assert re.search(r"healing\.yml:\d+", checked.stdout)
-    assert installation.run("make", "up", check=False).returncode != 0
-    assert json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout)["digest"] == shown["digest"]
-    (installation.checkout / path).write_text(good)
+    try:
+        checked = installation.run("bin/ims", "policy", "check", check=False)
+        assert checked.returncode == 1
+        assert re.search(r"healing\.yml:\d+", checked.stdout)
+        assert installation.run("bin/ims", "policy", "load", check=False).returncode == 1
+        assert json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout) == shown
+    finally:
+        (installation.checkout / path).write_text(good)
 
 
 def test_after_down_nothing_is_left_and_up_brings_the_incidents_back(installation: Installation, shop: int) -> None:
