@@ -28,6 +28,8 @@ from ims.queue import Job, defer
 
 DECIDED_AT_ONCE = 500
 """Episodes in one decide job."""
+MARKED_AT_ONCE = 1000
+"""Incidents whose marks one step changes: their alerts wait for it."""
 
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -42,6 +44,11 @@ class Followed:
     """Incidents that were marked."""
     ended: int
     """Incidents whose mark was cleared."""
+
+    @property
+    def is_step(self) -> bool:
+        """Whether more may be left to do."""
+        return MARKED_AT_ONCE in (self.began, self.ended)
 
 
 def cover_episodes(
@@ -67,8 +74,8 @@ def cover_episodes(
 def follow_windows(session: Session, now: datetime) -> Followed:
     """Mark what open windows cover, clear the marks of what none covers, and have that decided as if it were new.
 
-    May be done by many workers at once and at any time: incidents that another transaction works on are left to the
-    next time.
+    May be done by many workers at once and at any time: incidents that another transaction works on, and those beyond
+    `MARKED_AT_ONCE`, are left to the next time.
     """
     active = active_policy(session)
     policy = active.policy if active else None
@@ -134,6 +141,7 @@ def _lock(session: Session, incident_ids: Iterable[UUID]) -> list[UUID]:
         select(Incident.id)
         .where(Incident.id.in_(list(incident_ids)), Incident.status != Status.RESOLVED)
         .order_by(Incident.id)
+        .limit(MARKED_AT_ONCE)
         .with_for_update(key_share=True, skip_locked=True)
     )
     return list(session.scalars(query))

@@ -14,9 +14,12 @@ log = logger(__name__)
 
 async def follow(context: WorkerContext) -> None:
     """Bring the marks of incidents up to date. Raises `DatabaseAway`."""
-    followed = await context.transaction(lambda session: follow_windows(session, utc_now()))
-    WINDOWS_OPEN.set(followed.open_windows)
-    MARKS.labels("began").inc(followed.began)
-    MARKS.labels("ended").inc(followed.ended)
-    if followed.began or followed.ended:
-        log.info("maintenance_followed", began=followed.began, ended=followed.ended)
+    while True:
+        followed = await context.transaction(lambda session: follow_windows(session, utc_now()))
+        WINDOWS_OPEN.set(followed.open_windows)
+        MARKS.labels("began").inc(followed.began)
+        MARKS.labels("ended").inc(followed.ended)
+        if followed.began or followed.ended:
+            log.info("maintenance_followed", began=followed.began, ended=followed.ended)
+        if not followed.is_step:
+            return

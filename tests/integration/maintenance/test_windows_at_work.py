@@ -205,6 +205,16 @@ def test_a_mark_without_a_policy_is_cleared(site: Site) -> None:
     assert site.told(incident.id) == ["maintenance_ended"]
 
 
+def test_many_incidents_are_marked_and_let_go_in_steps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ims.maintenance.actions.MARKED_AT_ONCE", 3)
+    site.take(*(notice(f"Alert{number}", service=f"unknown-{number}") for number in range(8)))
+    site.activate(policy_of(window(services=[], match={"alertname": {"regex": "Alert.*"}})))
+    begun = [follow_windows(site.session, at(1)) for _ in range(3)]
+    assert [(step.began, step.is_step) for step in begun] == [(3, True), (3, True), (2, False)]
+    ended = [follow_windows(site.session, at(3600)) for _ in range(3)]
+    assert [(step.ended, step.is_step) for step in ended] == [(3, True), (3, True), (2, False)]
+
+
 @pytest.mark.parametrize("workers", [8])
 def test_many_workers_at_once_end_a_window_once(database: Database, workers: int) -> None:
     with database.begin() as session:
