@@ -15,6 +15,7 @@ from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
 from ims.alerts.models import Source
 from ims.errors import Conflict, NotFound
+from ims.sources.definition import OWN_SOURCE
 
 ALERTS_WRITE: Final = "alerts:write"
 """Scope of a token that may send alerts."""
@@ -65,7 +66,9 @@ def token_name(token_id: int) -> str:
 def create_token(
     session: Session, source: str, label: str, now: datetime, *, lifetime: timedelta | None = None
 ) -> NewToken:
-    """Make a token of a source; without a lifetime it works until it is revoked. Raises `NotFound`."""
+    """Make a token of a source; without a lifetime it works until it is revoked. Raises `NotFound`, `Conflict`."""
+    if source == OWN_SOURCE:
+        raise Conflict(f"{OWN_SOURCE!r} is the source of alerts that IMS raises itself: nobody sends for it.")
     if session.get(Source, source) is None:
         raise NotFound(f"There is no source {source}.")
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
 from ims.alerts.models import Source
-from ims.errors import NotFound
+from ims.errors import Conflict, NotFound
 from ims.sources.tokens import (
     NewToken,
     Sender,
@@ -76,6 +76,12 @@ def test_a_revoked_token_ends_at_once_and_has_no_successor(session: Session, tok
         rotate_token(session, token.id, timedelta(hours=1), at(5))
     with pytest.raises(NotFound):
         revoke_token(session, 4711, NOW)
+
+
+def test_nobody_sends_for_our_own_source(session: Session) -> None:
+    session.add(Source(name="ims", kind="internal", created_at=NOW))
+    with pytest.raises(Conflict):
+        create_token(session, "ims", "", NOW)
 
 
 def test_a_disabled_source_has_no_valid_token(session: Session, token: NewToken) -> None:
