@@ -52,3 +52,10 @@ def test_the_environment_wins_over_the_state_directory_s_file(tmp_path: Path) ->
     (tmp_path / "ims.env").write_text("# made by the role\nIMS_WEB_PORT=8000\nIMS_WEBHOOK_PORT=8001\n")
     settings = load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_WEB_PORT": "9000"})
     assert (settings.web_port, settings.webhook_port) == (9000, 8001)
+
+
+def test_trusted_proxies_are_networks_or_refused_by_name(tmp_path: Path) -> None:
+    given = {"IMS_STATE_DIR": str(tmp_path), "IMS_TRUSTED_PROXIES": "10.0.0.0/8, ::1,"}
+    assert [str(network) for network in load_settings(given).trusted_networks] == ["10.0.0.0/8", "::1/128"]
+    with pytest.raises(ConfigurationFaulty, match="IMS_TRUSTED_PROXIES"):
+        load_settings({**given, "IMS_TRUSTED_PROXIES": "the proxy"})

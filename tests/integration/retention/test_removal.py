@@ -1,5 +1,6 @@
 """What is old goes, whole; what is not, stays, whole. And nobody gets at a single event."""
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -286,3 +287,33 @@ def test_everything_that_refers_to_what_goes_is_known_to_retention(session: Sess
         ("incident", "incident"), ("timeline_event", "incident"), ("episode", "incident"), ("refusal", "incident"),
         ("run", "incident"), ("run", "episode"), ("episode", "alert"),
     }  # fmt: skip
+
+
+def test_alerts_that_fire_again_while_their_past_goes_lose_nothing(history: History) -> None:
+    names = [f"Again{number}" for number in range(60)]
+    for name in names:
+        history.incident(name, -100, -95)
+    failures: list[BaseException] = []
+
+    def fire() -> None:
+        try:
+            for name in names:
+                for status in ({"ends": 1.0}, {}, {}):
+                    with history.database.begin() as session:
+                        ingest(session, [notice(name, starts=0, **status)], [], NO_POLICY, NOW)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    firing = threading.Thread(target=fire)
+    firing.start()
+    while firing.is_alive():
+        history.remove()
+    firing.join()
+    history.remove()
+    assert failures == []
+    counts = history.counts()
+    assert (counts["incident"], counts["episode"], counts["alert"], counts["correlation"]) == (60, 60, 60, 60)
+    with history.database.begin() as session:
+        assert session.scalar(text("SELECT count(*) FROM episode WHERE closed_at IS NULL AND notices = 2")) == 60
+        assert session.scalar(text("SELECT min(opened_at) FROM incident")) == NOW
