@@ -1,0 +1,54 @@
+"""The real worker asks a real Alertmanager: a notice that never came is no reason not to heal."""
+
+import urllib.request
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from ims.alerts.models import Source
+from ims.db.engine import Database
+from ims.incidents.models import Incident
+from ims.queue import utc_now
+from ims.runs.models import Run
+from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.support.alertmanager import running_alertmanager
+from tests.support.workers import wait_until
+
+pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
+
+
+def test_a_service_is_healed_though_its_notice_was_lost(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, tmp_path: Path
+) -> None:
+    site = make_site()
+    site.break_service("shop")
+    with running_alertmanager(tmp_path) as alertmanager:
+        alertmanager.fire("ServiceDown", service="shop")
+        alertmanager.wait_for_state(ServiceDown="active")
+        with database.begin() as session:
+            session.add(
+                Source(
+                    name="alertmanager",
+                    kind="alertmanager",
+                    alertmanager_url=alertmanager.url,
+                    created_at=utc_now(),
+                )
+            )
+        workers = [start_worker(), start_worker()]
+        assert wait_until(lambda: is_healed(database), 60)
+        assert site.is_well("shop")
+        with database.begin() as session:
+            assert session.scalars(select(Run.status)).all() == ["healed"]
+        figures = "".join(
+            urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=3).read().decode()
+            for worker in workers
+        )
+    assert figures.count('ims_source_alerts_repaired_total{done="opened"} 1.0') == 1
+    assert 'ims_source_silent{source="alertmanager"} 0.0' in figures
+    assert "ims_retention_last_run_timestamp_seconds 1." in figures
+
+
+def is_healed(database: Database) -> bool:
+    with database.begin() as session:
+        return [incident.healed_at is not None for incident in session.scalars(select(Incident))] == [True]
