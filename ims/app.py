@@ -11,8 +11,9 @@ from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, health, metrics, problems, requests, resources, security
 from ims.incidents import views as incident_views
-from ims.incidents.figures import count_by_status
+from ims.incidents.figures import count_by_status, read_means
 from ims.log import configure_logging
+from ims.queue import utc_now
 from ims.runs import views as run_views
 from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     problems.install(app)
     rendering.install(app)
     account_views.install_limits(app.extensions)
-    app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _counts(database))
+    app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
     for blueprint in (
         health.health,
         account_views.accounts,
@@ -55,9 +56,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     return app
 
 
-def _counts(database: Database) -> tuple[metrics.Counts, metrics.Counts]:
+def _figures(database: Database) -> metrics.Figures:
     with database.begin() as session:
-        return count_by_status(session), count_active(session)
+        mtta, mttr = read_means(session, utc_now())
+        return metrics.Figures(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

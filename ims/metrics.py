@@ -7,11 +7,16 @@ No label takes a value that a sender chooses: a sender could fill the memory of 
 """
 
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ims.serving import METRICS_VARIABLE
+
+if TYPE_CHECKING:
+    from ims.alerts.actions import Outcome
 
 ALERTS_RECEIVED = Counter("alerts_received", "Alerts taken and committed, by our severity.", ["severity"])
 ALERTS_CORRELATED = Counter("alerts_correlated", "What became of the alerts taken.", ["result"])
@@ -23,8 +28,28 @@ ALERT_PROCESSING = Histogram(
 )
 INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
 INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked because an alert of theirs comes and goes.")
-INCIDENTS_RESOLVED = Counter("incident_resolved", "Incidents that resolved when their last alert did.")
+INCIDENTS_RESOLVED = Counter("incident_resolved", "Incidents that were resolved, by their alerts or by a person.")
+INCIDENT_DURATION = Histogram(
+    "incident_duration_seconds",
+    "Seconds from an incident's opening to its resolve.",
+    buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600),
+)
 REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an error, by status.", ["status"])
+
+
+def count_incidents(outcome: "Outcome") -> None:
+    """Count what alerts did to incidents; call it after the commit."""
+    for _, severity in outcome.new_incidents:
+        INCIDENTS_CREATED.labels(severity.value).inc()
+    INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
+    count_resolved(outcome.durations)
+
+
+def count_resolved(durations: Iterable[float]) -> None:
+    """Count resolved incidents by the seconds each was open; call it after the commit."""
+    for seconds in durations:
+        INCIDENTS_RESOLVED.inc()
+        INCIDENT_DURATION.observe(seconds)
 
 
 def metrics_response() -> tuple[bytes, str]:

@@ -20,14 +20,7 @@ from ims.alerts.queries import policy_in_force
 from ims.db.engine import Database
 from ims.errors import DatabaseAway, IMSError
 from ims.log import logger
-from ims.metrics import (
-    ALERTS_CORRELATED,
-    ALERTS_RECEIVED,
-    ALERTS_REJECTED,
-    INCIDENTS_CREATED,
-    INCIDENTS_FLAPPING,
-    INCIDENTS_RESOLVED,
-)
+from ims.metrics import ALERTS_CORRELATED, ALERTS_RECEIVED, ALERTS_REJECTED, count_incidents
 from ims.policy.schema import Policy
 from ims.queue import Job, defer, utc_now
 
@@ -192,7 +185,4 @@ def _count(outcome: Outcome, rejected: Sequence[Rejected]) -> None:
         ALERTS_CORRELATED.labels(result.value).inc()
     for one in rejected:
         ALERTS_REJECTED.labels(one.reason.value).inc()
-    for _, severity in outcome.new_incidents:
-        INCIDENTS_CREATED.labels(severity.value).inc()
-    INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
-    INCIDENTS_RESOLVED.inc(len(outcome.resolved_incidents))
+    count_incidents(outcome)

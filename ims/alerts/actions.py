@@ -39,6 +39,8 @@ class Outcome:
     """Those that are to be decided about."""
     new_incidents: tuple[tuple[UUID, Severity], ...] = ()
     resolved_incidents: tuple[UUID, ...] = ()
+    durations: tuple[float, ...] = ()
+    """Seconds that each of the resolved incidents was open."""
     flapping_incidents: tuple[UUID, ...] = ()
     """Those marked as flapping."""
 
@@ -75,6 +77,7 @@ def ingest(
         new_episodes=new_episodes,
         new_incidents=tuple((new.id, new.placement.severity) for new in correlator.new),
         resolved_incidents=tuple(resolved),
+        durations=tuple(resolved.values()),
         flapping_incidents=tuple(event.incident_id for event in flapping),
     )
 
@@ -91,8 +94,8 @@ def is_deadlock(error: BaseException | None) -> bool:
     return False
 
 
-def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> list[UUID]:
-    """Resolve those of the incidents in which nothing fired for `quiet` seconds; return them."""
+def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
+    """Resolve those of the incidents in which nothing fired for `quiet` seconds; return how long each was open."""
     _lock_incidents(session, incident_ids, [])
     resolved = _resolve(session, incident_ids, quiet, now)
     append(session, [_resolved_event(id_) for id_ in resolved], now)
@@ -254,21 +257,23 @@ def _episode_columns(episodes: Sequence[EpisodeState]) -> dict[str, list[Any]]:
     }
 
 
-def _resolve_or_settle(session: Session, batch: Batch, rules: Correlation, now: datetime) -> list[UUID]:
+def _resolve_or_settle(session: Session, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
     """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
     closing = sorted({turn.episode.incident_id for turn in batch.closings})
     if not closing or rules.auto_resolve == "never":
-        return []
+        return {}
     if isinstance(rules.auto_resolve, QuietTime):
         wait = timedelta(seconds=rules.auto_resolve.quiet)
         defer(session, Job.SETTLE_INCIDENT, after=wait, incident_ids=[str(id_) for id_ in closing])
-        return []
+        return {}
     return _resolve(session, closing, 0, now)
 
 
-def _resolve(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> list[UUID]:
+def _resolve(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
+    """The incidents that were resolved, in order of their ids, with the seconds each was open."""
     found = {"incidents": list(incident_ids), "quiet": quiet, "now": now}
-    return sorted(session.scalars(statements.RESOLVE_QUIET, found))
+    rows = session.execute(statements.RESOLVE_QUIET, found)
+    return dict(sorted((row.id, float(row.seconds)) for row in rows))
 
 
 def _resolved_event(incident_id: UUID) -> NewEvent:

@@ -11,6 +11,7 @@ from ims.alerts.notices import Notice, Rejected
 from ims.alerts.queries import policy_in_force, source_named
 from ims.errors import DatabaseAway, NotFound
 from ims.log import logger
+from ims.metrics import count_resolved
 from ims.policy.schema import QuietTime
 from ims.queue import Job, WorkerContext, utc_now
 
@@ -37,16 +38,17 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
     async def settle_incident(incident_ids: list[str]) -> None:
         ids = [UUID(id_) for id_ in incident_ids]
         resolved = await worker.transaction(lambda session: settle(session, ids))
+        count_resolved(resolved.values())
         log.info("incidents_settled", waited_for=len(ids), resolved=len(resolved))
 
     return blueprint
 
 
-def settle(session: Session, incident_ids: list[UUID]) -> list[UUID]:
-    """Resolve what stayed quiet for as long as the policy says now; return what was resolved."""
+def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
+    """Resolve what stayed quiet for as long as the policy says now; return how long each incident was open."""
     auto_resolve = policy_in_force(session).correlation.auto_resolve
     if auto_resolve == "never":
-        return []
+        return {}
     quiet = auto_resolve.quiet if isinstance(auto_resolve, QuietTime) else 0.0
     return resolve_quiet(session, incident_ids, quiet, utc_now())
 

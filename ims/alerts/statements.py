@@ -172,7 +172,7 @@ RESOLVE_QUIET = text(
       AND (CAST(:quiet AS double precision) = 0 OR NOT EXISTS (
             SELECT 1 FROM episode WHERE incident_id = incident.id
             AND closed_at > :now - make_interval(secs => CAST(:quiet AS double precision))))
-    RETURNING id
+    RETURNING id, extract(epoch FROM resolved_at - opened_at) AS seconds
     """
 )
 

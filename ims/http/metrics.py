@@ -31,6 +31,18 @@ REQUEST_SECONDS = Histogram(
 Counts = dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is counted in the database. Means are seconds, None when there was no incident to take one of."""
+
+    incidents: Counts
+    """Incidents by status."""
+    runs: Counts
+    """Active runs by status."""
+    mtta: float | None
+    mttr: float | None
+
+
 def observe(app: Flask) -> None:
     """Time every answer of `app`. Views have names of ours: no label takes a value from outside."""
 
@@ -50,10 +62,9 @@ class DatabaseFigures(Collector):
     `rest` times as long as it took, so that counting takes a few per cent of the time whatever the size.
     """
 
-    read: Callable[[], tuple[Counts, Counts]]
-    """Counts incidents by status and active runs by status."""
+    read: Callable[[], "Figures"]
     rest: float = 20
-    _kept: tuple[Counts, Counts] | None = None
+    _kept: "Figures | None" = None
     _until: float = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,9 +76,15 @@ class DatabaseFigures(Collector):
                 self._kept = self.read()
                 ended = time.monotonic()
                 self._until = ended + self.rest * (ended - began)
-            incidents, runs = self._kept
-        yield _gauge("incidents_by_status", "Incidents, by status.", incidents)
-        yield _gauge("runs_active", "Runs that are queued, running or being verified.", runs)
+            figures = self._kept
+        yield _gauge("incidents_by_status", "Incidents, by status.", figures.incidents)
+        yield _gauge("runs_active", "Runs that are queued, running or being verified.", figures.runs)
+        for name, words, seconds in (
+            ("incident_mtta_seconds", "Mean time to acknowledge of the last 7 days.", figures.mtta),
+            ("incident_mttr_seconds", "Mean time to resolve of the last 7 days.", figures.mttr),
+        ):
+            # Without an incident there is no mean, and zero would be a lie.
+            yield GaugeMetricFamily(name, words, value=seconds)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not ask the database."""

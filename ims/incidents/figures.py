@@ -43,7 +43,7 @@ def read_figures(session: Session, now: datetime) -> Figures:
     ).one()
     healing = session.scalar(select(func.count()).where(Run.status.in_(ACTIVE))) or 0
     healed = session.scalar(select(func.count()).where(Incident.healed_at >= now - HEALED_WITHIN)) or 0
-    mtta, mttr = _means(session, now)
+    mtta, mttr = read_means(session, now)
     return Figures(unresolved, needing, healing, healed, mtta, mttr)
 
 
@@ -54,7 +54,7 @@ def count_by_status(session: Session) -> dict[str, int]:
     return {status.value: found.get(status, 0) for status in Status}
 
 
-def _means(session: Session, now: datetime) -> tuple[Mean, Mean]:
+def read_means(session: Session, now: datetime) -> tuple[Mean, Mean]:
     """MTTA and MTTR of incidents opened in the last window, each with its change against the window before."""
     is_recent = Incident.opened_at >= now - WINDOW
     # Automation alone does not count for MTTA: acknowledged, or else a person's first action.

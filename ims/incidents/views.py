@@ -24,6 +24,7 @@ from ims.incidents.models import ActorKind, Incident, Status
 from ims.incidents.pages import incident_page, rows_of
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort, find_incident, list_incidents
 from ims.incidents.timeline import Actor
+from ims.metrics import count_resolved
 from ims.web.wording import web_address
 
 incidents = Blueprint("incidents", __name__)
@@ -268,7 +269,11 @@ def start(reference: str) -> Response:
 def resolve(reference: str) -> Response:
     """It is over; what was done may be said."""
     text = read(Closing, request.form).text
-    return _do(reference, lambda s, i, a, now: actions.resolve(s, i, actor=a, now=now, note=text))
+    with transaction() as session:
+        incident, now = find_incident(session, reference), clock()
+        actions.resolve(session, incident.id, actor=_person(), now=now, note=text)
+    count_resolved([(now - incident.opened_at).total_seconds()])
+    return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
 @incidents.post("/incidents/<reference>/notes")

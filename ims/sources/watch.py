@@ -13,7 +13,7 @@ from ims.alerts.alertmanager_api import AlertmanagerAway
 from ims.alerts.rejected import count_rejected
 from ims.errors import ConfigurationFaulty
 from ims.log import logger
-from ims.metrics import INCIDENTS_CREATED, INCIDENTS_FLAPPING, INCIDENTS_RESOLVED
+from ims.metrics import count_incidents
 from ims.queue import WorkerContext, utc_now
 from ims.sources.metrics import REJECTED_KEPT, REPAIRED, REPAIRS, SILENT
 from ims.sources.repair import Asking, claim_askings, finish_asking, mend
@@ -75,10 +75,7 @@ async def _notice_silence(worker: WorkerContext) -> None:
 
 def _count(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
-        for _, severity in outcome.new_incidents:
-            INCIDENTS_CREATED.labels(severity.value).inc()
-        INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
-        INCIDENTS_RESOLVED.inc(len(outcome.resolved_incidents))
+        count_incidents(outcome)
 
 
 def _read_figures(session: Session) -> None:

@@ -218,9 +218,9 @@ def test_an_incident_resolves_after_its_quiet_time(sender: Session) -> None:
     (incident,) = incidents(sender)
     assert incident.status == "open"
     assert jobs(sender, "settle_incident") == [{"incident_ids": [str(incident.id)]}]
-    assert resolve_quiet(sender, [incident.id], 60, at(30)) == []
-    assert resolve_quiet(sender, [incident.id], 60, at(61)) == [incident.id]
-    assert resolve_quiet(sender, [incident.id], 60, at(62)) == []
+    assert resolve_quiet(sender, [incident.id], 60, at(30)) == {}
+    assert resolve_quiet(sender, [incident.id], 60, at(61)) == {incident.id: 61.0}
+    assert resolve_quiet(sender, [incident.id], 60, at(62)) == {}
     (incident,) = incidents(sender)
     assert (incident.status, kinds(sender, incident)[-1]) == ("resolved", "resolved")
 
