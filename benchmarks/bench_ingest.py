@@ -74,7 +74,7 @@ class Plan:
 
     @classmethod
     def of(cls, *, quick: bool) -> "Plan":
-        return cls(1, {1: 2, 100: 3}, 1) if quick else cls(3, {1: 4, 100: 6}, 3)
+        return cls(1, {1: 2, 100: 3}, 1) if quick else cls(3, {1: 3, 100: 5}, 2)
 
 
 def measure(system: System, load: Load, *, run: int, seconds: float) -> None:
@@ -98,7 +98,7 @@ def _drained(stored: Callable[[], int]) -> int:
     """The count once the requests that wrk left behind are done: stored in full, or seen to be abandoned."""
     deadline = time.monotonic() + DRAIN_SECONDS
     count, quiet = stored(), 0
-    while quiet < 3 and time.monotonic() < deadline:
+    while quiet < 2 and time.monotonic() < deadline:
         time.sleep(0.3)
         count, before = stored(), count
         quiet = quiet + 1 if count == before else 0
