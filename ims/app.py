@@ -39,11 +39,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     requests.install(app, PROGRAM)
     metrics.observe(app)
     asking.install(app)
-    CSRFProtect(app)
+    CSRFProtect(app).exempt(alert_views.api)
     security.install(app)
     problems.install(app)
     rendering.install(app)
     account_views.install_limits(app.extensions)
+    alert_views.provide(app.extensions, settings, database)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
     for blueprint in (
         health.health,
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
+        alert_views.api,
     ):
         app.register_blueprint(blueprint)
     return app

@@ -17,6 +17,7 @@ from ims.serving import METRICS_VARIABLE
 
 if TYPE_CHECKING:
     from ims.alerts.actions import Outcome
+    from ims.alerts.notices import Rejected
 
 ALERTS_RECEIVED = Counter("alerts_received", "Alerts taken and committed, by our severity.", ["severity"])
 ALERTS_CORRELATED = Counter("alerts_correlated", "What became of the alerts taken.", ["result"])
@@ -35,6 +36,17 @@ INCIDENT_DURATION = Histogram(
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600),
 )
 REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an error, by status.", ["status"])
+
+
+def count_taken(outcome: "Outcome", rejected: Iterable["Rejected"]) -> None:
+    """Count what a request or several brought; call it after the commit."""
+    for severity in outcome.severities:
+        ALERTS_RECEIVED.labels(severity.value).inc()
+    for result in outcome.results:
+        ALERTS_CORRELATED.labels(result.value).inc()
+    for one in rejected:
+        ALERTS_REJECTED.labels(one.reason.value).inc()
+    count_incidents(outcome)
 
 
 def count_incidents(outcome: "Outcome") -> None:

@@ -20,7 +20,7 @@ from ims.alerts.queries import policy_in_force
 from ims.db.engine import Database
 from ims.errors import DatabaseAway, IMSError
 from ims.log import logger
-from ims.metrics import ALERTS_CORRELATED, ALERTS_RECEIVED, ALERTS_REJECTED, count_incidents
+from ims.metrics import count_taken
 from ims.policy.schema import Policy
 from ims.queue import Job, defer, utc_now
 
@@ -164,7 +164,7 @@ class Committer:
             outcome = ingest(session, notices, rejected, self._policy, self.clock())
             for source, receiver in truncated:
                 defer(session, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
-        _count(outcome, rejected)
+        count_taken(outcome, rejected)
         return outcome
 
 
@@ -175,14 +175,3 @@ def _not_storable(notice: Notice) -> Rejected:
         "The database refused it.",
         ascii({"fingerprint": notice.fingerprint, "labels": dict(notice.labels)}),
     )
-
-
-def _count(outcome: Outcome, rejected: Sequence[Rejected]) -> None:
-    """Count what was committed, and only that."""
-    for severity in outcome.severities:
-        ALERTS_RECEIVED.labels(severity.value).inc()
-    for result in outcome.results:
-        ALERTS_CORRELATED.labels(result.value).inc()
-    for one in rejected:
-        ALERTS_REJECTED.labels(one.reason.value).inc()
-    count_incidents(outcome)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from ims.errors import IMSError, TooLarge, Unauthenticated
 from ims.log import logger
 from ims.metrics import REQUESTS_REFUSED
-from webhook.admission import TooFast
+from ims.sources.admission import TooFast
 
 log = logger(__name__)
 

@@ -195,7 +195,11 @@ def read_time(given: Any, now: datetime) -> datetime | None:
 def _fingerprint(given: str | None, labels: Mapping[str, str]) -> str:
     if not given:
         return labels_fingerprint(labels)
-    # Cutting it could make one alert of two.
+    return short_fingerprint(given)
+
+
+def short_fingerprint(given: str) -> str:
+    """A sender's fingerprint, or its digest when it is too long: cutting it could make one alert of two."""
     return given if len(given) <= FINGERPRINT_LENGTH else hashlib.sha256(given.encode()).hexdigest()
 
 

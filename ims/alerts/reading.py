@@ -4,10 +4,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from ims.alerts.cloudevents import read_event
+from ims.alerts.generic import read_generic
+from ims.alerts.grafana import read_grafana
 from ims.alerts.notices import Notice, Rejected, read_alert
 
 Reader = Callable[[Any, str, datetime], Notice | Rejected]
 """Reads one alert as its sender wrote it: the alert, the source's name, now. Never raises for bad input."""
 
-READERS: Final[Mapping[str, Reader]] = {"alertmanager": read_alert, "grafana": read_alert}
+READERS: Final[Mapping[str, Reader]] = {
+    "alertmanager": read_alert,
+    "grafana": read_grafana,
+    "generic": read_generic,
+    "cloudevents": read_event,
+}
 """By kind of source."""

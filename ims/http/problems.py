@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ims.errors import DatabaseAway, IMSError, Unauthenticated
 from ims.http.requests import LIVE_HEADER, request_id
 from ims.log import logger
+from ims.sources.admission import TooFast
 
 log = logger(__name__)
 
@@ -52,6 +53,8 @@ def _of_ours(error: IMSError) -> AnyResponse:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("accounts.sign_in_page", next=None if wanted == "/" else wanted))
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, DatabaseAway) else {}
+    if isinstance(error, TooFast):
+        headers["Retry-After"] = str(error.retry_after)
     if wants_json():
         kind = _WORDS.sub("-", type(error).__name__).lower()
         fields = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]

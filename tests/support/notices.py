@@ -107,3 +107,43 @@ def alertmanager_body(*alerts: Any, truncated: int = 0) -> dict[str, Any]:
         "notification_reason": "firing",
         "routeLabels": {"severity": "critical"},
     }
+
+
+def generic_alert(**changes: Any) -> dict[str, Any]:
+    """What a script sends that knows nothing of Alertmanager."""
+    return {
+        "service": "checkout",
+        "severity": "high",
+        "message": "The queue is long",
+        "labels": {"queue": "orders"},
+        "timestamp": "2026-03-01T11:59:50Z",
+        **changes,
+    }
+
+
+def cloudevent(**changes: Any) -> dict[str, Any]:
+    """A CloudEvent in JSON that holds a generic alert without a time of its own."""
+    return {
+        "specversion": "1.0",
+        "id": "A-1",
+        "source": "/shop/queues",
+        "type": "example.queue.long",
+        "time": "2026-03-01T11:59:40Z",
+        "datacontenttype": "application/json",
+        "data": generic_alert(timestamp=None),
+        **changes,
+    }
+
+
+def grafana_body(*alerts: Any) -> dict[str, Any]:
+    """A notification of Grafana's alerting."""
+    links = {"dashboardURL": "https://grafana.example/d/a", "panelURL": "https://grafana.example/d/a?viewPanel=1"}
+    extras = {**links, "silenceURL": "", "imageURL": None, "values": {"A": 93.5}, "valueString": "[ A=93.5 ]"}
+    return {
+        **alertmanager_body(*({**one, **extras} if isinstance(one, dict) else one for one in alerts)),
+        "version": "1",
+        "orgId": 1,
+        "title": "[FIRING:1] ServiceDown",
+        "state": "alerting",
+        "message": "**Firing**",
+    }

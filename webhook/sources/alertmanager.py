@@ -7,6 +7,7 @@ newer versions add some.
 from datetime import datetime
 from typing import Any
 
+from ims.alerts.generic import Read
 from ims.alerts.notices import NAME_LENGTH, Notice, Parsed, Rejected, clean, read_alert
 from ims.errors import FieldError, Invalid, TooLarge
 
@@ -20,7 +21,12 @@ class NotAlertmanager(Invalid):
 
 
 def parse(body: Any, source: str, now: datetime) -> Parsed:
-    """The notices in a body. A malformed alert is put aside, the others go on.
+    """The notices in a body. A malformed alert is put aside, the others go on. Raises as `parse_notification`."""
+    return parse_notification(body, source, now, read_alert)
+
+
+def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Parsed:
+    """The notices in a body whose alerts `read` understands.
 
     Raises `NotAlertmanager` when the body as a whole has another shape, `TooLarge` when it holds too many alerts.
     """
@@ -29,13 +35,13 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
         raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
     if len(alerts) > MOST_ALERTS:
         raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
-    read = [read_alert(alert, source, now, place) for place, alert in enumerate(alerts)]
+    told = [read(alert, source, now, place) for place, alert in enumerate(alerts)]
     return Parsed(
-        notices=tuple(one for one in read if isinstance(one, Notice)),
-        rejected=tuple(one for one in read if isinstance(one, Rejected)),
+        notices=tuple(one for one in told if isinstance(one, Notice)),
+        rejected=tuple(one for one in told if isinstance(one, Rejected)),
         truncated=_truncated(body.get("truncatedAlerts")),
         receiver=_receiver(body.get("receiver")),
-        places=tuple(place for place, one in enumerate(read) if isinstance(one, Notice)),
+        places=tuple(place for place, one in enumerate(told) if isinstance(one, Notice)),
     )
 
 

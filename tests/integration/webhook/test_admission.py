@@ -14,10 +14,10 @@ from ims.alerts.models import Alert, Source
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.settings import Settings
+from ims.sources import authentication
 from ims.sources.tokens import create_token, revoke_token, rotate_token
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notices import SOURCE, alertmanager_alert, alertmanager_body
-from webhook import tokens
 from webhook.app import DATABASE, create_app
 
 PROXY = "10.1.1.1"
@@ -78,7 +78,7 @@ def test_who_is_too_fast_is_told_to_come_again_and_never_dropped(client: FlaskCl
 def test_a_token_works_while_its_overlap_lasts_and_no_longer(
     client: FlaskClient, source: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(authentication, "REMEMBERED_SECONDS", 0.0)
     with source.begin() as session:
         old = create_token(session, SOURCE, "", utc_now())
         new = rotate_token(session, old.id, timedelta(hours=1), utc_now())

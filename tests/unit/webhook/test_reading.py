@@ -2,12 +2,11 @@
 
 import pytest
 
+from ims.alerts.bodies import NotJson, read_json, told
 from ims.alerts.episodes import Result
 from ims.alerts.notices import Parsed
 from ims.errors import TooLarge
 from tests.support.notices import SOURCE, notice
-from webhook.app import NotJson, read_json, told
-from webhook.committer import Request
 
 
 def test_huge_numbers_are_read() -> None:
@@ -27,8 +26,7 @@ def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
 
 
 def test_a_notice_that_the_database_refused_is_told_as_rejected() -> None:
-    taken = Request(SOURCE, Parsed((notice("Good"), notice("Bad")), (), places=(0, 1)))
-    taken.results = (Result.OPENED, Result.REJECTED)
-    answer = told(taken)
+    parsed = Parsed((notice("Good"), notice("Bad")), (), places=(0, 1))
+    answer = told(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
     assert answer["alerts"][1]["reason"] == "not_storable"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ims.sources.admission import BURST_SECONDS, AddressRefused, Admission, TokenBucket, TooFast, client_address
 from ims.sources.tokens import Sender
-from webhook.admission import BURST_SECONDS, AddressRefused, Admission, TokenBucket, TooFast, client_address
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
 INSIDE = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))

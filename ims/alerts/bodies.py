@@ -1,0 +1,63 @@
+"""A sender's body as it comes, and the answer that tells what became of each alert."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ims.alerts.episodes import Result
+from ims.alerts.notices import Notice, Parsed, RejectReason
+from ims.errors import Invalid, TooLarge
+
+LONGEST_INTEGER: Final = 400
+"""Digits; a longer number is read as a float, for Python refuses to read it as an integer."""
+
+
+class NotJson(Invalid):
+    """The body is not JSON."""
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON in a body. Raises `NotJson`, and `TooLarge` when it is nested deeper than anything can be read."""
+    try:
+        return json.loads(body, parse_int=_integer, parse_constant=_no_constant)
+    except RecursionError:
+        raise TooLarge("The body is nested too deep.") from None
+    except ValueError:
+        raise NotJson from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(name)
+
+
+def told(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, Any]:
+    """What became of each alert, in the sender's order; `results` has one entry for each notice."""
+    alerts = [
+        _told_of_notice(place, notice, result)
+        for place, notice, result in zip(parsed.places, parsed.notices, results, strict=True)
+    ]
+    alerts += [
+        {"place": one.place, "result": "rejected", "reason": one.reason.value, "message": one.message}
+        for one in parsed.rejected
+    ]
+    alerts.sort(key=lambda alert: alert["place"])
+    rejected = sum(alert["result"] == Result.REJECTED.value for alert in alerts)
+    return {
+        "source": source,
+        "accepted": len(alerts) - rejected,
+        "rejected": rejected,
+        "truncated": parsed.truncated,
+        "alerts": alerts,
+    }
+
+
+def _told_of_notice(place: int, notice: Notice, result: Result) -> dict[str, Any]:
+    told = {"place": place, "fingerprint": notice.fingerprint, "result": result.value}
+    if result is Result.REJECTED:
+        told |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database refused it."}
+    return told

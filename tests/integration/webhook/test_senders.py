@@ -1,0 +1,125 @@
+"""Each path takes what its kinds of source send, and nothing that anybody sends breaks it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from ims.alerts.models import Alert, Source
+from ims.app import create_app as create_web
+from ims.db.engine import Database
+from ims.settings import Settings
+from tests.integration.webhook.conftest import TOKEN
+from tests.integration.webhook.test_requests import HOSTILE
+from tests.support.notices import SOURCE, alertmanager_alert, cloudevent, generic_alert, grafana_body
+from tests.unit.alerts.test_notices import json_values
+from tests.unit.alerts.test_senders import KEYS
+
+API = "/api/v1/alerts"
+GOOD: dict[str, tuple[str, Any]] = {
+    "/alerts": ("grafana", grafana_body(alertmanager_alert())),
+    "/alerts/generic": ("generic", generic_alert()),
+    "/alerts/cloudevents": ("cloudevents", cloudevent()),
+    API: ("generic", generic_alert()),
+}
+"""A path, the kind of source that may send there, and a body of its."""
+
+Post = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def web(settings: Settings, source: Database) -> FlaskClient:
+    """ims-web: the same generic alerts are taken there."""
+    return create_web(settings, source).test_client()
+
+
+@pytest.fixture
+def post(client: FlaskClient, web: FlaskClient) -> Post:
+    def post(path: str, body: Any, token: str = TOKEN) -> TestResponse:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        asked = web if path == API else client
+        return asked.post(path, data=data, headers={"Authorization": f"Bearer {token}"})
+
+    return post
+
+
+def set_kind(database: Database, kind: str, **values: Any) -> None:
+    with database.begin() as session:
+        for field, value in {"kind": kind, **values}.items():
+            setattr(session.get_one(Source, SOURCE), field, value)
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_an_alert_is_taken_and_a_repeat_is_known(post: Post, source: Database, path: str) -> None:
+    kind, body = GOOD[path]
+    set_kind(source, kind)
+    answers = [post(path, body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.json["alerts"][0]["result"] for answer in answers if answer.json] == ["opened", "duplicate"]
+    with source.begin() as session:
+        assert session.scalars(select(Alert.severity)).all() == ["critical" if kind == "grafana" else "high"]
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_a_source_of_another_kind_is_told_where_to_send(post: Post, source: Database, path: str) -> None:
+    kind, body = GOOD[path]
+    set_kind(source, "cloudevents" if kind != "cloudevents" else "generic")
+    answer = post(path, body)
+    assert answer.status_code == 403
+    assert answer.json is not None
+    assert "ims source add" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/alerts/generic", "/alerts/cloudevents", API])
+def test_a_list_is_taken_and_what_is_wrong_in_it_is_named(post: Post, source: Database, path: str) -> None:
+    kind, body = GOOD[path]
+    set_kind(source, kind)
+    answer = post(path, [body, {}])
+    assert answer.json is not None
+    assert (answer.json["accepted"], answer.json["rejected"]) == (1, 1)
+    named = "specversion: " if kind == "cloudevents" else "message: "
+    assert answer.json["alerts"][1]["message"].startswith(named)
+
+
+def test_ims_web_lets_in_whom_the_webhook_would_let_in(post: Post, source: Database) -> None:
+    set_kind(source, "generic", rate_limit=0.1)
+    assert post(API, generic_alert(), token="wrong").status_code == 401
+    assert post(API, [generic_alert()] * 5).status_code == 202
+    late = post(API, generic_alert())
+    assert (late.status_code, int(late.headers["Retry-After"]) > 3) == (503, True)
+
+
+def test_ims_web_refuses_addresses_that_the_webhook_would_refuse(post: Post, source: Database) -> None:
+    set_kind(source, "generic", networks=["192.0.2.0/24"])
+    assert post(API, generic_alert()).status_code == 403
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_hostile_bodies_break_nothing(post: Post, source: Database, path: str) -> None:
+    kind, good = GOOD[path]
+    set_kind(source, kind)
+    for name, body in HOSTILE.items():
+        for said in (body, b"[%s]" % body, body.replace(b'"alerts"', b'"message": "m", "data"')):
+            assert post(path, said).status_code in (202, 400, 413), name
+    assert post(path, good).status_code == 202
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_any_json_is_taken_or_refused(post: Post, source: Database, path: str) -> None:
+    kind, good = GOOD[path]
+    set_kind(source, kind)
+    one = st.dictionaries(KEYS, json_values).map(lambda said: {**(good if isinstance(good, dict) else {}), **said})
+
+    @settings_of_hypothesis(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(json_values | one | st.lists(one, max_size=3))
+    def check(body: Any) -> None:
+        assert post(path, body).status_code in (202, 400)
+
+    check()

@@ -1,0 +1,39 @@
+"""Which reader takes what a source sends to a path."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from ims.alerts.cloudevents import parse_cloudevents
+from ims.alerts.generic import parse_generic
+from ims.alerts.notices import Parsed
+from ims.errors import Forbidden
+from ims.sources.definition import SourceKind
+from ims.sources.tokens import Sender
+from webhook.sources import alertmanager, grafana
+
+Parser = Callable[[Any, str, datetime], Parsed]
+
+SENDERS: Final[Mapping[str, Mapping[str, Parser]]] = {
+    "/alerts": {SourceKind.ALERTMANAGER: alertmanager.parse, SourceKind.GRAFANA: grafana.parse},
+    "/alerts/generic": {SourceKind.GENERIC: parse_generic},
+    "/alerts/cloudevents": {SourceKind.CLOUDEVENTS: parse_cloudevents},
+}
+"""By path and kind of source."""
+
+
+class KindDoesNotFit(Forbidden):
+    """This source may not send to this path."""
+
+
+def parser_for(path: str, sender: Sender) -> Parser:
+    """The reader of what this sender posts to `path`. Raises `KindDoesNotFit`, which names where it may send."""
+    parser = SENDERS[path].get(sender.kind)
+    if parser is None:
+        elsewhere = [other for other, kinds in SENDERS.items() if sender.kind in kinds]
+        remedy = f"send to {elsewhere[0]}, or make" if elsewhere else "make"
+        raise KindDoesNotFit(
+            f"{path} is for sources of kind {' or '.join(SENDERS[path])}, and this one is of kind {sender.kind}:"
+            f" {remedy} a source of the right kind with ims source add."
+        )
+    return parser
