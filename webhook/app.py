@@ -9,9 +9,11 @@ from flask import json as flask_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ims.alerts.bodies import read_json, told
+from ims.alerts.notices import clean
 from ims.db.engine import Database, app_url
 from ims.db.migrate import SchemaOutdated, check_schema
-from ims.errors import DatabaseAway
+from ims.errors import DatabaseAway, Invalid, TooLarge
+from ims.heartbeats.actions import is_beat, take_beat
 from ims.metrics import ALERT_PROCESSING, metrics_response
 from ims.queue import utc_now
 from ims.settings import Settings, load_settings
@@ -60,6 +62,18 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         ALERT_PROCESSING.observe(time.monotonic() - began)
         return _json(told(sender.name, parsed, waiting.results)), 202
 
+    @app.post("/heartbeats/<name>")
+    def beat(name: str) -> tuple[Response, int]:
+        """A sign of life. What its body says matters only when it tells that the sender's alert is over."""
+        sender = tokens.sender(request.headers.get("Authorization"))
+        admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
+        is_taken = is_beat(_json_or_none(request.get_data(cache=False)))
+        admission.charge(sender, 1)
+        if is_taken:
+            with database.begin() as session:
+                take_beat(session, clean(name), sender.name, utc_now())
+        return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
+
     for path in SENDERS:
         app.add_url_rule(path, path, partial(take, path), methods=["POST"])
 
@@ -85,6 +99,13 @@ def _add_health(app: Flask, database: Database) -> None:
     def metrics() -> Response:
         body, content_type = metrics_response()
         return Response(body, content_type=content_type)
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return read_json(body)
+    except (Invalid, TooLarge):
+        return None
 
 
 def _json(content: Any) -> Response:

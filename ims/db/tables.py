@@ -3,6 +3,7 @@
 import ims.accounts.models
 import ims.alerts.models
 import ims.healing.models
+import ims.heartbeats.models
 import ims.incidents.models
 import ims.maintenance.models
 import ims.policy.models

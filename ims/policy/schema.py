@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from ims.errors import PolicyFaulty
+from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import (
     Matcher,
     MatchValue,
@@ -290,6 +291,7 @@ class Policy(PolicyPart):
     """In order: the first rule that matches an alert is the one."""
     correlation: Correlation = Correlation()
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
     retention: Retention = Retention()
     services: dict[str, Service] = Field(default={})
     """By inventory host."""

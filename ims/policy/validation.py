@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from ims.errors import FieldError
 from ims.policy.faults import Fault
+from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
 from ims.policy.reader import Reading
 from ims.policy.schema import (
@@ -29,7 +30,14 @@ SERVICE_VARIABLES = tuple(name for name in Service.model_fields if name != "name
 """Host variables of a service that IMS reads."""
 CORRELATION_SETTINGS = tuple(Correlation.model_fields)
 RETENTION_SETTINGS = tuple(Retention.model_fields)
-SETTINGS = ("healing_mode", "healing_rules", "maintenance_windows", *CORRELATION_SETTINGS, *RETENTION_SETTINGS)
+SETTINGS = (
+    "healing_mode",
+    "healing_rules",
+    "maintenance_windows",
+    "heartbeats",
+    *CORRELATION_SETTINGS,
+    *RETENTION_SETTINGS,
+)
 """Variables of the policy as a whole."""
 
 ALIKE = 0.85
@@ -107,6 +115,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     correlation = work.part(Correlation, _named(work, CORRELATION_SETTINGS), "")
     retention = work.part(Retention, _named(work, RETENTION_SETTINGS), "")
     windows = _windows(work)
+    heartbeats = _heartbeats(work)
     mode = _mode(work)
     services = _services(work)
     _check_names(work)
@@ -122,6 +131,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
             healing_rules=tuple(rules),
             correlation=correlation,
             maintenance_windows=tuple(windows),
+            heartbeats=tuple(heartbeats),
             retention=retention,
             services=services,
             hosts=reading.hosts,
@@ -160,6 +170,18 @@ def _rules(work: _Validation, files: Collection[str]) -> list[HealingRule]:
         _check_playbook(work, rule, f"{path}.playbook", files)
         rules.append(rule)
     return rules
+
+
+def _heartbeats(work: _Validation) -> list[Heartbeat]:
+    hosts = set(work.reading.services)
+    known = hosts | {name for given in work.reading.services.values() if isinstance(name := given.get("service"), str)}
+    heartbeats: list[Heartbeat] = []
+    for path, heartbeat in _named_parts(work, Heartbeat, "heartbeats", "heartbeat"):
+        if heartbeat.service is not None and heartbeat.service not in known:
+            near = difflib.get_close_matches(heartbeat.service, known, 1)
+            work.fault(f"{path}.service", f"{heartbeat.service!r} is none of the services here{_did_you_mean(near)}.")
+        heartbeats.append(heartbeat)
+    return heartbeats
 
 
 def _windows(work: _Validation) -> list[MaintenanceWindow]:

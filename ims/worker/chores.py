@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ims.errors import DatabaseAway
+from ims.heartbeats.chores import watch_heartbeats
 from ims.log import logger
 from ims.maintenance.chores import follow
 from ims.queue import WorkerContext
@@ -32,6 +33,7 @@ class Chore:
 CHORES: Final = (
     Chore("watch_sources", 5, watch_sources),
     Chore("follow_windows", 5, follow),
+    Chore("watch_heartbeats", 5, watch_heartbeats),
     Chore("remove_old", 3600, remove_old),
 )
 

@@ -278,3 +278,16 @@ def test_windows_that_are_no_list_are_a_fault() -> None:
 def test_a_misspelt_list_of_windows_is_told() -> None:
     found = faults_of(reading(settings={"healing_rules": []}, names={"": ["maintenance_window"], "web": ["url"]}))
     assert "did you mean maintenance_windows" in found["maintenance_window"]
+
+
+def test_heartbeats_are_read_and_their_faults_are_named() -> None:
+    beat = {"name": "backup", "every": 60}
+    policy, faults = validate(reading(settings={"heartbeats": [beat]}), FILES)
+    assert faults == []
+    assert policy is not None
+    assert [(one.name, one.every, one.grace, one.severity) for one in policy.heartbeats] == [("backup", 60, 30, "high")]
+    wrong = [beat, {**beat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
+    found = faults_of(reading(settings={"heartbeats": wrong}))
+    assert "name of heartbeat 1" in found["heartbeats.1.name"]
+    assert found["heartbeats.1.service"] == "'wob' is none of the services here; did you mean web."
+    assert {"heartbeats.2.name", "heartbeats.2.every", "heartbeats.2.severity"} <= set(found)

@@ -96,6 +96,15 @@ def upgrade() -> None:
         "ix_incident_status", "incident", ["status", sa.literal_column("opened_at DESC"), "id"], unique=False
     )
     op.create_table(
+        "heartbeat",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_source", sa.String(length=64), nullable=True),
+        sa.Column("missed_since", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeat")),
+    )
+    op.create_table(
         "maintenance_window",
         sa.Column("origin", sa.String(length=16), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),

@@ -1,0 +1,26 @@
+"""What every worker does every few seconds: see which heartbeats are missed."""
+
+from datetime import datetime
+from typing import Final
+
+from ims.heartbeats.actions import check_heartbeats
+from ims.log import logger
+from ims.metrics import count_incidents
+from ims.queue import WorkerContext, utc_now
+
+log = logger(__name__)
+
+_WATCHING: Final[dict[str, datetime]] = {}
+"""Since when a worker of this process watches, by its id."""
+
+
+async def watch_heartbeats(context: WorkerContext) -> None:
+    """Tell of missed and returned heartbeats. Raises `DatabaseAway`."""
+    since = _WATCHING.setdefault(context.worker_id, utc_now())
+    checked = await context.transaction(lambda session: check_heartbeats(session, since, utc_now()))
+    if checked.outcome:
+        count_incidents(checked.outcome)
+    for name in checked.missed:
+        log.warning("heartbeat_missed", heartbeat=name)
+    for name in checked.returned:
+        log.info("heartbeat_returned", heartbeat=name)

@@ -1,0 +1,61 @@
+"""Heartbeats as senders post them."""
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from ims.db.engine import Database
+from ims.heartbeats.models import StoredHeartbeat
+from ims.policy.heartbeats import Heartbeat
+from tests.integration.webhook.conftest import TOKEN
+from tests.integration.webhook.test_requests import HOSTILE
+from tests.support.notices import alertmanager_alert, alertmanager_body, policy
+
+
+@pytest.fixture(autouse=True)
+def expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = policy().model_copy(update={"heartbeats": (Heartbeat(name="prometheus", every=60),)})
+    monkeypatch.setattr("ims.heartbeats.actions.policy_in_force", lambda _session: told)
+
+
+def post(client: FlaskClient, body: bytes = b"", name: str = "prometheus", token: str = TOKEN) -> TestResponse:
+    return client.post(f"/heartbeats/{name}", data=body, headers={"Authorization": f"Bearer {token}"})
+
+
+def known(database: Database) -> list[tuple[str, str | None]]:
+    with database.begin() as session:
+        return [(beat.name, beat.last_source) for beat in session.scalars(select(StoredHeartbeat))]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_body_is_a_sign_of_life(client: FlaskClient, source: Database, name: str) -> None:
+    assert post(client, HOSTILE[name]).status_code == 202
+    assert known(source) == [("prometheus", "alertmanager")]
+
+
+def test_a_watchdog_is_taken_while_it_fires_and_ignored_when_it_is_resolved(
+    client: FlaskClient, source: Database
+) -> None:
+    body = alertmanager_body(alertmanager_alert("Watchdog"))
+    over = client.post("/heartbeats/prometheus", json={**body, "status": "resolved"}, headers=_bearer())
+    assert (over.status_code, over.json) == (202, {"heartbeat": "prometheus", "result": "ignored"})
+    assert known(source) == []
+    taken = client.post("/heartbeats/prometheus", json=body, headers=_bearer())
+    assert (taken.status_code, taken.json) == (202, {"heartbeat": "prometheus", "result": "taken"})
+    assert known(source) != []
+
+
+@pytest.mark.parametrize("name", ["nobody", "a%00b", "%ff", "x" * 5000, "\U0001f480"])
+def test_an_unknown_name_is_told_so(client: FlaskClient, name: str) -> None:
+    assert post(client, name=name).status_code == 404
+
+
+def test_without_a_valid_token_nothing_is_taken(client: FlaskClient, source: Database) -> None:
+    assert post(client, token="wrong").status_code == 401
+    assert client.get("/heartbeats/prometheus").status_code == 405
+    assert known(source) == []
+
+
+def _bearer() -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKEN}"}
