@@ -16,9 +16,11 @@ from functools import cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 import procrastinate
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy.orm import Session
 
 from ims.db.engine import Database, jobs_connection
+from ims.errors import DatabaseAway
 from ims.settings import Settings
 
 P = ParamSpec("P")
@@ -56,13 +58,17 @@ def _deferring_app() -> procrastinate.App:
 def defer(session: Session, job: Job, *, after: timedelta | None = None, **arguments: Any) -> int:
     """Write a job in the session's transaction and return its id; it starts once the transaction has committed.
 
-    `arguments` are ids, never content. `after` delays the start.
+    `arguments` are ids, never content. `after` delays the start. Raises `DatabaseAway`.
     """
     when: dict[str, Any] = {"schedule_at": utc_now() + after} if after else {}
     deferrer = _deferring_app().configure_task(
         job.value, queue=job.queue.value, connection=jobs_connection(session), **when
     )
-    return deferrer.defer(**arguments)
+    try:
+        return deferrer.defer(**arguments)
+    except ConnectorException as error:
+        # Procrastinate hides what the driver said; the transaction is lost either way and the caller starts anew.
+        raise DatabaseAway from error
 
 
 def utc_now() -> datetime:

@@ -21,7 +21,7 @@ from ims.settings import Settings
 from tests.integration.alerts.model import WORST_FIRST, Model, ModelIncident, Said
 from tests.support.notices import NOW, add_source, notice, policy
 
-EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "8"))
 
 # (alert name, service, severity label): several alerts of a service, several severities, and one of no service.
 ALERTS = (
@@ -191,6 +191,7 @@ class Notices(RuleBasedStateMachine):
         return events
 
 
+@pytest.mark.timeout(400)
 def test_the_database_agrees_with_the_model_whatever_senders_say(settings: Settings) -> None:
     class OnThisServer(Notices):
         pass

@@ -1,0 +1,16 @@
+"""A job that cannot be written is trouble of the database, told like any other."""
+
+import pytest
+from sqlalchemy import text
+
+from ims.db.engine import Database
+from ims.errors import DatabaseAway
+from ims.queue import Job, defer
+
+
+def test_a_job_that_the_database_refuses_fails_as_the_database_does(database: Database) -> None:
+    with database.begin() as session:
+        session.execute(text("SET TRANSACTION READ ONLY"))
+        with pytest.raises(DatabaseAway):
+            defer(session, Job.DECIDE, episode_ids=[1])
+        session.rollback()
