@@ -29,11 +29,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
         server.create()
         # Durability is tested where it matters, by kill -9 of servers that keep fsync; here it only costs time.
         server.start("fsync=off")
-        server.execute(
-            f"CREATE ROLE ims_owner LOGIN PASSWORD '{server.password}'",
-            f"CREATE ROLE ims_app LOGIN PASSWORD '{server.password}'",
-            "CREATE DATABASE ims OWNER ims_owner",
-        )
+        server.create_database()
         yield server
     finally:
         server.stop()
@@ -43,15 +39,8 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def settings(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of programs that use the test's database; migrated once."""
-    base = f"postgresql://{{}}@127.0.0.1:{postgres.port}/ims"
-    settings = Settings(
-        state_dir=tmp_path_factory.mktemp("state"),
-        database_url=base.format("ims_app"),
-        database_password=postgres.password,
-        database_owner_url=base.format("ims_owner"),
-        database_owner_password=postgres.password,
-        database_pool_size=20,
-        secret_key="only for tests: 0123456789abcdef",
+    settings = postgres.settings(
+        tmp_path_factory.mktemp("state"), database_pool_size=20, secret_key="only for tests: 0123456789abcdef"
     )
     migrate(settings)
     return settings

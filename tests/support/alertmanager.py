@@ -24,7 +24,7 @@ receivers: [{name: ims}, {name: others}]
 
 @dataclass
 class Alertmanager:
-    """A running one. It tells nobody anything; it only knows what fires."""
+    """A running one. As long as it has no other configuration it tells nobody anything; it only knows what fires."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -93,12 +93,12 @@ class Alertmanager:
 
 
 @contextmanager
-def running_alertmanager(directory: Path) -> Iterator[Alertmanager]:
+def running_alertmanager(directory: Path, configuration: str = CONFIGURATION) -> Iterator[Alertmanager]:
     """Start one on a free port, alone, with its data under `directory`."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         pytest.skip("Alertmanager is not installed on this machine")
-    (directory / "alertmanager.yml").write_text(CONFIGURATION)
+    (directory / "alertmanager.yml").write_text(configuration)
     port = free_port()
     command = [
         program, f"--config.file={directory}/alertmanager.yml", f"--storage.path={directory}/alertmanager",

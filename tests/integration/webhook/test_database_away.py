@@ -1,26 +1,11 @@
 """PostgreSQL is killed under the running webhook: senders are told to come again, and then everything works."""
 
-import time
-
 from sqlalchemy import text
 
 from ims.db.engine import Database
 from tests.integration.webhook.conftest import Served
 from tests.support.notices import alertmanager_alert, alertmanager_body
 from tests.support.postgres import PostgresServer
-
-
-def start_again(postgres: PostgresServer) -> None:
-    """The killed server's children may hold its memory a moment longer."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            postgres.start("fsync=off")
-            return
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def test_a_killed_database_is_a_503_and_then_nothing_is_missing(
@@ -37,7 +22,7 @@ def test_a_killed_database_is_a_503_and_then_nothing_is_missing(
         assert served.get("/health/ready")[0] == 503
         assert "alerts_received_total" in served.text("/metrics")
     finally:
-        start_again(postgres)
+        postgres.start_again("fsync=off")
     for _ in range(6):
         assert served.post(alertmanager_body(alertmanager_alert("During")))[0] == 202
     assert served.get("/health/ready")[0] == 200

@@ -39,18 +39,18 @@ def at_once(served: Served, bodies: list[Any]) -> list[dict[str, Any]]:
     return [answer for _, answer in answers]
 
 
-def test_the_same_payload_20_times_at_once_is_one_incident_and_one_decision(served: Served, source: Database) -> None:
+def test_the_same_payload_100_times_at_once_is_one_incident_and_one_decision(served: Served, source: Database) -> None:
     body = alertmanager_body(alertmanager_alert())
-    answers = at_once(served, [body] * 20)
-    assert Counter(answer["alerts"][0]["result"] for answer in answers) == {"opened": 1, "duplicate": 19}
+    answers = at_once(served, [body] * 100)
+    assert Counter(answer["alerts"][0]["result"] for answer in answers) == {"opened": 1, "duplicate": 99}
     once = {"alerts": 1, "episodes": 1, "incidents": 1, "events": 2, "decides": 1}
-    assert counts(source) == {**once, "notices": 20}
+    assert counts(source) == {**once, "notices": 100}
 
     later = copy.deepcopy(body)
     later["alerts"][0]["startsAt"] = "2026-03-01T12:00:01.5Z"
     answers = at_once(served, [later] * 20)
     assert Counter(answer["alerts"][0]["result"] for answer in answers) == {"extended": 1, "duplicate": 19}
-    assert counts(source) == {**once, "notices": 40}
+    assert counts(source) == {**once, "notices": 120}
 
 
 def test_different_alerts_of_one_key_at_once_are_one_incident(served: Served, source: Database) -> None:

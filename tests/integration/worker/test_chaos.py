@@ -61,7 +61,7 @@ class Scene:
         if victim == "postmaster":
             self.server.kill()
             time.sleep(self.chance.uniform(0.2, 3))
-            start_again(self.server)
+            self.server.start_again()
             return True
         if victim == "worker":
             self._busy_worker().kill()
@@ -76,18 +76,6 @@ class Scene:
         running = [worker for worker in self.workers if worker.is_running]
         busy = [worker for worker in running if worker.process and worker.process.pid in parents]
         return self.chance.choice(busy or running)
-
-
-def start_again(server: PostgresServer) -> None:
-    """Start PostgreSQL after a kill; its orphaned children hold the old one's memory for a moment."""
-    for _ in range(40):
-        try:
-            server.start()
-        except RuntimeError:
-            time.sleep(0.25)
-        else:
-            return
-    raise AssertionError("PostgreSQL did not start again")
 
 
 @pytest.fixture
@@ -107,7 +95,8 @@ def scene() -> Iterator[Scene]:
     try:
         server.create()
         server.start()
-        settings = settings_for(server, state)
+        server.create_database()
+        settings = server.settings(state, lease_seconds=LEASE)
         migrate(settings)
         site.start()
         workers += [WorkerProcess(settings, directory, f"worker-{number}") for number in (1, 2)]
@@ -121,23 +110,6 @@ def scene() -> Iterator[Scene]:
         site.stop()
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def settings_for(server: PostgresServer, state: Path) -> Settings:
-    server.execute(
-        f"CREATE ROLE ims_owner LOGIN PASSWORD '{server.password}'",
-        f"CREATE ROLE ims_app LOGIN PASSWORD '{server.password}'",
-        "CREATE DATABASE ims OWNER ims_owner",
-    )
-    base = f"postgresql://{{}}@127.0.0.1:{server.port}/ims"
-    return Settings(
-        state_dir=state,
-        database_url=base.format("ims_app"),
-        database_password=server.password,
-        database_owner_url=base.format("ims_owner"),
-        database_owner_password=server.password,
-        lease_seconds=LEASE,
-    )
 
 
 @dataclass
