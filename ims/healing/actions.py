@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from math import ceil
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -57,6 +57,20 @@ class Decision:
         return self.rule.name if self.rule else ""
 
 
+_LOCK: Final = 0x494D5344
+"""Class of the advisory locks of incidents that are decided about ("IMSD")."""
+# In a storm on one incident many decisions want its row, and so does each commit of the webhook, which would stand in
+# line behind all of them: this way it waits for one. A few locks are enough for that, and the table of locks is small.
+_ONE_DECISION_AT_A_TIME = text(
+    """
+    SELECT pg_advisory_xact_lock(:lock, key) FROM (
+        SELECT DISTINCT hashtext(CAST(incident_id AS text)) AS key FROM episode
+        WHERE id = ANY(CAST(:episodes AS bigint[])) AND closed_at IS NULL ORDER BY key LIMIT 16
+    ) AS incidents
+    """
+)
+
+
 def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[Decision]:
     """Decide about these episodes and write what follows: runs, refusals, timelines, jobs, who is needed.
 
@@ -84,6 +98,7 @@ def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[Any
 
     An incident that a person has resolved is not worked on, even while its alert fires.
     """
+    session.execute(_ONE_DECISION_AT_A_TIME, {"lock": _LOCK, "episodes": list(episode_ids)})
     incidents = select(Episode.incident_id).where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
     session.execute(select(Incident.id).where(Incident.id.in_(incidents)).order_by(Incident.id).with_for_update())
     query = (

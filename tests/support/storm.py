@@ -84,7 +84,12 @@ def rage(storm: Storm, port: int, token: str, reader: Reader) -> Weather:
                     break
                 time.sleep(0.2)
 
-    with looking(reader, weather.looks), ThreadPoolExecutor(SENDERS) as pool:
+    def look() -> None:
+        since = time.monotonic()
+        status, page = reader.page("/incidents")
+        weather.looks.append((status if "</html>" in page else 0, time.monotonic() - since))
+
+    with repeating(look, LOOK_SECONDS), ThreadPoolExecutor(SENDERS) as pool:
         for done in [pool.submit(send) for _ in range(SENDERS)]:
             done.result()
         weather.seconds = time.monotonic() - began
@@ -92,17 +97,15 @@ def rage(storm: Storm, port: int, token: str, reader: Reader) -> Weather:
 
 
 @contextmanager
-def looking(reader: Reader, looks: list[tuple[int, float]]) -> Iterator[None]:
-    """Look at the list of incidents again and again."""
+def repeating(act: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Do something again and again while inside, with pauses of so many seconds."""
     over = threading.Event()
 
-    def look() -> None:
-        while not over.wait(LOOK_SECONDS):
-            began = time.monotonic()
-            status, page = reader.page("/incidents")
-            looks.append((status if "</html>" in page else 0, time.monotonic() - began))
+    def repeat() -> None:
+        while not over.wait(seconds):
+            act()
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
         yield
@@ -118,22 +121,3 @@ def memory(pids: Sequence[int]) -> float:
         master = psutil.Process(pid)
         total += sum(process.memory_full_info().uss for process in (master, *master.children(recursive=True)))
     return total / 1e6
-
-
-@contextmanager
-def memory_watched(read: Callable[[], float], every: float = 1.0) -> Iterator[list[float]]:
-    """Yields a list that grows by what `read` tells, every so many seconds."""
-    figures, over = [read()], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(every):
-            figures.append(read())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield figures
-    finally:
-        over.set()
-        thread.join()
-        figures.append(read())
