@@ -16,6 +16,7 @@ from ims.incidents.models import Incident
 from ims.runs.models import Run, RunStatus
 from tests.integration.healing.conftest import MakeSite
 from tests.support.healing import fire, kinds, now, resolve, runs_of, told
+from tests.support.workers import wait_until
 
 
 def decide_now(database: Database, *episodes: int) -> list[Reason]:
@@ -56,6 +57,25 @@ def test_twenty_decisions_at_once_make_one_run(make_site: MakeSite, database: Da
         assert len(runs_of(session, episode)) == 1
         assert len(jobs(session, "execute_run")) == 1
         assert kinds(session, incident) == ["rule_allowed"]
+
+
+def test_decisions_wait_for_each_other_and_leave_the_line_for_an_incident_s_row_to_the_webhook(
+    make_site: MakeSite, database: Database
+) -> None:
+    make_site()
+    with database.begin() as session:
+        episode, _ = fire(session, "shop", decide=False)
+
+    def waits() -> list[str]:
+        with database.begin() as session:
+            return list(session.scalars(text("SELECT wait_event FROM pg_stat_activity WHERE wait_event_type = 'Lock'")))
+
+    with ThreadPoolExecutor(3) as pool:
+        with database.begin() as session:
+            decide(session, [episode], now())
+            others = [pool.submit(decide_now, database, episode) for _ in range(3)]
+            assert wait_until(lambda: waits() == ["advisory"] * 3, 20)
+        assert [other.result(20) for other in others] == [[Reason.UNDER_WAY]] * 3
 
 
 def test_incidents_that_want_the_same_targets_at_once_get_one_run_for_each_target(
