@@ -69,8 +69,9 @@ class Measured:
 
     def cells(self) -> tuple[str, ...]:
         looks = sorted(seconds for _, seconds in self.weather.looks)
+        services = f"{len(self.storm.services)} services" if len(self.storm.services) > 1 else "one service"
         return (
-            f"{self.storm.alerts:,} alerts on {len(self.storm.services)} services in {self.weather.seconds:.0f} s",
+            f"{self.storm.alerts:,} alerts on {services} in {self.weather.seconds:.0f} s",
             f"{sum(self.weather.ledger.answers.values()):,}",
             str(len(self.compared.lost)),
             str(len(self.compared.doubled)),
