@@ -15,8 +15,8 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their columns' names, each column as wide as its widest cell."""
-    lines = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    """Print rows under their columns' names in capitals, each column as wide as its widest cell."""
+    lines = [[printable(cell) for cell in row] for row in ([name.upper() for name in columns], *rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())  # noqa: T201

@@ -1,17 +1,15 @@
 """`ims rejected …`: what senders sent and nobody could read."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from ims.alerts.models import RejectedAlert
 from ims.alerts.notices import RejectReason
 from ims.alerts.rejected import Wanted, drop, find_rejected, rejected_ids, rejected_one, retry
+from ims.command import add_json, command_database
 from ims.db.engine import Database
 from ims.errors import Invalid
 from ims.queue import utc_now
-from ims.settings import load_settings
 from ims.terminal import iso, local, print_fields, print_json, print_table
 
 _COLUMNS: Final = ("id", "received", "source", "reason", "message")
@@ -25,15 +23,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing = commands.add_parser("list", help="newest first")
     _add_filters(listing)
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_list)
     showing = commands.add_parser("show", help="one of them, with its body")
     showing.add_argument("id", type=int, metavar="ID")
-    _add_json(showing)
+    add_json(showing)
     showing.set_defaults(run=_show)
     retrying = commands.add_parser("retry", help="read them again as they are read today, and take them")
     _add_choice(retrying)
-    _add_json(retrying)
+    add_json(retrying)
     retrying.set_defaults(run=_retry)
     dropping = commands.add_parser("drop", help="remove them for good")
     _add_choice(dropping)
@@ -51,19 +49,6 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of text for people")
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    database = Database.of(load_settings())
-    try:
-        yield database
-    finally:
-        database.dispose()
-
-
 def _wanted(arguments: argparse.Namespace) -> Wanted:
     return Wanted(tuple(getattr(arguments, "ids", ())), arguments.source, arguments.reason)
 
@@ -77,7 +62,7 @@ def _chosen(database: Database, arguments: argparse.Namespace) -> list[int]:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    with _database() as database, database.begin() as session:
+    with command_database() as database, database.begin() as session:
         found = find_rejected(session, _wanted(arguments), max(arguments.limit, 1))
         if arguments.json:
             print_json([as_json(one) for one in found])
@@ -89,7 +74,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    with _database() as database, database.begin() as session:
+    with command_database() as database, database.begin() as session:
         shown = as_json(rejected_one(session, arguments.id))
     (print_json if arguments.json else print_fields)(shown)
     return 0
@@ -98,7 +83,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _retry(arguments: argparse.Namespace) -> int:
     """Each in a transaction of its own: one that the database refuses does not keep the others back."""
     retried = []
-    with _database() as database:
+    with command_database() as database:
         for rejected_id in _chosen(database, arguments):
             with database.begin() as session:
                 retried.append(retry(session, rejected_id, utc_now()))
@@ -112,7 +97,7 @@ def _retry(arguments: argparse.Namespace) -> int:
 
 
 def _drop(arguments: argparse.Namespace) -> int:
-    with _database() as database:
+    with command_database() as database:
         chosen = _chosen(database, arguments)
         with database.begin() as session:
             dropped = drop(session, chosen)

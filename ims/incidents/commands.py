@@ -3,20 +3,19 @@
 import argparse
 import getpass
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Severity
-from ims.db.engine import Database
+from ims.command import add_json, command_session
 from ims.incidents import actions
 from ims.incidents.models import ActorKind, Incident, Status, TimelineEvent
 from ims.incidents.queries import UNRESOLVED, Filters, find_incident, list_incidents, timeline_of
 from ims.incidents.timeline import Actor
 from ims.queue import utc_now
-from ims.settings import load_settings
+from ims.terminal import print_table
 from ims.web.ansi import to_plain
 from ims.web.sentences import sentence_of
 from ims.web.wording import duration, instant, stamp
@@ -35,11 +34,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing.add_argument("--service", default="", help="only incidents of this service")
     listing.add_argument("--words", default="", help="only incidents with these words in their title")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_list)
     showing = commands.add_parser("show", help="one incident and its timeline")
     _add_reference(showing)
-    _add_json(showing)
+    add_json(showing)
     showing.set_defaults(run=_show)
     acknowledging = commands.add_parser("ack", help="say that you are looking")
     _add_reference(acknowledging)
@@ -50,22 +49,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     resolving.set_defaults(run=_resolve)
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of text for people")
-
-
 def _add_reference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="INCIDENT", help="INC-42, 42 or the incident's id")
-
-
-@contextmanager
-def _transaction() -> Iterator[Session]:
-    database = Database.of(load_settings())
-    try:
-        with database.begin() as session:
-            yield session
-    finally:
-        database.dispose()
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -73,12 +58,12 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.status:
         statuses = UNRESOLVED if arguments.status == "unresolved" else (Status(arguments.status),)
     filters = Filters(statuses, arguments.service, arguments.severity or "", arguments.words)
-    with _transaction() as session:
+    with command_session() as session:
         rows = list_incidents(session, filters, limit=max(arguments.limit, 1)).rows
         if arguments.json:
             print(json.dumps([as_json(incident) for incident in rows], indent=2))
         elif rows:
-            _print_table([_cells(incident) for incident in rows])
+            print_table(_COLUMNS, [_cells(incident) for incident in rows])
         else:
             print("No incidents.")
     return 0
@@ -97,15 +82,8 @@ def _cells(incident: Incident) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    table = [tuple(name.upper() for name in _COLUMNS), *rows]
-    widths = [max(len(row[place]) for row in table) for place in range(len(_COLUMNS))]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def _show(arguments: argparse.Namespace) -> int:
-    with _transaction() as session:
+    with command_session() as session:
         incident = find_incident(session, arguments.name)
         events = timeline_of(session, incident.id)
         if arguments.json:
@@ -169,7 +147,7 @@ def _resolve(arguments: argparse.Namespace) -> int:
 
 def _do(arguments: argparse.Namespace, action: Callable[[Session, Incident, Actor], None], done: str) -> int:
     """One change, in the name of the system account that types it."""
-    with _transaction() as session:
+    with command_session() as session:
         incident = find_incident(session, arguments.name)
         action(session, incident, Actor(ActorKind.PERSON, getpass.getuser()))
     print(f"INC-{incident.number} {done}")

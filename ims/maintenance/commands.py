@@ -3,15 +3,13 @@
 import argparse
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
+from ims.command import add_json, command_session
 from ims.errors import FieldError, Invalid
 from ims.maintenance.actions import add_window, end_window, remove_window
 from ims.maintenance.queries import KnownWindow, known_windows
@@ -19,7 +17,6 @@ from ims.policy.queries import active_policy
 from ims.policy.validation import wrong_fields
 from ims.policy.windows import MaintenanceWindow, Span
 from ims.queue import utc_now
-from ims.settings import load_settings
 from ims.terminal import iso, print_json, print_table, read_duration
 
 _COLUMNS: Final = ("window", "state", "from", "to", "zone", "recurs", "covers", "origin", "reason")
@@ -32,11 +29,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     adding = commands.add_parser("add", help="a new window, by default one that begins now")
     adding.add_argument("name", metavar="WINDOW")
     _add_definition(adding)
-    _add_json(adding)
+    add_json(adding)
     adding.set_defaults(run=_add)
     listing = commands.add_parser("list", help="windows that are open or will open")
     listing.add_argument("--all", action="store_true", help="also those that are over")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_list)
     ending = commands.add_parser("end", help="end an open window now; one that recurs opens again next time")
     ending.add_argument("name", metavar="WINDOW")
@@ -66,24 +63,10 @@ def _add_definition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="stands in the timelines of what it covers")
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of text for people")
-
-
-@contextmanager
-def _session() -> Iterator[Session]:
-    database = Database.of(load_settings())
-    try:
-        with database.begin() as session:
-            yield session
-    finally:
-        database.dispose()
-
-
 def _add(arguments: argparse.Namespace) -> int:
     now = utc_now()
     window = window_of(arguments, now)
-    with _session() as session:
+    with command_session() as session:
         add_window(session, window, _actor(), now)
         (known,) = [known for known in _known(session) if known.name == window.name]
     if arguments.json:
@@ -95,7 +78,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     now = utc_now()
-    with _session() as session:
+    with command_session() as session:
         shown = [known for known in _known(session) if arguments.all or known.span_at(now)]
     if arguments.json:
         print_json([window_as_json(known, now) for known in shown])
@@ -107,14 +90,14 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _end(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         end_window(session, arguments.name, _actor(), utc_now())
     print(f"{arguments.name} has ended.")
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         remove_window(session, arguments.name, utc_now())
     print(f"{arguments.name} is removed.")
     return 0

@@ -5,11 +5,11 @@ import time
 from datetime import datetime
 from typing import Final
 
+from ims.command import command_database
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.retention.actions import Removed, steps
 from ims.retention.queries import expected, oldest_kept
-from ims.settings import load_settings
 from ims.terminal import iso, local, print_json
 
 PAUSE_SECONDS: Final = 0.05
@@ -26,15 +26,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    database = Database.of(load_settings())
-    try:
+    with command_database() as database:
         with database.begin() as session:
             before = oldest_kept(session, utc_now())
             counted = expected(session, before) if arguments.dry_run else {}
         if not arguments.dry_run:
             counted = _remove(database, before)
-    finally:
-        database.dispose()
     if arguments.json:
         print_json({"before": iso(before), "dry_run": arguments.dry_run, **counted})
         return 0

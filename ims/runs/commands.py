@@ -5,15 +5,15 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
+from ims.command import add_json, command_database
 from ims.db.engine import Database
 from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
 from ims.runs.queries import PAGE, events_after, recent_runs, run_by_name
-from ims.settings import load_settings
+from ims.terminal import print_table
 
 _FOLLOW_SECONDS: Final = 0.5
 _COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
@@ -31,47 +31,34 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing.add_argument("--target", help="only runs on this inventory host")
     listing.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_list)
     showing = commands.add_parser("show", help="one run")
     showing.add_argument("name", metavar="RUN", help="R-7, 7 or the run's id")
-    _add_json(showing)
+    add_json(showing)
     showing.set_defaults(run=_show)
     log = commands.add_parser("log", help="what a run's playbook printed")
     log.add_argument("name", metavar="RUN", help="R-7, 7 or the run's id")
     log.add_argument("--follow", "-f", action="store_true", help="go on until the run has ended")
-    _add_json(log)
+    add_json(log)
     log.set_defaults(run=_log)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table; a line for each event of a log")
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    database = Database.of(load_settings())
-    try:
-        yield database
-    finally:
-        database.dispose()
 
 
 def _list(arguments: argparse.Namespace) -> int:
     status = RunStatus(arguments.status) if arguments.status else None
-    with _database() as database, database.begin() as session:
+    with command_database() as database, database.begin() as session:
         runs = recent_runs(session, target=arguments.target, status=status, limit=max(arguments.limit, 1))
         if arguments.json:
             print(json.dumps([as_json(run) for run in runs], indent=2))
         elif runs:
-            _print_table(runs)
+            print_table(_COLUMNS, [_row(run) for run in runs])
         else:
             print("No runs.")
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    with _database() as database, database.begin() as session:
+    with command_database() as database, database.begin() as session:
         run = run_by_name(session, arguments.name)
         if arguments.json:
             print(json.dumps(as_json(run), indent=2))
@@ -83,7 +70,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _log(arguments: argparse.Namespace) -> int:
-    with _database() as database:
+    with command_database() as database:
         with database.begin() as session:
             run_id = run_by_name(session, arguments.name).id
         for event in _events(database, run_id, follow=arguments.follow):
@@ -160,13 +147,6 @@ def _seconds(run: Run) -> float | None:
     if run.started_at is None or run.finished_at is None:
         return None
     return round((run.finished_at - run.started_at).total_seconds(), 3)
-
-
-def _print_table(runs: Sequence[Run]) -> None:
-    rows = [_COLUMNS, *(_row(run) for run in runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _row(run: Run) -> tuple[str, ...]:

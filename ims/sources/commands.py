@@ -2,19 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
-
 from ims.accounts.models import ApiToken
 from ims.alerts.models import Source
-from ims.db.engine import Database
+from ims.command import add_json, command_session
 from ims.errors import FieldError, Invalid
 from ims.queue import utc_now
-from ims.settings import load_settings
 from ims.sources.actions import add_source, change_source, remove_source
 from ims.sources.definition import SourceKind
 from ims.sources.queries import all_sources, figures_of
@@ -51,11 +47,11 @@ def _add_source_commands(commands: "argparse._SubParsersAction[argparse.Argument
     state.add_argument("--disable", dest="enabled", action="store_false", help="take nothing from it any more")
     changing.set_defaults(run=_set)
     listing = commands.add_parser("list", help="all sources")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_list)
     showing = commands.add_parser("show", help="one source")
     showing.add_argument("name", metavar="SOURCE")
-    _add_json(showing)
+    add_json(showing)
     showing.set_defaults(run=_show)
     removing = commands.add_parser("remove", help="remove a source without alerts, and its tokens")
     removing.add_argument("name", metavar="SOURCE")
@@ -77,50 +73,36 @@ def _add_token_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     creating.add_argument("source", metavar="SOURCE")
     creating.add_argument("--label", default="", help="where it is used")
     creating.add_argument("--expires", metavar="TIME", help="how long it works, such as 90d; default: until revoked")
-    _add_json(creating)
+    add_json(creating)
     creating.set_defaults(run=_create)
     listing = commands.add_parser("list", help="tokens, without their text")
     listing.add_argument("--source", metavar="SOURCE", help="only of this source")
-    _add_json(listing)
+    add_json(listing)
     listing.set_defaults(run=_tokens)
     rotating = commands.add_parser("rotate", help="a successor; the old one works a little longer")
     rotating.add_argument("token", metavar="TOKEN", help="T-3 or 3")
     rotating.add_argument("--overlap", default="1h", metavar="TIME", help="how long the old one works (default 1h)")
-    _add_json(rotating)
+    add_json(rotating)
     rotating.set_defaults(run=_rotate)
     revoking = commands.add_parser("revoke", help="end a token at once")
     revoking.add_argument("token", metavar="TOKEN", help="T-3 or 3")
     revoking.set_defaults(run=_revoke)
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of text for people")
-
-
-@contextmanager
-def _session() -> Iterator[Session]:
-    database = Database.of(load_settings())
-    try:
-        with database.begin() as session:
-            yield session
-    finally:
-        database.dispose()
-
-
 def _add(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         is_new = add_source(session, {"name": arguments.name, **_given(arguments)}, utc_now())
     return _told(is_new)
 
 
 def _set(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         is_changed = change_source(session, arguments.name, _given(arguments), utc_now())
     return _told(is_changed)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         is_removed = remove_source(session, arguments.name)
     return _told(is_removed)
 
@@ -155,7 +137,7 @@ def _number(text: str) -> float:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         sources = all_sources(session)
         if arguments.json:
             print_json([source_as_json(source) for source in sources])
@@ -167,7 +149,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         figures = figures_of(session, arguments.name)
         shown = source_as_json(session.get_one(Source, arguments.name))
         shown |= {name: getattr(figures, name) for name in ("alerts", "firing", "rejected", "tokens")}
@@ -217,14 +199,14 @@ def _source_row(source: Source) -> tuple[str, ...]:
 
 def _create(arguments: argparse.Namespace) -> int:
     lifetime = read_duration(arguments.expires, "expires") if arguments.expires else None
-    with _session() as session:
+    with command_session() as session:
         token = create_token(session, arguments.source, arguments.label, utc_now(), lifetime=lifetime)
     return _show_token(token, as_json=arguments.json)
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
     overlap = read_duration(arguments.overlap, "overlap")
-    with _session() as session:
+    with command_session() as session:
         token = rotate_token(session, _token_id(arguments.token), overlap, utc_now())
     return _show_token(token, as_json=arguments.json, told=_until(overlap, arguments.token))
 
@@ -244,7 +226,7 @@ def _show_token(token: NewToken, *, as_json: bool, told: str = "") -> int:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    with _session() as session:
+    with command_session() as session:
         is_ended = revoke_token(session, _token_id(arguments.token), utc_now())
     return _told(is_ended)
 
@@ -258,7 +240,7 @@ def _token_id(given: str) -> int:
 
 def _tokens(arguments: argparse.Namespace) -> int:
     now = utc_now()
-    with _session() as session:
+    with command_session() as session:
         tokens = tokens_of(session, arguments.source)
         if arguments.json:
             print_json([token_as_json(token, now) for token in tokens])

@@ -97,7 +97,7 @@ Ims = Callable[..., tuple[int, str]]
 def ims(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ims:
-    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
 
     def run(*arguments: str) -> tuple[int, str]:
         parser = argparse.ArgumentParser()

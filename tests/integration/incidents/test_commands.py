@@ -6,7 +6,6 @@ import pytest
 
 from ims.cli import main
 from ims.db.engine import Database
-from ims.incidents import commands
 from ims.queue import utc_now
 from ims.settings import Settings
 from tests.support.history import Tale
@@ -16,7 +15,7 @@ from tests.support.shop import fill
 @pytest.fixture
 def numbers(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Numbers of the night's unresolved incidents, by service."""
-    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
     with database.begin() as session:
         fill(session, utc_now())
         odd = Tale(session, utc_now(), "shop", "colours \x1b[31m and \x1b]0;title\x07 titles", "low").incident

@@ -17,7 +17,7 @@ def ims(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Any:
     """Run `ims maintenance …`: exit code, output, errors."""
-    monkeypatch.setattr("ims.maintenance.commands.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(["maintenance", *arguments])

@@ -47,7 +47,7 @@ def run(*arguments: str) -> None:
 def test_a_dry_run_counts_what_a_run_then_removes(
     past: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
     run("--dry-run", "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["dry_run"], told["incidents"], told["alerts"]) == (True, 2, 2)

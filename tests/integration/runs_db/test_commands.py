@@ -6,7 +6,6 @@ import pytest
 
 from ims.cli import main
 from ims.db.engine import Database
-from ims.runs import commands
 from ims.runs.actions import claim_run, finish_playbook, store_events
 from ims.runs.events import RunEvent
 from ims.runs.recap import HostRecap, Outcome, RunResult
@@ -20,7 +19,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: Database, queued: Queued) -> str:
     """The name of a run that has failed and printed something; the commands use the test's database."""
-    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
     failed = RunResult(Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)})
     lines = ["\x1b[0;32mok: [shop]\x1b[0m", "\x1b[2J\x1b]0;owned\x07fatal: [shop]"]
     with database.begin() as session:
@@ -35,7 +34,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: Database,
 def test_list_is_a_table_of_runs(capsys: Captured, run: str) -> None:
     assert main(["run", "list"]) == 0
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["run", "status", "target", "rule"]
+    assert head.split()[:4] == ["RUN", "STATUS", "TARGET", "RULE"]
     assert row.split()[:4] == [run, "failed", "shop", "restart"]
 
 

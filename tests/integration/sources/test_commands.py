@@ -25,7 +25,7 @@ def ims(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ims:
     """Run a command and give what it printed; a failure is raised."""
-    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
 
     def run(*arguments: str) -> str:
         parser = argparse.ArgumentParser()
@@ -69,7 +69,7 @@ def test_the_list_is_a_table_and_json(ims: Ims) -> None:
     assert ims("source", "list") == "No sources."
     ims("source", "add", "shop", "--kind", "generic", "--rate", "2.5")
     header, row = ims("source", "list").splitlines()
-    assert header.split()[:3] == ["source", "kind", "state"]
+    assert header.split()[:3] == ["SOURCE", "KIND", "STATE"]
     assert row.split() == ["shop", "generic", "ok", "2.5/s"]
     assert [source["source"] for source in json.loads(ims("source", "list", "--json"))] == ["shop"]
 
