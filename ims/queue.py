@@ -9,7 +9,7 @@ Never a `queueing_lock` here: a collision would abort the caller's transaction, 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
@@ -86,6 +86,8 @@ class WorkerContext:
     """Unique for each start of a worker: host, process id, random."""
     threads: ThreadPoolExecutor
     """Where blocking database work is done: never on the event loop, which renews leases."""
+    watching_since: datetime = field(default_factory=utc_now)
+    """When this worker began. What did not come before that is held against nobody: we were not there to hear it."""
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in the pool and wait for its result."""

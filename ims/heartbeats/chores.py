@@ -1,8 +1,5 @@
 """What every worker does every few seconds: see which heartbeats are missed."""
 
-from datetime import datetime
-from typing import Final
-
 from ims.heartbeats.actions import check_heartbeats
 from ims.log import logger
 from ims.metrics import count_incidents
@@ -10,13 +7,10 @@ from ims.queue import WorkerContext, utc_now
 
 log = logger(__name__)
 
-_WATCHING: Final[dict[str, datetime]] = {}
-"""Since when a worker of this process watches, by its id."""
-
 
 async def watch_heartbeats(context: WorkerContext) -> None:
     """Tell of missed and returned heartbeats. Raises `DatabaseAway`."""
-    since = _WATCHING.setdefault(context.worker_id, utc_now())
+    since = context.watching_since
     checked = await context.transaction(lambda session: check_heartbeats(session, since, utc_now()))
     if checked.outcome:
         count_incidents(checked.outcome)

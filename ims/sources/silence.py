@@ -40,7 +40,11 @@ _TURN = text(
     WITH judged AS (
         SELECT name, silent_since, heard_at,
                disabled_at IS NULL AND patience > 0
-               AND heard_at < CAST(:now AS timestamptz) - make_interval(secs => patience) AS is_silent
+               AND heard_at < CAST(:now AS timestamptz) - make_interval(secs => patience)
+               -- While IMS was down nothing could be heard; a silence that was told goes on until it ends.
+               AND (silent_since IS NOT NULL
+                    OR CAST(:since AS timestamptz) < CAST(:now AS timestamptz) - make_interval(secs => patience))
+               AS is_silent
         FROM (
             SELECT name, silent_since, disabled_at,
                    greatest(created_at, last_notice_at, repaired_at) AS heard_at,
@@ -58,9 +62,13 @@ _TURN = text(
 )
 
 
-def turn_silent(session: Session, patience: timedelta, now: datetime) -> Turned:
-    """Mark the sources whose silence began or ended, and take the alerts that tell."""
-    rows = session.execute(_TURN, {"patience": patience.total_seconds(), "own": OWN_SOURCE, "now": now}).all()
+def turn_silent(session: Session, patience: timedelta, now: datetime, *, watching_since: datetime) -> Turned:
+    """Mark the sources whose silence began or ended, and take the alerts that tell.
+
+    Time before `watching_since` begins no silence.
+    """
+    times = {"patience": patience.total_seconds(), "since": watching_since, "now": now}
+    rows = session.execute(_TURN, {**times, "own": OWN_SOURCE}).all()
     if not rows:
         return Turned()
     own = {"name": OWN_SOURCE, "kind": OWN_KIND, "created_at": now}

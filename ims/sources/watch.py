@@ -65,7 +65,9 @@ async def _ask(worker: WorkerContext, asking: Asking) -> None:
 
 async def _notice_silence(worker: WorkerContext) -> None:
     patience = timedelta(seconds=worker.settings.silent_seconds)
-    turned = await worker.transaction(lambda session: turn_silent(session, patience, utc_now()))
+    turned = await worker.transaction(
+        lambda session: turn_silent(session, patience, utc_now(), watching_since=worker.watching_since)
+    )
     _count([turned.outcome] if turned.outcome else [])
     for source, since in turned.silent:
         log.warning("source_silent", source=source, since=since.isoformat())

@@ -15,9 +15,9 @@ from tests.support.notices import NOW, SOURCE, add_source, at, notice
 PATIENCE = timedelta(seconds=300)
 
 
-def look(session: Session, seconds: float) -> Turned:
+def look(session: Session, seconds: float, *, watching_since: float = 0) -> Turned:
     session.expire_all()
-    return turn_silent(session, PATIENCE, at(seconds))
+    return turn_silent(session, PATIENCE, at(seconds), watching_since=at(watching_since))
 
 
 def incidents(session: Session) -> list[tuple[Any, ...]]:
@@ -36,6 +36,14 @@ def test_silence_opens_an_incident_once_and_being_heard_resolves_it(session: Ses
     assert look(session, 501).heard == ((SOURCE, at(500)),)
     assert session.get_one(Source, SOURCE).silent_since is None
     assert incidents(session)[0][2] == "resolved"
+
+
+def test_while_ims_was_down_nobody_was_silent_but_a_silence_that_was_told_goes_on(session: Session) -> None:
+    add_source(session, alertmanager_url="http://am.example:9093")
+    assert look(session, 10_000, watching_since=9_990) == Turned()
+    assert look(session, 10_291, watching_since=9_990).silent
+    assert look(session, 20_000, watching_since=19_990) == Turned()
+    assert session.get_one(Source, SOURCE).silent_since == NOW
 
 
 def test_an_answer_of_its_alertmanager_is_a_sign_of_life(session: Session) -> None:
