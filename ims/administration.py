@@ -87,7 +87,7 @@ def ensure_administrator(session: Session, password: str, now: datetime) -> bool
             UserAccount(name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=now)
         )
         return True
-    if is_password(account.password_hash, password):
+    if account.password_hash and is_password(account.password_hash, password):
         return False
     account.password_hash = hash_password(password)
     account.session_generation += 1

@@ -3,12 +3,13 @@
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Role, UserAccount
+from ims.accounts.models import UserAccount
 from ims.accounts.passwords import hash_password, is_password
-from ims.accounts.queries import Account
+from ims.accounts.permissions import Account
+from ims.accounts.queries import account_by_name
 
 
 @cache
@@ -19,11 +20,10 @@ def nobodys_hash() -> str:
 
 def sign_in(session: Session, name: str, password: str) -> Account | None:
     """The account of this name and password, or none; the answer takes the same time whichever was wrong."""
-    row = session.scalars(select(UserAccount).where(UserAccount.name == name)).one_or_none()
-    matches = is_password(row.password_hash if row else nobodys_hash(), password)
-    if row is None or not matches or row.disabled_at is not None:
-        return None
-    return Account(row.id, row.name, Role(row.role), row.session_generation)
+    found = account_by_name(session, name)
+    stored = found[1] if found else None
+    matches = is_password(stored or nobodys_hash(), password)
+    return found[0] if found and stored and matches else None
 
 
 def end_sessions(session: Session, account_id: UUID) -> None:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from ims.accounts.actions import end_sessions, nobodys_hash, sign_in
 from ims.accounts.limits import FailureLimit
 from ims.accounts.models import Role
-from ims.http.asking import allow, begin_session, end_session, identify_softly, public, signed_in
+from ims.http.asking import allow, begin_session, client_host, end_session, identify, public, signed_in
 from ims.http.resources import transaction
 from ims.log import logger
 
@@ -31,7 +31,7 @@ def install_limits(extensions: dict[str, object]) -> None:
 @public
 def sign_in_page() -> Response | str:
     """The form; somebody who is signed in goes on to where they wanted to."""
-    if identify_softly():
+    if identify():
         return redirect(_next_page())
     return render_template("accounts/sign_in.html", next=request.args.get("next", ""))
 
@@ -42,7 +42,7 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
     """Check name and password. Says neither whether the name exists nor which of the two was wrong."""
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     per_name, per_address = current_app.extensions[_LIMITS]
-    address, now = request.remote_addr, time.monotonic()
+    address, now = client_host(), time.monotonic()
     wait = max(per_name.wait((address, name), now), per_address.wait(address, now))
     if wait > 0:
         log.warning("sign_in_limited", address=address)
@@ -75,7 +75,7 @@ def sign_out() -> Response:
     """End this session, or with `everywhere` all sessions of the account."""
     if request.form.get("everywhere"):
         with transaction() as session:
-            end_sessions(session, signed_in().id)
+            end_sessions(session, signed_in().account.id)
     end_session()
     return redirect(url_for("accounts.sign_in_page"))
 

@@ -15,6 +15,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
 from ims.alerts.correlation import place
@@ -23,7 +24,7 @@ from ims.alerts.flapping import mark_flapping
 from ims.alerts.models import Severity
 from ims.alerts.notices import Notice, Rejected
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import SYSTEM, NewEvent, append
+from ims.incidents.timeline import NewEvent, append
 from ims.policy.schema import Correlation, Policy, QuietTime
 from ims.queue import Job, defer
 

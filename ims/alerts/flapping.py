@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Turn
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import SYSTEM, NewEvent
+from ims.incidents.timeline import NewEvent
 from ims.policy.schema import Flapping
 
 

@@ -13,10 +13,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
+from ims.actors import HUMAN, Actor
 from ims.errors import Conflict, FieldError, Invalid, NotFound, Stale
 from ims.incidents.inputs import Editable, NewIncident
-from ims.incidents.models import ActorKind, EventKind, Incident, Status
-from ims.incidents.timeline import Actor, NewEvent, append
+from ims.incidents.models import EventKind, Incident, Status
+from ims.incidents.timeline import NewEvent, append
 
 COMES_FROM: dict[Status, tuple[Status, ...]] = {
     Status.ACKNOWLEDGED: (Status.OPEN,),
@@ -140,7 +141,7 @@ def edit(
     for name, change in changes.items():
         empty = "" if name == "description" else None
         setattr(row, name, change["to"] or empty)
-    if actor.kind is ActorKind.PERSON and row.first_human_at is None:
+    if actor.kind in HUMAN and row.first_human_at is None:
         row.first_human_at = now
     append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
     return list(changes)
@@ -219,7 +220,7 @@ def _touch(
     **values: object,
 ) -> bool:
     """Update the incident if it is in one of `origins`; a person's first action is remembered for MTTA."""
-    if actor.kind is ActorKind.PERSON:
+    if actor.kind in HUMAN:
         values["first_human_at"] = func.coalesce(Incident.first_human_at, now)
     changed = session.execute(
         update(Incident)

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ims.actors import Actor, ActorKind
 from ims.alerts.models import Severity
 from ims.command import add_json, command_session
 from ims.incidents import actions
-from ims.incidents.models import ActorKind, Incident, Status, TimelineEvent
+from ims.incidents.models import Incident, Status, TimelineEvent
 from ims.incidents.queries import UNRESOLVED, Filters, find_incident, list_incidents, timeline_of
-from ims.incidents.timeline import Actor
 from ims.queue import utc_now
 from ims.terminal import print_table
 from ims.web.ansi import to_plain

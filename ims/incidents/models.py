@@ -22,16 +22,6 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-class ActorKind(StrEnum):
-    """Who did what a timeline event tells."""
-
-    PERSON = "person"
-    SENDER = "sender"
-    RULE = "rule"
-    RUN = "run"
-    SYSTEM = "system"
-
-
 class EventKind(StrEnum):
     """What happened."""
 
@@ -131,3 +121,24 @@ class TimelineEvent(Base):
     actor_kind: Mapped[str] = mapped_column(String(16))
     actor: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class IdempotencyKey(Base):
+    """A caller's own name for an incident it opens: sent again, it gives the same incident."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        # Old keys go daily.
+        Index("ix_idempotency_key_created_at", "created_at"),
+        # Retention looks for the keys of an incident it removes.
+        Index("ix_idempotency_key_incident", "incident_id"),
+    )
+
+    account: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    """Two accounts may use one key for different incidents."""
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request: Mapped[bytes]
+    """SHA-256 of what was asked for: the same key with other content is a mistake of the caller."""
+    # No foreign key: the row is locked before its incident is written.
+    incident_id: Mapped[UUID]
+    created_at: Mapped[datetime]

@@ -10,18 +10,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from ims.incidents.models import ActorKind, EventKind
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who did something: a person by name, a rule, a run (R-7), a sender (source), or IMS itself."""
-
-    kind: ActorKind
-    name: str
-
-
-SYSTEM = Actor(ActorKind.SYSTEM, "ims")
+from ims.actors import Actor
+from ims.incidents.models import EventKind
 
 
 @dataclass(frozen=True, slots=True)

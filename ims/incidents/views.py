@@ -11,19 +11,19 @@ from werkzeug.wrappers import Response
 
 from ims.accounts.models import Role
 from ims.accounts.queries import account_names
+from ims.actors import Actor
 from ims.catalogue.queries import read_catalogue
 from ims.errors import FieldError, Invalid
 from ims.http import live
-from ims.http.asking import allow, signed_in
+from ims.http.asking import allow, require_may_act_on, signed_in
 from ims.http.paging import decode_cursor, encode_cursor
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
 from ims.incidents.figures import read_figures
 from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH, Closing, Editable, NewIncident, Note, read
-from ims.incidents.models import ActorKind, Incident, Status
+from ims.incidents.models import Incident, Status
 from ims.incidents.pages import incident_page, rows_of
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort, find_incident, list_incidents
-from ims.incidents.timeline import Actor
 from ims.metrics import count_resolved
 from ims.web.wording import web_address
 
@@ -150,7 +150,11 @@ def one(reference: str) -> Response:
     return live.answer(
         state,
         lambda: render_template(
-            "incidents/one.html", page=page, now=now, prometheus=web_address(settings().prometheus_url)
+            "incidents/one.html",
+            page=page,
+            may_act=signed_in().may_act_on(page.incident.team, page.incident.assignee),
+            now=now,
+            prometheus=web_address(settings().prometheus_url),
         ),
     )
 
@@ -204,7 +208,7 @@ def _new_form(values: object, wrong: object) -> str:
 def edit_form(reference: str) -> str:
     """The form that edits an incident."""
     with transaction() as session:
-        incident, people = find_incident(session, reference), account_names(session)
+        incident, people = _to_act_on(session, reference), account_names(session)
     return _edit_page(incident, people, actions.editable(incident).model_dump())
 
 
@@ -217,11 +221,11 @@ def edit(reference: str) -> Response | tuple[str, int]:
         wanted, before = read(Editable, form), Editable.model_construct(**_unix_lines(seen))
         version = _version(form.get("version", ""))
         with transaction() as session:
-            incident = find_incident(session, reference)
+            incident = _to_act_on(session, reference)
             actions.edit(session, incident.id, wanted, actor=_person(), now=clock(), version=version, seen=before)
     except (Invalid, actions.ChangedMeanwhile) as error:
         with transaction() as session:
-            incident, people = find_incident(session, reference), account_names(session)
+            incident, people = _to_act_on(session, reference), account_names(session)
         stale = isinstance(error, actions.ChangedMeanwhile)
         return _edit_page(incident, people, form, error.fields, stale=stale), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
@@ -270,7 +274,7 @@ def resolve(reference: str) -> Response:
     """It is over; what was done may be said."""
     text = read(Closing, request.form).text
     with transaction() as session:
-        incident, now = find_incident(session, reference), clock()
+        incident, now = _to_act_on(session, reference), clock()
         actions.resolve(session, incident.id, actor=_person(), now=now, note=text)
     count_resolved([(now - incident.opened_at).total_seconds()])
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
@@ -288,7 +292,7 @@ def take(reference: str) -> Response:
     """Assign the incident to whoever asks."""
 
     def assign(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
-        actions.assign(session, incident_id, actor.name, actor=actor, now=now)
+        actions.assign(session, incident_id, signed_in().name, actor=actor, now=now)
 
     return _do(reference, assign)
 
@@ -296,10 +300,17 @@ def take(reference: str) -> Response:
 def _do(reference: str, action: Callable[[Session, UUID, Actor, datetime], object]) -> Response:
     """Do one thing to one incident and show it again."""
     with transaction() as session:
-        incident = find_incident(session, reference)
+        incident = _to_act_on(session, reference)
         action(session, incident.id, _person(), clock())
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
 def _person() -> Actor:
-    return Actor(ActorKind.PERSON, signed_in().name)
+    return signed_in().actor
+
+
+def _to_act_on(session: Session, reference: str) -> Incident:
+    """An incident that whoever asks may change. Raises `NotFound` and `NotYourIncident`."""
+    incident = find_incident(session, reference)
+    require_may_act_on(incident.team, incident.assignee)
+    return incident

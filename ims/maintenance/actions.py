@@ -15,10 +15,11 @@ from sqlalchemy import Row, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM
 from ims.alerts.models import Alert, Episode
 from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.incidents.models import EventKind, Incident, Status
-from ims.incidents.timeline import SYSTEM, NewEvent, append
+from ims.incidents.timeline import NewEvent, append
 from ims.maintenance.models import Origin, StoredWindow
 from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
 from ims.policy.queries import active_policy

@@ -274,7 +274,7 @@ def _token_state(token: ApiToken, now: datetime) -> str:
 def _token_row(token: ApiToken, now: datetime) -> tuple[str, ...]:
     return (
         token_name(token.id),
-        token.source,
+        token.source or "",
         token.label,
         _token_state(token, now),
         local(token.created_at),

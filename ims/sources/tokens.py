@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
+from ims.accounts.queries import USE_REMEMBERED, remember_use
 from ims.alerts.models import Source
 from ims.errors import Conflict, NotFound
 from ims.sources.definition import OWN_SOURCE
@@ -20,8 +21,6 @@ from ims.sources.definition import OWN_SOURCE
 ALERTS_WRITE: Final = "alerts:write"
 """Scope of a token that may send alerts."""
 LABEL_LENGTH: Final = 64
-USE_REMEMBERED: Final = timedelta(minutes=1)
-"""A token's last use is written again only after this time."""
 _PREFIX: Final = "ims_"
 """Marks a text as ours for scanners that look for leaked credentials."""
 _RANDOM_BYTES: Final = 32
@@ -91,6 +90,7 @@ def rotate_token(session: Session, token_id: int, overlap: timedelta, now: datet
     old = _locked(session, token_id)
     if old.expires_at is not None and old.expires_at <= now:
         raise TokenEnded
+    assert old.source is not None  # noqa: S101 - `_locked` gives tokens of sources only
     new = create_token(session, old.source, old.label, now)
     end = now + overlap
     old.expires_at = min(end, old.expires_at) if old.expires_at else end
@@ -110,7 +110,7 @@ def revoke_token(session: Session, token_id: int, now: datetime) -> bool:
 
 def tokens_of(session: Session, source: str | None = None) -> Sequence[ApiToken]:
     """All tokens, or those of one source, in the order they were made."""
-    wanted = select(ApiToken).order_by(ApiToken.id)
+    wanted = select(ApiToken).where(ApiToken.source.is_not(None)).order_by(ApiToken.id)
     return session.scalars(wanted.where(ApiToken.source == source) if source is not None else wanted).all()
 
 
@@ -132,18 +132,13 @@ def sender_of_token(session: Session, token_hash: bytes, now: datetime) -> Sende
     if row is None:
         return None
     if row.last_used_at is None or row.last_used_at < now - USE_REMEMBERED:
-        _remember_use(session, token_hash, now)
+        remember_use(session, token_hash, now)
     return Sender(row.name, row.kind, tuple(ip_network(network) for network in row.networks), row.rate_limit)
 
 
-def _remember_use(session: Session, token_hash: bytes, now: datetime) -> None:
-    # Whoever is first writes; the others must not wait for a note.
-    free = select(ApiToken.hash).where(ApiToken.hash == token_hash).with_for_update(skip_locked=True)
-    session.execute(update(ApiToken).where(ApiToken.hash.in_(free.scalar_subquery())).values(last_used_at=now))
-
-
 def _locked(session: Session, token_id: int) -> ApiToken:
-    token = session.scalars(select(ApiToken).filter_by(id=token_id).with_for_update()).one_or_none()
+    wanted = select(ApiToken).where(ApiToken.id == token_id, ApiToken.source.is_not(None)).with_for_update()
+    token = session.scalars(wanted).one_or_none()
     if token is None:
         raise NotFound(f"There is no token {token_name(token_id)}.")
     return token

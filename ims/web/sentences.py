@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ims.incidents.models import ActorKind, EventKind, TimelineEvent
+from ims.actors import HUMAN, ActorKind
+from ims.incidents.models import EventKind, TimelineEvent
 from ims.web.wording import duration
 
 
@@ -52,7 +53,7 @@ class _Told:
 
     @property
     def is_person(self) -> bool:
-        return self.event.actor_kind == ActorKind.PERSON
+        return self.event.actor_kind in HUMAN
 
     @property
     def who(self) -> str:

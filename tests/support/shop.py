@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from ims.incidents.models import ActorKind, EventKind
-from ims.incidents.timeline import Actor
+from ims.actors import Actor, ActorKind
+from ims.incidents.models import EventKind
 from ims.runs.models import Run, RunStatus
 from tests.support.history import Tale, add_cast, add_log, add_policy
 

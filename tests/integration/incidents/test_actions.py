@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM, Actor, ActorKind
 from ims.db.engine import Database
 from ims.errors import Conflict, Invalid, NotFound
 from ims.incidents import actions
 from ims.incidents.inputs import Editable, NewIncident
-from ims.incidents.models import ActorKind, EventKind, Incident, Status
+from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.queries import find_incident, timeline_of
-from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.incidents.timeline import NewEvent, append
 from tests.support.history import add_cast
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)

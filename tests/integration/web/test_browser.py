@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from ims.actors import Actor, ActorKind
 from ims.app import create_app
 from ims.db.engine import Database, app_url
 from ims.incidents import actions
-from ims.incidents.models import ActorKind
 from ims.incidents.queries import find_incident
-from ims.incidents.timeline import Actor
 from ims.queue import utc_now
 from ims.runs.models import RunEvent, RunStatus
 from ims.settings import Settings
