@@ -1,4 +1,4 @@
-"""The program ims-web: pages for people, assembled from the areas' views."""
+"""The program ims-web: pages for people and the REST API, assembled from the areas' views and operations."""
 
 from datetime import timedelta
 
@@ -9,7 +9,8 @@ from ims.accounts import views as account_views
 from ims.alerts import views as alert_views
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
-from ims.http import asking, health, metrics, problems, requests, resources, security
+from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security
+from ims.incidents import api as incident_api
 from ims.incidents import views as incident_views
 from ims.incidents.figures import count_by_status, read_means
 from ims.log import configure_logging
@@ -20,6 +21,8 @@ from ims.settings import Settings, load_settings
 from ims.web import rendering
 
 PROGRAM = "ims-web"
+GROUPS = (incident_api.api,)
+"""The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024
 
 
@@ -39,7 +42,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     requests.install(app, PROGRAM)
     metrics.observe(app)
     asking.install(app)
-    CSRFProtect(app).exempt(alert_views.api)
+    api = rest.blueprint(GROUPS)
+    forgery = CSRFProtect(app)
+    for exempted in (alert_views.api, api):
+        forgery.exempt(exempted)
     security.install(app)
     problems.install(app)
     rendering.install(app)
@@ -53,6 +59,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         run_views.runs,
         alert_views.alerts,
         alert_views.api,
+        api,
+        documentation.blueprint(GROUPS),
     ):
         app.register_blueprint(blueprint)
     return app

@@ -53,6 +53,8 @@ def _of_ours(error: IMSError) -> AnyResponse:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("accounts.sign_in_page", next=None if wanted == "/" else wanted))
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, DatabaseAway) else {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(error.retry_after)
     if wants_json():

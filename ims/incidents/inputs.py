@@ -1,13 +1,11 @@
 """What people may write into an incident: checked at once, every wrong field named."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ims.alerts.models import Severity
-from ims.errors import FieldError, Invalid
 
 TITLE_LENGTH = 200
 TEXT_LENGTH = 20_000
@@ -15,6 +13,14 @@ NAME_LENGTH = 128
 
 SEVERITIES = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
 """The severities an incident can have, worst first."""
+
+# The same rules for programs that read the API's description: one line, and a text of several.
+_LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+_TITLE_PATTERN = (
+    r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*[^\x00-\x20\x7f-\xa0\u1680\u2000-\u206f\u3000]"
+    r"[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+)
+_TEXT_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
 
 # Tabs and line breaks may stand in a text; NUL cannot be stored, the others only serve to deceive a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -34,9 +40,17 @@ def _text(value: str) -> str:
     return value
 
 
-Title = Annotated[str, Field(min_length=1, max_length=TITLE_LENGTH), AfterValidator(_line)]
-Text = Annotated[str, Field(max_length=TEXT_LENGTH), AfterValidator(_text)]
-Name = Annotated[str, Field(max_length=NAME_LENGTH), AfterValidator(_line)]
+Title = Annotated[
+    str,
+    Field(min_length=1, max_length=TITLE_LENGTH, json_schema_extra={"pattern": _TITLE_PATTERN}),
+    AfterValidator(_line),
+]
+Text = Annotated[
+    str, Field(max_length=TEXT_LENGTH, json_schema_extra={"pattern": _TEXT_PATTERN}), AfterValidator(_text)
+]
+Name = Annotated[
+    str, Field(max_length=NAME_LENGTH, json_schema_extra={"pattern": _LINE_PATTERN}), AfterValidator(_line)
+]
 KnownSeverity = Literal["critical", "high", "medium", "low"]
 
 
@@ -76,27 +90,3 @@ class Closing(_Input):
     """What may be said on resolving."""
 
     text: Text = ""
-
-
-M = TypeVar("M", bound=BaseModel)
-
-_WORDS = {
-    "missing": "is missing",
-    "string_too_short": "must not be empty",
-    "literal_error": "must be one of the offered values",
-}
-
-
-def read(model: type[M], given: Mapping[str, object]) -> M:
-    """Check what was given. Raises `Invalid` naming every wrong field and the remedy."""
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False)
-        raise Invalid(fields=[FieldError(str(e["loc"][0]), _words(e["type"], e["msg"])) for e in wrong]) from error
-
-
-def _words(kind: str, message: str) -> str:
-    if kind == "string_too_long":
-        return message.replace("String should have", "may have")
-    return _WORDS.get(kind, message.removeprefix("Value error, "))

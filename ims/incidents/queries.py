@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.models import Alert, Episode
 from ims.errors import NotFound
 from ims.healing.models import Refusal
-from ims.incidents.models import Incident, Status, TimelineEvent
+from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.runs.models import Run
 
 UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
@@ -34,8 +34,13 @@ class Filters:
 
     statuses: tuple[Status, ...] = ()
     service: str = ""
+    environment: str = ""
     severity: str = ""
+    assignee: str = ""
+    team: str = ""
     words: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,15 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if filters.statuses:
         conditions.append(Incident.status.in_(filters.statuses))
-    if filters.service:
-        conditions.append(Incident.service == filters.service)
-    if filters.severity:
-        conditions.append(Incident.severity == filters.severity)
+    conditions += [
+        getattr(Incident, name) == wanted
+        for name in ("service", "environment", "severity", "assignee", "team")
+        if (wanted := getattr(filters, name))
+    ]
+    if filters.since:
+        conditions.append(Incident.opened_at >= filters.since)
+    if filters.until:
+        conditions.append(Incident.opened_at < filters.until)
     conditions += [Incident.title.icontains(word, autoescape=True) for word in filters.words.split()]
     return conditions
 
@@ -123,6 +133,14 @@ def timeline_of(session: Session, incident_id: UUID, *, after: int = 0, limit: i
 def latest_events(session: Session, incident_id: UUID, limit: int = 500) -> Sequence[TimelineEvent]:
     """The newest `limit` events in their order: a page has an end, a flapping alert has none."""
     query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
+    return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
+
+
+def notes_of(session: Session, incident_id: UUID, limit: int = 200) -> Sequence[TimelineEvent]:
+    """The newest `limit` notes in their order."""
+    query = select(TimelineEvent).where(
+        TimelineEvent.incident_id == incident_id, TimelineEvent.kind == EventKind.NOTE.value
+    )
     return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
 
 

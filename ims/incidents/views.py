@@ -20,10 +20,11 @@ from ims.http.paging import decode_cursor, encode_cursor
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
 from ims.incidents.figures import read_figures
-from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH, Closing, Editable, NewIncident, Note, read
+from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH, Closing, Editable, NewIncident, Note
 from ims.incidents.models import Incident, Status
 from ims.incidents.pages import incident_page, rows_of
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort, find_incident, list_incidents
+from ims.inputs import read
 from ims.metrics import count_resolved
 from ims.web.wording import web_address
 
@@ -102,7 +103,7 @@ def _filters() -> tuple[Filters, Sort]:
     if wrong:
         raise Invalid(fields=wrong)
     words = " ".join(given.get("q", "").split())
-    return Filters(statuses, given.get("service", ""), severity, words), Sort(order)
+    return Filters(statuses, service=given.get("service", ""), severity=severity, words=words), Sort(order)
 
 
 def _status_word(filters: Filters) -> str:
@@ -175,12 +176,8 @@ def create() -> Response | tuple[str, int]:
         given = read(NewIncident, form)
         with transaction() as session:
             service = read_catalogue(session).find(given.service)
-            if service:
-                known = {"environment": service.service_environment, "team": service.team}
-                given = given.model_copy(update={n: v for n, v in known.items() if v and not getattr(given, n)})
-            runbook = service.runbook if service else None
             actions.create_by_person(
-                session, given, actor=_person(), now=clock(), incident_id=incident_id, runbook_url=runbook
+                session, given, actor=_person(), now=clock(), incident_id=incident_id, service=service
             )
             number = find_incident(session, str(incident_id)).number
     except Invalid as error:

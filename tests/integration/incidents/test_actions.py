@@ -29,7 +29,7 @@ def later(seconds: float) -> datetime:
 def opened(session: Session, **values: str) -> UUID:
     given = NewIncident.model_validate({"title": "checkout is down", "severity": "high", **values})
     own_id = uuid4()
-    assert actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, runbook_url=None)
+    assert actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
     return own_id
 
 
@@ -91,7 +91,7 @@ def test_what_automation_does_is_no_human_action(session: Session) -> None:
 def test_a_form_sent_twice_opens_one_incident(session: Session) -> None:
     own_id = opened(session)
     given = NewIncident(title="again", severity="low")
-    assert not actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, runbook_url=None)
+    assert not actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
     assert kinds(session, own_id) == ["incident_opened"]
 
 
