@@ -102,7 +102,7 @@ def _filters() -> tuple[Filters, Sort]:
     if wrong:
         raise Invalid(fields=wrong)
     words = " ".join(given.get("q", "").split())
-    return Filters(statuses, given.get("service", ""), severity, words), Sort(order)
+    return Filters(statuses, service=given.get("service", ""), severity=severity, words=words), Sort(order)
 
 
 def _status_word(filters: Filters) -> str:
