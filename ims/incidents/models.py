@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Sequence, String, text
+from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, ForeignKey, Index, Sequence, String, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ims.db.base import Base
@@ -55,9 +56,30 @@ class Incident(Base):
     __table_args__ = (
         CheckConstraint("status IN ('open', 'acknowledged', 'in_progress', 'resolved')", name="status"),
         CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved"),
-        # The list: newest first, all or of one status.
+        # The list: newest first, all or with one filter. A second filter is compared in the index, for the columns
+        # that follow the order: a rare pair costs entries of an index, not rows. Nothing has updated_at in an index:
+        # each event changes it, and would then change every index instead of none (HOT).
         Index("ix_incident_opened_at", text("opened_at DESC"), "id"),
         Index("ix_incident_status", "status", text("opened_at DESC"), "id"),
+        Index("ix_incident_unresolved", text("opened_at DESC"), "id", postgresql_where=text("status <> 'resolved'")),
+        Index(
+            "ix_incident_service_list", "service", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("service IS NOT NULL"),
+        ),
+        Index("ix_incident_environment", "environment", text("opened_at DESC"), "id", "severity"),
+        Index("ix_incident_severity", "severity", text("opened_at DESC"), "id", "environment"),
+        Index(
+            "ix_incident_assignee", "assignee", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("assignee IS NOT NULL"),
+        ),
+        Index(
+            "ix_incident_team", "team", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("team IS NOT NULL"),
+        ),
+        # Words, by day: see words.py. A search also reads what waits to be sorted into the index, so that is short.
+        Index(
+            "ix_incident_words", "words", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 256},
+        ),
         # The figure "healed in the last 24 hours", with years of incidents behind it.
         Index("ix_incident_healed_at", "healed_at", postgresql_where=text("healed_at IS NOT NULL")),
         # Retention looks for what was resolved long ago; removing an incident looks for those that name it.
@@ -69,7 +91,9 @@ class Incident(Base):
         ),
         # A worse or second alert of a service finds its unresolved incident.
         Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
-    )
+    )  # fmt: skip
+    # What the database computes is not asked for on writing.
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     number: Mapped[int] = mapped_column(BigInteger, INCIDENT_NUMBER, unique=True)
@@ -107,6 +131,8 @@ class Incident(Base):
     """Raised by each change; the ETag."""
     last_seq: Mapped[int] = mapped_column(default=0)
     """The last timeline event's number; taken under this row's lock, so a timeline has an order without gaps."""
+    words: Mapped[str] = mapped_column(TSVECTOR, server_default=FetchedValue(), deferred=True, deferred_raiseload=True)
+    """What a search finds it by: kept by triggers, read by the database only."""
 
 
 class TimelineEvent(Base):

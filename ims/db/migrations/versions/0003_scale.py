@@ -1,0 +1,174 @@
+"""Reading at a million incidents: an index for each filter, words of titles, descriptions and notes, daily figures.
+
+Both the words and the changes that the daily figures are made of are kept by triggers: ingest writes incidents with
+statements of its own, and whatever else writes one cannot forget it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003_scale"
+down_revision = "0002_accounts"
+
+_NEWEST: sa.ColumnElement[str] = sa.literal_column("opened_at DESC")
+
+
+def upgrade() -> None:
+    _index_filters()
+    _keep_words()
+
+
+def _index_filters() -> None:
+    """Every filter of the list has its rows in the list's order. What follows the order is compared in the index."""
+    op.create_index(
+        "ix_incident_unresolved", "incident", [_NEWEST, "id"], postgresql_where=sa.text("status <> 'resolved'")
+    )
+    op.create_index(
+        "ix_incident_service_list",
+        "incident",
+        ["service", _NEWEST, "id", "severity", "environment"],
+        postgresql_where=sa.text("service IS NOT NULL"),
+    )
+    op.create_index("ix_incident_environment", "incident", ["environment", _NEWEST, "id", "severity"])
+    op.create_index("ix_incident_severity", "incident", ["severity", _NEWEST, "id", "environment"])
+    op.create_index(
+        "ix_incident_assignee",
+        "incident",
+        ["assignee", _NEWEST, "id", "severity", "environment"],
+        postgresql_where=sa.text("assignee IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_incident_team",
+        "incident",
+        ["team", _NEWEST, "id", "severity", "environment"],
+        postgresql_where=sa.text("team IS NOT NULL"),
+    )
+
+
+def _keep_words() -> None:
+    """What is searched. A lexeme is the day the incident was opened on, a slash, and a word: 20780/disk.
+
+    A search for words then reads only the days it needs, newest first, however common a word is; see
+    ims/incidents/words.py. Days are counted from 1970 in UTC. The text search configurations are not used: they know
+    file names, hosts and numbers with an exponent, and nobody can tell which part of those a prefix would find.
+    """
+    op.execute(_SEARCHABLE_WORDS)
+    op.execute(_DAY_NUMBER)
+    op.execute(_WORDS_QUERY)
+    op.execute(_INCIDENT_WORDS)
+    op.execute(_NOTE_WORDS)
+    op.add_column("incident", sa.Column("words", postgresql.TSVECTOR()))
+    op.execute(_INCIDENTS_WITH)
+    op.execute(_TRIGGERS)
+    # Each incident that is there gets its words by the trigger, notes included.
+    op.execute("UPDATE incident SET title = title")
+    op.alter_column("incident", "words", nullable=False)
+    # Rows wait in the index's list of pending ones only up to a size that a search reads in no time.
+    op.create_index(
+        "ix_incident_words", "incident", ["words"], postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 256},
+    )  # fmt: skip
+
+
+# A word is a run of anything but ASCII punctuation, blanks, and the punctuation of other blocks of Unicode (no-break
+# space to ¿ without ª ² ³ µ ¹ º ¼ ½ ¾; U+2000 to U+206F; CJK). Ranges mean code points in every locale, which
+# classes like [:alnum:] do not. A word counts by its first 40 characters, a text by its first 20,000, so that the
+# vector stays below what PostgreSQL can hold.
+_SEARCHABLE_WORDS = r"""
+    CREATE FUNCTION searchable_words(given text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+        SELECT coalesce(array_agg(DISTINCT left(word, 40)), '{}')
+        FROM regexp_split_to_table(
+            lower(left(given, 20000)),
+            '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf'
+            '\u2000-\u206f\u3000-\u303f]+'
+        ) AS word
+        WHERE word <> ''
+    $$
+"""
+
+_DAY_NUMBER = """
+    CREATE FUNCTION day_number(at timestamptz) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (at AT TIME ZONE 'UTC')::date - date '1970-01-01'
+"""
+
+# All words, each as the beginning of one, of an incident opened on one of these days. Words of searchable_words hold
+# no quote and no backslash, which is all that could end them early. None without words: nothing is found.
+_WORDS_QUERY = """
+    CREATE FUNCTION words_query(wanted text[], first_day integer, last_day integer) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT string_agg(of_day.query, ' | ')::tsquery
+        FROM generate_series(first_day, last_day) AS day
+        CROSS JOIN LATERAL (
+            SELECT '(' || string_agg('''' || day || '/' || word || ''':*', ' & ') || ')' AS query
+            FROM unnest(wanted) AS word
+        ) AS of_day
+    )
+"""
+
+# A changed title or description: its words are found anew, and those of the notes with them. An incident keeps its
+# first 5,000 words.
+_INCIDENT_WORDS = """
+    CREATE FUNCTION keep_incident_words() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+    DECLARE
+        day text := public.day_number(NEW.opened_at) || '/';
+        note text;
+    BEGIN
+        NEW.words := array_to_tsvector(ARRAY(
+            SELECT day || word FROM unnest(public.searchable_words(NEW.title || ' ' || NEW.description)) AS word
+        ));
+        IF TG_OP = 'UPDATE' THEN
+            FOR note IN
+                SELECT concat_ws(' ', data ->> 'text', data ->> 'note') FROM public.timeline_event
+                WHERE incident_id = NEW.id AND (kind = 'note' OR kind = 'resolved' AND data ? 'note') ORDER BY seq
+            LOOP
+                EXIT WHEN length(NEW.words) > 5000;
+                NEW.words := NEW.words || array_to_tsvector(ARRAY(
+                    SELECT day || word FROM unnest(public.searchable_words(note)) AS word
+                ));
+            END LOOP;
+        END IF;
+        RETURN NEW;
+    END
+    $$
+"""
+
+# A note, or what was said on resolving. The incident is locked by whoever appends to its timeline.
+_NOTE_WORDS = """
+    CREATE FUNCTION keep_note_words() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+    BEGIN
+        UPDATE public.incident
+        SET words = words || array_to_tsvector(ARRAY(
+            SELECT public.day_number(opened_at) || '/' || word
+            FROM unnest(public.searchable_words(concat_ws(' ', NEW.data ->> 'text', NEW.data ->> 'note'))) AS word
+        ))
+        WHERE id = NEW.incident_id AND length(words) <= 5000;
+        RETURN NULL;
+    END
+    $$
+"""
+
+_TRIGGERS = """
+    CREATE TRIGGER incident_words BEFORE INSERT OR UPDATE OF title, description, opened_at ON incident
+    FOR EACH ROW EXECUTE FUNCTION keep_incident_words();
+    CREATE TRIGGER note_words AFTER INSERT ON timeline_event
+    FOR EACH ROW WHEN (NEW.kind = 'note' OR NEW.kind = 'resolved' AND NEW.data ? 'note')
+    EXECUTE FUNCTION keep_note_words();
+"""
+
+# The incidents of some days that have all the words, by the index on words and nothing else: the planner knows how
+# often a word occurs, but not on which days, and would rather read a million rows in order than trust a rare word.
+_INCIDENTS_WITH = """
+    CREATE FUNCTION incidents_with(wanted text[], first_day integer, last_day integer) RETURNS SETOF incident
+    LANGUAGE sql STABLE STRICT
+    SET search_path = public, pg_temp SET enable_seqscan = off SET enable_indexscan = off
+    AS $$ SELECT * FROM incident WHERE words @@ words_query(wanted, first_day, last_day) $$
+"""
