@@ -176,13 +176,21 @@ def slug(group: Group) -> str:
     return group.tag.lower().replace(" ", "-")
 
 
+_NAME_OF_INCIDENT: Final = """sed -n 's/.*"incident":"\\([^"]*\\)".*/\\1/p'"""
+
+
 def _first_steps(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """Open, list and resolve an incident: what a newcomer tries first."""
+    """Open, list and resolve an incident: what a newcomer tries first, in one shell."""
     operations = {operation.name: operation for group in groups for operation in group.operations}
     change = operations["incidents_change"]
+    path = "/incidents/$INCIDENT"
+    resolving = {"status": "resolved", "note": "The disk was full; removed old backups."}
     return [
-        ("Open an incident", curl(operations["incidents_create"])),
+        (
+            "Open an incident, and keep its name",
+            f"INCIDENT=$({curl(operations['incidents_create'])} | {_NAME_OF_INCIDENT})\necho $INCIDENT",
+        ),
         ("List what is not resolved", curl(operations["incidents_list_all"])),
-        ("Say that you are looking", curl(change, body={"status": "acknowledged"})),
-        ("Resolve it", curl(change, body={"status": "resolved", "note": "The disk was full; removed old backups."})),
+        ("Say that you are looking", curl(change, body={"status": "acknowledged"}, path=path)),
+        ("Resolve it", curl(change, body=resolving, path=path)),
     ]

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from ims.errors import FieldError, Invalid
+from ims.errors import FieldError, Unprocessable
 
 
 def encode_cursor(position: Sequence[str], bound_to: Sequence[str]) -> str:
@@ -18,7 +18,7 @@ def encode_cursor(position: Sequence[str], bound_to: Sequence[str]) -> str:
 def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
     """The position inside `cursor`.
 
-    Raises `Invalid` when it is damaged or was made for another filter or sort: its rows would not follow.
+    Raises `Unprocessable` when it is damaged or was made for another filter or sort: its rows would not follow.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -26,9 +26,9 @@ def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
     except (ValueError, binascii.Error, RecursionError):
         parts = None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise Invalid(fields=[FieldError("cursor", "is damaged: begin with the first page")])
+        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")])
     if parts[:1] != [_digest(bound_to)]:
-        raise Invalid(fields=[FieldError("cursor", "belongs to another filter: begin with the first page")])
+        raise Unprocessable(fields=[FieldError("cursor", "belongs to another filter: begin with the first page")])
     return parts[1:]
 
 

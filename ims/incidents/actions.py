@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
 from ims.actors import HUMAN, Actor
-from ims.errors import Conflict, FieldError, Invalid, NotFound, Stale
+from ims.errors import Conflict, FieldError, NotFound, Stale, Unprocessable
 from ims.incidents.inputs import Editable, NewIncident
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.timeline import NewEvent, append
@@ -56,8 +56,8 @@ def create_by_person(
 ) -> bool:
     """Open an incident by hand; false if `incident_id` exists already, as when a form is sent twice.
 
-    The service brings what nobody said: its environment, team and runbook. Raises `Invalid` when the assignee has no
-    account.
+    The service brings what nobody said: its environment, team and runbook. Raises `Unprocessable` when the assignee has
+    no account.
     """
     if session.scalar(select(Incident.id).where(Incident.id == incident_id)):
         return False
@@ -123,7 +123,8 @@ def edit(
 
     `version` is the one the person saw. If the incident has moved on, `seen` (the fields as the person saw them)
     decides: a timeline that merely grew is no conflict, a field that somebody else changed is. Raises
-    `ChangedMeanwhile` naming those fields with their present values, `Invalid` for an unknown assignee, `NotFound`.
+    `ChangedMeanwhile` naming those fields with their present values, `Unprocessable` for an unknown assignee, and
+    `NotFound`.
     """
     row = lock(session, incident_id)
     present = editable(row)
@@ -161,7 +162,7 @@ def change(
 ) -> None:
     """Change several things of a locked incident at once, all or none: fields, then the note, then the step.
 
-    Raises `Invalid` for an unknown assignee and `StepNotAllowed`.
+    Raises `Unprocessable` for an unknown assignee and `StepNotAllowed`.
     """
     if fields:
         wanted = editable(incident).model_copy(update=dict(fields))
@@ -184,7 +185,10 @@ def lock(session: Session, incident_id: UUID) -> Incident:
 
 
 def assign(session: Session, incident_id: UUID, assignee: str, *, actor: Actor, now: datetime) -> None:
-    """Give the incident to somebody, or to nobody (empty). Raises `Invalid` for an unknown account, `NotFound`."""
+    """Give the incident to somebody, or to nobody (empty).
+
+    Raises `Unprocessable` for an unknown account, and `NotFound`.
+    """
     before = session.execute(
         select(Incident.assignee).where(Incident.id == incident_id).with_for_update()
     ).one_or_none()
@@ -225,7 +229,7 @@ def _require_unchanged(present: Editable, seen: Editable | None, wanted: Editabl
 def _require_account(session: Session, name: str) -> None:
     known = select(UserAccount.id).where(UserAccount.name == name, UserAccount.disabled_at.is_(None))
     if name and session.scalar(known) is None:
-        raise Invalid(fields=[FieldError("assignee", "has no account: choose one of the offered names")])
+        raise Unprocessable(fields=[FieldError("assignee", "has no account: choose one of the offered names")])
 
 
 def _move(

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from ims.audit.actions import record
 from ims.catalogue.queries import read_catalogue
 from ims.documents import Given
-from ims.errors import Conflict, FieldError, Invalid, Stale
+from ims.errors import Conflict, FieldError, Stale, Unprocessable
 from ims.http.asking import NotYourIncident, origin, require_may_act_on, signed_in
 from ims.http.fields import READ_NUMBER, Cursor, Limit, Since, Until, one_or_many
 from ims.http.operations import Answer, Group
@@ -141,6 +141,8 @@ class TimelineQuery(Given):
 class IncidentChanges(Given):
     """What to change; what is left out stays. Empty assignee and team mean nobody."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     status: Annotated[
         Status | None,
         Field(description="The next step: acknowledged, in_progress or resolved.", examples=["acknowledged"]),
@@ -165,7 +167,35 @@ class IncidentChanges(Given):
         return {name: value for name in sorted(named) if (value := getattr(self, name)) is not None}
 
 
-@api.get("/incidents", answers=IncidentList, example_query="status=unresolved&limit=20")
+@api.post(
+    "/incidents",
+    answers=IncidentShown,
+    status=201,
+    also={200: "It was opened before, by the same Idempotency-Key."},
+    raises=(Unprocessable, KeyUsedDifferently),
+    example={"title": "Backups are late", "severity": "medium", "description": "The last one is *two days* old."},
+)
+def create(body: NewIncident, headers: OpeningHeaders) -> Answer:
+    """Open an incident.
+
+    A service of the inventory brings its environment, team and runbook, unless they are given. With an
+    Idempotency-Key a repeat opens no second one.
+    """
+    now, incident_id = clock(), uuid4()
+    with transaction() as session:
+        if headers.idempotency_key:
+            account = signed_in().account.id
+            known = claim_key(session, account, headers.idempotency_key, body, incident_id, now)
+            if known is not None:
+                return _answer(find_incident(session, str(known)), status=200)
+        service = read_catalogue(session).find(body.service)
+        actions.create_by_person(session, body, actor=origin().actor, now=now, incident_id=incident_id, service=service)
+        incident = find_incident(session, str(incident_id))
+        _audit(session, incident, "created", now, after=show(incident).model_dump(mode="json"))
+    return _answer(incident, status=201)
+
+
+@api.get("/incidents", answers=IncidentList, raises=(Unprocessable,), example_query="status=unresolved&limit=20")
 def list_all(query: IncidentQuery) -> IncidentList:
     """List incidents.
 
@@ -195,35 +225,7 @@ def _position(cursor: str | None, filters: Filters, sort: Sort) -> Position | No
         opened_at, own_id = decode_cursor(cursor, _bound_to(filters, sort))
         return Position(datetime.fromisoformat(opened_at), UUID(own_id))
     except ValueError as error:
-        raise Invalid(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
-
-
-@api.post(
-    "/incidents",
-    answers=IncidentShown,
-    status=201,
-    also={200: "It was opened before, by the same Idempotency-Key."},
-    raises=(KeyUsedDifferently,),
-    example={"title": "Backups are late", "severity": "medium", "description": "The last one is *two days* old."},
-)
-def create(body: NewIncident, headers: OpeningHeaders) -> Answer:
-    """Open an incident.
-
-    A service of the inventory brings its environment, team and runbook, unless they are given. With an
-    Idempotency-Key a repeat opens no second one.
-    """
-    now, incident_id = clock(), uuid4()
-    with transaction() as session:
-        if headers.idempotency_key:
-            account = signed_in().account.id
-            known = claim_key(session, account, headers.idempotency_key, body, incident_id, now)
-            if known is not None:
-                return _answer(find_incident(session, str(known)), status=200)
-        service = read_catalogue(session).find(body.service)
-        actions.create_by_person(session, body, actor=origin().actor, now=now, incident_id=incident_id, service=service)
-        incident = find_incident(session, str(incident_id))
-        _audit(session, incident, "created", now, after=show(incident).model_dump(mode="json"))
-    return _answer(incident, status=201)
+        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
 
 
 @api.get("/incidents/{reference}", answers=IncidentWhole, also={304: "It is still what your If-None-Match says."})
@@ -248,8 +250,8 @@ def one(reference: Reference) -> Answer:
 @api.patch(
     "/incidents/{reference}",
     answers=IncidentShown,
-    raises=(NotYourIncident, Conflict, Stale),
-    example={"status": "acknowledged", "note": "Looking at the backup host."},
+    raises=(NotYourIncident, Conflict, Stale, Unprocessable),
+    example={"severity": "high", "note": "The disk of the backup host is *full*."},
 )
 def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders) -> Answer:
     """Change an incident.

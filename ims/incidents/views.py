@@ -13,7 +13,7 @@ from ims.accounts.models import Role
 from ims.accounts.queries import account_names
 from ims.actors import Actor
 from ims.catalogue.queries import read_catalogue
-from ims.errors import FieldError, Invalid
+from ims.errors import FieldError, Invalid, Unprocessable
 from ims.http import live
 from ims.http.asking import allow, require_may_act_on, signed_in
 from ims.http.paging import decode_cursor, encode_cursor
@@ -127,7 +127,7 @@ def _position(filters: Filters, sort: Sort) -> Position | None:
         opened_at, own_id = parts
         return Position(datetime.fromisoformat(opened_at), UUID(own_id))
     except ValueError as error:
-        raise Invalid(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
 
 
 def _more(filters: Filters, sort: Sort, page: Page) -> str | None:

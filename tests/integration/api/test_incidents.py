@@ -13,8 +13,8 @@ from tests.integration.api.conftest import Ask
 OPENING = {"title": "Backups are late", "severity": "medium"}
 
 
-def _errors(answer: Any) -> dict[str, str]:
-    assert answer.status_code == 400
+def _errors(answer: Any, status: int = 400) -> dict[str, str]:
+    assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
     return {wrong["field"]: wrong["message"] for wrong in answer.get_json()["errors"]}
 
@@ -97,7 +97,7 @@ def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
     assert [one["title"] for one in first["items"] + rest["items"]] == [f"Disk {n}" for n in (4, 3, 2, 1, 0)]
     assert rest["next"] is None
     foreign = ask("victor", "GET", f"/incidents?team=other&cursor={first['next']}")
-    assert list(_errors(foreign)) == ["cursor"]
+    assert list(_errors(foreign, 422)) == ["cursor"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,6 @@ def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
         ("since=2026-03-01T00:00:00", "since"),
         ("severity=worst", "severity"),
         ("sort=best", "sort"),
-        ("cursor=%FF", "cursor"),
         ("team=%00", "team"),
     ],
 )
@@ -137,7 +136,7 @@ def test_a_typing_mistake_is_answered_with_what_was_meant(ask: Ask, incident: st
         (b'{"title": "\\u0000", "severity": "high"}', 400),
         (b'{"title": "\\ud800", "severity": "high"}', 400),
         (b'{"title": "  ", "severity": "high"}', 400),
-        (b'{"title": "x", "severity": "high", "assignee": "mallory"}', 400),
+        (b'{"title": "x", "severity": "high", "assignee": "mallory"}', 422),
         (b"[" * 100_000, 413),
         (b'{"title": "' + b"x" * 2_000_000 + b'"}', 413),
     ],
