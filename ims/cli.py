@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import argcomplete
 
 from ims import administration
+from ims.accounts.people import commands as people_commands
+from ims.accounts.tokens import commands as token_commands
 from ims.alerts import commands as alert_commands
 from ims.demo import commands as demo_commands
 from ims.errors import IMSError
@@ -28,6 +30,8 @@ _GROUPS = (
     run_commands,
     maintenance_commands,
     source_commands,
+    token_commands,
+    people_commands,
     alert_commands,
     retention_commands,
     worker_commands,

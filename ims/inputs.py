@@ -1,14 +1,30 @@
 """What people and programs send, checked by a model: every wrong field is named at once, in words that help."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ims.errors import FieldError, Invalid
 
 M = TypeVar("M", bound=BaseModel)
+
+# Tabs and line breaks may stand in a text; NUL and lone surrogates cannot be stored, the others only serve to deceive a
+# terminal or a reader.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_OR_BREAK: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# The same rules for programs that read the API's description.
+LINE_SCHEMA: Final = {"pattern": r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"}
+FILLED_LINE_SCHEMA: Final = {
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*"
+    r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u206f\u3000]"
+    r"[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+}
+"""One line that is not blank."""
+TEXT_SCHEMA: Final = {"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"}
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -24,6 +40,27 @@ _WORDS: Final = {
 }
 _LONGEST_NAME: Final = 100
 _MOST_FIELDS: Final = 50
+
+
+class Input(BaseModel):
+    """Base of what a form may say: blanks around a value are no part of it, and more fields do not matter."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+
+def one_line(value: str) -> str:
+    """Check a value that is one line. Raises `ValueError`, as Pydantic wants it."""
+    if _CONTROL_OR_BREAK.search(value):
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+def plain_text(value: str) -> str:
+    """Check a value that may have several lines, and give it Unix line breaks. Raises `ValueError`."""
+    value = value.replace("\r\n", "\n")
+    if _CONTROL.search(value):
+        raise ValueError("must not contain control characters")
+    return value
 
 
 def read(model: type[M], given: Mapping[str, object]) -> M:

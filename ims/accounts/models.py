@@ -1,6 +1,6 @@
 """Tables: user_account, team, membership, api_token."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -89,6 +89,8 @@ class ApiToken(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    """Set on rotation: the old token works until then, so that senders can be changed one after the other."""
+    """When it ends; rotation sets it, so that the old token works until its users are changed one after the other."""
+    lifetime: Mapped[timedelta | None]
+    """What it was made for: its successor is made for as long."""
     last_used_at: Mapped[datetime | None]
     """To the minute: not every request is worth a write."""

@@ -20,6 +20,10 @@ class Scope(StrEnum):
     WRITE = "write"
     ADMIN = "admin"
 
+    def includes(self, other: "Scope") -> bool:
+        """Whether a token of this scope may do what one of `other` may."""
+        return _SCOPES.index(self) >= _SCOPES.index(other)
+
 
 _ROLES: Final = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
 _SCOPES: Final = (Scope.READ, Scope.WRITE, Scope.ADMIN)
@@ -68,13 +72,21 @@ class Asker:
 
     def has_scope(self, least: Scope) -> bool:
         """Whether the token, if it is one, was made for this."""
-        return _SCOPES.index(self.scope) >= _SCOPES.index(least)
+        return self.scope.includes(least)
 
     def may_act_on(self, team: str | None, assignee: str | None) -> bool:
         """Whether this is an incident to act on: of an own team, one's own, or nobody's; administrators act on all."""
         if not self.has_role(Role.RESPONDER) or not self.has_scope(Scope.WRITE):
             return False
         return self.has_role(Role.ADMIN) or not team or team in self.account.teams or assignee == self.name
+
+
+_WIDEST: Final = {Role.VIEWER: Scope.READ, Role.RESPONDER: Scope.WRITE, Role.ADMIN: Scope.ADMIN}
+
+
+def widest_scope(role: Role) -> Scope:
+    """The widest scope that makes sense for a token of an account with this role."""
+    return _WIDEST[role]
 
 
 def scope_for(role: Role, *, is_safe: bool) -> Scope:

@@ -36,6 +36,11 @@ def account_by_name(session: Session, name: str) -> tuple[Account, str | None] |
     return None if row is None else (_account(row.UserAccount, row.teams), row.UserAccount.password_hash)
 
 
+def is_account(session: Session, name: str) -> bool:
+    """Whether an account has this name, disabled or not."""
+    return session.scalar(select(UserAccount.id).where(UserAccount.name == name)) is not None
+
+
 def asker_of_token(session: Session, token_hash: bytes, now: datetime) -> Asker | None:
     """Whom the valid token of this hash acts for; none if there is no such token, or its account is disabled.
 

@@ -5,11 +5,13 @@ import time
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ims.accounts.actions import end_sessions, nobodys_hash, sign_in
+from ims.accounts.actions import nobodys_hash, sign_in
 from ims.accounts.limits import FailureLimit
 from ims.accounts.models import Role
-from ims.http.asking import allow, begin_session, client_host, end_session, identify, public, signed_in
-from ims.http.resources import transaction
+from ims.accounts.people.actions import end_sessions
+from ims.http.asking import allow, begin_session, client_host, end_session, identify, origin, public, signed_in
+from ims.http.requests import request_id
+from ims.http.resources import clock, transaction
 from ims.log import logger
 
 accounts = Blueprint("accounts", __name__)
@@ -50,7 +52,7 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
     account = None
     if name and "\0" not in name and max(len(name), len(password)) <= _LONGEST:
         with transaction() as session:
-            account = sign_in(session, name, password)
+            account = sign_in(session, name, password, address, request_id(), clock())
     if account is None:
         per_name.failed((address, name), now)
         per_address.failed(address, now)
@@ -75,7 +77,7 @@ def sign_out() -> Response:
     """End this session, or with `everywhere` all sessions of the account."""
     if request.form.get("everywhere"):
         with transaction() as session:
-            end_sessions(session, signed_in().account.id)
+            end_sessions(session, signed_in().name, origin(), clock())
     end_session()
     return redirect(url_for("accounts.sign_in_page"))
 

@@ -19,6 +19,17 @@ class Origin:
     address: str | None = None
     request_id: str | None = None
 
+    @property
+    def who(self) -> str:
+        """Who, where one word has to do: `alice` from a page, `cli:root` from a command on this machine."""
+        return self.actor.name if self.address is not None else f"cli:{self.actor.name}"
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of two descriptions of one thing only what differs, for `record`: as it was, and as it is."""
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return {name: before.get(name) for name in changed}, {name: after.get(name) for name in changed}
+
 
 def record(
     session: Session,

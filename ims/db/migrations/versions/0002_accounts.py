@@ -46,6 +46,7 @@ def _accounts() -> None:
 def _tokens() -> None:
     op.alter_column("api_token", "source", nullable=True)
     op.add_column("api_token", sa.Column("user_id", sa.Uuid(), nullable=True))
+    op.add_column("api_token", sa.Column("lifetime", sa.Interval(), nullable=True))
     op.create_foreign_key(
         op.f("fk_api_token_user_id_user_account"), "api_token", "user_account", ["user_id"], ["id"], ondelete="CASCADE"
     )
