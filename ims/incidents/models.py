@@ -1,12 +1,25 @@
-"""Tables: incident, timeline_event."""
+"""Tables: incident, timeline_event, incident_change, incident_daily."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, ForeignKey, Index, Sequence, String, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    FetchedValue,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    String,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ims.db.base import Base
@@ -168,3 +181,56 @@ class IdempotencyKey(Base):
     # No foreign key: the row is locked before its incident is written.
     incident_id: Mapped[UUID]
     created_at: Mapped[datetime]
+
+
+class IncidentChange(Base):
+    """What of an incident counts for figures: as it became, as it was before, or as it was when it was removed.
+
+    Written by triggers in the transaction of the change; a worker adds the rows to `incident_daily` and deletes them.
+    """
+
+    __tablename__ = "incident_change"
+    __table_args__ = (CheckConstraint("kind IN ('became', 'was', 'removed')", name="kind"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    service: Mapped[str | None]
+    environment: Mapped[str]
+    team: Mapped[str | None]
+    severity: Mapped[str]
+    opened_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    first_human_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    healed_at: Mapped[datetime | None]
+
+
+class IncidentDaily(Base):
+    """What happened to incidents on one UTC day, added up for one reading of them; see rollups.py."""
+
+    __tablename__ = "incident_daily"
+    __table_args__ = (
+        # A team and an environment, of all services.
+        Index(
+            "ix_incident_daily_team", "team", "environment", "day", postgresql_where=text("scope = 'exact'"),
+        ),
+    )  # fmt: skip
+
+    scope: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """What the row is for: `all`, one `environment`, one `team`, or `exact`ly a service, environment and team."""
+    service: Mapped[str] = mapped_column(primary_key=True)
+    """Empty when there is none, or when the scope does not tell them apart; so are environment and team."""
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    team: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """What happened on the day: opened, acknowledged, resolved, healed; removed counts for the day it was opened."""
+    severity: Mapped[str] = mapped_column(primary_key=True)
+    """`*` is all of them together."""
+    incidents: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[Decimal] = mapped_column(Numeric)
+    """Added up from the opening of each."""
+    buckets: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    """Which durations there were, in logarithmic buckets."""
+    counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    """How many in each of them."""

@@ -17,6 +17,7 @@ _NEWEST: sa.ColumnElement[str] = sa.literal_column("opened_at DESC")
 def upgrade() -> None:
     _index_filters()
     _keep_words()
+    _keep_changes()
 
 
 def _index_filters() -> None:
@@ -171,4 +172,98 @@ _INCIDENTS_WITH = """
     LANGUAGE sql STABLE STRICT
     SET search_path = public, pg_temp SET enable_seqscan = off SET enable_indexscan = off
     AS $$ SELECT * FROM incident WHERE words @@ words_query(wanted, first_day, last_day) $$
+"""
+
+
+def _keep_changes() -> None:
+    """Daily figures, and the queue of changes they are made of; see ims/incidents/rollups.py."""
+    op.create_table(
+        "incident_change",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("service", sa.String(), nullable=True),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("team", sa.String(), nullable=True),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("first_human_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("healed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind IN ('became', 'was', 'removed')", name=op.f("ck_incident_change_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incident_change")),
+    )
+    op.create_table(
+        "incident_daily",
+        sa.Column("scope", sa.String(length=16), nullable=False),
+        sa.Column("service", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("metric", sa.String(length=16), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("incidents", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Numeric(), nullable=False),
+        sa.Column("buckets", postgresql.ARRAY(sa.SmallInteger()), nullable=False),
+        sa.Column("counts", postgresql.ARRAY(sa.BigInteger()), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "scope", "service", "environment", "team", "day", "metric", "severity", name=op.f("pk_incident_daily")
+        ),
+    )
+    op.create_index(
+        "ix_incident_daily_team", "incident_daily", ["team", "environment", "day"],
+        postgresql_where=sa.text("scope = 'exact'"),
+    )  # fmt: skip
+    op.execute(_RECORD_CHANGE)
+    op.execute(_CHANGE_TRIGGERS)
+    # What is there is counted by a worker, in steps; until then each reading counts it.
+    op.execute(
+        """
+        INSERT INTO incident_change (kind, service, environment, team, severity, opened_at, acknowledged_at,
+                                     first_human_at, resolved_at, healed_at)
+        SELECT 'became', service, environment, team, severity, opened_at, acknowledged_at, first_human_at, resolved_at,
+               healed_at
+        FROM incident
+        """
+    )
+
+
+# What a row was is taken back and what it became is added, so figures follow whatever changes and never count twice.
+_RECORD_CHANGE = """
+    CREATE FUNCTION record_incident_change() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+    BEGIN
+        IF TG_OP <> 'INSERT' THEN
+            INSERT INTO public.incident_change (kind, service, environment, team, severity, opened_at, acknowledged_at,
+                                                first_human_at, resolved_at, healed_at)
+            VALUES (CASE TG_OP WHEN 'DELETE' THEN 'removed' ELSE 'was' END, OLD.service, OLD.environment, OLD.team,
+                    OLD.severity, OLD.opened_at, OLD.acknowledged_at, OLD.first_human_at, OLD.resolved_at,
+                    OLD.healed_at);
+        END IF;
+        IF TG_OP <> 'DELETE' THEN
+            INSERT INTO public.incident_change (kind, service, environment, team, severity, opened_at, acknowledged_at,
+                                                first_human_at, resolved_at, healed_at)
+            VALUES ('became', NEW.service, NEW.environment, NEW.team, NEW.severity, NEW.opened_at, NEW.acknowledged_at,
+                    NEW.first_human_at, NEW.resolved_at, NEW.healed_at);
+        END IF;
+        RETURN NULL;
+    END
+    $$
+"""
+
+# Most updates of an incident only count its events: those do not even reach the function.
+_CHANGE_TRIGGERS = """
+    CREATE TRIGGER incident_recorded AFTER INSERT OR DELETE ON incident
+    FOR EACH ROW EXECUTE FUNCTION record_incident_change();
+    CREATE TRIGGER incident_change_recorded
+    AFTER UPDATE OF service, environment, team, severity, opened_at, acknowledged_at, first_human_at, resolved_at,
+                    healed_at ON incident
+    FOR EACH ROW
+    WHEN ((OLD.service, OLD.environment, OLD.team, OLD.severity, OLD.opened_at, OLD.acknowledged_at,
+           OLD.first_human_at, OLD.resolved_at, OLD.healed_at)
+          IS DISTINCT FROM
+          (NEW.service, NEW.environment, NEW.team, NEW.severity, NEW.opened_at, NEW.acknowledged_at,
+           NEW.first_human_at, NEW.resolved_at, NEW.healed_at))
+    EXECUTE FUNCTION record_incident_change();
 """
