@@ -7,6 +7,7 @@ No label takes a value that a sender chooses: a sender could fill the memory of 
 """
 
 import os
+from collections import Counter as Tally
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,10 @@ REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an 
 
 def count_taken(outcome: "Outcome", rejected: Iterable["Rejected"]) -> None:
     """Count what a request or several brought; call it after the commit."""
-    for severity in outcome.severities:
-        ALERTS_RECEIVED.labels(severity.value).inc()
-    for result in outcome.results:
-        ALERTS_CORRELATED.labels(result.value).inc()
+    for severity, count in Tally(outcome.severities).items():
+        ALERTS_RECEIVED.labels(severity.value).inc(count)
+    for result, count in Tally(outcome.results).items():
+        ALERTS_CORRELATED.labels(result.value).inc(count)
     for one in rejected:
         ALERTS_REJECTED.labels(one.reason.value).inc()
     count_incidents(outcome)
@@ -53,7 +54,8 @@ def count_incidents(outcome: "Outcome") -> None:
     """Count what alerts did to incidents; call it after the commit."""
     for _, severity in outcome.new_incidents:
         INCIDENTS_CREATED.labels(severity.value).inc()
-    INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
+    if outcome.flapping_incidents:
+        INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
     count_resolved(outcome.durations)
 
 

@@ -7,18 +7,20 @@ Never a `queueing_lock` here: a collision would abort the caller's transaction, 
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import procrastinate
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.orm import Session
 
+from ims.db.direct import Execute
 from ims.db.engine import Database, jobs_connection
 from ims.errors import DatabaseAway
 from ims.settings import Settings
@@ -69,6 +71,20 @@ def defer(session: Session, job: Job, *, after: timedelta | None = None, **argum
     except ConnectorException as error:
         # Procrastinate hides what the driver said; the transaction is lost either way and the caller starts anew.
         raise DatabaseAway from error
+
+
+# Procrastinate's own function. No lock, and its usual priority.
+_DEFER: Final = """
+    SELECT procrastinate_defer_jobs_v1(ARRAY[
+        ROW(%(queue)s, %(task)s, 0, NULL, NULL, %(arguments)s::jsonb, %(when)s::timestamptz)
+    ]::procrastinate_job_to_defer_v1[])
+    """
+
+
+def defer_by(execute: Execute, job: Job, *, after: timedelta | None = None, **arguments: Any) -> None:
+    """The same as `defer` for whoever has no session; the id is not waited for."""
+    when = utc_now() + after if after else None
+    execute(_DEFER, {"queue": job.queue.value, "task": job.value, "arguments": json.dumps(arguments), "when": when})
 
 
 def utc_now() -> datetime:

@@ -2,7 +2,11 @@
 
 A commit costs a flush to disk and a NOTIFY, which takes a lock that all of PostgreSQL shares: one commit for many
 requests is what makes thousands a second. Whoever comes while a commit is under way waits; one of the waiting then
-commits for all of them, so a lone request pays nothing. No request is answered before its own commit.
+commits for all of them. No request is answered before its own commit.
+
+Senders who wait for their answers come back together: without more ado they would fall into two groups, one of them on
+its way while the other is committed. So the next commit waits for those who were just answered, but not longer than the
+last one took. A lone request finds nobody to wait for and pays nothing.
 """
 
 import threading
@@ -11,18 +15,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
 
-from ims.alerts.actions import Outcome, ingest, is_deadlock
+from ims.alerts.actions import Outcome, ingest_by, is_deadlock
 from ims.alerts.episodes import Result
 from ims.alerts.notices import Notice, Parsed, Rejected, RejectReason
 from ims.alerts.queries import policy_in_force
+from ims.db.direct import DirectConnection
 from ims.db.engine import Database
 from ims.errors import DatabaseAway, IMSError
 from ims.log import logger
 from ims.metrics import count_taken
 from ims.policy.schema import Policy
-from ims.queue import Job, defer, utc_now
+from ims.queue import Job, defer_by, utc_now
 
 log = logger(__name__)
 
@@ -32,6 +37,10 @@ MOST_BYTES = 16 * 1024 * 1024
 """Bodies in one common transaction: PostgreSQL takes at most 256 MB of JSON in one value."""
 POLICY_SECONDS = 2.0
 """How long a process goes on with the policy it has read."""
+HEARD_SECONDS = 10.0
+"""How often a process notes that a source lives."""
+LONGEST_PATIENCE = 0.02
+"""Seconds; longer than this no commit waits for anybody."""
 
 Cut = tuple[str, str | None]
 """Source and receiver of a notification that its sender cut."""
@@ -48,6 +57,11 @@ class Request:
     results: tuple[Result, ...] = ()
     error: IMSError | None = None
     is_done: bool = False
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held until the request is done, or until it is on its thread to commit."""
+
+    def __post_init__(self) -> None:
+        self.turn.acquire()
 
 
 @dataclass(slots=True)
@@ -56,42 +70,62 @@ class Committer:
 
     database: Database
     clock: Callable[[], datetime] = utc_now
-    _turn: threading.Condition = field(default_factory=threading.Condition)
+    _connection: DirectConnection = field(init=False)
+    _lock: threading.Condition = field(default_factory=threading.Condition)
     _waiting: list[Request] = field(default_factory=list)
     _is_committing: bool = False
+    _expected: int = 0
+    """Requests that the last commit answered or kept waiting: as many may be there for the next one."""
+    _patient_until: float = 0.0
     _policy: Policy | None = None
     _policy_read_at: float = 0.0
+    _heard_at: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._connection = self.database.direct()
 
     def commit(self, request: Request) -> None:
         """Return when the request is committed. Raises `DatabaseAway` when it is not."""
-        with self._turn:
+        with self._lock:
             self._waiting.append(request)
-        while together := self._wait_for_turn(request):
-            self._commit_for(together)
+            must_wait, self._is_committing = self._is_committing, True
+            if len(self._waiting) >= self._expected:
+                self._lock.notify()
+        if must_wait:
+            request.turn.acquire()
+        if not request.is_done:
+            self._commit_for(self._gather())
         if request.error:
             raise request.error
 
-    def _wait_for_turn(self, request: Request) -> list[Request]:
-        """Wait until the request is done, which gives nothing, or until it is on us to commit for these."""
-        with self._turn:
-            while self._is_committing and not request.is_done:
-                self._turn.wait()
-            if request.is_done:
-                return []
-            self._is_committing = True
+    def _gather(self) -> list[Request]:
+        """The requests of the next commit, once those are there that were answered a moment ago."""
+        with self._lock:
+            patience = self._patient_until - time.monotonic()
+            self._lock.wait_for(lambda: len(self._waiting) >= self._expected, max(patience, 0))
             return self._take()
 
     def _commit_for(self, together: Sequence[Request]) -> None:
+        began = time.monotonic()
         try:
             self._commit_together(together)
         finally:
-            with self._turn:
-                for request in together:
-                    if not request.is_done:
-                        # Something unforeseen is on its way up this thread; the others are told to come again.
-                        request.error, request.is_done = DatabaseAway(), True
+            for request in together:
+                if not request.is_done:
+                    # Something unforeseen is on its way up this thread; the others are told to come again.
+                    request.error, request.is_done = DatabaseAway(), True
+                request.turn.release()
+            self._hand_over(len(together), time.monotonic() - began)
+
+    def _hand_over(self, answered: int, seconds: float) -> None:
+        """The next commit is on whoever has waited longest."""
+        with self._lock:
+            self._expected = answered + len(self._waiting)
+            self._patient_until = time.monotonic() + min(seconds, LONGEST_PATIENCE)
+            if self._waiting:
+                self._waiting[0].turn.release()
+            else:
                 self._is_committing = False
-                self._turn.notify_all()
 
     def _take(self) -> list[Request]:
         """The requests that have waited longest, as many as one transaction should hold, and at least one."""
@@ -111,7 +145,7 @@ class Committer:
         except DatabaseAway:
             for request in together:
                 request.error, request.is_done = DatabaseAway(), True
-        except (DBAPIError, UnicodeError) as error:
+        except (psycopg.Error, UnicodeError) as error:
             log.warning("common_commit_failed", requests=len(together), error=type(error).__name__)
             for request in together:
                 self._commit_alone(request)
@@ -122,7 +156,7 @@ class Committer:
             self._commit_at_once([request])
         except DatabaseAway:
             request.error, request.is_done = DatabaseAway(), True
-        except (DBAPIError, UnicodeError):
+        except (psycopg.Error, UnicodeError):
             try:
                 self._commit_notice_by_notice(request)
             except DatabaseAway:
@@ -135,7 +169,7 @@ class Committer:
         for notice in request.parsed.notices:
             try:
                 results += self._transact([notice], [], ()).results
-            except (DBAPIError, UnicodeError) as error:
+            except (psycopg.Error, UnicodeError) as error:
                 log.error("notice_not_storable", source=request.source, error=type(error).__name__)
                 self._transact([], [_not_storable(notice)], ())
                 results.append(Result.REJECTED)
@@ -158,14 +192,22 @@ class Committer:
             start = end
 
     def _transact(self, notices: Sequence[Notice], rejected: Sequence[Rejected], truncated: Collection[Cut]) -> Outcome:
-        with self.database.begin() as session:
-            if self._policy is None or time.monotonic() - self._policy_read_at > POLICY_SECONDS:
-                self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()
-            outcome = ingest(session, notices, rejected, self._policy, self.clock())
+        policy, now = self._policy_now(), time.monotonic()
+        heard = {notice.source for notice in notices}
+        heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
+        with self._connection.begin() as execute:
+            outcome = ingest_by(execute, notices, rejected, policy, self.clock(), heard=heard)
             for source, receiver in truncated:
-                defer(session, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
+                defer_by(execute, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
+        self._heard_at |= dict.fromkeys(heard, now)
         count_taken(outcome, rejected)
         return outcome
+
+    def _policy_now(self) -> Policy:
+        if self._policy is None or time.monotonic() - self._policy_read_at > POLICY_SECONDS:
+            with self.database.begin() as session:
+                self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()
+        return self._policy
 
 
 def _not_storable(notice: Notice) -> Rejected:

@@ -5,6 +5,7 @@ their locks. What is decided in between is in `batch.py` and is pure. Two batche
 on an incident, as any two transactions can: the caller repeats a batch once then, see `is_deadlock`.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.errors import DeadlockDetected, SerializationFailure
-from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
 from ims.actors import SYSTEM
@@ -23,10 +23,11 @@ from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
 from ims.alerts.flapping import mark_flapping
 from ims.alerts.models import Severity
 from ims.alerts.notices import Notice, Rejected
+from ims.db.direct import Execute, Rows, through
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.timeline import NewEvent, append_by
 from ims.policy.schema import Correlation, Policy, QuietTime
-from ims.queue import Job, defer
+from ims.queue import Job, defer_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +55,50 @@ def ingest(
     Opens before it resolves: when one batch closes an incident's last episode and opens another of its key, the
     incident stays. Raises nothing of its own.
     """
-    _keep_rejected(session, rejected, now)
+    heard = {notice.source for notice in notices}
+    return ingest_by(through(session), notices, rejected, policy, now, heard=heard)
+
+
+def ingest_by(
+    execute: Execute,
+    notices: Sequence[Notice],
+    rejected: Sequence[Rejected],
+    policy: Policy,
+    now: datetime,
+    *,
+    heard: Collection[str],
+) -> Outcome:
+    """The same for whoever has no session. `heard` are the sources whose sign of life is noted.
+
+    Results are read as late as can be: on a direct connection the statements in between travel together.
+    """
+    _keep_rejected(execute, rejected, now)
     if not notices:
         return Outcome((), ())
     batch = Batch(notices, [place(notice, policy) for notice in notices])
-    session.execute(statements.TOUCH_SOURCES, {"sources": sorted({one.source for one in notices}), "now": now})
-    known = _upsert_alerts(session, batch, now)
-    _read_episodes(session, batch, known)
+    if heard:
+        execute(statements.TOUCH_SOURCES, {"sources": json.dumps(sorted(heard)), "now": now})
+    known = _take_alerts(execute, batch, now)
+    _read_episodes(execute, batch, known)
     batch.take_all()
-    correlator = _correlate(session, batch, policy.correlation, now)
-    _write_episodes(session, batch, now)
-    resolved = _resolve_or_settle(session, batch, policy.correlation, now)
-    flapping = mark_flapping(session, batch, known, policy.correlation.flapping, now)
-    append(session, [*correlator.story(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
+    severities = tuple(placement.severity for placement in batch.placements)
+    if not batch.turns:
+        _update_episodes(execute, batch, now)
+        return Outcome(tuple(batch.results), severities)
+    correlator = _correlate(execute, batch, policy.correlation, now)
+    _update_episodes(execute, batch, now)
+    _insert_episodes(execute, batch, now)
+    resolved = _resolve_or_settle(execute, batch, policy.correlation, now)
+    flapping = mark_flapping(execute, batch, known, policy.correlation.flapping, now)
+    append_by(execute, [*correlator.story(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
     new_episodes = tuple(
         turn.episode.id for turn in batch.openings if turn.episode.is_open and turn.episode.id is not None
     )
     if new_episodes:
-        defer(session, Job.DECIDE, episode_ids=list(new_episodes))
+        defer_by(execute, Job.DECIDE, episode_ids=list(new_episodes))
     return Outcome(
         results=tuple(batch.results),
-        severities=tuple(placement.severity for placement in batch.placements),
+        severities=severities,
         new_episodes=new_episodes,
         new_incidents=tuple((new.id, new.placement.severity) for new in correlator.new),
         resolved_incidents=tuple(resolved),
@@ -86,7 +110,7 @@ def ingest(
 def is_deadlock(error: BaseException | None) -> bool:
     """Whether PostgreSQL ended the transaction for another one's sake, so that it may simply be done again.
 
-    Follows the causes: `Database.begin` has translated the driver's error.
+    Follows the causes: whoever began the transaction has translated the driver's error.
     """
     while error is not None:
         if isinstance(getattr(error, "orig", error), DeadlockDetected | SerializationFailure):
@@ -97,184 +121,196 @@ def is_deadlock(error: BaseException | None) -> bool:
 
 def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
     """Resolve those of the incidents in which nothing fired for `quiet` seconds; return how long each was open."""
-    _lock_incidents(session, incident_ids, [])
-    resolved = _resolve(session, incident_ids, quiet, now)
-    append(session, [_resolved_event(id_) for id_ in resolved], now)
+    execute = through(session)
+    _lock_incidents(execute, incident_ids, [], []).fetchall()
+    resolved = _resolve(execute, incident_ids, quiet, now)
+    append_by(execute, [_resolved_event(id_) for id_ in resolved], now)
     return resolved
 
 
-def _keep_rejected(session: Session, rejected: Sequence[Rejected], now: datetime) -> None:
+def _keep_rejected(execute: Execute, rejected: Sequence[Rejected], now: datetime) -> None:
     if not rejected:
         return
-    columns = {
-        "sources": [one.source for one in rejected],
-        "reasons": [one.reason.value for one in rejected],
-        "bodies": [one.body for one in rejected],
-        "details": [Jsonb({"message": one.message, "place": one.place}) for one in rejected],
-    }
-    session.execute(statements.INSERT_REJECTED, {**columns, "now": now})
+    rows = [
+        {
+            "source": one.source,
+            "reason": one.reason.value,
+            "body": one.body,
+            "details": {"message": one.message, "place": one.place},
+        }
+        for one in rejected
+    ]
+    execute(statements.INSERT_REJECTED, {"rejected": json.dumps(rows), "now": now})
 
 
-def _upsert_alerts(session: Session, batch: Batch, now: datetime) -> list[AlertKey]:
-    """Write the alerts as their last notices say and lock them; return those that were known before."""
-    last = [(batch.notices[index], batch.placements[index]) for index in batch.last_of_each.values()]
-    columns = {
-        "sources": [notice.source for notice, _ in last],
-        "fingerprints": [notice.fingerprint for notice, _ in last],
-        "names": [notice.name for notice, _ in last],
-        "services": [placement.service_name for _, placement in last],
-        "environments": [placement.environment for _, placement in last],
-        "severities": [placement.severity.value for _, placement in last],
-        "labels": Jsonb([notice.labels for notice, _ in last]),
-        "annotations": Jsonb([notice.annotations for notice, _ in last]),
-        "generator_urls": [notice.generator_url for notice, _ in last],
-    }
+def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey]:
+    """Write and lock the alerts and count what only repeats; return those whose episodes have to be read."""
+    rows = []
+    for (source, fingerprint), said in batch.said.items():
+        notice, placement = batch.notices[said.last], batch.placements[said.last]
+        rows.append(
+            {
+                "source": source,
+                "fingerprint": fingerprint,
+                "name": notice.name,
+                "service": placement.service_name,
+                "environment": placement.environment,
+                "severity": placement.severity.value,
+                "labels": notice.labels,
+                "annotations": notice.annotations,
+                "generator_url": notice.generator_url,
+                "notices": said.notices,
+                "starts": [at.isoformat() for at in said.starts],
+                "only_fires": said.only_fires,
+            }
+        )
     known = []
-    for row in session.execute(statements.UPSERT_ALERTS, {**columns, "now": now}):
-        batch.alert_ids[row.source, row.fingerprint] = row.id
-        if not row.is_new:
-            known.append((row.source, row.fingerprint))
+    taken = execute(statements.TAKE_ALERTS, {"alerts": json.dumps(rows), "now": now}).fetchall()
+    for id_, source, fingerprint, is_new, is_repeated in taken:
+        batch.alert_ids[source, fingerprint] = id_
+        if is_repeated:
+            batch.repeated.add((source, fingerprint))
+        elif not is_new:
+            known.append((source, fingerprint))
     return known
 
 
-def _read_episodes(session: Session, batch: Batch, known: Sequence[AlertKey]) -> None:
+def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey]) -> None:
     """Read what the notices of known alerts are compared with."""
     if not known:
         return
     keys = {batch.alert_ids[key]: key for key in known}
-    starts = {
-        (batch.alert_ids[notice.source, notice.fingerprint], notice.starts_at)
-        for notice in batch.notices
-        if notice.starts_at
-    }
-    said = [(alert_id, starts_at) for alert_id, starts_at in starts if alert_id in keys]
-    rows = session.execute(
-        statements.READ_EPISODES,
-        {"alerts": list(keys), "start_alerts": [one for one, _ in said], "starts": [at for _, at in said]},
-    )
+    starts = [
+        {"alert_id": alert_id, "starts_at": at.isoformat()}
+        for alert_id, key in keys.items()
+        for at in batch.said[key].starts
+    ]
+    rows = execute(statements.READ_EPISODES, {"alerts": json.dumps(list(keys)), "starts": json.dumps(starts)})
     seen: dict[int, EpisodeState] = {}
-    for row in rows:
-        alert = batch.alerts.setdefault(keys[row.alert_id], AlertState())
-        if row.id not in seen:
-            seen[row.id] = EpisodeState(
-                id=row.id, incident_id=row.incident_id, starts=list(row.sender_starts), is_open=row.is_open
+    for id_, alert_id, incident_id, sender_starts, is_open, is_newest in rows.fetchall():
+        alert = batch.alerts.setdefault(keys[alert_id], AlertState())
+        if id_ not in seen:
+            seen[id_] = EpisodeState(
+                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open
             )
-            if not row.is_open:
-                alert.closed.append(seen[row.id])
-        if row.is_open:
-            alert.open = seen[row.id]
-        elif row.is_newest:
-            alert.newest_closed = seen[row.id]
+            if not is_open:
+                alert.closed.append(seen[id_])
+        if is_open:
+            alert.open = seen[id_]
+        elif is_newest:
+            alert.newest_closed = seen[id_]
 
 
-def _correlate(session: Session, batch: Batch, rules: Correlation, now: datetime) -> Correlator:
-    """Give each opened episode its incident, new or not. Locks the keys, then all incidents that may change."""
+def _correlate(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> Correlator:
+    """Give each opened episode its id and its incident, new or not.
+
+    Locks the keys, then all incidents that may change.
+    """
     placements = [turn.placement for turn in batch.openings]
-    current = _lock_keys(session, {key for one in placements for key in (one.key, one.lock)}, now)
+    # Sorted, so that two batches lock the keys they share in one order.
+    keys = sorted({key for one in placements for key in (one.key, one.lock)})
     services = sorted({(one.service.name, one.environment) for one in placements if one.service})
-    touched = {id_ for id_ in current.values() if id_}
     # An episode that was opened in this batch too has its incident only later; that one is locked as its key's.
-    touched |= {turn.episode.incident_id for turn in batch.closings if turn.episode.incident_id != NOWHERE}
-    incidents = _lock_incidents(session, touched, services if rules.severity_joins else [])
-    correlator = Correlator(rules, now, current, incidents)
+    closing = {turn.episode.incident_id for turn in batch.closings if turn.episode.incident_id != NOWHERE}
+    locked = execute(statements.LOCK_CORRELATIONS, {"keys": json.dumps(keys), "now": now}) if keys else None
+    incidents = _lock_incidents(execute, closing, keys, services if rules.severity_joins else [])
+    if placements:
+        ids = execute(statements.TAKE_EPISODE_IDS, {"count": len(placements)})
+        for turn, (id_,) in zip(batch.openings, ids.fetchall(), strict=True):
+            turn.episode.id = id_
+    current = dict(map(tuple, locked.fetchall())) if locked else {}
+    known = [KnownIncident(*row) for row in incidents.fetchall()]
+    correlator = Correlator(rules, now, current, {incident.id: incident for incident in known})
     for turn in batch.openings:
         correlator.join(turn)
-    _insert_incidents(session, correlator.new, now)
-    if correlator.moved:
-        moved = {"keys": list(correlator.moved), "incidents": list(correlator.moved.values())}
-        session.execute(statements.POINT_CORRELATIONS, moved)
-    if correlator.raised:
-        raised = {"incidents": list(correlator.raised), "severities": list(correlator.raised.values())}
-        session.execute(statements.RAISE_SEVERITIES, raised)
+    _write_incidents(execute, correlator, now)
     return correlator
 
 
-def _lock_keys(session: Session, keys: set[str], now: datetime) -> dict[str, UUID | None]:
-    if not keys:
-        return {}
-    # Sorted, so that two batches lock the keys they share in one order.
-    rows = session.execute(statements.LOCK_CORRELATIONS, {"keys": sorted(keys), "now": now})
-    return {row.key: row.incident_id for row in rows}
-
-
 def _lock_incidents(
-    session: Session, incident_ids: Collection[UUID], services: Sequence[tuple[str, str]]
-) -> dict[UUID, KnownIncident]:
-    if not incident_ids and not services:
-        return {}
-    columns = {
-        "incidents": list(incident_ids),
-        "services": [service for service, _ in services],
-        "environments": [environment for _, environment in services],
+    execute: Execute, incident_ids: Collection[UUID], keys: Sequence[str], services: Sequence[tuple[str, str]]
+) -> Rows:
+    """Lock these incidents, those that the keys point at and the unresolved ones of the services."""
+    given = {
+        "incidents": json.dumps([str(id_) for id_ in incident_ids]),
+        "keys": json.dumps(keys),
+        "services": json.dumps([{"service": service, "environment": where} for service, where in services]),
     }
-    rows = session.execute(statements.LOCK_INCIDENTS, columns)
-    return {row.id: KnownIncident(**row._mapping) for row in rows}
+    return execute(statements.LOCK_INCIDENTS, given)
 
 
-def _insert_incidents(session: Session, new: Sequence[NewIncident], now: datetime) -> None:
-    if not new:
-        return
-    services = [one.placement.service for one in new]
-    columns = {
-        "ids": [one.id for one in new],
-        "titles": [one.title for one in new],
-        "descriptions": [one.description for one in new],
-        "services": [one.placement.service_name for one in new],
-        "environments": [one.placement.environment for one in new],
-        "severities": [one.placement.severity.value for one in new],
-        "assignees": [service.owner if service else None for service in services],
-        "teams": [service.team if service else None for service in services],
-        "runbook_urls": [one.runbook_url for one in new],
-        "labels": [Jsonb(one.labels) for one in new],
-        "keys": [one.placement.key for one in new],
-        "recurrences": [one.recurrence_of for one in new],
-    }
-    session.execute(statements.INSERT_INCIDENTS, {**columns, "now": now})
+def _write_incidents(execute: Execute, correlator: Correlator, now: datetime) -> None:
+    if correlator.new:
+        rows = [_incident_row(one) for one in correlator.new]
+        execute(statements.INSERT_INCIDENTS, {"incidents": json.dumps(rows), "now": now})
+    if correlator.moved:
+        moved = [{"key": key, "incident_id": str(id_)} for key, id_ in correlator.moved.items()]
+        execute(statements.POINT_CORRELATIONS, {"moved": json.dumps(moved)})
+    if correlator.raised:
+        raised = [{"id": str(id_), "severity": severity} for id_, severity in correlator.raised.items()]
+        execute(statements.RAISE_SEVERITIES, {"raised": json.dumps(raised)})
 
 
-def _write_episodes(session: Session, batch: Batch, now: datetime) -> None:
-    """Update what was there, then insert what is new: an alert's old episode closes before its next one opens."""
-    changed = batch.changed_episodes
-    if changed:
-        columns = {**_episode_columns(changed), "ids": [one.id for one in changed]}
-        columns["is_changed"] = [one.is_changed for one in changed]
-        session.execute(statements.UPDATE_EPISODES, {**columns, "now": now})
-    openings = batch.openings
-    if openings:
-        columns = _episode_columns([turn.episode for turn in openings])
-        columns["alerts"] = [turn.alert_id for turn in openings]
-        columns["incidents"] = [turn.episode.incident_id for turn in openings]
-        ids = session.scalars(statements.INSERT_EPISODES, {**columns, "now": now})
-        for turn, id_ in zip(openings, sorted(ids), strict=True):
-            turn.episode.id = id_
-
-
-def _episode_columns(episodes: Sequence[EpisodeState]) -> dict[str, list[Any]]:
+def _incident_row(new: NewIncident) -> dict[str, Any]:
+    service = new.placement.service
     return {
-        "counted": [one.counted for one in episodes],
-        "starts": ["{" + ",".join(f'"{at.isoformat()}"' for at in one.starts) + "}" for one in episodes],
-        "is_open": [one.is_open for one in episodes],
-        "ends": [one.ends_at for one in episodes],
+        "id": str(new.id),
+        "title": new.title,
+        "description": new.description,
+        "service": new.placement.service_name,
+        "environment": new.placement.environment,
+        "severity": new.placement.severity.value,
+        "assignee": service.owner if service else None,
+        "team": service.team if service else None,
+        "runbook_url": new.runbook_url,
+        "labels": new.labels,
+        "correlation_key": new.placement.key,
+        "recurrence_of": str(new.recurrence_of) if new.recurrence_of else None,
     }
 
 
-def _resolve_or_settle(session: Session, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
+def _update_episodes(execute: Execute, batch: Batch, now: datetime) -> None:
+    """Update what was there; before the new ones, for an alert's old episode closes before its next one opens."""
+    if changed := batch.changed_episodes:
+        rows = [_episode_row(one) | {"is_changed": one.is_changed} for one in changed]
+        execute(statements.UPDATE_EPISODES, {"episodes": json.dumps(rows), "now": now})
+
+
+def _insert_episodes(execute: Execute, batch: Batch, now: datetime) -> None:
+    if openings := batch.openings:
+        rows = [
+            _episode_row(turn.episode) | {"alert_id": turn.alert_id, "incident_id": str(turn.episode.incident_id)}
+            for turn in openings
+        ]
+        execute(statements.INSERT_EPISODES, {"episodes": json.dumps(rows), "now": now})
+
+
+def _episode_row(episode: EpisodeState) -> dict[str, Any]:
+    return {
+        "id": episode.id,
+        "counted": episode.counted,
+        "starts": [at.isoformat() for at in episode.starts],
+        "is_open": episode.is_open,
+        "ends_at": episode.ends_at.isoformat() if episode.ends_at else None,
+    }
+
+
+def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
     """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
     closing = sorted({turn.episode.incident_id for turn in batch.closings})
     if not closing or rules.auto_resolve == "never":
         return {}
     if isinstance(rules.auto_resolve, QuietTime):
         wait = timedelta(seconds=rules.auto_resolve.quiet)
-        defer(session, Job.SETTLE_INCIDENT, after=wait, incident_ids=[str(id_) for id_ in closing])
+        defer_by(execute, Job.SETTLE_INCIDENT, after=wait, incident_ids=[str(id_) for id_ in closing])
         return {}
-    return _resolve(session, closing, 0, now)
+    return _resolve(execute, closing, 0, now)
 
 
-def _resolve(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
+def _resolve(execute: Execute, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
     """The incidents that were resolved, in order of their ids, with the seconds each was open."""
-    found = {"incidents": list(incident_ids), "quiet": quiet, "now": now}
-    rows = session.execute(statements.RESOLVE_QUIET, found)
-    return dict(sorted((row.id, float(row.seconds)) for row in rows))
+    found = {"incidents": json.dumps([str(id_) for id_ in incident_ids]), "quiet": quiet, "now": now}
+    return dict(sorted(map(tuple, execute(statements.RESOLVE_QUIET, found).fetchall())))
 
 
 def _resolved_event(incident_id: UUID) -> NewEvent:

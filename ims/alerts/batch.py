@@ -9,7 +9,7 @@ from ims.actors import Actor, ActorKind
 from ims.alerts.correlation import Placement, is_worse
 from ims.alerts.episodes import AlertState, EpisodeState, Result
 from ims.alerts.models import Severity
-from ims.alerts.notices import Notice
+from ims.alerts.notices import Notice, NoticeStatus
 from ims.incidents.models import EventKind, Status
 from ims.incidents.timeline import NewEvent
 from ims.policy.schema import Correlation
@@ -65,27 +65,50 @@ class Turn:
 
 
 @dataclass(slots=True)
+class Said:
+    """What the notices of a batch say about one alert, taken together."""
+
+    last: int = 0
+    """Place of its last notice."""
+    notices: int = 0
+    starts: list[datetime] = field(default_factory=list)
+    """Each once."""
+    only_fires: bool = True
+
+
+@dataclass(slots=True)
 class Batch:
     """Notices in the order they came, and what becomes of each."""
 
     notices: Sequence[Notice]
     placements: Sequence[Placement]
+    said: dict[AlertKey, Said] = field(init=False)
+    """In the order in which alerts are locked."""
     alert_ids: dict[AlertKey, int] = field(default_factory=dict)
+    repeated: set[AlertKey] = field(default_factory=set)
+    """Alerts of which nothing is new; their notices are counted already."""
     alerts: dict[AlertKey, AlertState] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     """In the order of the notices."""
 
-    @property
-    def last_of_each(self) -> dict[AlertKey, int]:
-        """The place of each alert's last notice, in the order in which alerts are locked."""
-        last = {(notice.source, notice.fingerprint): place for place, notice in enumerate(self.notices)}
-        return dict(sorted(last.items()))
+    def __post_init__(self) -> None:
+        said: dict[AlertKey, Said] = {}
+        for place, notice in enumerate(self.notices):
+            one = said.setdefault((notice.source, notice.fingerprint), Said())
+            one.last, one.notices = place, one.notices + 1
+            if notice.starts_at and notice.starts_at not in one.starts:
+                one.starts.append(notice.starts_at)
+            one.only_fires = one.only_fires and notice.status is NoticeStatus.FIRING
+        self.said = dict(sorted(said.items()))
 
     def take_all(self) -> None:
         """Apply all notices to their alerts' episodes."""
         for notice, placement in zip(self.notices, self.placements, strict=True):
             key = (notice.source, notice.fingerprint)
+            if key in self.repeated:
+                self.results.append(Result.DUPLICATE)
+                continue
             alert = self.alerts.setdefault(key, AlertState())
             before = alert.open
             result = alert.take(notice)
@@ -112,7 +135,7 @@ class Batch:
         found: dict[int, EpisodeState] = {}
         for alert in self.alerts.values():
             for episode in (alert.open, alert.newest_closed, *alert.closed):
-                if episode and episode.id is not None and episode.counted:
+                if episode and episode.id is not None and episode.is_stored and episode.counted:
                     found[episode.id] = episode
         return [found[id_] for id_ in sorted(found)]
 

@@ -40,9 +40,11 @@ class Result(StrEnum):
 
 @dataclass(slots=True)
 class EpisodeState:
-    """One episode as the batch sees it. `id` is None until it is written."""
+    """One episode as the batch sees it. `id` is None until it is about to be written."""
 
     id: int | None = None
+    is_stored: bool = False
+    """It was there before this batch."""
     incident_id: UUID = NOWHERE
     counted: int = 0
     """Notices of this batch."""

@@ -4,22 +4,22 @@ What is counted are the episodes of one alert. Those of all alerts with one corr
 incident of every outage in which many alerts fire once.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy.orm import Session
-
 from ims.actors import SYSTEM
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Turn
+from ims.db.direct import Execute
 from ims.incidents.models import EventKind
 from ims.incidents.timeline import NewEvent
 from ims.policy.schema import Flapping
 
 
 def mark_flapping(
-    session: Session, batch: Batch, known: Sequence[AlertKey], limits: Flapping, now: datetime
+    execute: Execute, batch: Batch, known: Sequence[AlertKey], limits: Flapping, now: datetime
 ) -> list[NewEvent]:
     """Mark the locked incidents of alerts that opened an episode once too often; what their timelines shall say.
 
@@ -28,9 +28,9 @@ def mark_flapping(
     again = _openings_of_old_alerts(batch, known)
     if not again:
         return []
-    columns = {
-        "alerts": [turn.alert_id for turn in again],
-        "incidents": [turn.episode.incident_id for turn in again],
+    openings = [{"alert_id": turn.alert_id, "incident_id": str(turn.episode.incident_id)} for turn in again]
+    given = {
+        "openings": json.dumps(openings),
         "since": now - timedelta(seconds=limits.within),
         "most": limits.episodes,
         "now": now,
@@ -38,12 +38,12 @@ def mark_flapping(
     names = {turn.alert_id: turn.notice.name for turn in again}
     return [
         NewEvent(
-            row.id,
+            incident_id,
             EventKind.FLAPPING,
             SYSTEM,
-            {"alert": names[row.alert_id], "episodes": limits.episodes, "within": limits.within},
+            {"alert": names[alert_id], "episodes": limits.episodes, "within": limits.within},
         )
-        for row in session.execute(statements.MARK_FLAPPING, columns)
+        for incident_id, alert_id in execute(statements.MARK_FLAPPING, given).fetchall()
     ]
 
 

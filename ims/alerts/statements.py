@@ -3,206 +3,189 @@
 Order of locks, the same in every transaction: alerts by (source, fingerprint), correlation rows by key, incidents by
 id. A row that several statements could decide about is locked before it is read, and each statement sees what others
 had committed when it began (READ COMMITTED), so what is read under a lock is the latest.
+
+Lists come as one JSON text each: Python writes it in one call, while an array of PostgreSQL is made element by element.
 """
 
-from sqlalchemy import text
+from typing import Final
 
 # Only now and then: otherwise every commit of every process would wait for this one row.
-TOUCH_SOURCES = text(
-    """
-    UPDATE source SET last_notice_at = :now
+TOUCH_SOURCES: Final = """
+    UPDATE source SET last_notice_at = %(now)s
     WHERE name IN (
         SELECT name FROM source
-        WHERE name = ANY(:sources) AND (last_notice_at IS NULL OR last_notice_at < :now - interval '10 seconds')
+        WHERE name IN (SELECT json_array_elements_text(%(sources)s::json))
+          AND (last_notice_at IS NULL OR last_notice_at < %(now)s - interval '10 seconds')
         FOR NO KEY UPDATE SKIP LOCKED
     )
     """
-)
 
-# A row inserted here has no xmax; one that was there is locked by its update until the commit. Labels come as one JSON
-# list: as an array of JSON each of them would be quoted once more, a third of the whole cost.
-UPSERT_ALERTS = text(
+# Alerts are written as their last notices say. A row inserted here has no xmax; one that was there is locked by its
+# update until the commit. Most notices are repeats: what only fires on, with times that its open episode knows, is
+# counted there and then. An episode that was opened after this statement began is not seen by it and one that was
+# closed meanwhile is not counted, for PostgreSQL looks at the row again once it has its lock: both are read later.
+TAKE_ALERTS: Final = """
+    WITH said AS MATERIALIZED (
+        SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (
+            source text, fingerprint text, name text, service text, environment text, severity text, labels jsonb,
+            annotations jsonb, generator_url text, notices integer, starts timestamptz[], only_fires boolean
+        )) WITH ORDINALITY
+    ), taken AS (
+        INSERT INTO alert (source, fingerprint, name, service, environment, severity, labels, annotations,
+                           generator_url, first_seen_at, last_seen_at)
+        SELECT source, fingerprint, name, service, environment, severity, labels, annotations, generator_url,
+               %(now)s, %(now)s
+        FROM said ORDER BY ordinality
+        ON CONFLICT (source, fingerprint) DO UPDATE SET
+            name = excluded.name, service = excluded.service, environment = excluded.environment,
+            severity = excluded.severity, labels = excluded.labels, annotations = excluded.annotations,
+            generator_url = excluded.generator_url, last_seen_at = excluded.last_seen_at
+        RETURNING id, source, fingerprint, xmax = 0 AS is_new
+    ), repeated AS (
+        UPDATE episode SET notices = episode.notices + said.notices, last_notice_at = %(now)s
+        FROM taken JOIN said USING (source, fingerprint)
+        WHERE said.only_fires AND NOT taken.is_new AND episode.alert_id = taken.id AND episode.closed_at IS NULL
+          AND episode.sender_starts @> said.starts
+        RETURNING episode.alert_id
+    )
+    SELECT id, source, fingerprint, is_new, alert_id IS NOT NULL AS is_repeated
+    FROM taken LEFT JOIN repeated ON alert_id = id
     """
-    INSERT INTO alert (source, fingerprint, name, service, environment, severity, labels, annotations, generator_url,
-                       first_seen_at, last_seen_at)
-    SELECT source, fingerprint, name, service, environment, severity, labels, annotations, generator_url, :now, :now
-    FROM ROWS FROM (
-        unnest(CAST(:sources AS text[]), CAST(:fingerprints AS text[]), CAST(:names AS text[]),
-               CAST(:services AS text[]), CAST(:environments AS text[]), CAST(:severities AS text[]),
-               CAST(:generator_urls AS text[])),
-        jsonb_array_elements(CAST(:labels AS jsonb)),
-        jsonb_array_elements(CAST(:annotations AS jsonb))
-    ) WITH ORDINALITY AS t (source, fingerprint, name, service, environment, severity, generator_url, labels,
-                            annotations, place)
-    ORDER BY place
-    ON CONFLICT (source, fingerprint) DO UPDATE SET
-        name = excluded.name, service = excluded.service, environment = excluded.environment,
-        severity = excluded.severity, labels = excluded.labels, annotations = excluded.annotations,
-        generator_url = excluded.generator_url, last_seen_at = excluded.last_seen_at
-    RETURNING id, source, fingerprint, xmax = 0 AS is_new
-    """
-)
 
 # Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notice says.
-READ_EPISODES = text(
-    """
+READ_EPISODES: Final = """
+    WITH known AS MATERIALIZED (
+        SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
+    )
     SELECT id, alert_id, incident_id, sender_starts, true AS is_open, false AS is_newest
-    FROM episode WHERE alert_id = ANY(:alerts) AND closed_at IS NULL
+    FROM episode WHERE alert_id IN (SELECT alert_id FROM known) AND closed_at IS NULL
     UNION ALL
     SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true
-    FROM unnest(CAST(:alerts AS bigint[])) AS known (alert_id)
-    CROSS JOIN LATERAL (
+    FROM known CROSS JOIN LATERAL (
         SELECT id, incident_id, sender_starts FROM episode
         WHERE alert_id = known.alert_id AND closed_at IS NOT NULL ORDER BY opened_at DESC, id DESC LIMIT 1
     ) AS newest
     UNION ALL
     SELECT DISTINCT episode.id, episode.alert_id, episode.incident_id, episode.sender_starts, false, false
-    FROM unnest(CAST(:start_alerts AS bigint[]), CAST(:starts AS timestamptz[])) AS said (alert_id, starts_at)
+    FROM json_to_recordset(%(starts)s::json) AS said (alert_id bigint, starts_at timestamptz)
     JOIN episode ON episode.alert_id = said.alert_id
     WHERE episode.closed_at IS NOT NULL AND said.starts_at = ANY(episode.sender_starts)
     """
-)
 
-LOCK_CORRELATIONS = text(
-    """
+LOCK_CORRELATIONS: Final = """
     INSERT INTO correlation (key, updated_at)
-    SELECT key, :now FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS t (key, place) ORDER BY place
+    SELECT key, %(now)s FROM json_array_elements_text(%(keys)s::json) WITH ORDINALITY AS t (key, place) ORDER BY place
     ON CONFLICT (key) DO UPDATE SET updated_at = excluded.updated_at
     RETURNING key, incident_id
     """
-)
 
-# The incidents that the keys point at or that a closing episode belongs to, and every unresolved one that an alert
-# opened on the services of this batch, for a worse severity may join it.
-LOCK_INCIDENTS = text(
-    """
+# The incidents that the keys, locked before, point at or that a closing episode belongs to, and every unresolved one
+# that an alert opened on the services of this batch, for a worse severity may join it.
+LOCK_INCIDENTS: Final = """
     SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key
     FROM incident
     WHERE id IN (
-        SELECT unnest(CAST(:incidents AS uuid[]))
+        SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)
+        UNION
+        SELECT correlation.incident_id FROM json_array_elements_text(%(keys)s::json) AS t (key)
+        JOIN correlation ON correlation.key = t.key
         UNION
         SELECT lesser.id
-        FROM unnest(CAST(:services AS text[]), CAST(:environments AS text[])) AS t (service, environment)
+        FROM json_to_recordset(%(services)s::json) AS t (service text, environment text)
         JOIN incident AS lesser ON lesser.service = t.service AND lesser.environment = t.environment
         WHERE lesser.status <> 'resolved' AND lesser.correlation_key IS NOT NULL
     )
     ORDER BY id
     FOR NO KEY UPDATE
     """
-)
+
+# Taken before they are used, for timelines name them: so all that is written can be sent in one go.
+TAKE_EPISODE_IDS: Final = "SELECT nextval('episode_id_seq') FROM generate_series(1, %(count)s::integer)"
 
 # The number is taken here, where the row is really new: the key's lock is held and no incident was found.
-INSERT_INCIDENTS = text(
-    """
+INSERT_INCIDENTS: Final = """
     INSERT INTO incident (id, number, title, description, service, environment, severity, status, assignee, team,
                           runbook_url, labels, correlation_key, recurrence_of, opened_at, updated_at, version, last_seq)
     SELECT id, nextval('incident_number_seq'), title, description, service, environment, severity, 'open', assignee,
-           team, runbook_url, labels, key, recurrence_of, :now, :now, 1, 0
+           team, runbook_url, labels, correlation_key, recurrence_of, %(now)s, %(now)s, 1, 0
     FROM (
-        SELECT * FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:titles AS text[]), CAST(:descriptions AS text[]), CAST(:services AS text[]),
-            CAST(:environments AS text[]), CAST(:severities AS text[]), CAST(:assignees AS text[]),
-            CAST(:teams AS text[]), CAST(:runbook_urls AS text[]), CAST(:labels AS jsonb[]), CAST(:keys AS text[]),
-            CAST(:recurrences AS uuid[])
-        ) WITH ORDINALITY AS t (id, title, description, service, environment, severity, assignee, team, runbook_url,
-                                labels, key, recurrence_of, place)
-        ORDER BY place
+        SELECT * FROM ROWS FROM (json_to_recordset(%(incidents)s::json) AS (
+            id uuid, title text, description text, service text, environment text, severity text, assignee text,
+            team text, runbook_url text, labels jsonb, correlation_key text, recurrence_of uuid
+        )) WITH ORDINALITY
+        ORDER BY ordinality
     ) AS new
     """
-)
 
-POINT_CORRELATIONS = text(
-    """
+POINT_CORRELATIONS: Final = """
     UPDATE correlation SET incident_id = t.incident_id
-    FROM unnest(CAST(:keys AS text[]), CAST(:incidents AS uuid[])) AS t (key, incident_id)
+    FROM json_to_recordset(%(moved)s::json) AS t (key text, incident_id uuid)
     WHERE correlation.key = t.key
     """
-)
 
-RAISE_SEVERITIES = text(
-    """
+RAISE_SEVERITIES: Final = """
     UPDATE incident SET severity = t.severity
-    FROM unnest(CAST(:incidents AS uuid[]), CAST(:severities AS text[])) AS t (id, severity)
+    FROM json_to_recordset(%(raised)s::json) AS t (id uuid, severity text)
     WHERE incident.id = t.id
     """
-)
 
-# Starts come as text of an array, for arrays of arrays cannot have rows of different lengths.
-UPDATE_EPISODES = text(
-    """
+UPDATE_EPISODES: Final = """
     UPDATE episode SET
         notices = notices + t.counted,
-        sender_starts = CAST(t.starts AS timestamptz[]),
-        last_notice_at = CASE WHEN t.is_changed THEN :now ELSE last_notice_at END,
-        closed_at = CASE WHEN t.is_open THEN NULL ELSE coalesce(closed_at, :now) END,
+        sender_starts = t.starts,
+        last_notice_at = CASE WHEN t.is_changed THEN %(now)s ELSE last_notice_at END,
+        closed_at = CASE WHEN t.is_open THEN NULL ELSE coalesce(closed_at, %(now)s) END,
         sender_ends_at = coalesce(t.ends_at, sender_ends_at)
-    FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:counted AS integer[]), CAST(:starts AS text[]), CAST(:is_changed AS boolean[]),
-        CAST(:is_open AS boolean[]), CAST(:ends AS timestamptz[])
-    ) AS t (id, counted, starts, is_changed, is_open, ends_at)
+    FROM json_to_recordset(%(episodes)s::json) AS t (
+        id bigint, counted integer, starts timestamptz[], is_changed boolean, is_open boolean, ends_at timestamptz
+    )
     WHERE episode.id = t.id
     """
-)
 
-# Ids are given in the order of the rows, so sorted ids belong to the rows as they were sent.
-INSERT_EPISODES = text(
-    """
-    INSERT INTO episode (alert_id, incident_id, opened_at, last_notice_at, closed_at, notices, sender_starts,
+INSERT_EPISODES: Final = """
+    INSERT INTO episode (id, alert_id, incident_id, opened_at, last_notice_at, closed_at, notices, sender_starts,
                          sender_ends_at)
-    SELECT alert_id, incident_id, :now, :now, CASE WHEN is_open THEN NULL ELSE CAST(:now AS timestamptz) END, counted,
-           CAST(starts AS timestamptz[]), ends_at
-    FROM (
-        SELECT * FROM unnest(
-            CAST(:alerts AS bigint[]), CAST(:incidents AS uuid[]), CAST(:counted AS integer[]),
-            CAST(:starts AS text[]), CAST(:is_open AS boolean[]), CAST(:ends AS timestamptz[])
-        ) WITH ORDINALITY AS t (alert_id, incident_id, counted, starts, is_open, ends_at, place)
-        ORDER BY place
-    ) AS new
-    RETURNING id
+    SELECT id, alert_id, incident_id, %(now)s, %(now)s, CASE WHEN NOT is_open THEN %(now)s END, counted, starts, ends_at
+    FROM json_to_recordset(%(episodes)s::json) AS t (
+        id bigint, alert_id bigint, incident_id uuid, counted integer, starts timestamptz[], is_open boolean,
+        ends_at timestamptz
+    )
     """
-)
 
 # Of these incidents, locked before, those whose last open episode is closed. Without a quiet time the times are not
 # compared: the clock of the process that closed it may be ahead of ours.
-RESOLVE_QUIET = text(
-    """
-    UPDATE incident SET status = 'resolved', resolved_at = greatest(:now, opened_at)
-    WHERE id = ANY(CAST(:incidents AS uuid[])) AND status <> 'resolved'
+RESOLVE_QUIET: Final = """
+    UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
+    WHERE id IN (SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)) AND status <> 'resolved'
       AND NOT EXISTS (SELECT 1 FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
-      AND (CAST(:quiet AS double precision) = 0 OR NOT EXISTS (
+      AND (%(quiet)s::double precision = 0 OR NOT EXISTS (
             SELECT 1 FROM episode WHERE incident_id = incident.id
-            AND closed_at > :now - make_interval(secs => CAST(:quiet AS double precision))))
-    RETURNING id, extract(epoch FROM resolved_at - opened_at) AS seconds
+            AND closed_at > %(now)s - make_interval(secs => %(quiet)s::double precision)))
+    RETURNING id, extract(epoch FROM resolved_at - opened_at)::double precision AS seconds
     """
-)
 
 # The incidents are locked. Counting ends one above the limit, however often the alert fired.
-MARK_FLAPPING = text(
-    """
-    UPDATE incident SET flapping_since = :now
+MARK_FLAPPING: Final = """
+    UPDATE incident SET flapping_since = %(now)s
     FROM (
         SELECT DISTINCT ON (t.incident_id) t.incident_id, t.alert_id
-        FROM unnest(CAST(:alerts AS bigint[]), CAST(:incidents AS uuid[])) WITH ORDINALITY
-            AS t (alert_id, incident_id, place)
+        FROM ROWS FROM (json_to_recordset(%(openings)s::json) AS (alert_id bigint, incident_id uuid))
+            WITH ORDINALITY AS t
         CROSS JOIN LATERAL (
             SELECT count(*) AS n FROM (
-                SELECT FROM episode WHERE alert_id = t.alert_id AND opened_at > :since
-                LIMIT CAST(:most AS integer) + 1
+                SELECT FROM episode WHERE alert_id = t.alert_id AND opened_at > %(since)s
+                LIMIT %(most)s::integer + 1
             ) AS recent
         ) AS counted
-        WHERE counted.n > CAST(:most AS integer)
-        ORDER BY t.incident_id, t.place
+        WHERE counted.n > %(most)s::integer
+        ORDER BY t.incident_id, t.ordinality
     ) AS flapping
     WHERE incident.id = flapping.incident_id AND incident.flapping_since IS NULL
     RETURNING incident.id, flapping.alert_id
     """
-)
 
-INSERT_REJECTED = text(
-    """
+INSERT_REJECTED: Final = """
     INSERT INTO rejected_alert (source, reason, body, details, received_at)
-    SELECT source, reason, body, details, :now
-    FROM unnest(CAST(:sources AS text[]), CAST(:reasons AS text[]), CAST(:bodies AS text[]),
-                CAST(:details AS jsonb[])) AS t (source, reason, body, details)
+    SELECT source, reason, body, details, %(now)s
+    FROM json_to_recordset(%(rejected)s::json) AS t (source text, reason text, body text, details jsonb)
     """
-)

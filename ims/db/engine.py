@@ -6,7 +6,7 @@ what the actions inside did, jobs included, is one commit.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import URL, create_engine, make_url, text
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session, sessionmaker
 
+from ims.db.direct import DirectConnection
 from ims.errors import DatabaseAway
 from ims.settings import Settings
 
@@ -49,6 +50,7 @@ class Database:
 
     def __init__(self, url: URL, *, pool_size: int = 5) -> None:
         self.url = url
+        self._direct: list[DirectConnection] = []
         self.engine = create_engine(
             url,
             pool_size=pool_size,
@@ -56,11 +58,7 @@ class Database:
             pool_timeout=POOL_WAIT_SECONDS,
             # PostgreSQL may have been restarted under us: a dead connection is found before it is used.
             pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                "application_name": "ims",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
-            },
+            connect_args=_connect_args(),
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -91,9 +89,33 @@ class Database:
         with self.begin() as session:
             session.execute(text("SELECT 1"))
 
+    def direct(self) -> DirectConnection:
+        """A connection of its own for statements without SQLAlchemy, opened when it is first used."""
+        connection = DirectConnection(self._connect_directly)
+        self._direct.append(connection)
+        return connection
+
+    def _connect_directly(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(conninfo(self.url), autocommit=True, **_connect_args(_LASTING_PLANS))
+
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections. Nobody may be using one."""
         self.engine.dispose()
+        for connection in self._direct:
+            connection.close()
+
+
+# A plan is made once and kept. One made while the tables were empty would read them whole for ever; every statement
+# that is sent directly finds its rows by an index.
+_LASTING_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+
+
+def _connect_args(more: str = "") -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": "ims",
+        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC {more}".strip(),
+    }
 
 
 def jobs_connection(session: Session) -> psycopg.Connection:

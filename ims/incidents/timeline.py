@@ -1,16 +1,16 @@
 """Writing timelines: events get the next numbers of their incident, in order and without gaps."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ims.actors import Actor
+from ims.db.direct import Execute, through
 from ims.incidents.models import EventKind
 
 
@@ -26,42 +26,43 @@ class NewEvent:
 
 # Incidents are locked in one order, so that two batches which share some cannot deadlock; the lock is what gives a
 # timeline its order. jsonb has no NUL and neither has text: callers clean what comes from outside.
-_APPEND = text(
-    """
-    WITH new AS (
-        SELECT * FROM unnest(
-            CAST(:incidents AS uuid[]), CAST(:kinds AS text[]), CAST(:actor_kinds AS text[]), CAST(:actors AS text[]),
-            CAST(:datas AS jsonb[])
-        ) WITH ORDINALITY AS t (incident_id, kind, actor_kind, actor, data, place)
+_APPEND: Final = """
+    WITH new AS MATERIALIZED (
+        SELECT * FROM ROWS FROM (json_to_recordset(%(events)s::json) AS (
+            incident_id uuid, kind text, actor_kind text, actor text, data jsonb
+        )) WITH ORDINALITY
     ), locked AS MATERIALIZED (
         SELECT id FROM incident WHERE id IN (SELECT incident_id FROM new) ORDER BY id FOR NO KEY UPDATE
     ), bumped AS (
-        UPDATE incident SET last_seq = last_seq + added.n, version = version + 1, updated_at = :now
+        UPDATE incident SET last_seq = last_seq + added.n, version = version + 1, updated_at = %(now)s
         FROM (SELECT incident_id, count(*) AS n FROM new JOIN locked ON locked.id = incident_id GROUP BY 1) AS added
         WHERE incident.id = added.incident_id
         RETURNING incident.id, incident.last_seq - added.n AS base
     )
     INSERT INTO timeline_event (incident_id, seq, at, kind, actor_kind, actor, data)
-    SELECT new.incident_id, bumped.base + row_number() OVER (PARTITION BY new.incident_id ORDER BY new.place),
-           :now, new.kind, new.actor_kind, new.actor, new.data
+    SELECT new.incident_id, bumped.base + row_number() OVER (PARTITION BY new.incident_id ORDER BY new.ordinality),
+           %(now)s, new.kind, new.actor_kind, new.actor, new.data
     FROM new JOIN bumped ON bumped.id = new.incident_id
     """
-)
 
 
 def append(session: Session, events: Sequence[NewEvent], now: datetime) -> None:
     """Write events to their incidents' timelines, in the order given; one statement whatever their number."""
-    if not events:
-        return
-    session.flush()
-    session.execute(
-        _APPEND,
-        {
-            "incidents": [event.incident_id for event in events],
-            "kinds": [event.kind.value for event in events],
-            "actor_kinds": [event.actor.kind.value for event in events],
-            "actors": [event.actor.name for event in events],
-            "datas": [Jsonb(event.data) for event in events],
-            "now": now,
-        },
-    )
+    if events:
+        append_by(through(session), events, now)
+
+
+def append_by(execute: Execute, events: Sequence[NewEvent], now: datetime) -> None:
+    """The same for whoever has no session."""
+    if events:
+        rows = [
+            {
+                "incident_id": str(event.incident_id),
+                "kind": event.kind.value,
+                "actor_kind": event.actor.kind.value,
+                "actor": event.actor.name,
+                "data": event.data,
+            }
+            for event in events
+        ]
+        execute(_APPEND, {"events": json.dumps(rows), "now": now})

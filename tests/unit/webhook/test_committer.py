@@ -1,12 +1,13 @@
 """Requests that wait together are committed together; each is answered after its own commit."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DataError
+from psycopg.errors import DataError
 
 from ims.alerts.actions import Outcome
 from ims.alerts.episodes import Result
@@ -31,27 +32,33 @@ class Store(Database):
         self.gate = threading.Event()
         self.gate.set()
 
+    def direct(self) -> Any:
+        """The connection that the committer keeps: its transactions are this one's."""
+        return self
+
     @contextmanager
     def begin(self) -> Iterator[Any]:
         if self.is_away:
             raise DatabaseAway
-        session: list[Any] = []
-        yield session
+        taken: list[Any] = []
+        yield taken
+        if not taken:
+            return
         self.gate.wait(10)
-        self.commits.append([one.name for one in session if isinstance(one, Notice)])
-        self.rejected += [one for one in session if isinstance(one, Rejected)]
+        self.commits.append([one.name for one in taken if isinstance(one, Notice)])
+        self.rejected += [one for one in taken if isinstance(one, Rejected)]
 
 
-def ingest(session: Any, notices: Any, rejected: Any, *_: Any) -> Outcome:
+def ingest(execute: Any, notices: Any, rejected: Any, *_: Any, **__: Any) -> Outcome:
     if any(one.name == POISON for one in notices):
-        raise DataError("INSERT", {}, Exception("refused"))
-    session += [*notices, *rejected]
+        raise DataError("refused")
+    execute += [*notices, *rejected]
     return Outcome((Result.OPENED,) * len(notices), (Severity.LOW,) * len(notices))
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(committer_module, "ingest", ingest)
+    monkeypatch.setattr(committer_module, "ingest_by", ingest)
     monkeypatch.setattr(committer_module, "policy_in_force", lambda _session: policy())
     return Store()
 
@@ -80,7 +87,7 @@ def run_together(store: Store, first: Request, *others: Request) -> list[BaseExc
     store.gate.clear()
     threads = [threading.Thread(target=commit, args=(place, one)) for place, one in enumerate((first, *others))]
     threads[0].start()
-    while not committer._is_committing:
+    while committer._waiting or not committer._is_committing:
         threading.Event().wait(0.001)
     for thread in threads[1:]:
         thread.start()
@@ -102,6 +109,28 @@ def test_those_who_waited_share_one_commit(store: Store) -> None:
     assert len(store.commits) == 2
     assert sorted(store.commits[1]) == sorted([f"Other{n}" for n in range(8)] + ["Too"] * 8)
     assert all(len(one.results) == 2 for one in others)
+
+
+def test_a_commit_waits_for_those_who_were_answered_a_moment_ago(store: Store) -> None:
+    committer = Committer(store)
+    committer._expected, committer._patient_until = 2, time.monotonic() + 60
+    threads = [threading.Thread(target=committer.commit, args=(request(name),)) for name in ("A", "B")]
+    threads[0].start()
+    while not committer._waiting:
+        threading.Event().wait(0.001)
+    assert not store.commits
+    threads[1].start()
+    for thread in threads:
+        thread.join(10)
+    assert store.commits == [["A", "B"]]
+
+
+def test_nobody_is_waited_for_in_vain_for_long(store: Store) -> None:
+    committer = Committer(store)
+    committer._expected, committer._patient_until = 2, time.monotonic() + 0.05
+    committer.commit(request("A"))
+    committer.commit(request("B"))
+    assert store.commits == [["A"], ["B"]]
 
 
 def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(store: Store) -> None:
@@ -141,12 +170,12 @@ def test_everyone_is_told_when_the_database_is_away(store: Store) -> None:
 def test_a_fault_of_ours_leaves_nobody_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     committer = Committer(store)
 
-    def broken(*_: Any) -> Outcome:
+    def broken(*_: Any, **__: Any) -> Outcome:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(committer_module, "ingest", broken)
+    monkeypatch.setattr(committer_module, "ingest_by", broken)
     with pytest.raises(KeyError):
         committer.commit(request("A"))
-    monkeypatch.setattr(committer_module, "ingest", ingest)
+    monkeypatch.setattr(committer_module, "ingest_by", ingest)
     committer.commit(request("B"))
     assert store.commits == [["B"]]
