@@ -5,7 +5,7 @@ A filter is added in one place, `FIELDS`: its name in the address, where it is k
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from ims.incidents.models import Status
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort
 
 ANY_UNRESOLVED: Final = "unresolved"
+EARLIEST_YEAR: Final = 1970
+LATEST_YEAR: Final = 2199
 
 
 class Wrong(ValueError):
@@ -30,8 +32,8 @@ class Field:
     attribute: str
     read: Callable[[str], Any]
     write: Callable[[Any], str] = str
-    is_further: bool = False
-    """Whether it stands among the further filters, which are folded away until one is used."""
+    label: str = ""
+    """Its name on the page, if it stands among the further filters, which are folded away."""
 
 
 def _statuses(text: str) -> tuple[Status, ...]:
@@ -65,11 +67,32 @@ def _words(text: str) -> str:
     return " ".join(_text(text).split())
 
 
+def _moment(text: str) -> datetime:
+    """A time, to the second; one without an offset is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Wrong("must be a time such as 2026-03-01 or 2026-03-01T03:12, in UTC") from None
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise Wrong(f"must be between the years {EARLIEST_YEAR} and {LATEST_YEAR}")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+
+
+def _instant(moment: datetime | str) -> str:
+    """As a browser's field for a date and a time has it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") if isinstance(moment, datetime) else ""
+
+
 FIELDS: Final = (
     Field("status", "statuses", _statuses, status_word),
     Field("service", "service", _text),
     Field("severity", "severity", _severity),
     Field("q", "words", _words),
+    Field("environment", "environment", _text, label="Environment"),
+    Field("assignee", "assignee", _text, label="Assignee"),
+    Field("team", "team", _text, label="Team"),
+    Field("since", "since", _moment, _instant, label="Opened from"),
+    Field("until", "until", _moment, _instant, label="Opened before"),
 )
 
 
@@ -87,9 +110,10 @@ class Listing:
         return self.filters == Filters() and self.sort is Sort.NEWEST and self.after is None
 
     @property
-    def further(self) -> int:
-        """How many of the further filters are in use."""
-        return sum(field.is_further and bool(getattr(self.filters, field.attribute)) for field in FIELDS)
+    def further(self) -> list[tuple[Field, str]]:
+        """The further filters, each with what it is set to; empty is not used."""
+        texts = written(self.filters, self.sort)
+        return [(field, texts[field.parameter]) for field in FIELDS if field.label]
 
     def parameters(self, **other: str) -> dict[str, str]:
         """The filter as parameters of an address, with `other` ones instead of or beside its own."""

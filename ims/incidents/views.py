@@ -1,6 +1,6 @@
 """Pages: the list of incidents, one incident, and what people do to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -41,6 +41,7 @@ UNRESOLVED_ONLY, RESOLVED_ONLY = Filters(UNRESOLVED), Filters((Status.RESOLVED,)
 LIST_MOVES_SECONDS = 5
 PAGE_MOVES_SECONDS = 2
 DAY_MOVES_SECONDS = 60
+MOST_CHOICES = 200
 MOST_EVENTS_EVER = 2**31 - 1
 
 
@@ -64,6 +65,7 @@ def _overview(now: datetime) -> Response:
     def render() -> str:
         with transaction() as session:
             lanes = draw_lanes(session, overview.recent, now)
+            form = _form(session, Listing(Filters(), Sort.NEWEST, None))
         return render_template(
             "incidents/overview.html",
             figures=figures,
@@ -73,7 +75,7 @@ def _overview(now: datetime) -> Response:
             more_current=_address(next_page(UNRESOLVED_ONLY, Sort.NEWEST, current)),
             past=rows[len(current.rows) :],
             more_past=_address(next_page(RESOLVED_ONLY, Sort.NEWEST, past)),
-            **_form(Listing(Filters(), Sort.NEWEST, None), [one.name for one in overview.services.shown]),
+            **form,
         )
 
     return live.answer([figures, overview.state, [row.state for row in rows], moments], render)
@@ -83,10 +85,9 @@ def _filtered(listing: Listing, now: datetime) -> Response:
     with transaction() as session:
         figures = read_figures(session, now)
         page = list_incidents(session, listing.filters, sort=listing.sort, limit=PAGE_ROWS, after=listing.after)
-        rows = rows_of(session, page.rows, now)
-        services = sorted(read_catalogue(session).services)
+        rows, form = rows_of(session, page.rows, now), _form(session, listing)
     grows = any(row.lifeline.is_open for row in rows)
-    state = [figures, [row.state for row in rows], services, grows and live.moment(now, LIST_MOVES_SECONDS)]
+    state = [figures, [row.state for row in rows], form["services"], grows and live.moment(now, LIST_MOVES_SECONDS)]
     return live.answer(
         state,
         lambda: render_template(
@@ -94,18 +95,25 @@ def _filtered(listing: Listing, now: datetime) -> Response:
             figures=figures,
             rows=rows,
             more=_address(next_page(listing.filters, listing.sort, page)),
-            **_form(listing, services),
+            **form,
         ),
     )
 
 
-def _form(listing: Listing, services: Sequence[str]) -> dict[str, object]:
-    """What the form of the filters needs."""
+def _form(session: Session, listing: Listing) -> dict[str, object]:
+    """What the form of the filters needs; `choices` are what is known to be a sensible value of a further one."""
+    services = read_catalogue(session).services
+    known = services.values()
     return {
+        "choices": {
+            "environment": sorted({service.service_environment for service in known}),
+            "team": sorted({service.team for service in known if service.team}),
+            "assignee": account_names(session)[:MOST_CHOICES],
+        },
         "listing": listing,
         "filters": listing.filters,
         "chosen": status_word(listing.filters.statuses),
-        "services": services,
+        "services": sorted(services)[:MOST_CHOICES],
         "severities": SEVERITIES,
     }
 

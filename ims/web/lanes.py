@@ -14,7 +14,7 @@ from ims.web.lifeline import Lifeline, MarkKind, Phase
 
 CELLS: Final = 960
 """Cells of a lane: of a day a minute and a half each."""
-LEAST: Final = 8
+LEAST: Final = 12
 """Cells an incident has at least: half a minute of healing must be seen on a day."""
 APART: Final = 4
 """Cells between incidents that can still be pointed at one by one."""
