@@ -20,7 +20,7 @@ from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
 from ims.web.lanes import Lane, lay
 
 DAY = timedelta(hours=24)
-MOST_SERVICES = 60
+MOST_SERVICES = 48
 MOST_RUNS = 6
 MOST_LANES = 8
 MOST_IN_A_LANE = 40

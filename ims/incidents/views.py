@@ -36,7 +36,9 @@ incidents = Blueprint("incidents", __name__)
 Answer = Response | tuple[str, int]
 
 PAGE_ROWS = 40
-UNRESOLVED_ROWS = 60
+UNRESOLVED_ROWS = 40
+RESOLVED_ROWS = 25
+"""Both on the overview, which has other panels to carry: no page is larger than 150 kB."""
 UNRESOLVED_ONLY, RESOLVED_ONLY = Filters(UNRESOLVED), Filters((Status.RESOLVED,))
 LIST_MOVES_SECONDS = 5
 PAGE_MOVES_SECONDS = 2
@@ -57,7 +59,7 @@ def _overview(now: datetime) -> Response:
     with transaction() as session:
         figures, overview = read_figures(session, now), read_overview(session, now)
         current = list_incidents(session, UNRESOLVED_ONLY, limit=UNRESOLVED_ROWS)
-        past = list_incidents(session, RESOLVED_ONLY, limit=PAGE_ROWS)
+        past = list_incidents(session, RESOLVED_ONLY, limit=RESOLVED_ROWS)
         rows = rows_of(session, [*current.rows, *past.rows], now)
     grows = any(row.lifeline.is_open for row in rows)
     moments = [live.moment(now, DAY_MOVES_SECONDS), grows and live.moment(now, LIST_MOVES_SECONDS)]
