@@ -15,10 +15,11 @@ from tests.integration.web.conftest import SignIn, token
 from tests.support.history import PASSWORD
 
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
-         "/runs/R-29/log.txt", "/rejected"]  # fmt: skip
+         "/runs/R-29/log.txt", "/rejected", "/incidents/INC-28/description.txt",
+         "/incidents/INC-29/notes/5.txt"]  # fmt: skip
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
-           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/take", "/rejected/1/retry",
+           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/rejected/1/retry",
            "/rejected/1/drop"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
         "accounts.sign_in_by_password", "accounts.set_theme", "alert_api.take_alerts", "documentation.openapi",
