@@ -66,6 +66,12 @@ class Editable(_Input):
     assignee: Name = ""
 
 
+class Assignment(_Input):
+    """Whom an incident is given to; empty is nobody."""
+
+    assignee: Name = ""
+
+
 class Note(_Input):
     """A note for the timeline."""
 
@@ -83,6 +89,7 @@ M = TypeVar("M", bound=BaseModel)
 _WORDS = {
     "missing": "is missing",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
     "literal_error": "must be one of the offered values",
 }
 
