@@ -57,7 +57,8 @@ def browser(signed_in: Browser, address: str) -> Iterator[Browser]:
     signed_in.requests.clear()
     yield signed_in
     assert signed_in.faults == []
-    assert [asked for asked in signed_in.requests if not asked.startswith(address)] == []
+    # Chromium draws its own field for times with pictures that it brings.
+    assert [asked for asked in signed_in.requests if not asked.startswith((address, "data:"))] == []
 
 
 def sign_in(browser: Browser, address: str, name: str) -> None:
@@ -153,8 +154,10 @@ def test_the_overview_moves_by_itself(browser: Browser, address: str, stored: Da
     service = "document.querySelector('.service[href*=mailer]')"
     browser.wait_for(f"{healing}.innerText.includes('→ mailer') && {service}.innerText.includes('healing')")
     with stored.begin() as session:
-        session.add(RunEvent(run_id=run_id, counter=1, at=utc_now(), kind="playbook_on_task_start", task="Purge the queue",
-                             stdout="", data={}))  # fmt: skip
+        session.add(
+            RunEvent(run_id=run_id, counter=1, at=utc_now(), kind="playbook_on_task_start", task="Purge the queue",
+                     stdout="", data={})
+        )  # fmt: skip
     browser.wait_for(f"{healing}.innerText.includes('task 1') && {healing}.innerText.includes('Purge the queue')")
     with stored.begin() as session:
         session.execute(update(Run).where(Run.number == number).values(status=RunStatus.HEALED, verified_at=utc_now()))
