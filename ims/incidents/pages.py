@@ -19,9 +19,10 @@ from ims.runs.models import ACTIVE, Run, RunStatus
 from ims.web.lifeline import Attempt, Lifeline, Story, draw
 from ims.web.markdown import Prose, read
 
-MOST_ALERTS = 25
-"""Alerts whose labels a page shows; a storm brings thousands."""
-MOST_RUNS = 20
+MOST_ALERTS = 15
+MOST_OF_ALERTS = 12_000
+"""Characters of labels and annotations; a storm brings thousands of alerts, and a sender may write a book."""
+MOST_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +84,31 @@ def incident_page(session: Session, reference: str, now: datetime, before: int |
     refusals = refusals_of(session, [incident.id]).get(incident.id, [])
     row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), refusals, now)
     alerts = alerts_of(session, incident.id)
+    shown = _first(alerts)
     return IncidentPage(
         row=row,
         steps=allowed_steps(incident.status),
         description=read(incident.description),
         timeline=tell(session, incident.id, before),
-        alerts=alerts[:MOST_ALERTS],
-        more_alerts=len(alerts) > MOST_ALERTS,
+        alerts=shown,
+        more_alerts=len(alerts) > len(shown),
         similar=similar_to(session, incident, [seen.alert for seen in alerts]),
         refusals=refusals,
         service=read_catalogue(session).find(incident.service),
         recurrence_of=session.get(Incident, incident.recurrence_of) if incident.recurrence_of else None,
         people=account_names(session),
     )
+
+
+def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
+    """The first alerts that fit on a page, at least one."""
+    length = 0
+    for place, seen in enumerate(alerts[:MOST_ALERTS]):
+        texts = (*seen.alert.labels.items(), *seen.alert.annotations.items())
+        length += sum(len(name) + len(value) for name, value in texts)
+        if place and length > MOST_OF_ALERTS:
+            return alerts[:place]
+    return alerts[:MOST_ALERTS]
 
 
 def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:

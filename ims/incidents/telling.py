@@ -12,9 +12,11 @@ from ims.incidents.models import TimelineEvent
 from ims.web.markdown import Prose, read
 from ims.web.sentences import Sentence, sentence_of
 
-MOST_EVENTS = 200
-MOST_CHARACTERS = 40_000
-"""Of sentences and notes on one page; an alert that flaps writes for ever, and a person may paste a log."""
+MOST_EVENTS = 120
+MOST_CHARACTERS = 55_000
+"""Of markup on one page; an alert that flaps writes for ever, and a person may paste a log."""
+LINE_CHARACTERS = 450
+"""What a line needs beside its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,10 @@ class Told:
 
     @property
     def length(self) -> int:
-        """Characters of it."""
-        return len(self.sentence.text) + len(self.prose.markup if self.prose else self.sentence.detail)
+        """Characters of markup, about."""
+        return (
+            LINE_CHARACTERS + len(self.sentence.text) + len(self.prose.markup if self.prose else self.sentence.detail)
+        )
 
 
 @dataclass(frozen=True, slots=True)

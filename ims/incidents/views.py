@@ -20,7 +20,7 @@ from ims.http.problems import wants_json
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
 from ims.incidents.figures import read_figures
-from ims.incidents.inputs import SEVERITIES, Closing, Editable, NewIncident, Note
+from ims.incidents.inputs import SEVERITIES, Assignment, Closing, Editable, NewIncident, Note
 from ims.incidents.listing import Listing, next_page, read_listing, status_word
 from ims.incidents.models import Incident, Status
 from ims.incidents.overview import draw_lanes, read_overview
@@ -296,8 +296,12 @@ def note(reference: str) -> Answer:
 @incidents.post("/incidents/<reference>/assign")
 def assign(reference: str) -> Answer:
     """Give the incident to somebody; without a name to nobody."""
-    assignee = request.form.get("assignee", "")
-    return _do(reference, lambda s, i, a, now: actions.assign(s, i, assignee, actor=a, now=now))
+
+    def give(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        assignee = read(Assignment, request.form).assignee
+        actions.assign(session, incident_id, assignee, actor=actor, now=now)
+
+    return _do(reference, give)
 
 
 Action = Callable[[Session, UUID, Actor, datetime], object]
