@@ -56,6 +56,7 @@ TAKE_ALERTS: Final = """
     """
 
 # Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notice says.
+# In the order of their opening: of two that began at one time the first one is repeated.
 READ_EPISODES: Final = """
     WITH known AS MATERIALIZED (
         SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
@@ -76,6 +77,7 @@ READ_EPISODES: Final = """
         WHERE alert_id = said.alert_id AND closed_at IS NOT NULL AND said.starts_at = ANY(sender_starts)
         OFFSET 0
     ) AS began
+    ORDER BY id
     """
 
 LOCK_CORRELATIONS: Final = """
