@@ -7,6 +7,7 @@ from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
 from ims.alerts import views as alert_views
+from ims.audit.views import audit
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, health, metrics, problems, requests, resources, security
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         run_views.runs,
         alert_views.alerts,
         alert_views.api,
+        audit,
     ):
         app.register_blueprint(blueprint)
     return app
