@@ -6,6 +6,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.accounts.people.views import administration
 from ims.alerts import views as alert_views
 from ims.audit.views import audit
 from ims.db.engine import Database
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         alert_views.alerts,
         alert_views.api,
         audit,
+        administration,
     ):
         app.register_blueprint(blueprint)
     return app
