@@ -6,7 +6,9 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.accounts.people.views import administration
 from ims.alerts import views as alert_views
+from ims.audit.views import audit
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security
@@ -59,6 +61,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         run_views.runs,
         alert_views.alerts,
         alert_views.api,
+        audit,
+        administration,
         api,
         documentation.blueprint(GROUPS),
     ):

@@ -15,10 +15,11 @@ from ims.actors import Actor
 from ims.catalogue.queries import read_catalogue
 from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.http import live
-from ims.http.asking import allow, require_may_act_on, signed_in
+from ims.http.asking import allow, origin, require_may_act_on, signed_in
 from ims.http.problems import wants_json
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
+from ims.incidents.audit import audited, record_created
 from ims.incidents.figures import read_figures
 from ims.incidents.inputs import SEVERITIES, Assignment, Closing, Editable, NewIncident, Note
 from ims.incidents.listing import Listing, next_page, read_listing, status_word
@@ -182,10 +183,14 @@ def create() -> Response | tuple[str, int]:
         given = read(NewIncident, form)
         with transaction() as session:
             service = read_catalogue(session).find(given.service)
-            actions.create_by_person(
-                session, given, actor=_person(), now=clock(), incident_id=incident_id, service=service
+            now = clock()
+            is_new = actions.create_by_person(
+                session, given, actor=_person(), now=now, incident_id=incident_id, service=service
             )
-            number = find_incident(session, str(incident_id)).number
+            incident = find_incident(session, str(incident_id))
+            if is_new:
+                record_created(session, incident, origin(), now)
+            number = incident.number
     except Invalid as error:
         return _new_form(form, error.fields), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{number}"))
@@ -225,7 +230,9 @@ def edit(reference: str) -> Response | tuple[str, int]:
         version = _version(form.get("version", ""))
         with transaction() as session:
             incident = _to_act_on(session, reference)
-            actions.edit(session, incident.id, wanted, actor=_person(), now=clock(), version=version, seen=before)
+            now = clock()
+            with audited(session, incident, "incident.edited", origin(), now):
+                actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
     except (Invalid, actions.ChangedMeanwhile) as error:
         with transaction() as session:
             incident, people = _to_act_on(session, reference), account_names(session)
@@ -267,13 +274,13 @@ def _edit_page(
 @incidents.post("/incidents/<reference>/acknowledge")
 def acknowledge(reference: str) -> Answer:
     """Somebody is looking."""
-    return _do(reference, lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
+    return _do(reference, "acknowledged", lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/start")
 def start(reference: str) -> Answer:
     """Somebody is working on it."""
-    return _do(reference, lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
+    return _do(reference, "started", lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/resolve")
@@ -284,13 +291,22 @@ def resolve(reference: str) -> Answer:
         text = read(Closing, request.form).text
         actions.resolve(session, incident_id, actor=actor, now=now, note=text)
 
-    return _do(reference, close, lambda incident, now: count_resolved([(now - incident.opened_at).total_seconds()]))
+    return _do(
+        reference,
+        "resolved",
+        close,
+        lambda incident, now: count_resolved([(now - incident.opened_at).total_seconds()]),
+    )
 
 
 @incidents.post("/incidents/<reference>/notes")
 def note(reference: str) -> Answer:
     """Write a note."""
-    return _do(reference, lambda s, i, a, now: actions.add_note(s, i, read(Note, request.form).text, actor=a, now=now))
+
+    def write(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        actions.add_note(session, incident_id, read(Note, request.form).text, actor=actor, now=now)
+
+    return _do(reference, "noted", write)
 
 
 @incidents.post("/incidents/<reference>/assign")
@@ -301,28 +317,31 @@ def assign(reference: str) -> Answer:
         assignee = read(Assignment, request.form).assignee
         actions.assign(session, incident_id, assignee, actor=actor, now=now)
 
-    return _do(reference, give)
+    return _do(reference, "assigned", give)
 
 
 Action = Callable[[Session, UUID, Actor, datetime], object]
 
 
-def _do(reference: str, action: Action, then: Callable[[Incident, datetime], object] | None = None) -> Answer:
-    """Do one thing to one incident and show it again; `then` is done once that is stored.
+def _do(
+    reference: str, done: str, action: Action, then: Callable[[Incident, datetime], object] | None = None
+) -> Answer:
+    """Do one thing to one incident and show it again; `done` is how the audit log calls it, `then` follows the commit.
 
     What is refused is told on the incident's own page, beside what can be done instead, and nothing typed is lost.
     """
-    now = clock()
+    now, written = clock(), request.form.get("text", "")
     try:
         with transaction() as session:
             incident = _to_act_on(session, reference)
-            action(session, incident.id, _person(), now)
+            with audited(session, incident, f"incident.{done}", origin(), now, note=written):
+                action(session, incident.id, _person(), now)
     except (Conflict, Invalid) as error:
         if wants_json():
             raise
         with transaction() as session:
             page = incident_page(session, reference, now)
-        return _incident_page(page, refused=error, written=request.form.get("text", "")), error.status
+        return _incident_page(page, refused=error, written=written), error.status
     if then:
         then(incident, now)
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
