@@ -6,10 +6,12 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.alerts import api as alert_api
+from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
-from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security
+from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security, senders
 from ims.incidents import api as incident_api
 from ims.incidents import views as incident_views
 from ims.incidents.figures import count_by_status, read_means
@@ -21,7 +23,7 @@ from ims.settings import Settings, load_settings
 from ims.web import rendering
 
 PROGRAM = "ims-web"
-GROUPS = (incident_api.api,)
+GROUPS = (incident_api.api, alert_api.api, rejected_api.api)
 """The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024
 
@@ -44,13 +46,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     asking.install(app)
     api = rest.blueprint(GROUPS)
     forgery = CSRFProtect(app)
-    for exempted in (alert_views.api, api):
-        forgery.exempt(exempted)
+    forgery.exempt(api)
     security.install(app)
     problems.install(app)
     rendering.install(app)
     account_views.install_limits(app.extensions)
-    alert_views.provide(app.extensions, settings, database)
+    senders.provide(app.extensions, settings, database)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
     for blueprint in (
         health.health,
@@ -58,7 +59,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
-        alert_views.api,
         api,
         documentation.blueprint(GROUPS),
     ):

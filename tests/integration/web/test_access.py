@@ -21,7 +21,7 @@ CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknow
            "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/take", "/rejected/1/retry",
            "/rejected/1/drop"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
-        "accounts.sign_in_by_password", "accounts.set_theme", "alert_api.take_alerts", "documentation.openapi",
+        "accounts.sign_in_by_password", "accounts.set_theme", "documentation.openapi",
         "documentation.index", "documentation.group"}  # fmt: skip
 
 
