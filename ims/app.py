@@ -9,6 +9,7 @@ from ims.accounts import views as account_views
 from ims.alerts import api as alert_api
 from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
+from ims.catalogue import api as service_api
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security, senders
@@ -17,13 +18,14 @@ from ims.incidents import views as incident_views
 from ims.incidents.figures import count_by_status, read_means
 from ims.log import configure_logging
 from ims.queue import utc_now
+from ims.runs import api as run_api
 from ims.runs import views as run_views
 from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
 from ims.web import rendering
 
 PROGRAM = "ims-web"
-GROUPS = (incident_api.api, alert_api.api, rejected_api.api)
+GROUPS = (incident_api.api, alert_api.api, run_api.api, service_api.api, rejected_api.api)
 """The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024
 

@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 _LONGEST_TIME: Final = 40
+MOST_COUNTED: Final = 2**31 - 1
+"""The largest number of an event of one thing that the database can hold."""
 MOST_ID: Final = 10**18 - 1
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 

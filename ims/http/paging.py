@@ -38,16 +38,22 @@ def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
     return parts[1:]
 
 
-def number_in(cursor: str | None, bound_to: Sequence[str]) -> int | None:
-    """The number behind which a list that is ordered by one goes on; none for its first page. Raises `Unprocessable`."""
+def name_in(cursor: str | None, bound_to: Sequence[str]) -> str | None:
+    """The name behind which a list that is ordered by one goes on; none at its beginning. Raises `Unprocessable`."""
     if not cursor:
         return None
     position = decode_cursor(cursor, bound_to)
-    if len(position) != 1 or not (
-        position[0].isascii() and position[0].isdecimal() and len(position[0]) <= _MOST_DIGITS
-    ):
+    if len(position) != 1:
         raise Unprocessable(fields=[_DAMAGED])
-    return int(position[0])
+    return position[0]
+
+
+def number_in(cursor: str | None, bound_to: Sequence[str]) -> int | None:
+    """The number behind which a list that is ordered by one goes on; none at its beginning. Raises `Unprocessable`."""
+    found = name_in(cursor, bound_to)
+    if found is not None and not (found.isascii() and found.isdecimal() and len(found) <= _MOST_DIGITS):
+        raise Unprocessable(fields=[_DAMAGED])
+    return None if found is None else int(found)
 
 
 def cut(
