@@ -9,6 +9,7 @@ from ims.accounts import views as account_views
 from ims.alerts import api as alert_api
 from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
+from ims.audit.views import audit
 from ims.catalogue import api as service_api
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
+        audit,
         api,
         documentation.blueprint(GROUPS),
     ):

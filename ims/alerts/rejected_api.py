@@ -5,10 +5,8 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from ims.alerts.documents import RejectedList, RejectedShown, RetriedShown, show_rejected
-from ims.alerts.models import RejectedAlert
 from ims.alerts.notices import RejectReason
 from ims.alerts.rejected import GONE, Wanted, drop, find_rejected, rejected_one, retry
-from ims.audit.actions import record
 from ims.documents import Given
 from ims.errors import NotFound, Unprocessable
 from ims.http.asking import origin
@@ -60,14 +58,10 @@ def retry_rejected(rejected_id: Id) -> RetriedShown:
 
     It is read as it would be read today. If it is taken, it is no longer rejected; else it stays.
     """
-    now = clock()
     with transaction() as session:
-        before = _described(rejected_one(session, rejected_id))
-        retried = retry(session, rejected_id, now)
-        if retried.result == GONE:
-            raise NotFound(retried.message)
-        after = {"result": retried.result}
-        record(session, origin(), "rejected_alert.retried", str(rejected_id), now, before=before, after=after)
+        retried = retry(session, rejected_id, origin(), clock())
+    if retried.result == GONE:
+        raise NotFound(f"There is no rejected alert {rejected_id}.")
     return RetriedShown.model_validate(retried)
 
 
@@ -78,10 +72,5 @@ def drop_rejected(rejected_id: Id) -> None:
     It is gone for good.
     """
     with transaction() as session:
-        before = _described(rejected_one(session, rejected_id))
-        drop(session, [rejected_id])
-        record(session, origin(), "rejected_alert.dropped", str(rejected_id), clock(), before=before)
-
-
-def _described(rejected: RejectedAlert) -> dict[str, str]:
-    return {"source": rejected.source, "reason": rejected.reason}
+        if not drop(session, [rejected_id], origin(), clock()):
+            raise NotFound(f"There is no rejected alert {rejected_id}.")

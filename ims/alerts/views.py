@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response
 
 from ims.alerts.rejected import Wanted, drop, find_rejected, retry
 from ims.errors import FieldError, Invalid
+from ims.http.asking import origin
 from ims.http.resources import clock, transaction
 from ims.log import logger
 
@@ -35,7 +36,7 @@ def rejected() -> str:
 def retry_rejected(rejected_id: int) -> Response:
     """Read it again as it would be read today."""
     with transaction() as session:
-        retried = retry(session, rejected_id, clock())
+        retried = retry(session, rejected_id, origin(), clock())
     log.info("rejected_alert_retried", rejected_id=rejected_id, result=retried.result)
     flash(f"{rejected_id}: {retried.result}. {retried.message}".strip())
     return redirect(url_for(".rejected"))
@@ -45,7 +46,7 @@ def retry_rejected(rejected_id: int) -> Response:
 def drop_rejected(rejected_id: int) -> Response:
     """Remove it for good."""
     with transaction() as session:
-        dropped = drop(session, [rejected_id])
+        dropped = drop(session, [rejected_id], origin(), clock())
     log.info("rejected_alert_dropped", rejected_id=rejected_id, dropped=dropped)
     flash(f"{rejected_id}: {'dropped' if dropped else 'gone already'}.")
     return redirect(url_for(".rejected"))

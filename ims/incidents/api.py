@@ -6,9 +6,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy.orm import Session
 
-from ims.audit.actions import record
 from ims.catalogue.queries import read_catalogue
 from ims.documents import Given
 from ims.errors import Conflict, FieldError, Stale, Unprocessable
@@ -19,6 +17,7 @@ from ims.http.paging import decode_cursor, encode_cursor
 from ims.http.resources import clock, transaction
 from ims.http.rest import wanted_version
 from ims.incidents import actions
+from ims.incidents.audit import audited, record_created
 from ims.incidents.documents import (
     IncidentList,
     IncidentMetrics,
@@ -191,7 +190,7 @@ def create(body: NewIncident, headers: OpeningHeaders) -> Answer:
         service = read_catalogue(session).find(body.service)
         actions.create_by_person(session, body, actor=origin().actor, now=now, incident_id=incident_id, service=service)
         incident = find_incident(session, str(incident_id))
-        _audit(session, incident, "created", now, after=show(incident).model_dump(mode="json"))
+        record_created(session, incident, origin(), now)
     return _answer(incident, status=201)
 
 
@@ -266,21 +265,11 @@ def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders
         version = wanted_version(headers.if_match)
         if version is not None and version != incident.version:
             raise actions.ChangedMeanwhile
-        before = show(incident)
-        actions.change(
-            session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=body.note or ""
-        )
-        session.refresh(incident)
+        with audited(session, incident, "incident.changed", origin(), now, note=body.note or ""):
+            actions.change(
+                session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=body.note or ""
+            )
         after = show(incident)
-        changed = [name for name in IncidentShown.model_fields if getattr(before, name) != getattr(after, name)]
-        _audit(
-            session,
-            incident,
-            "changed",
-            now,
-            before=before.model_dump(mode="json", include=set(changed)),
-            after=after.model_dump(mode="json", include=set(changed)) | ({"note": body.note} if body.note else {}),
-        )
     if incident.resolved_at == now:
         count_resolved([(now - incident.opened_at).total_seconds()])
     return Answer(after, etag=str(incident.version))
@@ -312,7 +301,3 @@ def metrics(reference: Reference) -> IncidentMetrics:
 def _answer(incident: Incident, *, status: int) -> Answer:
     location = {"Location": f"/api/v1/incidents/INC-{incident.number}"}
     return Answer(show(incident), status=status, headers=location, etag=str(incident.version))
-
-
-def _audit(session: Session, incident: Incident, verb: str, now: datetime, **values: dict[str, object]) -> None:
-    record(session, origin(), f"incident.{verb}", f"INC-{incident.number}", now, **values)

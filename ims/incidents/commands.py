@@ -1,7 +1,6 @@
 """`ims incident …`: the list, one incident with its timeline, and the two things done most at 3 a.m."""
 
 import argparse
-import getpass
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,10 +8,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ims.actors import Actor, ActorKind
+from ims.actors import Actor
 from ims.alerts.models import Severity
-from ims.command import add_json, command_session
+from ims.command import add_json, command_origin, command_session
 from ims.incidents import actions
+from ims.incidents.audit import audited
 from ims.incidents.models import Incident, Status, TimelineEvent
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents, timeline_of
 from ims.queue import utc_now
@@ -171,6 +171,8 @@ def _do(arguments: argparse.Namespace, action: Callable[[Session, Incident, Acto
     """One change, in the name of the system account that types it."""
     with command_session() as session:
         incident = find_incident(session, arguments.name)
-        action(session, incident, Actor(ActorKind.PERSON, getpass.getuser()))
+        origin = command_origin()
+        with audited(session, incident, f"incident.{done}", origin, utc_now(), note=getattr(arguments, "note", "")):
+            action(session, incident, origin.actor)
     print(f"INC-{incident.number} {done}")
     return 0

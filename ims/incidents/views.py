@@ -15,10 +15,11 @@ from ims.actors import Actor
 from ims.catalogue.queries import read_catalogue
 from ims.errors import FieldError, Invalid, Unprocessable
 from ims.http import live
-from ims.http.asking import allow, require_may_act_on, signed_in
+from ims.http.asking import allow, origin, require_may_act_on, signed_in
 from ims.http.paging import decode_cursor, encode_cursor
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
+from ims.incidents.audit import audited, record_created
 from ims.incidents.figures import read_figures
 from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH, Closing, Editable, NewIncident, Note
 from ims.incidents.models import Incident, Status
@@ -176,10 +177,14 @@ def create() -> Response | tuple[str, int]:
         given = read(NewIncident, form)
         with transaction() as session:
             service = read_catalogue(session).find(given.service)
-            actions.create_by_person(
-                session, given, actor=_person(), now=clock(), incident_id=incident_id, service=service
+            now = clock()
+            is_new = actions.create_by_person(
+                session, given, actor=_person(), now=now, incident_id=incident_id, service=service
             )
-            number = find_incident(session, str(incident_id)).number
+            incident = find_incident(session, str(incident_id))
+            if is_new:
+                record_created(session, incident, origin(), now)
+            number = incident.number
     except Invalid as error:
         return _new_form(form, error.fields), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{number}"))
@@ -219,7 +224,9 @@ def edit(reference: str) -> Response | tuple[str, int]:
         version = _version(form.get("version", ""))
         with transaction() as session:
             incident = _to_act_on(session, reference)
-            actions.edit(session, incident.id, wanted, actor=_person(), now=clock(), version=version, seen=before)
+            now = clock()
+            with audited(session, incident, "incident.edited", origin(), now):
+                actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
     except (Invalid, actions.ChangedMeanwhile) as error:
         with transaction() as session:
             incident, people = _to_act_on(session, reference), account_names(session)
@@ -257,13 +264,13 @@ def _edit_page(
 @incidents.post("/incidents/<reference>/acknowledge")
 def acknowledge(reference: str) -> Response:
     """Somebody is looking."""
-    return _do(reference, lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
+    return _do(reference, "acknowledged", lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/start")
 def start(reference: str) -> Response:
     """Somebody is working on it."""
-    return _do(reference, lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
+    return _do(reference, "started", lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/resolve")
@@ -272,7 +279,8 @@ def resolve(reference: str) -> Response:
     text = read(Closing, request.form).text
     with transaction() as session:
         incident, now = _to_act_on(session, reference), clock()
-        actions.resolve(session, incident.id, actor=_person(), now=now, note=text)
+        with audited(session, incident, "incident.resolved", origin(), now, note=text):
+            actions.resolve(session, incident.id, actor=_person(), now=now, note=text)
     count_resolved([(now - incident.opened_at).total_seconds()])
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
@@ -281,7 +289,7 @@ def resolve(reference: str) -> Response:
 def note(reference: str) -> Response:
     """Write a note."""
     text = read(Note, request.form).text
-    return _do(reference, lambda s, i, a, now: actions.add_note(s, i, text, actor=a, now=now))
+    return _do(reference, "noted", lambda s, i, a, now: actions.add_note(s, i, text, actor=a, now=now), text)
 
 
 @incidents.post("/incidents/<reference>/take")
@@ -291,14 +299,17 @@ def take(reference: str) -> Response:
     def assign(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
         actions.assign(session, incident_id, signed_in().name, actor=actor, now=now)
 
-    return _do(reference, assign)
+    return _do(reference, "assigned", assign)
 
 
-def _do(reference: str, action: Callable[[Session, UUID, Actor, datetime], object]) -> Response:
-    """Do one thing to one incident and show it again."""
+def _do(
+    reference: str, done: str, action: Callable[[Session, UUID, Actor, datetime], object], note: str = ""
+) -> Response:
+    """Do one thing to one incident and show it again; `done` is how the audit log calls it."""
     with transaction() as session:
-        incident = _to_act_on(session, reference)
-        action(session, incident.id, _person(), clock())
+        incident, now = _to_act_on(session, reference), clock()
+        with audited(session, incident, f"incident.{done}", origin(), now, note=note):
+            action(session, incident.id, _person(), now)
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 

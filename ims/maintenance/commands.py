@@ -1,7 +1,6 @@
 """`ims maintenance …`: tell IMS that somebody is working on something."""
 
 import argparse
-import getpass
 import json
 from datetime import datetime
 from typing import Any, Final
@@ -9,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from ims.command import add_json, command_session
+from ims.command import add_json, command_origin, command_session
 from ims.errors import FieldError, Invalid
 from ims.maintenance.actions import add_window, end_window, remove_window
 from ims.maintenance.queries import KnownWindow, known_windows
@@ -67,7 +66,7 @@ def _add(arguments: argparse.Namespace) -> int:
     now = utc_now()
     window = window_of(arguments, now)
     with command_session() as session:
-        add_window(session, window, _actor(), now)
+        add_window(session, window, command_origin(), now)
         (known,) = [known for known in _known(session) if known.name == window.name]
     if arguments.json:
         print_json(window_as_json(known, now))
@@ -91,14 +90,14 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _end(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        end_window(session, arguments.name, _actor(), utc_now())
+        end_window(session, arguments.name, command_origin(), utc_now())
     print(f"{arguments.name} has ended.")
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        remove_window(session, arguments.name, utc_now())
+        remove_window(session, arguments.name, command_origin(), utc_now())
     print(f"{arguments.name} is removed.")
     return 0
 
@@ -106,10 +105,6 @@ def _remove(arguments: argparse.Namespace) -> int:
 def _known(session: Session) -> list[KnownWindow]:
     active = active_policy(session)
     return known_windows(session, active.policy if active else None)
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 def window_of(arguments: argparse.Namespace, now: datetime) -> MaintenanceWindow:

@@ -16,6 +16,7 @@ from tests.support.history import PASSWORD
 
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
          "/runs/R-29/log.txt", "/rejected"]  # fmt: skip
+ADMIN_READS = ["/audit", "/audit.jsonl"]
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
            "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/take", "/rejected/1/retry",
@@ -28,13 +29,13 @@ OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.si
 def test_the_lists_of_this_test_name_every_page(app: Flask) -> None:
     """A new page without a test here fails this one."""
     adapter = app.url_map.bind("")
-    reads = {adapter.match(path.partition("?")[0], method="GET")[0] for path in READS + FORMS}
+    reads = {adapter.match(path.partition("?")[0], method="GET")[0] for path in READS + ADMIN_READS + FORMS}
     changes = {adapter.match(path, method="POST")[0] for path in CHANGES}
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("api.")}
     assert reads | changes | OPEN | {"accounts.sign_out"} == pages
 
 
-@pytest.mark.parametrize("path", READS + FORMS)
+@pytest.mark.parametrize("path", READS + ADMIN_READS + FORMS)
 def test_a_stranger_is_sent_to_the_form_and_a_program_gets_401(app: Flask, path: str) -> None:
     client = app.test_client()
     answer = client.get(path)
@@ -57,6 +58,11 @@ def test_everybody_signed_in_may_read(sign_in: SignIn, name: str) -> None:
     client = sign_in(name)
     for path in READS:
         assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize("path", ADMIN_READS)
+def test_some_pages_are_for_administrators(sign_in: SignIn, path: str) -> None:
+    assert [sign_in(name).get(path).status_code for name in ("alice", "bob", "charlie")] == [200, 403, 403]
 
 
 def test_charlie_may_look_but_not_change(sign_in: SignIn) -> None:

@@ -12,6 +12,7 @@ def upgrade() -> None:
     _accounts()
     _tokens()
     _audit()
+    _let_old_audit_entries_go()
     _idempotency_keys()
 
 
@@ -78,6 +79,38 @@ def _audit() -> None:
         "ix_audit_entry_object", "audit_entry", ["object_kind", "object", sa.literal_column("id DESC")], unique=False
     )
     op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit_entry FROM ims_app")
+
+
+def _let_old_audit_entries_go() -> None:
+    """Retention's one way to remove audit entries, which keeps the promise that nobody rewrites the log.
+
+    The programs may not delete from audit_entry. This function may, as the owner, and removes what is oldest and at
+    least 90 days old by the database's clock; the programs cannot change an entry's time.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION remove_old_audit_entries(older_than timestamptz, at_most integer) RETURNS integer
+        LANGUAGE plpgsql SECURITY DEFINER
+        -- Nobody's temporary tables or operators may stand in for ours.
+        SET search_path = pg_catalog, pg_temp
+        AS $$
+        DECLARE
+            removed integer;
+        BEGIN
+            IF older_than IS NULL OR older_than > now() - interval '90 days' THEN
+                RAISE EXCEPTION 'only what is at least 90 days old may be removed' USING ERRCODE = 'check_violation';
+            END IF;
+            DELETE FROM public.audit_entry WHERE id IN (
+                SELECT id FROM public.audit_entry WHERE at < older_than ORDER BY at LIMIT at_most FOR UPDATE SKIP LOCKED
+            );
+            GET DIAGNOSTICS removed = ROW_COUNT;
+            RETURN removed;
+        END
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION remove_old_audit_entries(timestamptz, integer) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION remove_old_audit_entries(timestamptz, integer) TO ims_app")
 
 
 def _idempotency_keys() -> None:
