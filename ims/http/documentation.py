@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, render_template
+from pydantic.fields import FieldInfo
 
 from ims.errors import NotFound
 from ims.http.asking import public
@@ -88,7 +89,8 @@ class Documentation:
         ]
 
     def _resolve(self, schema: Json) -> Json:
-        reference = schema.get("$ref")
+        """The model that a schema refers to; of several possible ones the first."""
+        reference = schema.get("$ref") or next((one["$ref"] for one in schema.get("anyOf", []) if "$ref" in one), None)
         if reference is None:
             return schema
         found: Json = self.openapi["components"]["schemas"][reference.rpartition("/")[2]]
@@ -127,8 +129,8 @@ def example_path(operation: Operation) -> str:
     """The path of an operation with the examples of its parameters."""
     path = operation.path
     for name, kind in operation.parameters.items():
-        (described,) = kind.__metadata__
-        path = path.replace(f"{{{name}}}", str(described.examples[0]))
+        examples = [one.examples[0] for one in kind.__metadata__ if isinstance(one, FieldInfo) and one.examples]
+        path = path.replace(f"{{{name}}}", str(examples[0]))
     return path + (f"?{operation.example_query}" if operation.example_query else "")
 
 

@@ -8,7 +8,10 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 _LONGEST_TIME: Final = 40
-_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,9}")
+MOST_COUNTED: Final = 2**31 - 1
+"""The largest number of an event of one thing that the database can hold."""
+MOST_ID: Final = 10**18 - 1
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 def _whole_number(given: Any) -> Any:
@@ -18,6 +21,15 @@ def _whole_number(given: Any) -> Any:
     if not _WHOLE_NUMBER.fullmatch(given):
         raise PydanticCustomError("whole_number", "must be a whole number")
     return int(given)
+
+
+def _yes_or_no(given: Any) -> Any:
+    words = {"true": True, "false": False}
+    if not isinstance(given, str):
+        return given
+    if given not in words:
+        raise PydanticCustomError("yes_or_no", "must be true or false")
+    return words[given]
 
 
 def _moment(given: Any) -> datetime:
@@ -42,6 +54,10 @@ def one_or_many(given: Any) -> Any:
 
 READ_NUMBER: Final = BeforeValidator(_whole_number)
 """Stands last in an annotation: the bounds before it become part of the schema."""
+YesOrNo = Annotated[bool | None, BeforeValidator(_yes_or_no)]
+"""A parameter of an address that is true, false, or not given."""
+Id = Annotated[int, Field(ge=1, le=MOST_ID, examples=[1]), READ_NUMBER]
+"""A number by which a row is known, in a path."""
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Limit = Annotated[int, Field(ge=1, le=200, description="Most items on the page."), READ_NUMBER]
 Cursor = Annotated[

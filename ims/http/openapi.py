@@ -203,7 +203,9 @@ def _problems(operation: Operation) -> dict[int, list[str]]:
     if operation.parameters:
         kinds.append(NotFound)
     if operation.body is not None:
-        kinds += [TooLarge, NotJsonMedia]
+        kinds.append(TooLarge)
+    if operation.reads_body:
+        kinds.append(NotJsonMedia)
     found: dict[int, list[str]] = {}
     for kind in kinds:
         title = (kind.__doc__ or "").strip().splitlines()[0]

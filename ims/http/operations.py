@@ -2,11 +2,11 @@
 
 A domain's `api.py` makes a `Group` and marks functions with it. A function gets what it declares, already checked: the
 parameters of its path by their names, `query`, `headers` and `body` as models. What it returns is a model, an `Answer`
-when more is to be said, or nothing.
+when more is to be said, a `Stream`, or nothing.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeVar, get_type_hints
@@ -42,6 +42,14 @@ class Answer:
     """None: the operation's own."""
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that is sent while it is made, in the operation's media type. Nothing can be refused after it began."""
+
+    parts: Iterator[str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, request, stream_with_context
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ims.alerts.bodies import read_json
 from ims.documents import Given
 from ims.errors import FieldError, IMSError, Invalid, NotFound
 from ims.http.asking import asker
-from ims.http.operations import Answer, Group, Operation, Security
+from ims.http.operations import Answer, Group, Operation, Security, Stream
 from ims.inputs import check
 
 PREFIX: Final = "/api/v1"
@@ -87,8 +87,9 @@ def _body() -> Any:
 
 
 def _respond(operation: Operation, result: Any) -> Response:
-    if isinstance(result, Response):
-        return result
+    if isinstance(result, Stream):
+        parts = stream_with_context(result.parts)
+        return Response(parts, operation.status, dict(result.headers), mimetype=operation.media_type)
     answer = result if isinstance(result, Answer) else Answer(result)
     status = answer.status or operation.status
     if answer.etag is not None and operation.is_safe and answer.etag in request.if_none_match:

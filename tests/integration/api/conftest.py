@@ -63,3 +63,9 @@ def incident(ask: Ask) -> str:
     """An incident of checkout, which bob's team looks after and alice is assigned to."""
     body = {"title": "checkout is down", "severity": "high", "service": "checkout", "assignee": "alice"}
     return str(ask("root", "POST", "/incidents", json=body).get_json()["incident"])
+
+
+def errors_of(answer: TestResponse, status: int = 400) -> dict[str, str]:
+    """What a refused request is told, by field."""
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    return {wrong["field"]: wrong["message"] for wrong in answer.get_json()["errors"]}

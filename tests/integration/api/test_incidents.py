@@ -1,22 +1,14 @@
 """Incidents by the REST API: opening, reading, changing; who may, and what is told when they may not."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 
 from ims.accounts.permissions import Scope
 from ims.audit.models import AuditEntry
 from ims.db.engine import Database
-from tests.integration.api.conftest import Ask
+from tests.integration.api.conftest import Ask, errors_of
 
 OPENING = {"title": "Backups are late", "severity": "medium"}
-
-
-def _errors(answer: Any, status: int = 400) -> dict[str, str]:
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    return {wrong["field"]: wrong["message"] for wrong in answer.get_json()["errors"]}
 
 
 def test_a_service_brings_what_the_opener_did_not_say(ask: Ask) -> None:
@@ -73,7 +65,7 @@ def test_a_stale_change_is_refused(ask: Ask, incident: str) -> None:
 
 def test_a_wrong_precondition_names_the_header(ask: Ask, incident: str) -> None:
     answer = ask("bob", "PATCH", f"/incidents/{incident}", json={"title": "y"}, headers={"If-Match": "yesterday"})
-    assert list(_errors(answer)) == ["If-Match"]
+    assert list(errors_of(answer)) == ["If-Match"]
 
 
 def test_an_idempotency_key_opens_one_incident(ask: Ask) -> None:
@@ -97,7 +89,7 @@ def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
     assert [one["title"] for one in first["items"] + rest["items"]] == [f"Disk {n}" for n in (4, 3, 2, 1, 0)]
     assert rest["next"] is None
     foreign = ask("victor", "GET", f"/incidents?team=other&cursor={first['next']}")
-    assert list(_errors(foreign, 422)) == ["cursor"]
+    assert list(errors_of(foreign, 422)) == ["cursor"]
 
 
 @pytest.mark.parametrize(
@@ -116,12 +108,12 @@ def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(ask: Ask, query: str, field: str) -> None:
-    errors = _errors(ask("victor", "GET", f"/incidents?{query}"))
+    errors = errors_of(ask("victor", "GET", f"/incidents?{query}"))
     assert any(named.startswith(field.partition(".")[0]) for named in errors), errors
 
 
 def test_a_typing_mistake_is_answered_with_what_was_meant(ask: Ask, incident: str) -> None:
-    errors = _errors(ask("bob", "PATCH", f"/incidents/{incident}", json={"stauts": "resolved"}))
+    errors = errors_of(ask("bob", "PATCH", f"/incidents/{incident}", json={"stauts": "resolved"}))
     assert errors == {"stauts": "is not known: did you mean status?"}
 
 
