@@ -6,6 +6,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.accounts.people.views import administration
 from ims.alerts import api as alert_api
 from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         run_views.runs,
         alert_views.alerts,
         audit,
+        administration,
         api,
         documentation.blueprint(GROUPS),
     ):

@@ -59,6 +59,9 @@ def is_worse(severity: str, than: str) -> bool:
     return RANK[Severity(severity)] < RANK[Severity(than)]
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _key(*parts: str) -> str:
     """Parts as JSON: no two different lists of parts make one text, whatever a sender writes."""
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return _encode(parts)

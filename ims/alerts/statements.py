@@ -5,6 +5,9 @@ id. A row that several statements could decide about is locked before it is read
 had committed when it began (READ COMMITTED), so what is read under a lock is the latest.
 
 Lists come as one JSON text each: Python writes it in one call, while an array of PostgreSQL is made element by element.
+
+Plans are made once, perhaps while the tables are empty. `= ANY(ARRAY(…))`, a scalar subquery and a LATERAL with OFFSET
+0 leave the planner no other way than by the index, which a join with a list would.
 """
 
 from typing import Final
@@ -53,12 +56,13 @@ TAKE_ALERTS: Final = """
     """
 
 # Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notice says.
+# In the order of their opening: of two that began at one time the first one is repeated.
 READ_EPISODES: Final = """
     WITH known AS MATERIALIZED (
         SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
     )
     SELECT id, alert_id, incident_id, sender_starts, true AS is_open, false AS is_newest
-    FROM episode WHERE alert_id IN (SELECT alert_id FROM known) AND closed_at IS NULL
+    FROM episode WHERE alert_id = ANY(ARRAY(SELECT alert_id FROM known)) AND closed_at IS NULL
     UNION ALL
     SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true
     FROM known CROSS JOIN LATERAL (
@@ -66,10 +70,14 @@ READ_EPISODES: Final = """
         WHERE alert_id = known.alert_id AND closed_at IS NOT NULL ORDER BY opened_at DESC, id DESC LIMIT 1
     ) AS newest
     UNION ALL
-    SELECT DISTINCT episode.id, episode.alert_id, episode.incident_id, episode.sender_starts, false, false
+    SELECT DISTINCT began.id, said.alert_id, began.incident_id, began.sender_starts, false, false
     FROM json_to_recordset(%(starts)s::json) AS said (alert_id bigint, starts_at timestamptz)
-    JOIN episode ON episode.alert_id = said.alert_id
-    WHERE episode.closed_at IS NOT NULL AND said.starts_at = ANY(episode.sender_starts)
+    CROSS JOIN LATERAL (
+        SELECT id, incident_id, sender_starts FROM episode
+        WHERE alert_id = said.alert_id AND closed_at IS NOT NULL AND said.starts_at = ANY(sender_starts)
+        OFFSET 0
+    ) AS began
+    ORDER BY id
     """
 
 LOCK_CORRELATIONS: Final = """
@@ -84,17 +92,21 @@ LOCK_CORRELATIONS: Final = """
 LOCK_INCIDENTS: Final = """
     SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key
     FROM incident
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)
         UNION
-        SELECT correlation.incident_id FROM json_array_elements_text(%(keys)s::json) AS t (key)
-        JOIN correlation ON correlation.key = t.key
+        SELECT (SELECT incident_id FROM correlation WHERE correlation.key = t.key)
+        FROM json_array_elements_text(%(keys)s::json) AS t (key)
         UNION
         SELECT lesser.id
         FROM json_to_recordset(%(services)s::json) AS t (service text, environment text)
-        JOIN incident AS lesser ON lesser.service = t.service AND lesser.environment = t.environment
-        WHERE lesser.status <> 'resolved' AND lesser.correlation_key IS NOT NULL
-    )
+        CROSS JOIN LATERAL (
+            SELECT id FROM incident
+            WHERE service = t.service AND environment = t.environment
+              AND status <> 'resolved' AND correlation_key IS NOT NULL
+            OFFSET 0
+        ) AS lesser
+    ))
     ORDER BY id
     FOR NO KEY UPDATE
     """
@@ -156,7 +168,8 @@ INSERT_EPISODES: Final = """
 # compared: the clock of the process that closed it may be ahead of ours.
 RESOLVE_QUIET: Final = """
     UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
-    WHERE id IN (SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)) AND status <> 'resolved'
+    WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
+      AND status <> 'resolved'
       AND NOT EXISTS (SELECT 1 FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
       AND (%(quiet)s::double precision = 0 OR NOT EXISTS (
             SELECT 1 FROM episode WHERE incident_id = incident.id

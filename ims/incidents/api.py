@@ -258,21 +258,18 @@ def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders
     Takes the next step, edits fields and writes a note, all or nothing. A step that the incident's status does not
     allow is answered by 409 with the allowed ones. Only its team, its assignee and administrators may.
     """
-    now = clock()
+    now, note = clock(), body.note or ""
     with transaction() as session:
         incident = actions.lock(session, find_incident(session, reference).id)
         require_may_act_on(incident.team, incident.assignee)
         version = wanted_version(headers.if_match)
         if version is not None and version != incident.version:
             raise actions.ChangedMeanwhile
-        with audited(session, incident, "incident.changed", origin(), now, note=body.note or ""):
-            actions.change(
-                session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=body.note or ""
-            )
-        after = show(incident)
+        with audited(session, incident, "incident.changed", origin(), now, note=note):
+            actions.change(session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=note)
     if incident.resolved_at == now:
         count_resolved([(now - incident.opened_at).total_seconds()])
-    return Answer(after, etag=str(incident.version))
+    return Answer(show(incident), etag=str(incident.version))
 
 
 @api.get("/incidents/{reference}/timeline", answers=Timeline)

@@ -19,8 +19,8 @@ def audited(
 ) -> Iterator[None]:
     """Write one entry about what is done to the incident inside; `note` is what was said with it.
 
-    `action` is `incident.acknowledged`, `.started`, `.resolved`, `.edited`, `.assigned` or `.noted`. What changed
-    nothing is no change.
+    `action` is `incident.acknowledged`, `.started`, `.resolved`, `.edited`, `.assigned` or `.noted`, or `.changed`
+    when it may be several of these at once. What changed nothing is no change.
     """
     # Another one's commit since it was read is not this one's doing.
     session.refresh(incident, with_for_update={"key_share": True})

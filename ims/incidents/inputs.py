@@ -44,6 +44,12 @@ class Editable(Input):
     assignee: Name = ""
 
 
+class Assignment(Input):
+    """Whom an incident is given to; empty is nobody."""
+
+    assignee: Name = ""
+
+
 class Note(Input):
     """A note for the timeline."""
 

@@ -32,7 +32,7 @@ _APPEND: Final = """
             incident_id uuid, kind text, actor_kind text, actor text, data jsonb
         )) WITH ORDINALITY
     ), locked AS MATERIALIZED (
-        SELECT id FROM incident WHERE id IN (SELECT incident_id FROM new) ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM incident WHERE id = ANY(ARRAY(SELECT incident_id FROM new)) ORDER BY id FOR NO KEY UPDATE
     ), bumped AS (
         UPDATE incident SET last_seq = last_seq + added.n, version = version + 1, updated_at = %(now)s
         FROM (SELECT incident_id, count(*) AS n FROM new JOIN locked ON locked.id = incident_id GROUP BY 1) AS added

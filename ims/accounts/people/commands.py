@@ -150,7 +150,7 @@ def person_as_json(one: Person) -> dict[str, Any]:
         "user": one.name,
         "role": one.role.value,
         "state": "enabled" if one.disabled_at is None else "disabled",
-        "signs_in_by": signs_in_by(one),
+        "signs_in_by": one.signs_in_by,
         "teams": list(one.teams),
         "email": one.email,
         "oidc_issuer": one.oidc_issuer,
@@ -160,16 +160,9 @@ def person_as_json(one: Person) -> dict[str, Any]:
     }
 
 
-def signs_in_by(one: Person) -> str:
-    """`password`, `oidc`, or `nothing` for an account that nobody can sign in to."""
-    if one.oidc_subject is not None:
-        return "oidc"
-    return "password" if one.has_password else "nothing"
-
-
 def _row(one: Person) -> tuple[str, ...]:
     state = "enabled" if one.disabled_at is None else f"disabled {local(one.disabled_at)}"
-    return (one.name, one.role.value, state, signs_in_by(one), ", ".join(one.teams), one.email or "")
+    return (one.name, one.role.value, state, one.signs_in_by, ", ".join(one.teams), one.email or "")
 
 
 def _set(arguments: argparse.Namespace) -> int:

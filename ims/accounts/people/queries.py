@@ -28,6 +28,13 @@ class Person:
     created_at: datetime
     disabled_at: datetime | None
 
+    @property
+    def signs_in_by(self) -> str:
+        """`password`, `oidc`, or `nothing` for an account that nobody can sign in to."""
+        if self.oidc_subject is not None:
+            return "oidc"
+        return "password" if self.has_password else "nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class TeamOfPeople:

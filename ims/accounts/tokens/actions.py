@@ -4,7 +4,6 @@ A token of a source may send alerts. A token of a person acts for them, within i
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +16,7 @@ from ims.accounts.models import ApiToken, Role, UserAccount
 from ims.accounts.passwords import hash_token
 from ims.accounts.people.queries import NoSuchAccount
 from ims.accounts.permissions import Scope, widest_scope
+from ims.accounts.tokens.queries import token_name
 from ims.alerts.models import Source
 from ims.audit.actions import Origin, record
 from ims.errors import Conflict, FieldError, Invalid, NotFound
@@ -48,11 +48,6 @@ class NewToken:
     def name(self) -> str:
         """What people call it."""
         return token_name(self.id)
-
-
-def token_name(token_id: int) -> str:
-    """What people call a token."""
-    return f"T-{token_id}"
 
 
 def token_id(name: str) -> int:
@@ -149,16 +144,6 @@ def locked_token(session: Session, token_id: int, owner: UUID | None = None) -> 
     if token is None:
         raise NotFound(f"There is no token {token_name(token_id)}.")
     return token
-
-
-def tokens_of(session: Session, *, source: str | None = None, user_id: UUID | None = None) -> Sequence[ApiToken]:
-    """All tokens, those of one source, or those of one account, in the order they were made."""
-    wanted = select(ApiToken).order_by(ApiToken.id)
-    if source is not None:
-        wanted = wanted.where(ApiToken.source == source)
-    if user_id is not None:
-        wanted = wanted.where(ApiToken.user_id == user_id)
-    return session.scalars(wanted).all()
 
 
 def _store(session: Session, token: ApiToken, now: datetime) -> NewToken:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -17,13 +17,12 @@ from ims.accounts.tokens.actions import (
     revoke_token,
     rotate_token,
     token_id,
-    token_name,
-    tokens_of,
 )
+from ims.accounts.tokens.queries import token_as_json, token_name, tokens_of
 from ims.command import add_json, command_origin, command_session
 from ims.errors import FieldError, Invalid
 from ims.queue import utc_now
-from ims.terminal import iso, local, print_json, print_table, read_duration
+from ims.terminal import local, print_json, print_table, read_duration
 
 _COLUMNS: Final = ("token", "of", "scope", "label", "state", "created", "expires", "last used")
 
@@ -118,28 +117,6 @@ def _list(arguments: argparse.Namespace) -> int:
         else:
             print("No tokens.")
     return 0
-
-
-def token_as_json(token: ApiToken, user: str | None, now: datetime) -> dict[str, Any]:
-    """A token as people and programs see it: never its text, which nobody has. `user` is its account's name."""
-    return {
-        "token": token_name(token.id),
-        "source": token.source,
-        "user": user,
-        "label": token.label,
-        "state": token_state(token, now),
-        "scopes": list(token.scopes),
-        "created_at": iso(token.created_at),
-        "expires_at": iso(token.expires_at),
-        "last_used_at": iso(token.last_used_at),
-    }
-
-
-def token_state(token: ApiToken, now: datetime) -> str:
-    """`valid`, `ending` at a known time, or `ended`."""
-    if token.expires_at is None:
-        return "valid"
-    return "ending" if token.expires_at > now else "ended"
 
 
 def _row(token: ApiToken, described: dict[str, Any]) -> tuple[str, ...]:

@@ -122,6 +122,16 @@ def test_a_late_duplicate_of_a_closed_episode_opens_nothing(sender: Session) -> 
     assert incidents(sender)[0].status == "resolved"
 
 
+def test_a_late_duplicate_of_two_closed_episodes_is_of_the_first(sender: Session) -> None:
+    take(sender, notice(starts=-10), notice(ends=-9), notice(starts=-5))
+    take(sender, notice(starts=-10), notice(ends=1), now=at(1))
+    outcome = take(sender, notice(starts=-10), now=at(2))
+    episodes = sender.scalars(select(Episode).order_by(Episode.id)).all()
+    assert outcome.results == (Result.LATE,)
+    assert [one.sender_starts for one in episodes] == [[at(-10)], [at(-5), at(-10)]]
+    assert [one.notices for one in episodes] == [3, 3]
+
+
 def test_a_resolve_that_comes_first_opens_nothing(sender: Session) -> None:
     outcome = take(sender, notice(ends=1))
     assert outcome.results == (Result.DUPLICATE,)

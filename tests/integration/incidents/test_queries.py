@@ -87,7 +87,7 @@ def test_the_figures_of_a_night(session: Session) -> None:
     fill(session, NOW)
     figures = read_figures(session, NOW)
     assert (figures.open, figures.needing_people, figures.healing) == (4, 1, 1)
-    assert figures.healed == 1
+    assert figures.healed == 5
     assert figures.mtta.seconds
     assert figures.mttr.seconds
     assert figures.mttr.change

@@ -14,6 +14,7 @@ from ims.db.engine import Database
 from ims.queue import utc_now
 from tests.integration.web.conftest import SignIn, token
 from tests.integration.web.test_rejected import put_aside
+from tests.support.history import PASSWORD
 from tests.support.notices import alertmanager_alert
 from tests.support.origins import ALICE
 
@@ -32,6 +33,21 @@ STEPS: list[Step] = [
     ("/incidents/INC-28/resolve", {"text": "It was the cable."}, "incident.resolved"),
     ("/rejected/FIRST/retry", {}, "rejected_alert.retried"),
     ("/rejected/SECOND/drop", {}, "rejected_alert.dropped"),
+    ("/admin/teams", {"name": "search"}, "team.created"),
+    ("/admin/users/new", {"name": "dora", "password": "correct horse battery", "role": "viewer"}, "user.created"),
+    ("/admin/users/dora", {"role": "viewer", "teams": "search"}, "team.joined"),
+    ("/admin/users/dora", {"role": "responder", "teams": "search"}, "user.changed"),
+    ("/admin/users/dora/password", {"password": "another long password"}, "user.password_set"),
+    ("/admin/users/dora/sign-out", {}, "user.signed_out_everywhere"),
+    ("/admin/users/dora/disable", {}, "user.disabled"),
+    ("/admin/users/dora/enable", {}, "user.enabled"),
+    ("/admin/teams/remove", {"name": "search"}, "team.removed"),
+    ("/account/tokens", {"label": "cron", "scope": "read", "lifetime": "30"}, "token.created"),
+    ("/account/tokens/OWN/rotate", {}, "token.rotated"),
+    ("/account/tokens/OWN/revoke", {}, "token.revoked"),
+    ("/account/tokens", {"label": "cron", "scope": "read", "lifetime": ""}, "token.created"),
+    ("/admin/users/alice/tokens/OWN/revoke", {}, "token.revoked"),
+    ("/account/password", {"present": PASSWORD, "password": "another long password"}, "user.password_set"),
     ("/sign-out", {"everywhere": "1"}, "user.signed_out_everywhere"),
 ]  # fmt: skip
 
@@ -61,9 +77,11 @@ def send(client: FlaskClient, path: str, form: dict[str, str]) -> None:
 def test_each_change_writes_one_entry(sign_in: SignIn, database: Database) -> None:
     first, second = put_aside(database, alertmanager_alert("Repaired"), {"status": "on fire"})
     alice = sign_in("alice")
-    for path, form, action in STEPS:
+    for step, form, action in STEPS:
         before = count(database)
-        send(alice, path.replace("FIRST", str(first)).replace("SECOND", str(second)), form)
+        own = re.findall("<strong>(T-[0-9]+)</strong>", alice.get("/account").text)
+        path = step.replace("FIRST", str(first)).replace("SECOND", str(second)).replace("OWN", own[-1] if own else "")
+        send(alice, path, form)
         assert count(database) == before + 1, path
         entry = newest(database)
         assert (entry.action, entry.actor, entry.address) == (action, "alice", "127.0.0.1"), path
@@ -73,7 +91,7 @@ def test_each_change_writes_one_entry(sign_in: SignIn, database: Database) -> No
 def test_the_steps_of_this_test_are_all_that_can_be_changed(app: Flask) -> None:
     """A new page that changes something without a step here, and so without its entry, fails this one."""
     adapter = app.url_map.bind("")
-    stepped = {adapter.match(re.sub("FIRST|SECOND", "1", path), method="POST")[0] for path, _, _ in STEPS}
+    stepped = {adapter.match(re.sub("FIRST|SECOND|OWN", "1", path), method="POST")[0] for path, _, _ in STEPS}
     safe = {"GET", "HEAD", "OPTIONS"}
     rules = [rule for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("api.")]
     changing = {rule.endpoint for rule in rules if (rule.methods or set()) - safe}
