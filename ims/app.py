@@ -16,9 +16,11 @@ from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
 from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security, senders
 from ims.incidents import api as incident_api
+from ims.incidents import summary_api
 from ims.incidents import views as incident_views
 from ims.incidents.figures import count_by_status, read_means
 from ims.log import configure_logging
+from ims.maintenance import api as maintenance_api
 from ims.queue import utc_now
 from ims.runs import api as run_api
 from ims.runs import views as run_views
@@ -27,7 +29,15 @@ from ims.settings import Settings, load_settings
 from ims.web import rendering
 
 PROGRAM = "ims-web"
-GROUPS = (incident_api.api, alert_api.api, run_api.api, service_api.api, rejected_api.api)
+GROUPS = (
+    incident_api.api,
+    summary_api.api,
+    alert_api.api,
+    run_api.api,
+    service_api.api,
+    maintenance_api.api,
+    rejected_api.api,
+)
 """The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024
 

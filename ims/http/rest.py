@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ims.alerts.bodies import read_json
 from ims.documents import Given
-from ims.errors import FieldError, IMSError, Invalid, NotFound
+from ims.errors import FieldError, IMSError, Invalid, NotFound, Unprocessable
 from ims.http.asking import asker
 from ims.http.operations import Answer, Group, Operation, Security, Stream
 from ims.inputs import check
@@ -47,12 +47,22 @@ def _view(operation: Operation) -> Callable[..., Response]:
             arguments["headers"] = check(operation.headers, _headers(operation.headers))
         if operation.reads_body:
             arguments["body"] = check(operation.body, _body())
-        return _respond(operation, operation.function(**arguments))
+        return _respond(operation, _called(operation, arguments))
 
     view.least_role = operation.least  # type: ignore[attr-defined]
     view.is_public = operation.security is not Security.ACCOUNT  # type: ignore[attr-defined]
     view.operation = operation  # type: ignore[attr-defined]
     return view
+
+
+def _called(operation: Operation, arguments: dict[str, Any]) -> Any:
+    """What an operation returns. What it calls invalid was well formed all the same, as all of it has been checked."""
+    try:
+        return operation.function(**arguments)
+    except Invalid as error:
+        if type(error) is not Invalid:
+            raise
+        raise Unprocessable(None if error.message == error.title else error.message, fields=error.fields) from error
 
 
 def _refuse_forgery(operation: Operation) -> None:

@@ -213,8 +213,8 @@ def _check_names(window: MaintenanceWindow, policy: Policy | None) -> None:
     services = policy.services.values() if policy else ()
     known = {name for service in services for name in (service.name, service.service)}
     groups = policy.groups if policy else {}
-    faults = [FieldError("service", f"There is no service {name}.") for name in window.services if name not in known]
-    faults += [FieldError("group", f"There is no group {name}.") for name in window.groups if name not in groups]
+    faults = [FieldError("services", f"There is no service {name}.") for name in window.services if name not in known]
+    faults += [FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in groups]
     if faults:
         raise Invalid("The active policy does not know what the window names.", fields=faults)
 
