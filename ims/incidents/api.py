@@ -25,9 +25,9 @@ from ims.incidents.documents import (
     IncidentWhole,
     Timeline,
     measure,
+    read_whole,
     show,
     show_event,
-    show_whole,
 )
 from ims.incidents.idempotency import KeyUsedDifferently, claim_key
 from ims.incidents.inputs import KnownSeverity, Name, NewIncident, Text, Title
@@ -37,13 +37,8 @@ from ims.incidents.queries import (
     Filters,
     Position,
     Sort,
-    alerts_of,
     find_incident,
-    latest_events,
     list_incidents,
-    notes_of,
-    refusals_of,
-    runs_of,
     timeline_of,
 )
 from ims.metrics import count_resolved
@@ -242,14 +237,7 @@ def one(reference: Reference) -> Answer:
     """
     with transaction() as session:
         incident = find_incident(session, reference)
-        whole = show_whole(
-            incident,
-            alerts=alerts_of(session, incident.id),
-            timeline=latest_events(session, incident.id),
-            notes=notes_of(session, incident.id),
-            runs=runs_of(session, [incident.id]).get(incident.id, []),
-            refusals=refusals_of(session, [incident.id]).get(incident.id, []),
-        )
+        whole = read_whole(session, incident)
     return Answer(whole, etag=str(incident.version))
 
 

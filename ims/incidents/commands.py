@@ -1,54 +1,52 @@
-"""`ims incident …`: the list, one incident with its timeline, and the two things done most at 3 a.m."""
+"""`ims incident …`, what is read: the list, one incident with its timeline, how long it took, the statistics."""
 
 import argparse
-import json
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.orm import Session
-
-from ims.actors import Actor
 from ims.alerts.models import Severity
-from ims.command import add_json, command_origin, command_session
-from ims.incidents import actions
-from ims.incidents.audit import audited
-from ims.incidents.models import Incident, Status, TimelineEvent
-from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents, timeline_of
+from ims.command import add_json, command_session
+from ims.incidents import change_commands
+from ims.incidents.change_commands import add_reference
+from ims.incidents.documents import IncidentShown, measure, read_whole, show
+from ims.incidents.inputs import SEVERITIES
+from ims.incidents.models import Incident, Status
+from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, latest_events, list_incidents
+from ims.incidents.summary import Chosen, read_summary
+from ims.incidents.summary_documents import CountsShown, DurationsShown, SummaryShown, show_summary
 from ims.queue import utc_now
-from ims.terminal import print_table
+from ims.terminal import print_json, print_table
 from ims.web.ansi import to_plain
 from ims.web.sentences import sentence_of
-from ims.web.wording import duration, instant, stamp
+from ims.web.wording import duration, stamp
 
 _COLUMNS = ("incident", "status", "severity", "service", "opened", "healed", "resolved", "title")
 _TITLE_WIDTH = 60
+_NOT_SHOWN = ("incident", "title", "labels", "allowed")
+DEFAULT_RANGE = timedelta(days=30)
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the command line."""
-    group = subparsers.add_parser("incident", help="incidents: list, show, ack, resolve")
+    group = subparsers.add_parser("incident", help="incidents: list, show, open, ack, resolve, …")
     commands = group.add_subparsers(dest="incident_command", metavar="COMMAND", required=True)
     _register_list(commands)
     showing = commands.add_parser("show", help="one incident and its timeline")
-    _add_reference(showing)
+    add_reference(showing)
     add_json(showing)
     showing.set_defaults(run=_show)
-    acknowledging = commands.add_parser("ack", help="say that you are looking")
-    _add_reference(acknowledging)
-    acknowledging.set_defaults(run=_acknowledge)
-    resolving = commands.add_parser("resolve", help="close an incident")
-    _add_reference(resolving)
-    resolving.add_argument("--note", default="", help="what was done; stands in the timeline")
-    resolving.set_defaults(run=_resolve)
+    change_commands.register(commands)
+    measuring = commands.add_parser("metrics", help="how long one incident took, in seconds")
+    add_reference(measuring)
+    add_json(measuring)
+    measuring.set_defaults(run=_metrics)
+    _register_summary(commands)
 
 
 def _register_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     listing = commands.add_parser("list", help="incidents, newest first")
     listing.add_argument("--status", choices=["unresolved", *Status], help="only incidents in this status")
     listing.add_argument("--severity", choices=list(Severity), help="only incidents of this severity")
-    listing.add_argument("--service", default="", help="only incidents of this service")
-    for name in ("environment", "assignee", "team"):
+    for name in ("service", "environment", "assignee", "team"):
         listing.add_argument(f"--{name}", default="", help=f"only incidents of this {name}")
     listing.add_argument(
         "--words",
@@ -63,6 +61,17 @@ def _register_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     listing.set_defaults(run=_list)
 
 
+def _register_summary(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    summing = commands.add_parser("summary", help="how many there were, how bad, and how long they took")
+    summing.add_argument("--since", type=_moment, metavar="TIME", help="from this UTC day on (default: 30 days ago)")
+    summing.add_argument("--until", type=_moment, metavar="TIME", help="up to the UTC day before, or the one it is in")
+    for name in ("service", "environment", "team"):
+        summing.add_argument(f"--{name}", default="", help=f"only incidents of this {name}")
+    summing.add_argument("--severity", choices=list(SEVERITIES), default="", help="only incidents of this severity")
+    add_json(summing)
+    summing.set_defaults(run=_summary)
+
+
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -71,19 +80,16 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _add_reference(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="INCIDENT", help="INC-42, 42 or the incident's id")
-
-
 def _list(arguments: argparse.Namespace) -> int:
     statuses: tuple[Status, ...] = ()
     if arguments.status:
         statuses = UNRESOLVED if arguments.status == "unresolved" else (Status(arguments.status),)
-    filters = Filters(statuses, service=arguments.service, severity=arguments.severity or "", words=arguments.words)
+    names = ("service", "environment", "severity", "assignee", "team", "words", "since", "until")
+    filters = Filters(statuses, **{name: value for name in names if (value := getattr(arguments, name))})
     with command_session() as session:
         rows = list_incidents(session, filters, sort=Sort(arguments.sort), limit=max(arguments.limit, 1)).rows
         if arguments.json:
-            print(json.dumps([as_json(incident) for incident in rows], indent=2))
+            print_json([show(incident).model_dump(mode="json") for incident in rows])
         elif rows:
             print_table(_COLUMNS, [_cells(incident) for incident in rows])
         else:
@@ -107,17 +113,12 @@ def _cells(incident: Incident) -> tuple[str, ...]:
 def _show(arguments: argparse.Namespace) -> int:
     with command_session() as session:
         incident = find_incident(session, arguments.name)
-        events = timeline_of(session, incident.id)
         if arguments.json:
-            told = {**as_json(incident), "timeline": [_event_as_json(event) for event in events]}
-            print(json.dumps(told, indent=2))
+            print_json(read_whole(session, incident).model_dump(mode="json"))
             return 0
-        print(f"INC-{incident.number}  {to_plain(incident.title)}")
-        for name, value in as_json(incident).items():
-            if value not in (None, "", {}) and name not in ("incident", "title", "labels"):
-                print(f"{name:<18}{to_plain(str(value))}")
+        _print_fields(show(incident))
         print()
-        for event in events:
+        for event in latest_events(session, incident.id):
             sentence = sentence_of(event)
             detail = f" ({sentence.detail})" if sentence.detail else ""
             offset = duration((event.at - incident.opened_at).total_seconds())
@@ -125,54 +126,44 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(incident: Incident) -> dict[str, Any]:
-    """An incident as people and programs see it; times in ISO 8601."""
-    times = (
-        "opened_at", "acknowledged_at", "in_progress_at", "healed_at", "attention_at", "flapping_since", "resolved_at",
-    )  # fmt: skip
-    names = ("title", "description", "status", "severity", "service", "environment", "assignee", "team", "runbook_url")
-    moments = {name: getattr(incident, name) for name in times}
-    return {
-        "incident": f"INC-{incident.number}",
-        "id": str(incident.id),
-        **{name: getattr(incident, name) for name in names},
-        "attention_reason": incident.attention_reason,
-        "maintenance": incident.maintenance,
-        **{name: instant(moment) if moment else None for name, moment in moments.items()},
-        "labels": incident.labels,
-        "version": incident.version,
-    }
+def _print_fields(shown: IncidentShown) -> None:
+    print(f"{shown.incident}  {to_plain(shown.title)}")
+    for name, value in shown:
+        if value not in (None, "") and name not in _NOT_SHOWN:
+            print(f"{name:<18}{to_plain(stamp(value) if isinstance(value, datetime) else str(value))}")
 
 
-def _event_as_json(event: TimelineEvent) -> dict[str, Any]:
-    return {
-        "seq": event.seq,
-        "at": instant(event.at),
-        "kind": event.kind,
-        "actor_kind": event.actor_kind,
-        "actor": event.actor,
-        "data": event.data,
-    }
-
-
-def _acknowledge(arguments: argparse.Namespace) -> int:
-    return _do(arguments, lambda session, incident, actor: actions.acknowledge(
-        session, incident.id, actor=actor, now=utc_now()
-    ), "acknowledged")  # fmt: skip
-
-
-def _resolve(arguments: argparse.Namespace) -> int:
-    return _do(arguments, lambda session, incident, actor: actions.resolve(
-        session, incident.id, actor=actor, now=utc_now(), note=arguments.note
-    ), "resolved")  # fmt: skip
-
-
-def _do(arguments: argparse.Namespace, action: Callable[[Session, Incident, Actor], None], done: str) -> int:
-    """One change, in the name of the system account that types it."""
+def _metrics(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        incident = find_incident(session, arguments.name)
-        origin = command_origin()
-        with audited(session, incident, f"incident.{done}", origin, utc_now(), note=getattr(arguments, "note", "")):
-            action(session, incident, origin.actor)
-    print(f"INC-{incident.number} {done}")
+        measured = measure(find_incident(session, arguments.name))
+    if arguments.json:
+        print_json(measured.model_dump(mode="json"))
+        return 0
+    for name, value in measured:
+        print(f"{name:<22}{value if isinstance(value, str) else duration(value)}")
     return 0
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    now = utc_now()
+    until = arguments.until or now
+    chosen = Chosen(arguments.service, arguments.environment, arguments.severity, arguments.team)
+    with command_session() as session:
+        told = show_summary(read_summary(session, arguments.since or until - DEFAULT_RANGE, until, chosen, now))
+    if arguments.json:
+        print_json(told.model_dump(mode="json"))
+    else:
+        _print_summary(told)
+    return 0
+
+
+def _print_summary(told: SummaryShown) -> None:
+    print(f"{told.first} to {told.last}, UTC days\n")
+    counted: list[tuple[str, CountsShown]] = [("all", told.counts), *told.by_severity.items()]
+    names = tuple(CountsShown.model_fields)
+    print_table(("severity", *names), [(word, *(str(getattr(of, name)) for name in names)) for word, of in counted])
+    print()
+    timed = {"to acknowledge": told.to_acknowledge, "to heal": told.to_heal, "to resolve": told.to_resolve}
+    columns = tuple(name for name in DurationsShown.model_fields if name != "incidents")
+    rows = [(word, str(of.incidents), *(duration(getattr(of, name)) for name in columns)) for word, of in timed.items()]
+    print_table(("time", "incidents", *columns), rows)

@@ -1,16 +1,15 @@
 """An incident as programs see it: the same in the API and in `ims incident … --json`."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from ims.documents import Listing, Shown
-from ims.healing.models import Refusal
 from ims.incidents.actions import allowed_steps
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
-from ims.incidents.queries import AlertSeen
+from ims.incidents.queries import AlertSeen, alerts_of, latest_events, notes_of, refusals_of, runs_of
 from ims.runs.models import Run
 
 
@@ -144,23 +143,17 @@ def show(incident: Incident) -> IncidentShown:
     return IncidentShown(**_fields(incident))
 
 
-def show_whole(
-    incident: Incident,
-    *,
-    alerts: Sequence[AlertSeen],
-    timeline: Sequence[TimelineEvent],
-    notes: Sequence[TimelineEvent],
-    runs: Sequence[Run],
-    refusals: Sequence[Refusal],
-) -> IncidentWhole:
+def read_whole(session: Session, incident: Incident) -> IncidentWhole:
     """The incident with all that belongs to it."""
     return IncidentWhole(
         **_fields(incident),
-        alerts=[_show_alert(seen) for seen in alerts],
-        notes=[show_note(event) for event in notes],
-        runs=[_show_run(run) for run in runs],
-        refusals=[RefusalShown.model_validate(refusal) for refusal in refusals],
-        timeline=[show_event(event) for event in timeline],
+        alerts=[_show_alert(seen) for seen in alerts_of(session, incident.id)],
+        notes=[show_note(event) for event in notes_of(session, incident.id)],
+        runs=[_show_run(run) for run in runs_of(session, [incident.id]).get(incident.id, [])],
+        refusals=[
+            RefusalShown.model_validate(refusal) for refusal in refusals_of(session, [incident.id]).get(incident.id, [])
+        ],
+        timeline=[show_event(event) for event in latest_events(session, incident.id)],
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from ims.alerts import commands, reading
+from ims.alerts import reading
+from ims.alerts import rejected_commands as commands
 from ims.alerts.actions import ingest
 from ims.alerts.correlation import NO_POLICY
 from ims.alerts.models import Alert, RejectedAlert, Source

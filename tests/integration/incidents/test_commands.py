@@ -1,6 +1,8 @@
 """`ims incident …` in a terminal."""
 
+import io
 import json
+from typing import Any
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_acknowledging_and_resolving_stand_in_the_timeline(
     name = f"INC-{numbers['mailer']}"
     assert main(["incident", "ack", name]) == 0
     assert main(["incident", "resolve", name, "--note", "The provider was down."]) == 0
-    assert main(["incident", "ack", name]) == 1
+    assert main(["incident", "ack", name]) == 4
     assert "cannot become acknowledged" in capsys.readouterr().err
     assert main(["incident", "show", name]) == 0
     shown = capsys.readouterr().out
@@ -51,5 +53,62 @@ def test_acknowledging_and_resolving_stand_in_the_timeline(
 
 
 def test_an_incident_that_does_not_exist_is_told(numbers: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["incident", "show", "INC-99999"]) == 1
+    assert main(["incident", "show", "INC-99999"]) == 3
     assert "no such incident" in capsys.readouterr().err
+
+
+def test_an_incident_is_opened_changed_and_measured(
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*words: str) -> Any:
+        assert main(["incident", *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    opened = told("open", "Backups are late", "--severity", "low", "--service", "checkout")
+    assert (opened["status"], opened["team"], opened["environment"]) == ("open", "payments", "production")
+    name = opened["incident"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("The disk of the *backup host* is full.\n"))
+    told("note", name, "-")
+    assert told("set", name, "--severity", "high", "--assignee", "bob")["assignee"] == "bob"
+    assert [told(step, name)["status"] for step in ("ack", "start")] == ["acknowledged", "in_progress"]
+    whole = told("show", name)
+    assert [note["text"] for note in whole["notes"]] == ["The disk of the *backup host* is full."]
+    assert told("metrics", name)["time_to_acknowledge"] >= 0
+    assert told("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
+    assert [one["incident"] for one in told("list", "--words", "backup host", "--assignee", "bob")] == [name]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["incident", "open", " "], 2, "title"),
+        (["incident", "open", "x", "--assignee", "mallory"], 2, "assignee"),
+        (["incident", "set", "INC-1"], 2, "name something to change"),
+        (["incident", "note", "INC-1", ""], 2, "text"),
+        (["incident", "summary", "--since", "2030-01-01"], 2, "since"),
+        (["alert", "show", "99999"], 3, "no alert"),
+        (["service", "show", "nowhere"], 3, "no service"),
+    ],
+)
+def test_exit_codes_tell_scripts_what_happened(
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str], words: list[str], code: int, said: str
+) -> None:
+    assert main(words) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["alert", "list"], ["service", "list"], ["alert", "list", "--firing"]])
+def test_tables_for_people_and_json_for_programs(
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(words) == 0
+    table = capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == len(table.splitlines()) - 1 > 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "ims" in capsys.readouterr().out

@@ -68,5 +68,5 @@ def test_log_as_json_has_a_line_for_each_event(capsys: Captured, run: str) -> No
 
 @pytest.mark.parametrize("name", ["R-999999", "nonsense", "9" * 40])
 def test_a_run_that_is_not_there_is_one_sentence(capsys: Captured, name: str) -> None:
-    assert main(["run", "show", name]) == 1
+    assert main(["run", "show", name]) == 3
     assert "There is no run" in capsys.readouterr().err
