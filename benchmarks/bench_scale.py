@@ -32,7 +32,6 @@ from ims.accounts.passwords import hash_token
 from ims.db.engine import Database
 from ims.incidents.figures import count_by_status, read_figures
 from ims.incidents.rollups import roll_up
-from ims.incidents.summary import Chosen, read_summary
 from ims.settings import load_settings
 from tests.support.pages import Reader
 from tests.support.postgres import free_port
@@ -85,18 +84,17 @@ def page(path: str) -> Look:
 
 
 def summary(days: int, **chosen: str) -> Look:
-    """The figures of the last days, from the database."""
+    """The figures of the last days, by the API."""
 
     def look(site: Site) -> object:
-        now = datetime.now(UTC)
-        with site.database.begin() as session:
-            return read_summary(session, now - timedelta(days=days - 1), now, Chosen(**chosen), now)
+        since = (datetime.now(UTC) - timedelta(days=days - 1)).isoformat()
+        return site.api(f"/incidents/stats/summary?{urllib.parse.urlencode({'since': since, **chosen})}")
 
     return look
 
 
 def figures(site: Site) -> object:
-    """What the overview and /metrics tell."""
+    """What the overview and /metrics tell, from the database: /metrics keeps it for a while."""
     with site.database.begin() as session:
         return read_figures(session, datetime.now(UTC)), count_by_status(session)
 
@@ -249,10 +247,10 @@ def run(quick: bool) -> str:
         site(directory / "small", small) as few,
         site(directory / "large", large) as many,
     ):
-        times = measure([few, many], 10 if quick else ROUNDS)
+        times = measure([few, many], rounds := 10 if quick else ROUNDS)
         described = machine.describe(many.known["version"])
     ratios = {name: p95(both[large]) / p95(both[small]) for name, both in times.items()}
-    head = (f"milliseconds, p50 / p95 of {ROUNDS}", f"{small:,} incidents", f"{large:,}", "p95, ratio")
+    head = (f"milliseconds, p50 / p95 of {rounds}", f"{small:,} incidents", f"{large:,}", "p95, ratio")
     rows = [
         (name, _milliseconds(both[small]), _milliseconds(both[large]), f"{ratios[name]:.2f}")
         for name, both in times.items()
@@ -278,7 +276,7 @@ def verdicts(ratios: dict[str, float]) -> list[report.Verdict]:
     }  # fmt: skip
     return [
         report.Verdict(
-            f"{kind}: p95 with {SIZES[1]:,} against {SIZES[0]:,}, the worst",
+            f"{kind}: p95 with many against {SIZES[0]:,}, the worst",
             max(ratio for name, ratio in ratios.items() if name.startswith(prefix)), TARGET, least=False,
         )
         for kind, prefix in kinds.items()

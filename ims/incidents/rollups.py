@@ -20,7 +20,8 @@ _GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 SHORTEST: Final = 0.001
 """Seconds; what is shorter counts as this."""
 
-CHANGES_A_STEP: Final = 5000
+CHANGES_A_STEP: Final = 20_000
+"""A second or two of work; a day's rows are then written once or twice, however many changes wait."""
 _LOCK: Final = 4_172_027
 
 # One row for each thing that happened, from rows of incident_change. A first action of a person counts as an

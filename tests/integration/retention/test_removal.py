@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session
 from ims.alerts.actions import ingest
 from ims.alerts.correlation import NO_POLICY
 from ims.db.engine import Database
+from ims.incidents.figures import count_by_status
+from ims.incidents.rollups import roll_up
+from ims.incidents.summary import Chosen, Metric, read_summary
 from ims.retention.actions import remove_incidents, steps
 from ims.retention.queries import Kept, expected
 from tests.support.notices import NOW, add_source, at, notice
@@ -319,3 +322,15 @@ def test_alerts_that_fire_again_while_their_past_goes_lose_nothing(history: Hist
     with history.database.begin() as session:
         assert session.scalar(text("SELECT count(*) FROM episode WHERE closed_at IS NULL AND notices = 2")) == 60
         assert session.scalar(text("SELECT min(opened_at) FROM incident")) == NOW
+
+
+def test_what_went_is_still_in_the_figures_of_its_days(history: History) -> None:
+    history.incident("Old", -120, -119)
+    history.incident("Young", -3, -2)
+    assert history.remove()["incidents"] == 1
+    with history.database.begin() as session:
+        for _ in range(2):
+            summary = read_summary(session, at(-130 * DAY), NOW + timedelta(days=1), Chosen(), NOW)
+            assert summary.counts[Metric.RESOLVED] == 2
+            assert count_by_status(session)["resolved"] == 1
+            roll_up(session)
