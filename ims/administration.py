@@ -9,7 +9,10 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken, Role, UserAccount
 from ims.accounts.passwords import hash_password, hash_token, is_password
+from ims.accounts.tokens.actions import ALERTS_WRITE
 from ims.alerts.models import Source
+from ims.audit.actions import Origin, record
+from ims.command import command_origin
 from ims.db.engine import Database
 from ims.db.migrate import check_schema, migrate
 from ims.errors import ConfigurationFaulty
@@ -58,10 +61,10 @@ def _bootstrap(_arguments: argparse.Namespace) -> int:
     try:
         check_schema(database)
         with database.begin() as session:
-            now = utc_now()
+            origin, now = command_origin(), utc_now()
             changes = [
-                ensure_administrator(session, password, now),
-                ensure_source(session, settings.alertmanager_url, token, now),
+                ensure_administrator(session, password, origin, now),
+                ensure_source(session, settings.alertmanager_url, token, origin, now),
             ]
     finally:
         database.dispose()
@@ -81,23 +84,25 @@ def _secret(settings: Settings, name: str) -> str:
     return secret
 
 
-def ensure_administrator(session: Session, password: str, now: datetime) -> bool:
+def ensure_administrator(session: Session, password: str, origin: Origin, now: datetime) -> bool:
     """Create the administrator, or set the password again if the file has another; true if something changed."""
     account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).with_for_update().one_or_none()
     if account is None:
         session.add(
             UserAccount(name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=now)
         )
+        record(session, origin, "user.created", ADMINISTRATOR, now, after={"role": Role.ADMIN})
         return True
-    if is_password(account.password_hash, password):
+    if account.password_hash and is_password(account.password_hash, password):
         return False
     account.password_hash = hash_password(password)
     account.session_generation += 1
+    record(session, origin, "user.password_set", ADMINISTRATOR, now)
     return True
 
 
-def ensure_source(session: Session, alertmanager_url: str, token: str, now: datetime) -> bool:
-    """Create the source `alertmanager` with its token, its own address and our receiver there; true if something changed.
+def ensure_source(session: Session, alertmanager_url: str, token: str, origin: Origin, now: datetime) -> bool:
+    """Create the source `alertmanager` with its token, its address and our receiver there; true if it changed.
 
     A token that the file no longer holds stops working at once. Raises `BootstrapTokenEnded`.
     """
@@ -124,9 +129,11 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, now: date
             hash=known_hash,
             label=BOOTSTRAP_LABEL,
             source=ALERTMANAGER_SOURCE,
-            scopes=["alerts:write"],
+            scopes=[ALERTS_WRITE],
             created_at=now,
         )
         .on_conflict_do_nothing()
     )
+    after = {**described, "token": BOOTSTRAP_LABEL}
+    record(session, origin, "source.changed" if before else "source.added", ALERTMANAGER_SOURCE, now, after=after)
     return True

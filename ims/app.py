@@ -1,4 +1,4 @@
-"""The program ims-web: pages for people, assembled from the areas' views."""
+"""The program ims-web: pages for people and the REST API, assembled from the areas' views and operations."""
 
 from datetime import timedelta
 
@@ -6,20 +6,39 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.accounts.people.views import administration
+from ims.alerts import api as alert_api
+from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
+from ims.audit.views import audit
+from ims.catalogue import api as service_api
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
-from ims.http import asking, health, metrics, problems, requests, resources, security
+from ims.http import asking, documentation, health, metrics, problems, requests, resources, rest, security, senders
+from ims.incidents import api as incident_api
+from ims.incidents import summary_api
 from ims.incidents import views as incident_views
 from ims.incidents.figures import count_by_status, read_means
 from ims.log import configure_logging
+from ims.maintenance import api as maintenance_api
 from ims.queue import utc_now
+from ims.runs import api as run_api
 from ims.runs import views as run_views
 from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
 from ims.web import rendering
 
 PROGRAM = "ims-web"
+GROUPS = (
+    incident_api.api,
+    summary_api.api,
+    alert_api.api,
+    run_api.api,
+    service_api.api,
+    maintenance_api.api,
+    rejected_api.api,
+)
+"""The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024
 
 
@@ -39,12 +58,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     requests.install(app, PROGRAM)
     metrics.observe(app)
     asking.install(app)
-    CSRFProtect(app).exempt(alert_views.api)
+    api = rest.blueprint(GROUPS)
+    forgery = CSRFProtect(app)
+    forgery.exempt(api)
     security.install(app)
     problems.install(app)
     rendering.install(app)
     account_views.install_limits(app.extensions)
-    alert_views.provide(app.extensions, settings, database)
+    senders.provide(app.extensions, settings, database)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
     for blueprint in (
         health.health,
@@ -52,7 +73,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
-        alert_views.api,
+        audit,
+        administration,
+        api,
+        documentation.blueprint(GROUPS),
     ):
         app.register_blueprint(blueprint)
     return app

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 import argcomplete
 
 from ims import administration
+from ims.accounts.people import commands as people_commands
+from ims.accounts.tokens import commands as token_commands
 from ims.alerts import commands as alert_commands
+from ims.audit import commands as audit_commands
 from ims.demo import commands as demo_commands
 from ims.errors import IMSError
 from ims.incidents import commands as incident_commands
@@ -28,6 +31,9 @@ _GROUPS = (
     run_commands,
     maintenance_commands,
     source_commands,
+    token_commands,
+    people_commands,
+    audit_commands,
     alert_commands,
     retention_commands,
     worker_commands,

@@ -1,11 +1,15 @@
-"""What every command of `ims` needs: the database for as long as it runs, and the option `--json`."""
+"""What every command of `ims` needs: the database for as long as it runs, who types it, and the option `--json`."""
 
 import argparse
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
+from ims.actors import Actor, ActorKind
+from ims.audit.actions import Origin
 from ims.db.engine import Database
 from ims.settings import load_settings
 
@@ -25,6 +29,16 @@ def command_session() -> Iterator[Session]:
     """One transaction on it. Raises `DatabaseAway`."""
     with command_database() as database, database.begin() as session:
         yield session
+
+
+def command_origin() -> Origin:
+    """The system account that types the command, for the audit log: no address, it is on this machine."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # An account of a container may have no name.
+        name = str(os.geteuid())
+    return Origin(Actor(ActorKind.PERSON, name))
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

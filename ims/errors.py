@@ -43,6 +43,12 @@ class Invalid(IMSError):
     status = 400
 
 
+class Unprocessable(Invalid):
+    """The request is well formed, but names something that is not there."""
+
+    status = 422
+
+
 class Unauthenticated(IMSError):
     """Sign in, or send a valid token."""
 

@@ -9,9 +9,19 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ims.errors import ConfigurationFaulty
 
@@ -21,6 +31,20 @@ ENV_FILE = "ims.env"
 def default_state_dir() -> Path:
     """Where IMS keeps its state unless `IMS_STATE_DIR` says otherwise: by account, as documented in the README."""
     return Path("/var/lib/ims") if os.geteuid() == 0 else Path.home() / ".local/state/ims"
+
+
+def _pairs(given: object) -> object:
+    """`a=b,c=d` as pairs; the key may hold `=`, as the names of LDAP's groups do."""
+    if not isinstance(given, str):
+        return given
+    pairs = [pair.strip().rpartition("=") for pair in given.split(";" if ";" in given else ",") if pair.strip()]
+    if not all(equals and key.strip() and value.strip() for key, equals, value in pairs):
+        raise ValueError("must be pairs such as group=value, separated by commas, or by semicolons if a name has one")
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
+
+
+RoleName = Literal["viewer", "responder", "admin"]
+Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
 
 
 class Settings(BaseModel):
@@ -75,8 +99,8 @@ class Settings(BaseModel):
     )
     trusted_proxies: str | None = Field(
         default=None,
-        description="Networks of the proxies in front of the webhook, separated by commas; only their X-Forwarded-For "
-        "is believed.",
+        description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; only their "
+        "X-Forwarded-For is believed.",
     )
     repair_seconds: float = Field(
         default=30, ge=1, le=3600, description="How often a source's own Alertmanager is asked for what was missed."
@@ -91,6 +115,32 @@ class Settings(BaseModel):
         description="Silence after which a source that can be asked is told to be silent.",
     )
     session_hours: float = Field(default=12, gt=0, le=24 * 30, description="How long a sign-in lasts.")
+    oidc_issuer: str | None = Field(
+        default=None, description="Identity provider by which people sign in, as it names itself; none is none."
+    )
+    oidc_client_id: str | None = Field(default=None, description="Our name there.")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Our secret there; give it by IMS_OIDC_CLIENT_SECRET_FILE. A public client has none."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile email groups", description="What it is asked to tell, separated by blanks."
+    )
+    oidc_name_claim: str = Field(
+        default="preferred_username", description="Its claim that becomes the account's name at the first sign-in."
+    )
+    oidc_groups_claim: str = Field(default="groups", description="Its claim that lists a person's groups.")
+    oidc_roles: Pairs = Field(
+        default=(),
+        description="Which group gives which role, such as `sre=responder,leads=admin`; the highest wins.",
+    )
+    oidc_default_role: RoleName | None = Field(
+        default=None, description="Role of somebody in none of those groups; without it they are refused."
+    )
+    oidc_teams: Pairs = Field(
+        default=(),
+        description="Which group makes a member of which team, such as `payments=Payments`; other teams stay as they "
+        "are.",
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is readable text on a terminal and JSON elsewhere."
     )
@@ -103,6 +153,46 @@ class Settings(BaseModel):
             if network.strip():
                 ip_network(network.strip())
         return given
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_address(cls, given: str | None) -> str | None:
+        parts = urlsplit(given or "")
+        if given and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("must be the provider's https address, as it names itself")
+        # Whoever sits between us and the provider could sign in as anybody.
+        if given and parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("must be an https address")
+        return given
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _has_openid(cls, given: str) -> str:
+        if "openid" not in given.split():
+            raise ValueError("must have openid among them")
+        return given
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _are_roles(cls, given: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        if wrong := sorted({role for _, role in given}.difference(get_args(RoleName))):
+            raise ValueError(f"names no role of ours: {', '.join(wrong)}; there are {', '.join(get_args(RoleName))}")
+        return given
+
+    @field_validator("oidc_teams")
+    @classmethod
+    def _are_teams(cls, given: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        if any(len(team) > 128 for _, team in given):
+            raise ValueError("names a team with more than 128 characters")
+        return given
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("IMS_OIDC_CLIENT_ID is missing: with IMS_OIDC_ISSUER it is needed")
+        if self.oidc_issuer and not self.oidc_roles and self.oidc_default_role is None:
+            raise ValueError("IMS_OIDC_ROLES or IMS_OIDC_DEFAULT_ROLE is missing: without both nobody could sign in")
+        return self
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -136,10 +226,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        wrong += [f"IMS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        wrong += [_told(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
     if wrong:
         raise ConfigurationFaulty("Settings are wrong: " + "; ".join(wrong))
     return settings
+
+
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    # What is wrong with several variables together names them itself.
+    return f"IMS_{str(place[0]).upper()}: {message}" if place else message
 
 
 def _value(variables: Mapping[str, str], variable: str) -> str | None:

@@ -1,14 +1,19 @@
-"""Signing in, and ending sessions."""
+"""Signing in by name and password."""
 
+from datetime import datetime
 from functools import cache
-from uuid import UUID
+from typing import Final
 
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Role, UserAccount
 from ims.accounts.passwords import hash_password, is_password
-from ims.accounts.queries import Account
+from ims.accounts.permissions import Account
+from ims.accounts.queries import account_by_name, is_account
+from ims.actors import SYSTEM, Actor, ActorKind
+from ims.audit.actions import Origin, record
+
+UNKNOWN: Final = "unknown"
+"""Stands for a name that no account has: people type their password into the wrong field."""
 
 
 @cache
@@ -17,19 +22,21 @@ def nobodys_hash() -> str:
     return hash_password("nobody signs in with this")
 
 
-def sign_in(session: Session, name: str, password: str) -> Account | None:
-    """The account of this name and password, or none; the answer takes the same time whichever was wrong."""
-    row = session.scalars(select(UserAccount).where(UserAccount.name == name)).one_or_none()
-    matches = is_password(row.password_hash if row else nobodys_hash(), password)
-    if row is None or not matches or row.disabled_at is not None:
-        return None
-    return Account(row.id, row.name, Role(row.role), row.session_generation)
+def sign_in(
+    session: Session, name: str, password: str, address: str | None, request_id: str | None, now: datetime
+) -> Account | None:
+    """The account of this name and password, or none.
 
-
-def end_sessions(session: Session, account_id: UUID) -> None:
-    """Sign the account out everywhere: sessions of the generation before are not accepted."""
-    session.execute(
-        update(UserAccount)
-        .where(UserAccount.id == account_id)
-        .values(session_generation=UserAccount.session_generation + 1)
-    )
+    The answer takes the same time whether the name is unknown, its account is disabled or has no password, or the
+    password is wrong: one comparison by argon2. Whoever is refused is nobody yet, so IMS is the actor of that entry.
+    """
+    found = account_by_name(session, name)
+    stored = found[1] if found else None
+    matches = is_password(stored or nobodys_hash(), password)
+    if found and stored and matches:
+        origin = Origin(Actor(ActorKind.PERSON, name), address, request_id)
+        record(session, origin, "user.signed_in", name, now, after={"by": "password"})
+        return found[0]
+    known = name if is_account(session, name) else UNKNOWN
+    record(session, Origin(SYSTEM, address, request_id), "user.sign_in_failed", known, now)
+    return None

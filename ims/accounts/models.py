@@ -1,10 +1,10 @@
-"""Tables: user_account, api_token."""
+"""Tables: user_account, team, membership, api_token."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,33 +23,74 @@ class UserAccount(Base):
     """A person who signs in."""
 
     __tablename__ = "user_account"
-    __table_args__ = (CheckConstraint("role IN ('viewer', 'responder', 'admin')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'responder', 'admin')", name="role"),
+        # One person of the identity provider is one account, whatever name they have there today.
+        Index("uq_user_account_oidc", "oidc_issuer", "oidc_subject", unique=True),
+        CheckConstraint("(oidc_issuer IS NULL) = (oidc_subject IS NULL)", name="oidc"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(64), unique=True)
-    password_hash: Mapped[str]
-    """argon2id, with its parameters."""
+    password_hash: Mapped[str | None]
+    """argon2id, with its parameters; none for somebody who signs in at the identity provider only."""
     role: Mapped[str]
+    email: Mapped[str | None] = mapped_column(String(254))
+    oidc_issuer: Mapped[str | None]
+    oidc_subject: Mapped[str | None]
+    """Who it is at the identity provider: its name for the person that never changes."""
     session_generation: Mapped[int] = mapped_column(default=1)
     """Raised to end all sessions of the account: a session of an older generation is not accepted."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
 
 
+class Team(Base):
+    """People who look after services together; incidents name it."""
+
+    __tablename__ = "team"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    created_at: Mapped[datetime]
+
+
+class Membership(Base):
+    """An account belongs to a team."""
+
+    __tablename__ = "membership"
+
+    team: Mapped[str] = mapped_column(ForeignKey("team.name", ondelete="CASCADE"), primary_key=True)
+    # Each request asks for the teams of one account.
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 class ApiToken(Base):
-    """A credential of a source. Only its SHA-256 is kept: a token has 256 random bits, a slow hash adds nothing."""
+    """A credential of a source, which sends alerts, or of a person, whose programs use the API.
+
+    Only its SHA-256 is kept: a token has 256 random bits, a slow hash adds nothing.
+    """
 
     __tablename__ = "api_token"
+    __table_args__ = (
+        CheckConstraint("(source IS NULL) <> (user_id IS NULL)", name="owner"),
+        # Few tokens belong to people, and they are listed by account.
+        Index("ix_api_token_user", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+    )
 
     hash: Mapped[bytes] = mapped_column(primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
     """People's name for it (T-3): the token itself is shown once and never again."""
     label: Mapped[str] = mapped_column(String(64), default="", server_default="")
     """Where it is used, in the words of whoever made it."""
-    source: Mapped[str] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), index=True)
+    source: Mapped[str | None] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    """Set on rotation: the old token works until then, so that senders can be changed one after the other."""
+    """When it ends; rotation sets it, so that the old token works until its users are changed one after the other."""
+    lifetime: Mapped[timedelta | None]
+    """What it was made for: its successor is made for as long."""
     last_used_at: Mapped[datetime | None]
     """To the minute: not every request is worth a write."""

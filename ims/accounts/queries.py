@@ -1,33 +1,83 @@
-"""Reading accounts."""
+"""Reading accounts, and whom a token acts for."""
 
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Role, UserAccount
+from ims.accounts.models import ApiToken, Membership, Role, UserAccount
+from ims.accounts.permissions import Account, Asker, Scope
+
+USE_REMEMBERED = timedelta(minutes=1)
+"""A token's last use is written again only after this time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account that may sign in, without its password's hash."""
-
-    id: UUID
-    name: str
-    role: Role
-    session_generation: int
+_TEAMS = (
+    select(func.coalesce(func.array_agg(Membership.team), cast([], ARRAY(String))))
+    .where(Membership.user_id == UserAccount.id)
+    .correlate(UserAccount)
+    .scalar_subquery()
+    .label("teams")
+)
+_ENABLED = select(UserAccount, _TEAMS).where(UserAccount.disabled_at.is_(None))
 
 
 def account_by_id(session: Session, account_id: UUID) -> Account | None:
     """The account, unless it is gone or disabled."""
-    row = session.get(UserAccount, account_id)
-    if row is None or row.disabled_at is not None:
+    row = session.execute(_ENABLED.where(UserAccount.id == account_id)).one_or_none()
+    return None if row is None else _account(row.UserAccount, row.teams)
+
+
+def account_by_name(session: Session, name: str) -> tuple[Account, str | None] | None:
+    """The account and its password's hash, unless it is gone or disabled."""
+    row = session.execute(_ENABLED.where(UserAccount.name == name)).one_or_none()
+    return None if row is None else (_account(row.UserAccount, row.teams), row.UserAccount.password_hash)
+
+
+def is_account(session: Session, name: str) -> bool:
+    """Whether an account has this name, disabled or not."""
+    return session.scalar(select(UserAccount.id).where(UserAccount.name == name)) is not None
+
+
+def asker_of_token(session: Session, token_hash: bytes, now: datetime) -> Asker | None:
+    """Whom the valid token of this hash acts for; none if there is no such token, or its account is disabled.
+
+    Remembers the use, to the minute.
+    """
+    row = session.execute(
+        _ENABLED.add_columns(ApiToken)
+        .join(ApiToken, ApiToken.user_id == UserAccount.id)
+        .where(ApiToken.hash == token_hash, or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now))
+    ).one_or_none()
+    if row is None:
         return None
-    return Account(row.id, row.name, Role(row.role), row.session_generation)
+    token: ApiToken = row.ApiToken
+    if token.last_used_at is None or token.last_used_at < now - USE_REMEMBERED:
+        remember_use(session, token_hash, now)
+    scopes = [scope for scope in Scope if scope.value in token.scopes]
+    if not scopes:
+        return None
+    return Asker(_account(row.UserAccount, row.teams), scopes[-1], f"T-{token.id}")
+
+
+def remember_use(session: Session, token_hash: bytes, now: datetime) -> None:
+    """Write when a token was used. Whoever is first writes; the others do not wait for a note."""
+    free = select(ApiToken.hash).where(ApiToken.hash == token_hash).with_for_update(skip_locked=True)
+    session.execute(
+        update(ApiToken)
+        .where(ApiToken.hash.in_(free.scalar_subquery()))
+        .values(last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def account_names(session: Session) -> list[str]:
     """Names of all accounts an incident can be given to, in order."""
     query = select(UserAccount.name).where(UserAccount.disabled_at.is_(None)).order_by(UserAccount.name)
     return list(session.scalars(query))
+
+
+def _account(row: UserAccount, teams: list[str]) -> Account:
+    return Account(row.id, row.name, Role(row.role), row.session_generation, frozenset(teams))

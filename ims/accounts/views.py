@@ -1,15 +1,32 @@
-"""Pages: sign in, sign out, the theme of the pages."""
+"""Pages: sign in, sign out, one's own account with its password and tokens, the theme of the pages."""
 
 import time
+from datetime import timedelta
+from typing import Final
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ims.accounts.actions import end_sessions, nobodys_hash, sign_in
+from ims.accounts.actions import nobodys_hash, sign_in
 from ims.accounts.limits import FailureLimit
 from ims.accounts.models import Role
-from ims.http.asking import allow, begin_session, end_session, identify_softly, public, signed_in
-from ims.http.resources import transaction
+from ims.accounts.people import actions
+from ims.accounts.people.queries import person
+from ims.accounts.permissions import Scope, widest_scope
+from ims.accounts.queries import account_by_id
+from ims.accounts.tokens.actions import (
+    NewToken,
+    create_user_token,
+    locked_token,
+    revoke_token,
+    rotate_token,
+    token_id,
+)
+from ims.accounts.tokens.queries import token_name, tokens_of
+from ims.errors import FieldError, Invalid
+from ims.http.asking import allow, begin_session, client_host, end_session, identify, origin, public, signed_in
+from ims.http.requests import request_id
+from ims.http.resources import clock, transaction
 from ims.log import logger
 
 accounts = Blueprint("accounts", __name__)
@@ -19,6 +36,10 @@ _LIMITS = "ims.sign_in_limits"
 THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
+LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
+"""What people may choose for a token of their own, by days."""
+OVERLAP: Final = timedelta(hours=1)
+"""How long a rotated token goes on working."""
 
 
 def install_limits(extensions: dict[str, object]) -> None:
@@ -31,7 +52,7 @@ def install_limits(extensions: dict[str, object]) -> None:
 @public
 def sign_in_page() -> Response | str:
     """The form; somebody who is signed in goes on to where they wanted to."""
-    if identify_softly():
+    if identify():
         return redirect(_next_page())
     return render_template("accounts/sign_in.html", next=request.args.get("next", ""))
 
@@ -41,25 +62,42 @@ def sign_in_page() -> Response | str:
 def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Check name and password. Says neither whether the name exists nor which of the two was wrong."""
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
-    per_name, per_address = current_app.extensions[_LIMITS]
-    address, now = request.remote_addr, time.monotonic()
-    wait = max(per_name.wait((address, name), now), per_address.wait(address, now))
-    if wait > 0:
+    address, account = client_host(), None
+    if (wait := _wait(name)) > 0:
         log.warning("sign_in_limited", address=address)
-        return _again(name, f"Too many tries. Wait {int(wait) + 1} seconds.", 429, {"Retry-After": str(int(wait) + 1)})
-    account = None
+        return _again(name, f"Too many tries. Wait {wait} seconds.", 429, {"Retry-After": str(wait)})
     if name and "\0" not in name and max(len(name), len(password)) <= _LONGEST:
         with transaction() as session:
-            account = sign_in(session, name, password)
+            account = sign_in(session, name, password, address, request_id(), clock())
     if account is None:
-        per_name.failed((address, name), now)
-        per_address.failed(address, now)
+        _count_failure(name)
         log.warning("sign_in_failed", address=address)
         return _again(name, "Name or password is wrong.", 401, {})
-    per_name.succeeded((address, name))
+    current_app.extensions[_LIMITS][0].succeeded((address, name))
     begin_session(account)
     log.info("signed_in", account=account.name)
     return redirect(_next_page())
+
+
+def _wait(name: str) -> int:
+    """Whole seconds until this name may be tried again from this address; 0 is now."""
+    per_name, per_address = current_app.extensions[_LIMITS]
+    address, now = client_host(), time.monotonic()
+    wait = max(per_name.wait((address, name), now), per_address.wait(address, now))
+    return int(wait) + 1 if wait > 0 else 0
+
+
+def _count_failure(name: str) -> None:
+    per_name, per_address = current_app.extensions[_LIMITS]
+    address, now = client_host(), time.monotonic()
+    per_name.failed((address, name), now)
+    per_address.failed(address, now)
+
+
+def _refuse_guessing(name: str) -> None:
+    """Who has found somebody's session open may not go on to guess the password. Raises `Invalid`."""
+    if (wait := _wait(name)) > 0:
+        raise Invalid(fields=[FieldError("present", f"was wrong too often: wait {wait} seconds")])
 
 
 def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
@@ -75,9 +113,103 @@ def sign_out() -> Response:
     """End this session, or with `everywhere` all sessions of the account."""
     if request.form.get("everywhere"):
         with transaction() as session:
-            end_sessions(session, signed_in().id)
+            actions.end_sessions(session, signed_in().name, origin(), clock())
     end_session()
     return redirect(url_for("accounts.sign_in_page"))
+
+
+@accounts.get("/account")
+@allow(Role.VIEWER)
+def own() -> str:
+    """Who one is here, one's password and one's tokens."""
+    return _own_page()
+
+
+def _own_page(wrong: object = (), values: object = None, new_token: NewToken | None = None) -> str:
+    now, asker = clock(), signed_in()
+    with transaction() as session:
+        me, tokens = person(session, asker.name), tokens_of(session, user_id=asker.account.id)
+    widest = widest_scope(asker.role)
+    return render_template(
+        "accounts/account.html",
+        person=me,
+        tokens=tokens,
+        scopes=[scope for scope in Scope if widest.includes(scope)],
+        lifetimes=LIFETIMES,
+        wrong=wrong,
+        values=values or {},
+        new_token=new_token,
+        now=now,
+    )
+
+
+@accounts.post("/account/password")
+@allow(Role.VIEWER)
+def change_password() -> Response | tuple[str, int]:
+    """Change one's own password: every other session ends, this one goes on."""
+    form, asker = request.form, signed_in()
+    present, wanted = form.get("present", ""), form.get("password", "")
+    try:
+        _refuse_guessing(asker.name)
+        with transaction() as session:
+            actions.change_own_password(session, asker.name, present, wanted, origin(), clock())
+            account = account_by_id(session, asker.account.id)
+    except Invalid as error:
+        if any(field.field == "present" for field in error.fields):
+            _count_failure(asker.name)
+        return _own_page(error.fields), error.status
+    if account is not None:
+        begin_session(account)
+    flash("Your password is changed. You are signed out everywhere else.")
+    return redirect(url_for(".own"))
+
+
+@accounts.post("/account/tokens")
+@allow(Role.VIEWER)
+def create_token() -> tuple[str, int]:
+    """Make a token of one's own; its text is in this answer and nowhere else."""
+    form, asker = request.form, signed_in()
+    try:
+        scope, days = _scope(form.get("scope", "")), _lifetime(form.get("lifetime", ""))
+        with transaction() as session:
+            label, by, now = form.get("label", ""), origin(), clock()
+            token = create_user_token(session, asker.name, scope, label, by, now, lifetime=days)
+    except Invalid as error:
+        return _own_page(error.fields, form), error.status
+    return _own_page(new_token=token), 200
+
+
+def _scope(given: str) -> Scope:
+    if given not in set(Scope):
+        raise Invalid(fields=[FieldError("scope", "must be one of the offered values")])
+    return Scope(given)
+
+
+def _lifetime(given: str) -> timedelta | None:
+    if given not in LIFETIMES:
+        raise Invalid(fields=[FieldError("lifetime", "must be one of the offered values")])
+    return timedelta(days=int(given)) if given else None
+
+
+@accounts.post("/account/tokens/<token>/rotate")
+@allow(Role.VIEWER)
+def rotate(token: str) -> tuple[str, int]:
+    """Make the successor of a token of one's own; the old one works an hour more. Raises `NotFound`, `TokenEnded`."""
+    with transaction() as session:
+        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        new = rotate_token(session, mine.id, OVERLAP, origin(), clock())
+    return _own_page(new_token=new), 200
+
+
+@accounts.post("/account/tokens/<token>/revoke")
+@allow(Role.VIEWER)
+def revoke(token: str) -> Response:
+    """End a token of one's own. Raises `NotFound`."""
+    with transaction() as session:
+        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        revoke_token(session, mine.id, origin(), clock())
+    flash(f"{token_name(mine.id)} has ended.")
+    return redirect(url_for(".own"))
 
 
 @accounts.post("/theme")

@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg.errors import DeadlockDetected, SerializationFailure
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
 from ims.alerts.correlation import place
@@ -24,7 +25,7 @@ from ims.alerts.models import Severity
 from ims.alerts.notices import Notice, Rejected
 from ims.db.direct import Execute, Rows, through
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import SYSTEM, NewEvent, append_by
+from ims.incidents.timeline import NewEvent, append_by
 from ims.policy.schema import Correlation, Policy, QuietTime
 from ims.queue import Job, defer_by
 

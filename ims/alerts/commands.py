@@ -6,7 +6,7 @@ from typing import Any, Final
 from ims.alerts.models import RejectedAlert
 from ims.alerts.notices import RejectReason
 from ims.alerts.rejected import Wanted, drop, find_rejected, rejected_ids, rejected_one, retry
-from ims.command import add_json, command_database
+from ims.command import add_json, command_database, command_origin
 from ims.db.engine import Database
 from ims.errors import Invalid
 from ims.queue import utc_now
@@ -86,7 +86,7 @@ def _retry(arguments: argparse.Namespace) -> int:
     with command_database() as database:
         for rejected_id in _chosen(database, arguments):
             with database.begin() as session:
-                retried.append(retry(session, rejected_id, utc_now()))
+                retried.append(retry(session, rejected_id, command_origin(), utc_now()))
     if arguments.json:
         print_json([{"id": one.id, "result": one.result, "message": one.message} for one in retried])
     elif retried:
@@ -100,7 +100,7 @@ def _drop(arguments: argparse.Namespace) -> int:
     with command_database() as database:
         chosen = _chosen(database, arguments)
         with database.begin() as session:
-            dropped = drop(session, chosen)
+            dropped = drop(session, chosen, command_origin(), utc_now())
     print(f"{dropped} dropped")
     return 0
 

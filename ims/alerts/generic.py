@@ -58,22 +58,37 @@ def _readable_time(given: str) -> str:
     return given
 
 
-class _Alert(BaseModel):
-    """Unknown keys are accepted; null is as good as not given."""
+class GenericAlert(BaseModel):
+    """An alert as a script sends it. Other keys are accepted; null is as good as not given."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    message: Annotated[Text, AfterValidator(_no_empty_text)]
-    name: Text | None = None
-    service: Text | None = None
-    severity: Text | None = None
+    message: Annotated[Text, Field(description="What is wrong, in a sentence."), AfterValidator(_no_empty_text)]
+    name: Annotated[Text | None, Field(description="What kind of alert it is; without it, the message.")] = None
+    service: Annotated[Text | None, Field(description="The service that it is about.")] = None
+    severity: Annotated[
+        Text | None, Field(description="As you call it: critical, high, warning, info, …; unknown ones are medium.")
+    ] = None
     environment: Text | None = None
-    status: Literal["firing", "resolved"] | None = None
-    labels: Annotated[Pairs, BeforeValidator(_none_as_empty)] = {}
-    annotations: Annotated[Pairs, BeforeValidator(_none_as_empty)] = {}
-    timestamp: Annotated[Text, AfterValidator(_readable_time)] | None = None
-    url: Text | None = None
-    fingerprint: Annotated[Text | None, Field(validation_alias=AliasChoices("fingerprint", "dedup_key"))] = None
+    status: Annotated[Literal["firing", "resolved"] | None, Field(description="Without it: firing.")] = None
+    labels: Annotated[
+        Pairs, Field(description="What rules match: names with texts."), BeforeValidator(_none_as_empty)
+    ] = {}
+    annotations: Annotated[
+        Pairs, Field(description="What people should read: names with texts."), BeforeValidator(_none_as_empty)
+    ] = {}
+    timestamp: Annotated[
+        Annotated[Text, AfterValidator(_readable_time)] | None,
+        Field(description="When it began, or ended; RFC 3339."),
+    ] = None
+    url: Annotated[Text | None, Field(description="Where it comes from.")] = None
+    fingerprint: Annotated[
+        Text | None,
+        Field(
+            validation_alias=AliasChoices("fingerprint", "dedup_key"),
+            description="By this the same alert is known again; without it by its name and labels. Also `dedup_key`.",
+        ),
+    ] = None
 
 
 _REASONS: Final[Mapping[str, RejectReason]] = {
@@ -116,7 +131,7 @@ def read_generic(given: Any, source: str, now: datetime, place: int | None = Non
     if not isinstance(given, dict):
         return reject(given, source, RejectReason.NOT_AN_OBJECT, "An alert must be an object.", place)
     try:
-        alert = _Alert.model_validate(given)
+        alert = GenericAlert.model_validate(given)
     except ValidationError as error:
         reason, message = explain(error, _REASONS)
         return reject(given, source, reason, message, place)
@@ -146,7 +161,7 @@ def explain(error: ValidationError, reasons: Mapping[str, RejectReason]) -> tupl
     return reasons.get(str(wrong[0]["loc"][0]), RejectReason.WRONG_FIELD), clean(told[:500])
 
 
-def _labels(alert: _Alert) -> dict[str, str]:
+def _labels(alert: GenericAlert) -> dict[str, str]:
     said = {"service": alert.service, "severity": alert.severity, "environment": alert.environment}
     labels = {**alert.labels, **{name: value for name, value in said.items() if value}}
     labels["alertname"] = (alert.name or labels.get("alertname") or alert.message)[:NAME_LENGTH]

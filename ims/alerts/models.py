@@ -56,7 +56,15 @@ class Alert(Base):
     """What one source reports about one thing."""
 
     __tablename__ = "alert"
-    __table_args__ = (UniqueConstraint("source", "fingerprint"),)
+    __table_args__ = (
+        UniqueConstraint("source", "fingerprint"),
+        # The list is read newest first, and each filter has its rows in that order.
+        Index("ix_alert_source", "source", text("id DESC")),
+        Index("ix_alert_service", "service", text("id DESC"), postgresql_where=text("service IS NOT NULL")),
+        Index("ix_alert_name", "name", text("id DESC")),
+        Index("ix_alert_severity", "severity", text("id DESC")),
+        Index("ix_alert_environment", "environment", text("id DESC")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     source: Mapped[str] = mapped_column(ForeignKey("source.name"))
@@ -114,6 +122,10 @@ class RejectedAlert(Base):
     """What we could not accept, with its reason and its body, so that nothing a sender said is lost."""
 
     __tablename__ = "rejected_alert"
+    __table_args__ = (
+        Index("ix_rejected_alert_source", "source", text("id DESC")),
+        Index("ix_rejected_alert_reason", "reason", text("id DESC")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     source: Mapped[str] = mapped_column(ForeignKey("source.name"))

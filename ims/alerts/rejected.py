@@ -14,6 +14,7 @@ from ims.alerts.models import RejectedAlert, Source
 from ims.alerts.notices import Notice
 from ims.alerts.queries import policy_in_force
 from ims.alerts.reading import READERS
+from ims.audit.actions import Origin, record
 from ims.errors import NotFound
 
 GONE: Final = "gone"
@@ -69,24 +70,32 @@ def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
     return found
 
 
-def retry(session: Session, rejected_id: int, now: datetime) -> Retried:
+def retry(session: Session, rejected_id: int, origin: Origin, now: datetime) -> Retried:
     """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again."""
     kept = session.get(RejectedAlert, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
     if kept is None:
         return Retried(rejected_id, GONE, "Somebody else has tried or dropped it.")
     read = _read(session, kept, now)
     if isinstance(read, str):
-        return Retried(rejected_id, STILL_REJECTED, read)
-    outcome = ingest(session, [read], [], policy_in_force(session), now)
-    session.delete(kept)
-    session.flush()
-    return Retried(rejected_id, outcome.results[0].value)
+        retried = Retried(rejected_id, STILL_REJECTED, read)
+    else:
+        outcome = ingest(session, [read], [], policy_in_force(session), now)
+        session.delete(kept)
+        session.flush()
+        retried = Retried(rejected_id, outcome.results[0].value)
+    after = {"source": kept.source, "result": retried.result}
+    record(session, origin, "rejected_alert.retried", str(rejected_id), now, after=after)
+    return retried
 
 
-def drop(session: Session, ids: Sequence[int]) -> int:
+def drop(session: Session, ids: Sequence[int], origin: Origin, now: datetime) -> int:
     """Remove them for good; how many there were."""
     statement = delete(RejectedAlert).where(RejectedAlert.id.in_([id_ for id_ in ids if _is_id(id_)]))
-    return len(session.scalars(statement.returning(RejectedAlert.id)).all())
+    dropped = session.execute(statement.returning(RejectedAlert.id, RejectedAlert.source, RejectedAlert.reason)).all()
+    for row in dropped:
+        before = {"source": row.source, "reason": row.reason}
+        record(session, origin, "rejected_alert.dropped", str(row.id), now, before=before)
+    return len(dropped)
 
 
 def _is_id(given: int) -> bool:

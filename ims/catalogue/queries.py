@@ -1,9 +1,12 @@
-"""What the active policy says about services."""
+"""What the active policy says about services, and which of their incidents are not resolved."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
+from ims.incidents.models import Incident
 from ims.policy.queries import active_policy
 from ims.policy.schema import Service
 
@@ -31,3 +34,19 @@ def read_catalogue(session: Session) -> Catalogue:
     if active is None:
         return Catalogue(None, None, {})
     return Catalogue(active.digest, active.git_commit, dict(active.policy.services))
+
+
+def unresolved_incidents(session: Session, services: Iterable[str], most: int = 20) -> dict[str, list[int]]:
+    """Numbers of the unresolved incidents of each of these services, newest first, `most` of each."""
+    place = func.row_number().over(partition_by=Incident.service, order_by=Incident.number.desc()).label("place")
+    ranked = (
+        select(Incident.service, Incident.number, place)
+        # Written out: of a parameter the planner does not know that it fits the index of unresolved ones.
+        .where(Incident.status != literal_column("'resolved'"), Incident.service.in_(list(services)))
+        .subquery()
+    )
+    query = select(ranked.c.service, ranked.c.number).where(ranked.c.place <= most).order_by(ranked.c.place)
+    found: dict[str, list[int]] = {}
+    for service, number in session.execute(query):
+        found.setdefault(service, []).append(number)
+    return found

@@ -2,6 +2,7 @@
 
 import ims.accounts.models
 import ims.alerts.models
+import ims.audit.models
 import ims.healing.models
 import ims.heartbeats.models
 import ims.incidents.models

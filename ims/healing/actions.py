@@ -16,12 +16,13 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM, Actor, ActorKind
 from ims.alerts.models import Alert, Episode
 from ims.healing.guards import BUSY_RETRY, Facts, PastRun, Reason, Verdict, judge, next_attempt
 from ims.healing.match import ParameterUnfit, parameters_of, rule_for
 from ims.healing.models import Refusal
-from ims.incidents.models import ActorKind, EventKind, Incident, Status
-from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.incidents.models import EventKind, Incident, Status
+from ims.incidents.timeline import NewEvent, append
 from ims.maintenance.actions import cover_episodes
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.schema import HealingRule, Service

@@ -1,7 +1,8 @@
 """Who is asking, and whether they may.
 
-Nothing is open unless it says so: a view without a mark needs a signed-in account to read and a responder to change
-something. `public` and `allow` are the marks.
+People come with a session's cookie, programs with a bearer token. Nothing is open unless it says so: a view without a
+mark needs an account to read and a responder to change something. `public` and `allow` are the marks; a token needs the
+scope for it, too.
 """
 
 from collections.abc import Callable
@@ -13,14 +14,26 @@ from uuid import UUID
 from flask import Flask, current_app, g, request, session
 
 from ims.accounts.models import Role
-from ims.accounts.queries import Account, account_by_id
+from ims.accounts.passwords import hash_token
+from ims.accounts.permissions import Account, Asker, scope_for
+from ims.accounts.queries import account_by_id, asker_of_token
+from ims.audit.actions import Origin
 from ims.errors import Forbidden, Unauthenticated
+from ims.http.requests import request_id
 from ims.http.resources import clock, settings, transaction
+from ims.sources.admission import client_address
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_ORDER = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
+
+
+class NotYourIncident(Forbidden):
+    """Only its team, its assignee and administrators may change this incident."""
+
+
+class ScopeTooNarrow(Forbidden):
+    """This token was not made for that: create one with a wider scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +61,42 @@ def allow(role: Role) -> Callable[[View], View]:
     return mark
 
 
-def asker() -> Account | None:
-    """The signed-in account of this request, if any."""
-    account: Account | None = g.get("account")
-    return account
+def asker() -> Asker | None:
+    """Who asks, if anybody said so."""
+    found: Asker | None = g.get("asker")
+    return found
 
 
-def signed_in() -> Account:
-    """The signed-in account. Raises `Unauthenticated`."""
-    account = asker()
-    if account is None:
+def signed_in() -> Asker:
+    """Who asks. Raises `Unauthenticated`."""
+    found = asker()
+    if found is None:
         raise Unauthenticated
-    return account
+    return found
+
+
+def origin() -> Origin:
+    """Who asks and from where, for the audit log. Raises `Unauthenticated`."""
+    return Origin(signed_in().actor, client_host(), request_id())
+
+
+def client_host() -> str:
+    """The address the request came from; only configured proxies are believed about it."""
+    forwarded = request.headers.getlist("X-Forwarded-For")
+    address = client_address(request.remote_addr, forwarded, settings().trusted_networks)
+    return str(address or "unknown")
 
 
 def may_change() -> bool:
-    """Whether the page should offer changes to this account."""
-    account = asker()
-    return account is not None and has_role(account, Role.RESPONDER)
+    """Whether the page should offer changes to whoever asks."""
+    found = asker()
+    return found is not None and found.has_role(Role.RESPONDER)
 
 
-def has_role(account: Account, least: Role) -> bool:
-    """Whether the account has `least` or a role that includes it."""
-    return _ORDER.index(account.role) >= _ORDER.index(least)
+def require_may_act_on(team: str | None, assignee: str | None) -> None:
+    """Raises `NotYourIncident` unless whoever asks may act on an incident of this team and assignee."""
+    if not signed_in().may_act_on(team, assignee):
+        raise NotYourIncident
 
 
 def begin_session(account: Account) -> None:
@@ -93,25 +119,41 @@ def install(app: Flask) -> None:
 
 
 def _check() -> None:
-    """Identify the account and refuse what it may not do, before the view is called."""
+    """Identify who asks and refuse what they may not do, before the view is called."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.endpoint == "static" or getattr(view, "is_public", False):
         return
-    account = _identify()
-    if account is None:
+    found = identify()
+    if found is None:
         raise Unauthenticated
-    g.account = account
-    default = Role.VIEWER if request.method in _SAFE_METHODS else Role.RESPONDER
-    if not has_role(account, getattr(view, "least_role", default)):
+    g.asker = found
+    is_safe = request.method in _SAFE_METHODS
+    least = getattr(view, "least_role", Role.VIEWER if is_safe else Role.RESPONDER)
+    if not found.has_role(least):
         raise Forbidden
+    if not found.has_scope(scope_for(least, is_safe=is_safe)):
+        raise ScopeTooNarrow
 
 
-def identify_softly() -> Account | None:
-    """The account, for a public page that only greets differently."""
-    return _identify()
+def identify() -> Asker | None:
+    """Who asks, by a token if one was sent and else by the session's cookie. Raises `DatabaseAway`."""
+    given = request.headers.get("Authorization")
+    if given is not None:
+        return _by_token(given)
+    account = _by_session()
+    return Asker(account) if account else None
 
 
-def _identify() -> Account | None:
+def _by_token(authorization: str) -> Asker | None:
+    """Whom a bearer token acts for. A wrong one is nobody, whatever cookie came with it."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    with transaction() as db:
+        return asker_of_token(db, hash_token(token.strip()), clock())
+
+
+def _by_session() -> Account | None:
     """The account of the session cookie, unless it is disabled, signed out everywhere, or its time is over."""
     claim = _read_pass()
     if claim is None or clock() - claim.signed_in_at > timedelta(hours=settings().session_hours):

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Flask, Response, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as AnyResponse
 
-from ims.errors import DatabaseAway, IMSError, Unauthenticated
+from ims.errors import DatabaseAway, FieldError, IMSError, Unauthenticated
 from ims.http.requests import LIVE_HEADER, request_id
 from ims.log import logger
 from ims.sources.admission import TooFast
@@ -53,6 +53,8 @@ def _of_ours(error: IMSError) -> AnyResponse:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("accounts.sign_in_page", next=None if wanted == "/" else wanted))
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, DatabaseAway) else {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(error.retry_after)
     if wants_json():
@@ -61,7 +63,8 @@ def _of_ours(error: IMSError) -> AnyResponse:
         more = {**error.members, **({"errors": fields} if fields else {})}
         response: AnyResponse = problem(error.status, error.title, error.message, kind, more)
     else:
-        response = _page(error.status, error.title, error.message, refresh=isinstance(error, DatabaseAway))
+        is_away = isinstance(error, DatabaseAway)
+        response = _page(error.status, error.title, error.message, refresh=is_away, fields=error.fields)
     response.headers.update(headers)
     return response
 
@@ -103,8 +106,15 @@ def _unforeseen(error: Exception) -> AnyResponse:
     return _page(500, title, detail)
 
 
-def _page(status: int, title: str, detail: str, *, refresh: bool = False) -> Response:
+def _page(
+    status: int, title: str, detail: str, *, refresh: bool = False, fields: Sequence[FieldError] = ()
+) -> Response:
     page = render_template(
-        "errors/error.html", status=status, title=title, detail=detail, refresh=RETRY_SECONDS if refresh else None
+        "errors/error.html",
+        status=status,
+        title=title,
+        detail=detail,
+        refresh=RETRY_SECONDS if refresh else None,
+        fields=fields,
     )
     return Response(page, status, mimetype="text/html")

@@ -4,7 +4,7 @@ A change of state is a guarded update (only from the states it may come from) an
 people who do the same at once see one success and one clear refusal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
-from ims.errors import Conflict, FieldError, Invalid, NotFound, Stale
+from ims.actors import HUMAN, Actor
+from ims.errors import Conflict, FieldError, NotFound, Stale, Unprocessable
 from ims.incidents.inputs import Editable, NewIncident
-from ims.incidents.models import ActorKind, EventKind, Incident, Status
-from ims.incidents.timeline import Actor, NewEvent, append
+from ims.incidents.models import EventKind, Incident, Status
+from ims.incidents.timeline import NewEvent, append
+from ims.policy.schema import Service
 
 COMES_FROM: dict[Status, tuple[Status, ...]] = {
     Status.ACKNOWLEDGED: (Status.OPEN,),
@@ -26,6 +28,7 @@ COMES_FROM: dict[Status, tuple[Status, ...]] = {
 """The lifecycle: each status and those it can be reached from. Nothing leaves `resolved`."""
 
 EDITABLE = tuple(Editable.model_fields)
+DEFAULT_ENVIRONMENT = "default"
 
 
 def allowed_steps(status: str) -> list[Status]:
@@ -49,11 +52,12 @@ class ChangedMeanwhile(Stale):
 
 
 def create_by_person(
-    session: Session, new: NewIncident, *, actor: Actor, now: datetime, incident_id: UUID, runbook_url: str | None
+    session: Session, new: NewIncident, *, actor: Actor, now: datetime, incident_id: UUID, service: Service | None
 ) -> bool:
     """Open an incident by hand; false if `incident_id` exists already, as when a form is sent twice.
 
-    Raises `Invalid` when the assignee has no account.
+    The service brings what nobody said: its environment, team and runbook. Raises `Unprocessable` when the assignee has
+    no account.
     """
     if session.scalar(select(Incident.id).where(Incident.id == incident_id)):
         return False
@@ -65,10 +69,10 @@ def create_by_person(
             description=new.description,
             severity=new.severity,
             service=new.service or None,
-            environment=new.environment or "default",
-            team=new.team or None,
+            environment=new.environment or (service.service_environment if service else None) or DEFAULT_ENVIRONMENT,
+            team=new.team or (service.team if service else None),
             assignee=new.assignee or None,
-            runbook_url=runbook_url,
+            runbook_url=service.runbook if service else None,
             labels={},
             opened_at=now,
             updated_at=now,
@@ -95,6 +99,9 @@ def resolve(session: Session, incident_id: UUID, *, actor: Actor, now: datetime,
     _move(session, incident_id, Status.RESOLVED, EventKind.RESOLVED, actor, now, data, resolved_at=now)
 
 
+_STEPS = {Status.ACKNOWLEDGED: acknowledge, Status.IN_PROGRESS: start_progress, Status.RESOLVED: resolve}
+
+
 def add_note(session: Session, incident_id: UUID, text: str, *, actor: Actor, now: datetime) -> None:
     """Write a note into the timeline, in any state. Raises `NotFound`."""
     if not _touch(session, incident_id, actor, now):
@@ -116,13 +123,10 @@ def edit(
 
     `version` is the one the person saw. If the incident has moved on, `seen` (the fields as the person saw them)
     decides: a timeline that merely grew is no conflict, a field that somebody else changed is. Raises
-    `ChangedMeanwhile` naming those fields with their present values, `Invalid` for an unknown assignee, `NotFound`.
+    `ChangedMeanwhile` naming those fields with their present values, `Unprocessable` for an unknown assignee, and
+    `NotFound`.
     """
-    row = session.scalars(
-        select(Incident).where(Incident.id == incident_id).with_for_update().execution_options(populate_existing=True)
-    ).one_or_none()
-    if row is None:
-        raise NotFound
+    row = lock(session, incident_id)
     present = editable(row)
     if row.version != version:
         _require_unchanged(present, seen, wanted)
@@ -140,14 +144,51 @@ def edit(
     for name, change in changes.items():
         empty = "" if name == "description" else None
         setattr(row, name, change["to"] or empty)
-    if actor.kind is ActorKind.PERSON and row.first_human_at is None:
+    if actor.kind in HUMAN and row.first_human_at is None:
         row.first_human_at = now
     append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
     return list(changes)
 
 
+def change(
+    session: Session,
+    incident: Incident,
+    fields: Mapping[str, str],
+    *,
+    actor: Actor,
+    now: datetime,
+    status: Status | None = None,
+    note: str = "",
+) -> None:
+    """Change several things of a locked incident at once, all or none: fields, then the note, then the step.
+
+    Raises `Unprocessable` for an unknown assignee and `StepNotAllowed`.
+    """
+    if fields:
+        wanted = editable(incident).model_copy(update=dict(fields))
+        edit(session, incident.id, wanted, actor=actor, now=now, version=incident.version)
+    if note:
+        add_note(session, incident.id, note, actor=actor, now=now)
+    if status is Status.OPEN:
+        raise StepNotAllowed(incident.status, status)
+    if status is not None:
+        _STEPS[status](session, incident.id, actor=actor, now=now)
+
+
+def lock(session: Session, incident_id: UUID) -> Incident:
+    """The incident as it is now, kept from others until the end of the transaction. Raises `NotFound`."""
+    query = select(Incident).where(Incident.id == incident_id).with_for_update()
+    found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such incident.")
+    return found
+
+
 def assign(session: Session, incident_id: UUID, assignee: str, *, actor: Actor, now: datetime) -> None:
-    """Give the incident to somebody, or to nobody (empty). Raises `Invalid` for an unknown account, `NotFound`."""
+    """Give the incident to somebody, or to nobody (empty).
+
+    Raises `Unprocessable` for an unknown account, and `NotFound`.
+    """
     before = session.execute(
         select(Incident.assignee).where(Incident.id == incident_id).with_for_update()
     ).one_or_none()
@@ -188,7 +229,7 @@ def _require_unchanged(present: Editable, seen: Editable | None, wanted: Editabl
 def _require_account(session: Session, name: str) -> None:
     known = select(UserAccount.id).where(UserAccount.name == name, UserAccount.disabled_at.is_(None))
     if name and session.scalar(known) is None:
-        raise Invalid(fields=[FieldError("assignee", "has no account: choose one of the offered names")])
+        raise Unprocessable(fields=[FieldError("assignee", "has no account: choose one of the offered names")])
 
 
 def _move(
@@ -219,7 +260,7 @@ def _touch(
     **values: object,
 ) -> bool:
     """Update the incident if it is in one of `origins`; a person's first action is remembered for MTTA."""
-    if actor.kind is ActorKind.PERSON:
+    if actor.kind in HUMAN:
         values["first_human_at"] = func.coalesce(Incident.first_human_at, now)
     changed = session.execute(
         update(Incident)

@@ -1,19 +1,20 @@
 """`ims incident …`: the list, one incident with its timeline, and the two things done most at 3 a.m."""
 
 import argparse
-import getpass
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ims.actors import Actor
 from ims.alerts.models import Severity
-from ims.command import add_json, command_session
+from ims.command import add_json, command_origin, command_session
 from ims.incidents import actions
-from ims.incidents.models import ActorKind, Incident, Status, TimelineEvent
-from ims.incidents.queries import UNRESOLVED, Filters, find_incident, list_incidents, timeline_of
-from ims.incidents.timeline import Actor
+from ims.incidents.audit import audited
+from ims.incidents.models import Incident, Status, TimelineEvent
+from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents, timeline_of
 from ims.queue import utc_now
 from ims.terminal import print_table
 from ims.web.ansi import to_plain
@@ -28,14 +29,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the commands to the command line."""
     group = subparsers.add_parser("incident", help="incidents: list, show, ack, resolve")
     commands = group.add_subparsers(dest="incident_command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("list", help="incidents, newest first")
-    listing.add_argument("--status", choices=["unresolved", *Status], help="only incidents in this status")
-    listing.add_argument("--severity", choices=list(Severity), help="only incidents of this severity")
-    listing.add_argument("--service", default="", help="only incidents of this service")
-    listing.add_argument("--words", default="", help="only incidents with these words in their title")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    add_json(listing)
-    listing.set_defaults(run=_list)
+    _register_list(commands)
     showing = commands.add_parser("show", help="one incident and its timeline")
     _add_reference(showing)
     add_json(showing)
@@ -49,6 +43,34 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     resolving.set_defaults(run=_resolve)
 
 
+def _register_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listing = commands.add_parser("list", help="incidents, newest first")
+    listing.add_argument("--status", choices=["unresolved", *Status], help="only incidents in this status")
+    listing.add_argument("--severity", choices=list(Severity), help="only incidents of this severity")
+    listing.add_argument("--service", default="", help="only incidents of this service")
+    for name in ("environment", "assignee", "team"):
+        listing.add_argument(f"--{name}", default="", help=f"only incidents of this {name}")
+    listing.add_argument(
+        "--words",
+        default="",
+        help="only incidents with these words, or their beginnings, in title, description or notes",
+    )
+    for name, words in (("since", "opened then or later"), ("until", "opened before")):
+        listing.add_argument(f"--{name}", type=_moment, metavar="TIME", help=f"only incidents {words}; ISO 8601, UTC")
+    listing.add_argument("--sort", choices=list(Sort), default=Sort.NEWEST, help="default newest")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
+    add_json(listing)
+    listing.set_defaults(run=_list)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 2026-03-01 or 2026-03-01T03:12Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _add_reference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="INCIDENT", help="INC-42, 42 or the incident's id")
 
@@ -57,9 +79,9 @@ def _list(arguments: argparse.Namespace) -> int:
     statuses: tuple[Status, ...] = ()
     if arguments.status:
         statuses = UNRESOLVED if arguments.status == "unresolved" else (Status(arguments.status),)
-    filters = Filters(statuses, arguments.service, arguments.severity or "", arguments.words)
+    filters = Filters(statuses, service=arguments.service, severity=arguments.severity or "", words=arguments.words)
     with command_session() as session:
-        rows = list_incidents(session, filters, limit=max(arguments.limit, 1)).rows
+        rows = list_incidents(session, filters, sort=Sort(arguments.sort), limit=max(arguments.limit, 1)).rows
         if arguments.json:
             print(json.dumps([as_json(incident) for incident in rows], indent=2))
         elif rows:
@@ -149,6 +171,8 @@ def _do(arguments: argparse.Namespace, action: Callable[[Session, Incident, Acto
     """One change, in the name of the system account that types it."""
     with command_session() as session:
         incident = find_incident(session, arguments.name)
-        action(session, incident, Actor(ActorKind.PERSON, getpass.getuser()))
+        origin = command_origin()
+        with audited(session, incident, f"incident.{done}", origin, utc_now(), note=getattr(arguments, "note", "")):
+            action(session, incident, origin.actor)
     print(f"INC-{incident.number} {done}")
     return 0

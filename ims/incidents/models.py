@@ -1,11 +1,25 @@
-"""Tables: incident, timeline_event."""
+"""Tables: incident, timeline_event, incident_change, incident_daily."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Sequence, String, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    FetchedValue,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    String,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ims.db.base import Base
@@ -20,16 +34,6 @@ class Status(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     IN_PROGRESS = "in_progress"
     RESOLVED = "resolved"
-
-
-class ActorKind(StrEnum):
-    """Who did what a timeline event tells."""
-
-    PERSON = "person"
-    SENDER = "sender"
-    RULE = "rule"
-    RUN = "run"
-    SYSTEM = "system"
 
 
 class EventKind(StrEnum):
@@ -65,9 +69,30 @@ class Incident(Base):
     __table_args__ = (
         CheckConstraint("status IN ('open', 'acknowledged', 'in_progress', 'resolved')", name="status"),
         CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved"),
-        # The list: newest first, all or of one status.
+        # The list: newest first, all or with one filter. A second filter is compared in the index, for the columns
+        # that follow the order: a rare pair costs entries of an index, not rows. Nothing has updated_at in an index:
+        # each event changes it, and would then change every index instead of none (HOT).
         Index("ix_incident_opened_at", text("opened_at DESC"), "id"),
         Index("ix_incident_status", "status", text("opened_at DESC"), "id"),
+        Index("ix_incident_unresolved", text("opened_at DESC"), "id", postgresql_where=text("status <> 'resolved'")),
+        Index(
+            "ix_incident_service_list", "service", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("service IS NOT NULL"),
+        ),
+        Index("ix_incident_environment", "environment", text("opened_at DESC"), "id", "severity"),
+        Index("ix_incident_severity", "severity", text("opened_at DESC"), "id", "environment"),
+        Index(
+            "ix_incident_assignee", "assignee", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("assignee IS NOT NULL"),
+        ),
+        Index(
+            "ix_incident_team", "team", text("opened_at DESC"), "id", "severity", "environment",
+            postgresql_where=text("team IS NOT NULL"),
+        ),
+        # Words, by day: see words.py. A search also reads what waits to be sorted into the index, so that is short.
+        Index(
+            "ix_incident_words", "words", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 256},
+        ),
         # The figure "healed in the last 24 hours", with years of incidents behind it.
         Index("ix_incident_healed_at", "healed_at", postgresql_where=text("healed_at IS NOT NULL")),
         # Retention looks for what was resolved long ago; removing an incident looks for those that name it.
@@ -79,7 +104,9 @@ class Incident(Base):
         ),
         # A worse or second alert of a service finds its unresolved incident.
         Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
-    )
+    )  # fmt: skip
+    # What the database computes is not asked for on writing.
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     number: Mapped[int] = mapped_column(BigInteger, INCIDENT_NUMBER, unique=True)
@@ -117,6 +144,8 @@ class Incident(Base):
     """Raised by each change; the ETag."""
     last_seq: Mapped[int] = mapped_column(default=0)
     """The last timeline event's number; taken under this row's lock, so a timeline has an order without gaps."""
+    words: Mapped[str] = mapped_column(TSVECTOR, server_default=FetchedValue(), deferred=True, deferred_raiseload=True)
+    """What a search finds it by: kept by triggers, read by the database only."""
 
 
 class TimelineEvent(Base):
@@ -131,3 +160,74 @@ class TimelineEvent(Base):
     actor_kind: Mapped[str] = mapped_column(String(16))
     actor: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class IdempotencyKey(Base):
+    """A caller's own name for an incident it opens: sent again, it gives the same incident."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        # Old keys go daily.
+        Index("ix_idempotency_key_created_at", "created_at"),
+        # Retention looks for the keys of an incident it removes.
+        Index("ix_idempotency_key_incident", "incident_id"),
+    )
+
+    account: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    """Two accounts may use one key for different incidents."""
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request: Mapped[bytes]
+    """SHA-256 of what was asked for: the same key with other content is a mistake of the caller."""
+    # No foreign key: the row is locked before its incident is written.
+    incident_id: Mapped[UUID]
+    created_at: Mapped[datetime]
+
+
+class IncidentChange(Base):
+    """What of an incident counts for figures: as it became, as it was before, or as it was when it was removed.
+
+    Written by triggers in the transaction of the change; a worker adds the rows to `incident_daily` and deletes them.
+    """
+
+    __tablename__ = "incident_change"
+    __table_args__ = (CheckConstraint("kind IN ('became', 'was', 'removed')", name="kind"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    service: Mapped[str | None]
+    environment: Mapped[str]
+    team: Mapped[str | None]
+    severity: Mapped[str]
+    opened_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    first_human_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    healed_at: Mapped[datetime | None]
+
+
+class IncidentDaily(Base):
+    """What happened to incidents on one UTC day, or in one week, added up for one reading of them; see rollups.py."""
+
+    __tablename__ = "incident_daily"
+
+    scope: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """What the row tells apart: `all` nothing, then `service`, `environment`, `team`, `owner` (the last two), or
+    `exact`ly all three."""
+    service: Mapped[str] = mapped_column(primary_key=True)
+    """Empty when there is none, or when the scope does not tell them apart; so are environment and team."""
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    team: Mapped[str] = mapped_column(primary_key=True)
+    days: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    """How many days from `day` on: one, or seven from a Monday."""
+    day: Mapped[date] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """What happened on the day: opened, acknowledged, resolved, healed; removed counts for the day it was opened."""
+    severity: Mapped[str] = mapped_column(primary_key=True)
+    """`*` is all of them together."""
+    incidents: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[Decimal] = mapped_column(Numeric)
+    """Added up from the opening of each."""
+    buckets: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    """Which durations there were, in logarithmic buckets."""
+    counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    """How many in each of them."""

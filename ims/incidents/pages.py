@@ -10,12 +10,19 @@ from ims.accounts.queries import account_names
 from ims.catalogue.queries import read_catalogue
 from ims.healing.models import Refusal
 from ims.incidents.actions import allowed_steps
-from ims.incidents.models import Incident, Status, TimelineEvent
-from ims.incidents.queries import AlertSeen, alerts_of, find_incident, latest_events, refusals_of, runs_of
+from ims.incidents.models import Incident, Status
+from ims.incidents.queries import AlertSeen, alerts_of, find_incident, refusals_of, runs_of
+from ims.incidents.similar import Similar, similar_to
+from ims.incidents.telling import Timeline, tell
 from ims.policy.schema import Service
 from ims.runs.models import ACTIVE, Run, RunStatus
 from ims.web.lifeline import Attempt, Lifeline, Story, draw
-from ims.web.sentences import Sentence, sentence_of
+from ims.web.markdown import Prose, read
+
+MOST_ALERTS = 15
+MOST_OF_ALERTS = 12_000
+"""Characters of labels and annotations; a storm brings thousands of alerts, and a sender may write a book."""
+MOST_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +45,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One line of the timeline."""
-
-    event: TimelineEvent
-    sentence: Sentence
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentPage:
     """One incident with everything its page shows."""
 
     row: Row
     steps: Sequence[Status]
-    timeline: Sequence[Told]
+    description: Prose
+    timeline: Timeline
     alerts: Sequence[AlertSeen]
+    more_alerts: bool
+    similar: Sequence[Similar]
     refusals: Sequence[Refusal]
     service: Service | None
     recurrence_of: Incident | None
@@ -64,9 +66,9 @@ class IncidentPage:
         return self.row.incident
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the beginning of a very long timeline is left out."""
-        return bool(self.timeline) and self.timeline[0].event.seq > 1
+    def runs(self) -> Sequence[Run]:
+        """The newest runs, the last one first."""
+        return self.row.runs[: -MOST_RUNS - 1 : -1]
 
 
 def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> list[Row]:
@@ -76,22 +78,37 @@ def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> l
     return [_row(incident, runs.get(incident.id, []), refusals.get(incident.id, []), now) for incident in incidents]
 
 
-def incident_page(session: Session, reference: str, now: datetime) -> IncidentPage:
-    """The incident called `reference`. Raises `NotFound`."""
+def incident_page(session: Session, reference: str, now: datetime, before: int | None = None) -> IncidentPage:
+    """The incident called `reference`, its timeline up to event `before` if that is given. Raises `NotFound`."""
     incident = find_incident(session, reference)
     refusals = refusals_of(session, [incident.id]).get(incident.id, [])
     row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), refusals, now)
-    events = latest_events(session, incident.id)
+    alerts = alerts_of(session, incident.id)
+    shown = _first(alerts)
     return IncidentPage(
         row=row,
         steps=allowed_steps(incident.status),
-        timeline=[Told(event, sentence_of(event)) for event in events],
-        alerts=alerts_of(session, incident.id),
+        description=read(incident.description),
+        timeline=tell(session, incident.id, before),
+        alerts=shown,
+        more_alerts=len(alerts) > len(shown),
+        similar=similar_to(session, incident, [seen.alert for seen in alerts]),
         refusals=refusals,
         service=read_catalogue(session).find(incident.service),
         recurrence_of=session.get(Incident, incident.recurrence_of) if incident.recurrence_of else None,
         people=account_names(session),
     )
+
+
+def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
+    """The first alerts that fit on a page, at least one."""
+    length = 0
+    for place, seen in enumerate(alerts[:MOST_ALERTS]):
+        texts = (*seen.alert.labels.items(), *seen.alert.annotations.items())
+        length += sum(len(name) + len(value) for name, value in texts)
+        if place and length > MOST_OF_ALERTS:
+            return alerts[:place]
+    return alerts[:MOST_ALERTS]
 
 
 def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:

@@ -1,49 +1,44 @@
-"""Reading incidents: the list, one of them with everything it has, and the figures of the overview."""
+"""Reading incidents: the list, and one of them with everything it has."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, literal_column, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
 from ims.errors import NotFound
 from ims.healing.models import Refusal
-from ims.incidents.models import Incident, Status, TimelineEvent
+from ims.incidents import words
+from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
+from ims.incidents.order import Position as Position
+from ims.incidents.order import Sort as Sort
+from ims.incidents.order import beyond, in_order
 from ims.runs.models import Run
 
 UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
 _REFERENCE = re.compile(r"(?:INC-)?([1-9][0-9]{0,17})", re.IGNORECASE)
 
 
-class Sort(StrEnum):
-    """Orders of the list that the index serves."""
-
-    NEWEST = "newest"
-    OLDEST = "oldest"
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which incidents; nothing means all. Every word must stand in the title, in any case."""
+    """Which incidents; nothing means all. Words are explained in words.py."""
 
     statuses: tuple[Status, ...] = ()
     service: str = ""
+    environment: str = ""
     severity: str = ""
+    assignee: str = ""
+    team: str = ""
     words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The last row of a page."""
-
-    opened_at: datetime
-    id: UUID
+    since: datetime | None = None
+    """Opened then or later."""
+    until: datetime | None = None
+    """Opened before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +61,46 @@ def list_incidents(
     session: Session, filters: Filters, *, sort: Sort = Sort.NEWEST, limit: int = 50, after: Position | None = None
 ) -> Page:
     """One page of the list."""
-    query = select(Incident).where(*_conditions(filters))
-    if sort is Sort.NEWEST:
-        query = query.order_by(Incident.opened_at.desc(), Incident.id)
-    else:
-        query = query.order_by(Incident.opened_at, Incident.id.desc())
-    if after:
-        query = query.where(_beyond(after, sort))
-    rows = session.scalars(query.limit(limit + 1)).all()
+    rows = _rows(session, filters, sort, limit + 1, after)
     if len(rows) <= limit:
         return Page(rows, None)
     last = rows[limit - 1]
     return Page(rows[:limit], Position(last.opened_at, last.id))
 
 
-def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if filters.statuses:
-        conditions.append(Incident.status.in_(filters.statuses))
-    if filters.service:
-        conditions.append(Incident.service == filters.service)
-    if filters.severity:
-        conditions.append(Incident.severity == filters.severity)
-    conditions += [Incident.title.icontains(word, autoescape=True) for word in filters.words.split()]
+def _rows(session: Session, filters: Filters, sort: Sort, limit: int, after: Position | None) -> Sequence[Incident]:
+    if filters.words.strip():
+        search = words.Search(
+            filters.words, lambda incident: _conditions(incident, filters), sort, limit, after, filters.since,
+            filters.until,
+        )  # fmt: skip
+        return words.find_among_few(session, search) if _are_few(filters) else words.find(session, search)
+    query = select(Incident).where(*_conditions(Incident, filters))
+    if after:
+        query = query.where(beyond(Incident, after, sort))
+    return session.scalars(query.order_by(*in_order(Incident, sort)).limit(limit)).all()
+
+
+def _are_few(filters: Filters) -> bool:
+    return bool(filters.statuses) and Status.RESOLVED not in filters.statuses
+
+
+def _conditions(incident: type[Incident], filters: Filters) -> list[ColumnElement[bool]]:
+    conditions = [
+        getattr(incident, name) == wanted
+        for name in ("service", "environment", "severity", "assignee", "team")
+        if (wanted := getattr(filters, name))
+    ]
+    if _are_few(filters):
+        # Written out, for the planner may not know a parameter's value and could not use the small index.
+        conditions.append(incident.status != literal_column("'resolved'"))
+    if filters.statuses and filters.statuses != UNRESOLVED:
+        conditions.append(incident.status.in_(filters.statuses))
+    if filters.since:
+        conditions.append(incident.opened_at >= filters.since)
+    if filters.until:
+        conditions.append(incident.opened_at < filters.until)
     return conditions
-
-
-def _beyond(after: Position, sort: Sort) -> ColumnElement[bool]:
-    """Rows behind a position. The first half alone bounds the index scan."""
-    opened, own_id = Incident.opened_at, Incident.id
-    if sort is Sort.NEWEST:
-        return and_(opened <= after.opened_at, or_(opened < after.opened_at, own_id > after.id))
-    return and_(opened >= after.opened_at, or_(opened > after.opened_at, own_id < after.id))
 
 
 def find_incident(session: Session, reference: str) -> Incident:
@@ -123,6 +126,14 @@ def timeline_of(session: Session, incident_id: UUID, *, after: int = 0, limit: i
 def latest_events(session: Session, incident_id: UUID, limit: int = 500) -> Sequence[TimelineEvent]:
     """The newest `limit` events in their order: a page has an end, a flapping alert has none."""
     query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
+    return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
+
+
+def notes_of(session: Session, incident_id: UUID, limit: int = 200) -> Sequence[TimelineEvent]:
+    """The newest `limit` notes in their order."""
+    query = select(TimelineEvent).where(
+        TimelineEvent.incident_id == incident_id, TimelineEvent.kind == EventKind.NOTE.value
+    )
     return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
 
 

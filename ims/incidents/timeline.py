@@ -9,19 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from ims.actors import Actor
 from ims.db.direct import Execute, through
-from ims.incidents.models import ActorKind, EventKind
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who did something: a person by name, a rule, a run (R-7), a sender (source), or IMS itself."""
-
-    kind: ActorKind
-    name: str
-
-
-SYSTEM = Actor(ActorKind.SYSTEM, "ims")
+from ims.incidents.models import EventKind
 
 
 @dataclass(frozen=True, slots=True)

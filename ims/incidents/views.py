@@ -11,148 +11,160 @@ from werkzeug.wrappers import Response
 
 from ims.accounts.models import Role
 from ims.accounts.queries import account_names
+from ims.actors import Actor
 from ims.catalogue.queries import read_catalogue
-from ims.errors import FieldError, Invalid
+from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.http import live
-from ims.http.asking import allow, signed_in
-from ims.http.paging import decode_cursor, encode_cursor
+from ims.http.asking import allow, origin, require_may_act_on, signed_in
+from ims.http.problems import wants_json
 from ims.http.resources import clock, settings, transaction
 from ims.incidents import actions
+from ims.incidents.audit import audited, record_created
 from ims.incidents.figures import read_figures
-from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH, Closing, Editable, NewIncident, Note, read
-from ims.incidents.models import ActorKind, Incident, Status
-from ims.incidents.pages import incident_page, rows_of
-from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort, find_incident, list_incidents
-from ims.incidents.timeline import Actor
+from ims.incidents.inputs import SEVERITIES, Assignment, Closing, Editable, NewIncident, Note
+from ims.incidents.listing import Listing, next_page, read_listing, status_word
+from ims.incidents.models import Incident, Status
+from ims.incidents.overview import draw_lanes, read_overview
+from ims.incidents.pages import IncidentPage, incident_page, rows_of
+from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents
+from ims.incidents.telling import text_of
+from ims.inputs import read
 from ims.metrics import count_resolved
+from ims.web.ansi import to_plain
 from ims.web.wording import web_address
 
 incidents = Blueprint("incidents", __name__)
 
+Answer = Response | tuple[str, int]
+
 PAGE_ROWS = 40
-UNRESOLVED_ROWS = 60
+UNRESOLVED_ROWS = 40
+RESOLVED_ROWS = 25
+"""Both on the overview, which has other panels to carry: no page is larger than 150 kB."""
+UNRESOLVED_ONLY, RESOLVED_ONLY = Filters(UNRESOLVED), Filters((Status.RESOLVED,))
 LIST_MOVES_SECONDS = 5
 PAGE_MOVES_SECONDS = 2
-ANY_UNRESOLVED = "unresolved"
+DAY_MOVES_SECONDS = 60
+MOST_CHOICES = 200
+MOST_EVENTS_EVER = 2**31 - 1
 
 
 @incidents.get("/")
 @incidents.get("/incidents")
 def index() -> Response:
-    """Figures, what is not resolved, and what was; or one filtered list."""
-    filters, sort = _filters()
-    after, now = _position(filters, sort), clock()
-    is_overview = filters == Filters() and sort is Sort.NEWEST and after is None
+    """Figures, the services, what is not resolved, and what was; or one filtered list."""
+    listing, now = read_listing(request.args), clock()
+    return _overview(now) if listing.is_everything else _filtered(listing, now)
+
+
+def _overview(now: datetime) -> Response:
+    with transaction() as session:
+        figures, overview = read_figures(session, now), read_overview(session, now)
+        current = list_incidents(session, UNRESOLVED_ONLY, limit=UNRESOLVED_ROWS)
+        past = list_incidents(session, RESOLVED_ONLY, limit=RESOLVED_ROWS)
+        rows = rows_of(session, [*current.rows, *past.rows], now)
+    grows = any(row.lifeline.is_open for row in rows)
+    moments = [live.moment(now, DAY_MOVES_SECONDS), grows and live.moment(now, LIST_MOVES_SECONDS)]
+
+    def render() -> str:
+        with transaction() as session:
+            lanes = draw_lanes(session, overview.recent, now)
+            form = _form(session, Listing(Filters(), Sort.NEWEST, None))
+        return render_template(
+            "incidents/overview.html",
+            figures=figures,
+            overview=overview,
+            lanes=lanes,
+            current=rows[: len(current.rows)],
+            more_current=_address(next_page(UNRESOLVED_ONLY, Sort.NEWEST, current)),
+            past=rows[len(current.rows) :],
+            more_past=_address(next_page(RESOLVED_ONLY, Sort.NEWEST, past)),
+            **form,
+        )
+
+    return live.answer([figures, overview.state, [row.state for row in rows], moments], render)
+
+
+def _filtered(listing: Listing, now: datetime) -> Response:
     with transaction() as session:
         figures = read_figures(session, now)
-        if is_overview:
-            current = list_incidents(session, Filters(UNRESOLVED), limit=UNRESOLVED_ROWS)
-            past = list_incidents(session, Filters((Status.RESOLVED,)), limit=PAGE_ROWS)
-        else:
-            current = Page([], None)
-            past = list_incidents(session, filters, sort=sort, limit=PAGE_ROWS, after=after)
-        rows = rows_of(session, [*current.rows, *past.rows], now)
-        services = sorted(read_catalogue(session).services)
+        page = list_incidents(session, listing.filters, sort=listing.sort, limit=PAGE_ROWS, after=listing.after)
+        rows, form = rows_of(session, page.rows, now), _form(session, listing)
     grows = any(row.lifeline.is_open for row in rows)
-    state = [figures, [row.state for row in rows], services, grows and live.moment(now, LIST_MOVES_SECONDS)]
-    past_filters = Filters((Status.RESOLVED,)) if is_overview else filters
+    state = [figures, [row.state for row in rows], form["services"], grows and live.moment(now, LIST_MOVES_SECONDS)]
     return live.answer(
         state,
         lambda: render_template(
             "incidents/list.html",
             figures=figures,
-            current=rows[: len(current.rows)],
-            more_current=_more(Filters(UNRESOLVED), Sort.NEWEST, current),
-            past=rows[len(current.rows) :],
-            more_past=_more(past_filters, sort, past),
-            is_overview=is_overview,
-            is_first=after is None,
-            filters=filters,
-            chosen=_status_word(filters),
-            sort=sort,
-            services=services,
-            severities=SEVERITIES,
-            now=now,
+            rows=rows,
+            more=_address(next_page(listing.filters, listing.sort, page)),
+            **form,
         ),
     )
 
 
-def _filters() -> tuple[Filters, Sort]:
-    """The filter and the order that the address asks for. Raises `Invalid` naming every wrong parameter."""
-    given = request.args
-    status, severity, order = given.get("status", ""), given.get("severity", ""), given.get("sort", "newest")
-    wrong = []
-    statuses: tuple[Status, ...] = ()
-    if status == ANY_UNRESOLVED:
-        statuses = UNRESOLVED
-    elif status in set(Status):
-        statuses = (Status(status),)
-    elif status:
-        wrong.append(FieldError("status", f"must be {ANY_UNRESOLVED}, {', '.join(Status)}"))
-    if severity and severity not in set(SEVERITIES):
-        wrong.append(FieldError("severity", f"must be {', '.join(SEVERITIES)}"))
-    if order not in set(Sort):
-        wrong.append(FieldError("sort", f"must be {', '.join(Sort)}"))
-    texts = {name: given.get(name, "") for name in ("service", "q")}
-    wrong += [
-        FieldError(name, "is not a text of at most 200 characters")
-        for name, text in texts.items()
-        if "\0" in text or len(text) > TITLE_LENGTH
-    ]
-    if wrong:
-        raise Invalid(fields=wrong)
-    words = " ".join(given.get("q", "").split())
-    return Filters(statuses, given.get("service", ""), severity, words), Sort(order)
+def _form(session: Session, listing: Listing) -> dict[str, object]:
+    """What the form of the filters needs; `choices` are what is known to be a sensible value of a further one."""
+    services = read_catalogue(session).services
+    known = services.values()
+    return {
+        "choices": {
+            "environment": sorted({service.service_environment for service in known}),
+            "team": sorted({service.team for service in known if service.team}),
+            "assignee": account_names(session)[:MOST_CHOICES],
+        },
+        "listing": listing,
+        "filters": listing.filters,
+        "chosen": status_word(listing.filters.statuses),
+        "services": sorted(services)[:MOST_CHOICES],
+        "severities": SEVERITIES,
+    }
 
 
-def _status_word(filters: Filters) -> str:
-    """The filter's status as it stands in the address."""
-    if filters.statuses == UNRESOLVED:
-        return ANY_UNRESOLVED
-    return filters.statuses[0] if filters.statuses else ""
-
-
-def _bound_to(filters: Filters, sort: Sort) -> list[str]:
-    return [*sorted(filters.statuses), filters.service, filters.severity, filters.words, sort]
-
-
-def _position(filters: Filters, sort: Sort) -> Position | None:
-    """Where the page begins. Raises `Invalid` for a cursor that was not made for this list."""
-    cursor = request.args.get("cursor", "")
-    if not cursor:
-        return None
-    parts = decode_cursor(cursor, _bound_to(filters, sort))
-    try:
-        opened_at, own_id = parts
-        return Position(datetime.fromisoformat(opened_at), UUID(own_id))
-    except ValueError as error:
-        raise Invalid(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
-
-
-def _more(filters: Filters, sort: Sort, page: Page) -> str | None:
-    """Address of the next page of this list."""
-    if page.next is None:
-        return None
-    cursor = encode_cursor([page.next.opened_at.isoformat(), str(page.next.id)], _bound_to(filters, sort))
-    asked = {"status": _status_word(filters), "service": filters.service, "severity": filters.severity}
-    asked |= {"q": filters.words, "sort": "" if sort is Sort.NEWEST else sort.value, "cursor": cursor}
-    values: dict[str, Any] = {name: value for name, value in asked.items() if value}
-    return url_for("incidents.index", **values)
+def _address(parameters: dict[str, str] | None) -> str | None:
+    values: dict[str, Any] = dict(parameters or {})
+    return url_for("incidents.index", **values) if parameters else None
 
 
 @incidents.get("/incidents/<reference>")
 def one(reference: str) -> Response:
     """One incident."""
-    now = clock()
+    now, before = clock(), request.args.get("before")
     with transaction() as session:
-        page = incident_page(session, reference, now)
+        page = incident_page(session, reference, now, _number(before, "before") if before else None)
     state = [page.row.state, page.row.lifeline.is_open and live.moment(now, PAGE_MOVES_SECONDS)]
-    return live.answer(
-        state,
-        lambda: render_template(
-            "incidents/one.html", page=page, now=now, prometheus=web_address(settings().prometheus_url)
-        ),
+    return live.answer(state, lambda: _incident_page(page))
+
+
+def _incident_page(page: IncidentPage, **more: object) -> str:
+    return render_template(
+        "incidents/one.html",
+        page=page,
+        may_act=signed_in().may_act_on(page.incident.team, page.incident.assignee),
+        prometheus=web_address(settings().prometheus_url),
+        **more,
     )
+
+
+@incidents.get("/incidents/<reference>/description.txt")
+def description_text(reference: str) -> Response:
+    """The description as it was typed."""
+    with transaction() as session:
+        return _plain(find_incident(session, reference).description)
+
+
+@incidents.get("/incidents/<reference>/notes/<int:seq>.txt")
+def note_text(reference: str, seq: int) -> Response:
+    """A note as it was typed; `seq` is the number of its event."""
+    if seq > MOST_EVENTS_EVER:
+        raise NotFound
+    with transaction() as session:
+        return _plain(text_of(session, find_incident(session, reference).id, seq))
+
+
+def _plain(text: str) -> Response:
+    return Response(to_plain(text), mimetype="text/plain")
 
 
 @incidents.get("/incidents/new")
@@ -171,14 +183,14 @@ def create() -> Response | tuple[str, int]:
         given = read(NewIncident, form)
         with transaction() as session:
             service = read_catalogue(session).find(given.service)
-            if service:
-                known = {"environment": service.service_environment, "team": service.team}
-                given = given.model_copy(update={n: v for n, v in known.items() if v and not getattr(given, n)})
-            runbook = service.runbook if service else None
-            actions.create_by_person(
-                session, given, actor=_person(), now=clock(), incident_id=incident_id, runbook_url=runbook
+            now = clock()
+            is_new = actions.create_by_person(
+                session, given, actor=_person(), now=now, incident_id=incident_id, service=service
             )
-            number = find_incident(session, str(incident_id)).number
+            incident = find_incident(session, str(incident_id))
+            if is_new:
+                record_created(session, incident, origin(), now)
+            number = incident.number
     except Invalid as error:
         return _new_form(form, error.fields), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{number}"))
@@ -204,7 +216,7 @@ def _new_form(values: object, wrong: object) -> str:
 def edit_form(reference: str) -> str:
     """The form that edits an incident."""
     with transaction() as session:
-        incident, people = find_incident(session, reference), account_names(session)
+        incident, people = _to_act_on(session, reference), account_names(session)
     return _edit_page(incident, people, actions.editable(incident).model_dump())
 
 
@@ -217,11 +229,13 @@ def edit(reference: str) -> Response | tuple[str, int]:
         wanted, before = read(Editable, form), Editable.model_construct(**_unix_lines(seen))
         version = _version(form.get("version", ""))
         with transaction() as session:
-            incident = find_incident(session, reference)
-            actions.edit(session, incident.id, wanted, actor=_person(), now=clock(), version=version, seen=before)
+            incident = _to_act_on(session, reference)
+            now = clock()
+            with audited(session, incident, "incident.edited", origin(), now):
+                actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
     except (Invalid, actions.ChangedMeanwhile) as error:
         with transaction() as session:
-            incident, people = find_incident(session, reference), account_names(session)
+            incident, people = _to_act_on(session, reference), account_names(session)
         stale = isinstance(error, actions.ChangedMeanwhile)
         return _edit_page(incident, people, form, error.fields, stale=stale), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
@@ -233,8 +247,12 @@ def _unix_lines(values: dict[str, str]) -> dict[str, Any]:
 
 
 def _version(text: str) -> int:
+    return _number(text, "version", "is missing: load the form again")
+
+
+def _number(text: str, name: str, remedy: str = "must be the number of an event") -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise Invalid(fields=[FieldError("version", "is missing: load the form again")])
+        raise Invalid(fields=[FieldError(name, remedy)])
     return int(text)
 
 
@@ -254,52 +272,87 @@ def _edit_page(
 
 
 @incidents.post("/incidents/<reference>/acknowledge")
-def acknowledge(reference: str) -> Response:
+def acknowledge(reference: str) -> Answer:
     """Somebody is looking."""
-    return _do(reference, lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
+    return _do(reference, "acknowledged", lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/start")
-def start(reference: str) -> Response:
+def start(reference: str) -> Answer:
     """Somebody is working on it."""
-    return _do(reference, lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
+    return _do(reference, "started", lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
 
 
 @incidents.post("/incidents/<reference>/resolve")
-def resolve(reference: str) -> Response:
+def resolve(reference: str) -> Answer:
     """It is over; what was done may be said."""
-    text = read(Closing, request.form).text
-    with transaction() as session:
-        incident, now = find_incident(session, reference), clock()
-        actions.resolve(session, incident.id, actor=_person(), now=now, note=text)
-    count_resolved([(now - incident.opened_at).total_seconds()])
-    return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
+
+    def close(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        text = read(Closing, request.form).text
+        actions.resolve(session, incident_id, actor=actor, now=now, note=text)
+
+    return _do(
+        reference,
+        "resolved",
+        close,
+        lambda incident, now: count_resolved([(now - incident.opened_at).total_seconds()]),
+    )
 
 
 @incidents.post("/incidents/<reference>/notes")
-def note(reference: str) -> Response:
+def note(reference: str) -> Answer:
     """Write a note."""
-    text = read(Note, request.form).text
-    return _do(reference, lambda s, i, a, now: actions.add_note(s, i, text, actor=a, now=now))
+
+    def write(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        actions.add_note(session, incident_id, read(Note, request.form).text, actor=actor, now=now)
+
+    return _do(reference, "noted", write)
 
 
-@incidents.post("/incidents/<reference>/take")
-def take(reference: str) -> Response:
-    """Assign the incident to whoever asks."""
+@incidents.post("/incidents/<reference>/assign")
+def assign(reference: str) -> Answer:
+    """Give the incident to somebody; without a name to nobody."""
 
-    def assign(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
-        actions.assign(session, incident_id, actor.name, actor=actor, now=now)
+    def give(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        assignee = read(Assignment, request.form).assignee
+        actions.assign(session, incident_id, assignee, actor=actor, now=now)
 
-    return _do(reference, assign)
+    return _do(reference, "assigned", give)
 
 
-def _do(reference: str, action: Callable[[Session, UUID, Actor, datetime], object]) -> Response:
-    """Do one thing to one incident and show it again."""
-    with transaction() as session:
-        incident = find_incident(session, reference)
-        action(session, incident.id, _person(), clock())
+Action = Callable[[Session, UUID, Actor, datetime], object]
+
+
+def _do(
+    reference: str, done: str, action: Action, then: Callable[[Incident, datetime], object] | None = None
+) -> Answer:
+    """Do one thing to one incident and show it again; `done` is how the audit log calls it, `then` follows the commit.
+
+    What is refused is told on the incident's own page, beside what can be done instead, and nothing typed is lost.
+    """
+    now, written = clock(), request.form.get("text", "")
+    try:
+        with transaction() as session:
+            incident = _to_act_on(session, reference)
+            with audited(session, incident, f"incident.{done}", origin(), now, note=written):
+                action(session, incident.id, _person(), now)
+    except (Conflict, Invalid) as error:
+        if wants_json():
+            raise
+        with transaction() as session:
+            page = incident_page(session, reference, now)
+        return _incident_page(page, refused=error, written=written), error.status
+    if then:
+        then(incident, now)
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
+def _to_act_on(session: Session, reference: str) -> Incident:
+    """An incident that whoever asks may change. Raises `NotFound` and `NotYourIncident`."""
+    incident = find_incident(session, reference)
+    require_may_act_on(incident.team, incident.assignee)
+    return incident
+
+
 def _person() -> Actor:
-    return Actor(ActorKind.PERSON, signed_in().name)
+    return signed_in().actor

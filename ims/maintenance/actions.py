@@ -15,10 +15,12 @@ from sqlalchemy import Row, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM
 from ims.alerts.models import Alert, Episode
+from ims.audit import actions as audit
 from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.incidents.models import EventKind, Incident, Status
-from ims.incidents.timeline import SYSTEM, NewEvent, append
+from ims.incidents.timeline import NewEvent, append
 from ims.maintenance.models import Origin, StoredWindow
 from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
 from ims.policy.queries import active_policy
@@ -190,7 +192,7 @@ def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> l
     return cleared
 
 
-def add_window(session: Session, window: MaintenanceWindow, actor: str, now: datetime) -> None:
+def add_window(session: Session, window: MaintenanceWindow, origin: audit.Origin, now: datetime) -> None:
     """Store a window. Raises `Conflict` if there is one of its name, `Invalid` if the policy does not know a name."""
     active = active_policy(session)
     policy = active.policy if active else None
@@ -198,10 +200,12 @@ def add_window(session: Session, window: MaintenanceWindow, actor: str, now: dat
     if any(known.name == window.name for known in known_windows(session, policy)):
         raise Conflict(f"There is already a maintenance window {window.name}.")
     definition = window.model_dump(mode="json")
-    row = {"origin": Origin.COMMAND, "name": window.name, "definition": definition, "actor": actor, "changed_at": now}
+    row: dict[str, Any] = {"origin": Origin.COMMAND, "name": window.name, "definition": definition}
+    row |= {"actor": origin.who, "changed_at": now}
     stored = session.execute(insert(StoredWindow).values(row).on_conflict_do_nothing().returning(StoredWindow.name))
     if stored.one_or_none() is None:
         raise Conflict(f"There is already a maintenance window {window.name}.")
+    audit.record(session, origin, "maintenance.added", window.name, now, after=definition)
     follow_windows(session, now)
 
 
@@ -209,13 +213,13 @@ def _check_names(window: MaintenanceWindow, policy: Policy | None) -> None:
     services = policy.services.values() if policy else ()
     known = {name for service in services for name in (service.name, service.service)}
     groups = policy.groups if policy else {}
-    faults = [FieldError("service", f"There is no service {name}.") for name in window.services if name not in known]
-    faults += [FieldError("group", f"There is no group {name}.") for name in window.groups if name not in groups]
+    faults = [FieldError("services", f"There is no service {name}.") for name in window.services if name not in known]
+    faults += [FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in groups]
     if faults:
         raise Invalid("The active policy does not know what the window names.", fields=faults)
 
 
-def end_window(session: Session, name: str, actor: str, now: datetime) -> None:
+def end_window(session: Session, name: str, origin: audit.Origin, now: datetime) -> None:
     """End what is open of a window now; one that recurs comes again.
 
     Raises `NotFound`, and `Conflict` if it is not open.
@@ -228,23 +232,25 @@ def end_window(session: Session, name: str, actor: str, now: datetime) -> None:
     if not ended:
         raise Conflict(f"Maintenance window {name} is not open now.")
     for known in ended:
-        row = {"origin": known.origin, "name": name, "ended_at": now, "actor": actor, "changed_at": now}
+        values: dict[str, Any] = {"ended_at": now, "actor": origin.who, "changed_at": now}
+        row = {"origin": known.origin, "name": name, **values}
         if known.origin is Origin.COMMAND:
             row["definition"] = known.window.model_dump(mode="json")
-        values = {"ended_at": now, "actor": actor, "changed_at": now}
         statement = insert(StoredWindow).values(row)
         session.execute(statement.on_conflict_do_update(index_elements=["origin", "name"], set_=values))
+    audit.record(session, origin, "maintenance.ended", name, now, after={"ended_at": now.isoformat()})
     follow_windows(session, now)
 
 
-def remove_window(session: Session, name: str, now: datetime) -> None:
+def remove_window(session: Session, name: str, origin: audit.Origin, now: datetime) -> None:
     """Remove a window that was added by command. Raises `NotFound`, `Conflict` for one of the inventory."""
     gone = session.execute(
         delete(StoredWindow)
         .where(StoredWindow.origin == Origin.COMMAND, StoredWindow.name == name)
-        .returning(StoredWindow.name)
+        .returning(StoredWindow.definition)
     )
-    if gone.one_or_none() is not None:
+    if (removed := gone.one_or_none()) is not None:
+        audit.record(session, origin, "maintenance.removed", name, now, before=removed.definition)
         follow_windows(session, now)
         return
     active = active_policy(session)

@@ -1,7 +1,6 @@
 """`ims maintenance …`: tell IMS that somebody is working on something."""
 
 import argparse
-import getpass
 import json
 from datetime import datetime
 from typing import Any, Final
@@ -9,15 +8,16 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from ims.command import add_json, command_session
+from ims.command import add_json, command_origin, command_session
 from ims.errors import FieldError, Invalid
 from ims.maintenance.actions import add_window, end_window, remove_window
+from ims.maintenance.documents import show_window, state_of
 from ims.maintenance.queries import KnownWindow, known_windows
 from ims.policy.queries import active_policy
 from ims.policy.validation import wrong_fields
 from ims.policy.windows import MaintenanceWindow, Span
 from ims.queue import utc_now
-from ims.terminal import iso, print_json, print_table, read_duration
+from ims.terminal import print_json, print_table, read_duration
 
 _COLUMNS: Final = ("window", "state", "from", "to", "zone", "recurs", "covers", "origin", "reason")
 
@@ -67,10 +67,10 @@ def _add(arguments: argparse.Namespace) -> int:
     now = utc_now()
     window = window_of(arguments, now)
     with command_session() as session:
-        add_window(session, window, _actor(), now)
+        add_window(session, window, command_origin(), now)
         (known,) = [known for known in _known(session) if known.name == window.name]
     if arguments.json:
-        print_json(window_as_json(known, now))
+        print_json(_as_json(known, now))
     else:
         _print([known], now)
     return 0
@@ -81,7 +81,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with command_session() as session:
         shown = [known for known in _known(session) if arguments.all or known.span_at(now)]
     if arguments.json:
-        print_json([window_as_json(known, now) for known in shown])
+        print_json([_as_json(known, now) for known in shown])
     elif shown:
         _print(shown, now)
     else:
@@ -91,14 +91,14 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _end(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        end_window(session, arguments.name, _actor(), utc_now())
+        end_window(session, arguments.name, command_origin(), utc_now())
     print(f"{arguments.name} has ended.")
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        remove_window(session, arguments.name, utc_now())
+        remove_window(session, arguments.name, command_origin(), utc_now())
     print(f"{arguments.name} is removed.")
     return 0
 
@@ -106,10 +106,6 @@ def _remove(arguments: argparse.Namespace) -> int:
 def _known(session: Session) -> list[KnownWindow]:
     active = active_policy(session)
     return known_windows(session, active.policy if active else None)
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 def window_of(arguments: argparse.Namespace, now: datetime) -> MaintenanceWindow:
@@ -171,7 +167,7 @@ def _row(known: KnownWindow, now: datetime) -> tuple[str, ...]:
     span = known.span_at(now)
     begins, ends = (_on_its_clocks(window, moment) for moment in _moments(known, span))
     return (
-        known.name, _state(span, now), begins, ends, window.timezone, window.rrule or "once", _covers(window),
+        known.name, state_of(span, now), begins, ends, window.timezone, window.rrule or "once", _covers(window),
         known.origin.value, window.reason or "",
     )  # fmt: skip
 
@@ -186,12 +182,6 @@ def _on_its_clocks(window: MaintenanceWindow, moment: datetime) -> str:
     return f"{window.shown(moment):%Y-%m-%d %H:%M}"
 
 
-def _state(span: Span | None, now: datetime) -> str:
-    if span is None:
-        return "over"
-    return "open" if span.holds(now) else "planned"
-
-
 def _covers(window: MaintenanceWindow) -> str:
     conditions = [
         f"{label}={value}" if isinstance(value, str) else f"{label}=~{value.regex}"
@@ -200,15 +190,5 @@ def _covers(window: MaintenanceWindow) -> str:
     return ", ".join([*window.services, *(f"group {group}" for group in window.groups), *conditions])
 
 
-def window_as_json(known: KnownWindow, now: datetime) -> dict[str, Any]:
-    """A window as programs see it; `begins` and `ends` are those of the span that is open or comes next."""
-    span = known.span_at(now)
-    return {
-        **known.window.model_dump(mode="json"),
-        "origin": known.origin.value,
-        "state": _state(span, now),
-        "begins": iso(span.begins) if span else None,
-        "ends": iso(span.ends) if span else None,
-        "ended_at": iso(known.ended_at),
-        "actor": known.actor,
-    }
+def _as_json(known: KnownWindow, now: datetime) -> dict[str, Any]:
+    return show_window(known, now).model_dump(mode="json", by_alias=True)

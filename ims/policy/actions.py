@@ -6,6 +6,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from ims.audit.actions import Origin, record
 from ims.errors import PolicyFaulty
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.queries import active_digest
@@ -20,7 +21,7 @@ class PolicyWithoutServices(PolicyFaulty):
 
 
 def store_and_activate(
-    session: Session, revision: Revision, now: datetime, actor: str, *, allow_empty: bool = False
+    session: Session, revision: Revision, now: datetime, origin: Origin, *, allow_empty: bool = False
 ) -> bool:
     """Store a revision and make it the active one; True if it, or what was read from it, was not active before.
 
@@ -37,7 +38,18 @@ def store_and_activate(
     _store(session, revision, content, now)
     if active == revision.digest and stored == content:
         return False
-    session.add(PolicyActivation(digest=revision.digest, activated_at=now, actor=actor))
+    session.add(PolicyActivation(digest=revision.digest, activated_at=now, actor=origin.who))
+    labels = {"git_commit": revision.git.commit, "git_dirty": revision.git.dirty}
+    before = {"digest": active} if active is not None else None
+    record(
+        session,
+        origin,
+        "policy.activated",
+        revision.digest,
+        now,
+        before=before,
+        after={"digest": revision.digest, **labels},
+    )
     session.flush()
     return True
 

@@ -3,13 +3,13 @@
 import argparse
 import json
 import os
-import pwd
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ims.command import command_origin
 from ims.db.engine import Database
 from ims.errors import IMSError
 from ims.policy.actions import store_and_activate
@@ -88,7 +88,7 @@ def _load(arguments: argparse.Namespace) -> int:
     try:
         with database.begin() as session:
             changed = store_and_activate(
-                session, revision, datetime.now(UTC), _actor(), allow_empty=arguments.allow_empty
+                session, revision, datetime.now(UTC), command_origin(), allow_empty=arguments.allow_empty
             )
     finally:
         database.dispose()
@@ -169,13 +169,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-
-
-def _actor() -> str:
-    try:
-        return f"cli:{pwd.getpwuid(os.geteuid()).pw_name}"
-    except KeyError:
-        return f"cli:{os.geteuid()}"
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -274,11 +274,14 @@ class Correlation(PolicyPart):
 
 
 class Retention(PolicyPart):
-    """How long the past is kept. The field is a variable of group_vars/all."""
+    """How long the past is kept. The fields are variables of group_vars/all."""
 
     # The database itself refuses to remove what is younger than a week.
     retention_days: int = Field(default=90, ge=7, le=3650)
     """Days after its end when an incident goes, with all that belongs to it."""
+    # The database itself refuses to remove what is younger.
+    audit_days: int = Field(default=365, ge=90, le=3650)
+    """Days after which an entry of the audit log goes."""
 
 
 class Policy(PolicyPart):

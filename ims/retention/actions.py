@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.orm import Session
 
 from ims.db.engine import Database
-from ims.retention.queries import OLD_INCIDENT
+from ims.retention.queries import OLD_INCIDENT, Kept
 
 T = TypeVar("T")
 
@@ -133,11 +133,24 @@ def take_step(session: Session, step: Step, before: datetime, limit: int = ROWS_
     return _count(session, text(step.delete), {"before": before, "limit": limit})
 
 
-def steps(database: Database, before: datetime) -> Iterator[Removed]:
-    """Remove everything that ended before `before`; yields after each transaction, for a pause.
+_AUDIT = text("SELECT remove_old_audit_entries(:before, :limit)")
+
+
+def remove_audit_entries(session: Session, before: datetime, limit: int = ROWS_A_STEP) -> int:
+    """Remove up to `limit` entries of the audit log from before `before`; how many it were.
+
+    As with timelines it is not the programs' right: a function in the database does it.
+    """
+    _be_polite(session)
+    return int(session.scalar(_AUDIT, {"before": before, "limit": limit}) or 0)
+
+
+def steps(database: Database, kept: Kept) -> Iterator[Removed]:
+    """Remove everything older than what is kept; yields after each transaction, for a pause.
 
     May be left anywhere. Raises `DatabaseAway`, also when somebody holds what was to go.
     """
+    before = kept.since
     while removed := _in_transaction(database, lambda session: remove_incidents(session, before)):
         yield removed
     after: int | None = 0
@@ -147,6 +160,8 @@ def steps(database: Database, before: datetime) -> Iterator[Removed]:
     for step in STEPS:
         while count := _in_transaction(database, partial(take_step, step=step, before=before)):
             yield {step.kind: count}
+    while count := _in_transaction(database, partial(remove_audit_entries, before=kept.audit_since)):
+        yield {"audit_entries": count}
 
 
 def _in_transaction(database: Database, work: Callable[[Session], T]) -> T:

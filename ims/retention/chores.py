@@ -20,10 +20,10 @@ async def remove_old(worker: WorkerContext) -> None:
 
     Several workers may be at it: each takes what no other one has.
     """
-    before = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
+    kept = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
 
     total: Removed = {}
-    walk = steps(worker.database, before)
+    walk = steps(worker.database, kept)
     while (removed := await worker.in_thread(next, walk, None)) is not None:
         for kind, count in removed.items():
             REMOVED.labels(kind).inc(count)
@@ -31,4 +31,4 @@ async def remove_old(worker: WorkerContext) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
     LAST_RUN.set_to_current_time()
     if any(total.values()):
-        log.info("old_removed", before=before.isoformat(), **total)
+        log.info("old_removed", before=kept.since.isoformat(), audit_before=kept.audit_since.isoformat(), **total)

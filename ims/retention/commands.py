@@ -2,14 +2,13 @@
 
 import argparse
 import time
-from datetime import datetime
 from typing import Final
 
 from ims.command import command_database
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.retention.actions import Removed, steps
-from ims.retention.queries import expected, oldest_kept
+from ims.retention.queries import Kept, expected, oldest_kept
 from ims.terminal import iso, local, print_json
 
 PAUSE_SECONDS: Final = 0.05
@@ -28,22 +27,24 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(arguments: argparse.Namespace) -> int:
     with command_database() as database:
         with database.begin() as session:
-            before = oldest_kept(session, utc_now())
-            counted = expected(session, before) if arguments.dry_run else {}
+            kept = oldest_kept(session, utc_now())
+            counted = expected(session, kept) if arguments.dry_run else {}
         if not arguments.dry_run:
-            counted = _remove(database, before)
+            counted = _remove(database, kept)
     if arguments.json:
-        print_json({"before": iso(before), "dry_run": arguments.dry_run, **counted})
+        moments = {"before": iso(kept.since), "audit_before": iso(kept.audit_since)}
+        print_json({**moments, "dry_run": arguments.dry_run, **counted})
         return 0
-    print(f"{'Would remove' if arguments.dry_run else 'Removed'} what ended before {local(before)}:")
+    done = "Would remove" if arguments.dry_run else "Removed"
+    print(f"{done} what ended before {local(kept.since)}, and audit entries from before {local(kept.audit_since)}:")
     for kind, count in counted.items():
         print(f"  {count:>8} {kind.replace('_', ' ')}")
     return 0
 
 
-def _remove(database: Database, before: datetime) -> Removed:
+def _remove(database: Database, kept: Kept) -> Removed:
     total: Removed = {"incidents": 0, "alerts": 0}
-    for removed in steps(database, before):
+    for removed in steps(database, kept):
         for kind, count in removed.items():
             total[kind] = total.get(kind, 0) + count
         time.sleep(PAUSE_SECONDS)

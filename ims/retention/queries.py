@@ -1,5 +1,6 @@
 """What retention would remove."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
@@ -25,16 +26,29 @@ _EXPECTED = text(
         (SELECT count(*) FROM alert WHERE last_seen_at < :before AND NOT EXISTS (
             SELECT FROM episode WHERE alert_id = alert.id AND incident_id NOT IN (SELECT id FROM old))) AS alerts,
         (SELECT count(*) FROM rejected_alert WHERE received_at < :before) AS rejected_alerts,
-        (SELECT count(*) FROM api_token WHERE expires_at < :before) AS tokens
+        (SELECT count(*) FROM api_token WHERE expires_at < :before) AS tokens,
+        (SELECT count(*) FROM audit_entry WHERE at < :audit_before) AS audit_entries
     """  # noqa: S608 - the text is ours
 )
 
 
-def expected(session: Session, before: datetime) -> dict[str, int]:
-    """How much of each kind is older than `before` and would go."""
-    return dict(session.execute(_EXPECTED, {"before": before}).mappings().one())
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Since when the past is kept."""
+
+    since: datetime
+    """What ended before goes."""
+    audit_since: datetime
+    """Entries of the audit log from before go."""
 
 
-def oldest_kept(session: Session, now: datetime) -> datetime:
-    """What ended before this goes, as the policy in force says."""
-    return now - timedelta(days=policy_in_force(session).retention.retention_days)
+def expected(session: Session, kept: Kept) -> dict[str, int]:
+    """How much of each kind is older than what is kept and would go."""
+    moments = {"before": kept.since, "audit_before": kept.audit_since}
+    return dict(session.execute(_EXPECTED, moments).mappings().one())
+
+
+def oldest_kept(session: Session, now: datetime) -> Kept:
+    """Since when the past is kept, as the policy in force says."""
+    retention = policy_in_force(session).retention
+    return Kept(now - timedelta(days=retention.retention_days), now - timedelta(days=retention.audit_days))

@@ -18,9 +18,10 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM, Actor, ActorKind
 from ims.alerts.models import Episode
-from ims.incidents.models import ActorKind, EventKind, Incident
-from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.incidents.models import EventKind, Incident
+from ims.incidents.timeline import NewEvent, append
 from ims.queue import Job, defer
 from ims.runs.events import RunEvent
 from ims.runs.models import Run, RunStatus

@@ -6,14 +6,15 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from ims.command import add_json, command_database
 from ims.db.engine import Database
+from ims.runs.documents import RunEventShown, seconds_of, show_run
 from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
-from ims.runs.queries import PAGE, events_after, recent_runs, run_by_name
-from ims.terminal import print_table
+from ims.runs.queries import PAGE, RunFilters, events_after, list_runs, run_by_name, run_listed
+from ims.terminal import print_json, print_table
 
 _FOLLOW_SECONDS: Final = 0.5
 _COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
@@ -46,12 +47,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _list(arguments: argparse.Namespace) -> int:
     status = RunStatus(arguments.status) if arguments.status else None
+    filters = RunFilters(status=status, target=arguments.target or "")
     with command_database() as database, database.begin() as session:
-        runs = recent_runs(session, target=arguments.target, status=status, limit=max(arguments.limit, 1))
+        runs = list_runs(session, filters, limit=max(arguments.limit, 1))
         if arguments.json:
-            print(json.dumps([as_json(run) for run in runs], indent=2))
+            print_json([show_run(listed).model_dump(mode="json") for listed in runs])
         elif runs:
-            print_table(_COLUMNS, [_row(run) for run in runs])
+            print_table(_COLUMNS, [_row(listed.run) for listed in runs])
         else:
             print("No runs.")
     return 0
@@ -59,11 +61,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     with command_database() as database, database.begin() as session:
-        run = run_by_name(session, arguments.name)
+        shown = show_run(run_listed(session, arguments.name)).model_dump(mode="json")
         if arguments.json:
-            print(json.dumps(as_json(run), indent=2))
+            print_json(shown)
             return 0
-        for name, value in as_json(run).items():
+        for name, value in shown.items():
             if value not in (None, {}, ""):
                 print(f"{name:<15}{json.dumps(value) if isinstance(value, dict) else value}")
     return 0
@@ -75,7 +77,7 @@ def _log(arguments: argparse.Namespace) -> int:
             run_id = run_by_name(session, arguments.name).id
         for event in _events(database, run_id, follow=arguments.follow):
             if arguments.json:
-                print(json.dumps(_event_as_json(event)), flush=True)
+                print(RunEventShown.model_validate(event).model_dump_json(), flush=True)
             elif event.stdout:
                 print(_printable(event.stdout), flush=True)
     return 0
@@ -100,57 +102,8 @@ def _events(database: Database, run_id: UUID, *, follow: bool) -> Iterator[RunEv
         time.sleep(_FOLLOW_SECONDS)
 
 
-def as_json(run: Run) -> dict[str, Any]:
-    """A run as people and programs see it; times in ISO 8601, `seconds` from the claim to the end of the playbook."""
-    return {
-        "run": f"R-{run.number}",
-        "id": str(run.id),
-        "status": run.status,
-        "reason": run.reason,
-        "failed_task": run.failed_task,
-        "rule": run.rule,
-        "attempt": run.attempt,
-        "playbook": run.playbook,
-        "target": run.target,
-        "parameters": run.parameters,
-        "revision": run.revision,
-        "incident_id": str(run.incident_id) if run.incident_id else None,
-        "queued_at": _time(run.queued_at),
-        "started_at": _time(run.started_at),
-        "finished_at": _time(run.finished_at),
-        "verified_at": _time(run.verified_at),
-        "first_green_at": _time(run.first_green_at),
-        "seconds": _seconds(run),
-        "rc": run.rc,
-        "recap": run.recap,
-    }
-
-
-def _event_as_json(event: RunEvent) -> dict[str, Any]:
-    return {
-        "counter": event.counter,
-        "at": _time(event.at),
-        "kind": event.kind,
-        "play": event.play,
-        "task": event.task,
-        "host": event.host,
-        "stdout": event.stdout,
-        "data": event.data,
-    }
-
-
-def _time(at: Any) -> str | None:
-    return at.isoformat(timespec="milliseconds") if at else None
-
-
-def _seconds(run: Run) -> float | None:
-    if run.started_at is None or run.finished_at is None:
-        return None
-    return round((run.finished_at - run.started_at).total_seconds(), 3)
-
-
 def _row(run: Run) -> tuple[str, ...]:
-    seconds = _seconds(run)
+    seconds = seconds_of(run)
     reason = run.reason or ""
     return (
         f"R-{run.number}",

@@ -53,6 +53,11 @@ class Run(Base):
         Index("ix_run_incident", "incident_id"),
         # Cooldown: when did the last run on this target end?
         Index("ix_run_target_finished", "target", "finished_at"),
+        # The list is read newest first, and each filter has its rows in that order.
+        Index("ix_run_status", "status", text("number DESC")),
+        Index("ix_run_target", "target", text("number DESC")),
+        Index("ix_run_rule", "rule", text("number DESC"), postgresql_where=text("rule IS NOT NULL")),
+        Index("ix_run_kind", "kind", text("number DESC")),
         CheckConstraint(
             "status IN ('queued', 'running', 'verifying', 'healed', 'ineffective', 'failed', 'timed_out',"
             " 'cancelled', 'unknown')",

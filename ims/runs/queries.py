@@ -1,12 +1,14 @@
 """What is read about runs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from ims.errors import NotFound
+from ims.incidents.models import Incident
 from ims.policy.models import PolicySnapshot
 from ims.policy.queries import active_policy
 from ims.policy.schema import Policy
@@ -29,6 +31,53 @@ def policy_of(session: Session, digest: str) -> Policy:
     return Policy.from_stored(snapshot)
 
 
+@dataclass(frozen=True, slots=True)
+class RunFilters:
+    """Which runs; nothing means all."""
+
+    status: RunStatus | None = None
+    target: str = ""
+    rule: str = ""
+    incident: int = 0
+    """Its number."""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run, and the number of its incident."""
+
+    run: Run
+    incident: int | None
+
+
+def list_runs(session: Session, filters: RunFilters, *, limit: int, before: int | None = None) -> list[ListedRun]:
+    """Runs, newest first; `before` is the number of the last run of the page before."""
+    query = _LISTED.where(*_conditions(filters)).order_by(Run.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Run.number < before)
+    return [ListedRun(run, incident) for run, incident in session.execute(query)]
+
+
+def run_listed(session: Session, name: str) -> ListedRun:
+    """A run with its incident, by what people call it. Raises `NotFound`."""
+    run = run_by_name(session, name)
+    return ListedRun(*session.execute(_LISTED.where(Run.id == run.id)).one())
+
+
+_LISTED: Select[Run, int | None] = select(Run, Incident.number).outerjoin(Incident, Incident.id == Run.incident_id)
+
+
+def _conditions(filters: RunFilters) -> list[ColumnElement[bool]]:
+    names = ("status", "target", "rule", "kind")
+    found = [getattr(Run, name) == value for name in names if (value := getattr(filters, name))]
+    if filters.incident:
+        # By a subquery: few runs belong to an incident, and the index on it finds them.
+        number = select(Incident.id).where(Incident.number == filters.incident).scalar_subquery()
+        found.append(Run.incident_id == number)
+    return found
+
+
 def run_by_name(session: Session, name: str) -> Run:
     """A run by what people call it (`R-7`, `7`) or by its id. Raises `NotFound`."""
     number = name.upper().removeprefix("R-")
@@ -44,25 +93,6 @@ def run_by_name(session: Session, name: str) -> Run:
     if run is None:
         raise NotFound(f"There is no run {name!r}. Runs are named like R-7; see `ims run list`.")
     return run
-
-
-def recent_runs(
-    session: Session,
-    *,
-    incident_id: UUID | None = None,
-    target: str | None = None,
-    status: RunStatus | None = None,
-    limit: int = 50,
-) -> Sequence[Run]:
-    """Runs, newest first."""
-    query = select(Run).order_by(Run.number.desc()).limit(limit)
-    if incident_id is not None:
-        query = query.where(Run.incident_id == incident_id)
-    if target is not None:
-        query = query.where(Run.target == target)
-    if status is not None:
-        query = query.where(Run.status == status)
-    return session.scalars(query).all()
 
 
 def active_runs(session: Session) -> Sequence[Run]:

@@ -1,8 +1,5 @@
 """Pages: one run with its live log."""
 
-from collections.abc import Iterator
-from uuid import UUID
-
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -13,7 +10,7 @@ from ims.incidents.models import Incident
 from ims.runs.models import ACTIVE
 from ims.runs.queries import events_after, run_by_name
 from ims.runs.story import end_of_log
-from ims.web.ansi import to_plain
+from ims.runs.text import plain_log
 
 runs = Blueprint("runs", __name__)
 
@@ -56,16 +53,4 @@ def log_text(reference: str) -> Response:
     """The whole log as plain text."""
     with transaction() as session:
         run_id = run_by_name(session, reference).id
-    return Response(stream_with_context(_plain(run_id)), mimetype="text/plain")
-
-
-def _plain(run_id: UUID) -> Iterator[str]:
-    """The log in parts, each read in a transaction of its own: a slow reader holds no connection."""
-    after = 0
-    while True:
-        with transaction() as session:
-            events = events_after(session, run_id, after)
-        if not events:
-            return
-        yield "".join(f"{to_plain(event.stdout)}\n" for event in events if event.stdout)
-        after = events[-1].counter
+    return Response(stream_with_context(plain_log(run_id)), mimetype="text/plain")

@@ -8,6 +8,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, RejectedAlert, Source
+from ims.audit.actions import Origin, differences, record
 from ims.errors import Conflict, NotFound
 from ims.sources.definition import OWN_SOURCE, SourceDefinition, check_definition
 
@@ -26,41 +27,47 @@ class OwnSource(Conflict):
     """This is the source of alerts that IMS raises itself: it can be neither changed nor removed."""
 
 
-def add_source(session: Session, given: Mapping[str, Any], now: datetime) -> bool:
+def add_source(session: Session, given: Mapping[str, Any], origin: Origin, now: datetime) -> bool:
     """Create a source; false if it is there already and is described the same.
 
     Raises `Invalid` for a description that makes no sense, and `SourceDiffers`.
     """
     definition = check_definition(given)
+    described = definition.model_dump(mode="json")
     known = session.get(Source, definition.name, with_for_update=True)
     if known is None:
-        session.add(Source(**definition.model_dump(mode="json"), created_at=now))
+        session.add(Source(**described, created_at=now))
         session.flush()
+        record(session, origin, "source.added", definition.name, now, after=described)
         return True
-    if _description(known) != definition.model_dump(mode="json"):
+    if _description(known) != described:
         raise SourceDiffers
     return False
 
 
-def change_source(session: Session, name: str, changes: Mapping[str, Any], now: datetime) -> bool:
+def change_source(session: Session, name: str, changes: Mapping[str, Any], origin: Origin, now: datetime) -> bool:
     """Change what `changes` names (`enabled` among it); false if nothing is different.
 
     Raises `NotFound`, `OwnSource` and `Invalid`.
     """
     source = locked_source(session, name)
     changes = dict(changes)
-    enabled = changes.pop("enabled", source.disabled_at is None)
+    present = {**_description(source), "enabled": source.disabled_at is None}
+    enabled = changes.pop("enabled", present["enabled"])
     definition = check_definition({**_description(source), **changes}).model_dump(mode="json")
-    is_changed = definition != _description(source) or enabled != (source.disabled_at is None)
+    before, after = differences(present, {**definition, "enabled": enabled})
+    if not after:
+        return False
     for field, value in definition.items():
         setattr(source, field, value)
-    if enabled != (source.disabled_at is None):
+    if "enabled" in after:
         source.disabled_at = None if enabled else now
+    record(session, origin, "source.changed", name, now, before=before, after=after)
     session.flush()
-    return is_changed
+    return True
 
 
-def remove_source(session: Session, name: str) -> bool:
+def remove_source(session: Session, name: str, origin: Origin, now: datetime) -> bool:
     """Remove a source with its tokens; false if there is none. Raises `SourceInUse` and `OwnSource`."""
     try:
         source = locked_source(session, name)
@@ -69,6 +76,7 @@ def remove_source(session: Session, name: str) -> bool:
     for model in (Alert, RejectedAlert):
         if session.scalar(select(exists().where(model.source == name))):
             raise SourceInUse
+    record(session, origin, "source.removed", name, now, before=_description(source))
     session.delete(source)
     session.flush()
     return True

@@ -1,24 +1,19 @@
-"""`ims source …` and `ims token …`: who may send alerts, and by which credential."""
+"""`ims source …`: who may send alerts."""
 
 import argparse
-import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ims.accounts.models import ApiToken
 from ims.alerts.models import Source
-from ims.command import add_json, command_session
+from ims.command import add_json, command_origin, command_session
 from ims.errors import FieldError, Invalid
 from ims.queue import utc_now
 from ims.sources.actions import add_source, change_source, remove_source
 from ims.sources.definition import SourceKind
 from ims.sources.queries import all_sources, figures_of
-from ims.sources.tokens import NewToken, create_token, revoke_token, rotate_token, token_name, tokens_of
 from ims.terminal import iso, local, print_fields, print_json, print_table, read_duration
 
 _SOURCE_COLUMNS: Final = ("source", "kind", "state", "last notice", "asked", "rate", "networks", "alertmanager")
-_TOKEN_COLUMNS: Final = ("token", "source", "label", "state", "created", "expires", "last used")
 _NOTHING: Final = ("none", "any")
 """What takes an option's value away."""
 
@@ -28,8 +23,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     sources = subparsers.add_parser("source", help="who sends alerts: add, list, show, set, remove")
     commands = sources.add_subparsers(dest="source_command", metavar="COMMAND", required=True)
     _add_source_commands(commands)
-    tokens = subparsers.add_parser("token", help="credentials of sources: create, list, rotate, revoke")
-    _add_token_commands(tokens.add_subparsers(dest="token_command", metavar="COMMAND", required=True))
 
 
 def _add_source_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -68,42 +61,21 @@ def _add_description(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silent-after", metavar="TIME", help="silence that is told, such as 15m; 0 is never")
 
 
-def _add_token_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    creating = commands.add_parser("create", help="a new token of a source; shown now and never again")
-    creating.add_argument("source", metavar="SOURCE")
-    creating.add_argument("--label", default="", help="where it is used")
-    creating.add_argument("--expires", metavar="TIME", help="how long it works, such as 90d; default: until revoked")
-    add_json(creating)
-    creating.set_defaults(run=_create)
-    listing = commands.add_parser("list", help="tokens, without their text")
-    listing.add_argument("--source", metavar="SOURCE", help="only of this source")
-    add_json(listing)
-    listing.set_defaults(run=_tokens)
-    rotating = commands.add_parser("rotate", help="a successor; the old one works a little longer")
-    rotating.add_argument("token", metavar="TOKEN", help="T-3 or 3")
-    rotating.add_argument("--overlap", default="1h", metavar="TIME", help="how long the old one works (default 1h)")
-    add_json(rotating)
-    rotating.set_defaults(run=_rotate)
-    revoking = commands.add_parser("revoke", help="end a token at once")
-    revoking.add_argument("token", metavar="TOKEN", help="T-3 or 3")
-    revoking.set_defaults(run=_revoke)
-
-
 def _add(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        is_new = add_source(session, {"name": arguments.name, **_given(arguments)}, utc_now())
+        is_new = add_source(session, {"name": arguments.name, **_given(arguments)}, command_origin(), utc_now())
     return _told(is_new)
 
 
 def _set(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        is_changed = change_source(session, arguments.name, _given(arguments), utc_now())
+        is_changed = change_source(session, arguments.name, _given(arguments), command_origin(), utc_now())
     return _told(is_changed)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     with command_session() as session:
-        is_removed = remove_source(session, arguments.name)
+        is_removed = remove_source(session, arguments.name, command_origin(), utc_now())
     return _told(is_removed)
 
 
@@ -194,90 +166,4 @@ def _source_row(source: Source) -> tuple[str, ...]:
         f"{source.rate_limit:g}/s" if source.rate_limit else "",
         ", ".join(source.networks),
         source.alertmanager_url or "",
-    )
-
-
-def _create(arguments: argparse.Namespace) -> int:
-    lifetime = read_duration(arguments.expires, "expires") if arguments.expires else None
-    with command_session() as session:
-        token = create_token(session, arguments.source, arguments.label, utc_now(), lifetime=lifetime)
-    return _show_token(token, as_json=arguments.json)
-
-
-def _rotate(arguments: argparse.Namespace) -> int:
-    overlap = read_duration(arguments.overlap, "overlap")
-    with command_session() as session:
-        token = rotate_token(session, _token_id(arguments.token), overlap, utc_now())
-    return _show_token(token, as_json=arguments.json, told=_until(overlap, arguments.token))
-
-
-def _until(overlap: timedelta, old: str) -> str:
-    return f"{token_name(_token_id(old))} works for {overlap} more." if overlap else "The old token has ended."
-
-
-def _show_token(token: NewToken, *, as_json: bool, told: str = "") -> int:
-    """The token alone on standard output, so that a script can take it; the rest is for people."""
-    if as_json:
-        print_json({"id": token.name, "token": token.text})
-        return 0
-    print(token.text)
-    print(f"This is {token.name}. It is shown only now: keep it as a secret. {told}".rstrip(), file=sys.stderr)
-    return 0
-
-
-def _revoke(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        is_ended = revoke_token(session, _token_id(arguments.token), utc_now())
-    return _told(is_ended)
-
-
-def _token_id(given: str) -> int:
-    digits = given.upper().removeprefix("T-")
-    if not digits.isdecimal() or len(digits) > 18:
-        raise Invalid(fields=[FieldError("token", "must be a token's name, such as T-3")])
-    return int(digits)
-
-
-def _tokens(arguments: argparse.Namespace) -> int:
-    now = utc_now()
-    with command_session() as session:
-        tokens = tokens_of(session, arguments.source)
-        if arguments.json:
-            print_json([token_as_json(token, now) for token in tokens])
-        elif tokens:
-            print_table(_TOKEN_COLUMNS, [_token_row(token, now) for token in tokens])
-        else:
-            print("No tokens.")
-    return 0
-
-
-def token_as_json(token: ApiToken, now: datetime) -> dict[str, Any]:
-    """A token as people and programs see it: never its text, which nobody has."""
-    return {
-        "token": token_name(token.id),
-        "source": token.source,
-        "label": token.label,
-        "state": _token_state(token, now),
-        "scopes": list(token.scopes),
-        "created_at": iso(token.created_at),
-        "expires_at": iso(token.expires_at),
-        "last_used_at": iso(token.last_used_at),
-    }
-
-
-def _token_state(token: ApiToken, now: datetime) -> str:
-    if token.expires_at is None:
-        return "valid"
-    return "ending" if token.expires_at > now else "ended"
-
-
-def _token_row(token: ApiToken, now: datetime) -> tuple[str, ...]:
-    return (
-        token_name(token.id),
-        token.source,
-        token.label,
-        _token_state(token, now),
-        local(token.created_at),
-        local(token.expires_at),
-        local(token.last_used_at) or "never",
     )

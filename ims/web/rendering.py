@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Flask, request, url_for
 
+from ims.accounts.tokens.queries import token_name, token_state
 from ims.accounts.views import THEMES
 from ims.http.asking import asker, may_change
 from ims.http.requests import request_id
@@ -28,9 +29,12 @@ def install(app: Flask) -> None:
         words=wording.words,
         web_address=wording.web_address,
         ansi=to_markup,
+        code=wording.code,
         reason=reason_in_words,
     )
-    app.jinja_env.globals.update(asset=asset, age_of=_age_of, clock=clock)
+    app.jinja_env.globals.update(
+        asset=asset, age_of=_age_of, clock=clock, token_name=token_name, token_state=token_state
+    )
     app.context_processor(_context)
 
 

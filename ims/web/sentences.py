@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ims.incidents.models import ActorKind, EventKind, TimelineEvent
+from ims.actors import HUMAN, ActorKind
+from ims.incidents.models import EventKind, TimelineEvent
 from ims.web.wording import duration
 
 
@@ -26,12 +27,16 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One line of the timeline: `text` in a sentence, `detail` quoted below it, `run` to link to its log."""
+    """One line of the timeline: `text` in a sentence, `detail` quoted below it, `run` to link to its log.
+
+    `is_prose` says that a person wrote the detail, in Markdown; here it is as it was typed.
+    """
 
     tone: Tone
     text: str
     detail: str = ""
     run: str = ""
+    is_prose: bool = False
 
 
 def sentence_of(event: TimelineEvent) -> Sentence:
@@ -52,7 +57,7 @@ class _Told:
 
     @property
     def is_person(self) -> bool:
-        return self.event.actor_kind == ActorKind.PERSON
+        return self.event.actor_kind in HUMAN
 
     @property
     def who(self) -> str:
@@ -204,7 +209,7 @@ def _progress(told: _Told) -> Sentence:
 
 def _resolved(told: _Told) -> Sentence:
     if told.is_person:
-        return Sentence(Tone.WELL, f"{told.event.actor} resolved the incident", told.value("note"))
+        return Sentence(Tone.WELL, f"{told.event.actor} resolved the incident", told.value("note"), is_prose=True)
     return Sentence(Tone.WELL, "Incident resolved: no alert is left", told.value("note"))
 
 
@@ -222,7 +227,7 @@ def _change(name: str, change: object) -> str:
 
 
 def _note(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text"))
+    return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text"), is_prose=True)
 
 
 def _maintenance(told: _Told) -> Sentence:

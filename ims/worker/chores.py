@@ -12,6 +12,7 @@ from typing import Final
 
 from ims.errors import DatabaseAway
 from ims.heartbeats.chores import watch_heartbeats
+from ims.incidents.chores import roll_up_changes
 from ims.log import logger
 from ims.maintenance.chores import follow
 from ims.queue import WorkerContext
@@ -34,6 +35,7 @@ CHORES: Final = (
     Chore("watch_sources", 5, watch_sources),
     Chore("follow_windows", 5, follow),
     Chore("watch_heartbeats", 5, watch_heartbeats),
+    Chore("roll_up_changes", 30, roll_up_changes),
     Chore("remove_old", 3600, remove_old),
 )
 

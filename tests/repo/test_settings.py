@@ -1,12 +1,14 @@
 """Every setting is documented, refuses nonsense by its own name, and never comes with a secret."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import SecretStr
 
+from ims.accounts.models import Role
 from ims.errors import ConfigurationFaulty
-from ims.settings import Settings, load_settings
+from ims.settings import RoleName, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs/reference/settings.md").read_text()
@@ -18,7 +20,7 @@ def test_a_setting_stands_in_the_reference_with_its_meaning_and_default(name: st
     row = next((line for line in REFERENCE.splitlines() if line.startswith(f"| `IMS_{name.upper()}`")), "")
     assert field.description
     assert field.description in row
-    if field.default is not None and name != "state_dir":
+    if field.default not in (None, ()) and name != "state_dir":
         assert f"`{field.default}`" in row
 
 
@@ -59,3 +61,36 @@ def test_trusted_proxies_are_networks_or_refused_by_name(tmp_path: Path) -> None
     assert [str(network) for network in load_settings(given).trusted_networks] == ["10.0.0.0/8", "::1/128"]
     with pytest.raises(ConfigurationFaulty, match="IMS_TRUSTED_PROXIES"):
         load_settings({**given, "IMS_TRUSTED_PROXIES": "the proxy"})
+
+
+OIDC = {"IMS_OIDC_ISSUER": "https://id.example", "IMS_OIDC_CLIENT_ID": "ims", "IMS_OIDC_ROLES": "a=admin"}
+
+
+def test_groups_are_pairs_also_those_of_a_directory(tmp_path: Path) -> None:
+    given = {**OIDC, "IMS_STATE_DIR": str(tmp_path), "IMS_OIDC_ROLES": "cn=sre,dc=example=responder; leads = admin"}
+    assert load_settings(given).oidc_roles == (("cn=sre,dc=example", "responder"), ("leads", "admin"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("IMS_OIDC_ISSUER", "id.example", "IMS_OIDC_ISSUER"),
+        ("IMS_OIDC_ISSUER", "http://id.example", "IMS_OIDC_ISSUER"),
+        ("IMS_OIDC_SCOPES", "profile", "IMS_OIDC_SCOPES"),
+        ("IMS_OIDC_ROLES", "leads=emperor", "emperor"),
+        ("IMS_OIDC_ROLES", "leads", "IMS_OIDC_ROLES"),
+        ("IMS_OIDC_DEFAULT_ROLE", "emperor", "IMS_OIDC_DEFAULT_ROLE"),
+        ("IMS_OIDC_CLIENT_ID", "", "IMS_OIDC_CLIENT_ID"),
+        ("IMS_OIDC_ROLES", "", "IMS_OIDC_DEFAULT_ROLE"),
+        ("IMS_OIDC_TEAMS", "a=" + "x" * 129, "IMS_OIDC_TEAMS"),
+    ],
+)
+def test_a_half_or_unsafe_identity_provider_is_refused_by_name(
+    tmp_path: Path, variable: str, value: str, named: str
+) -> None:
+    with pytest.raises(ConfigurationFaulty, match=named):
+        load_settings({**OIDC, "IMS_STATE_DIR": str(tmp_path), variable: value})
+
+
+def test_the_roles_of_the_settings_are_those_of_accounts() -> None:
+    assert set(get_args(RoleName)) == set(Role)

@@ -28,6 +28,7 @@ from ims.policy.revision import Revision, make_revision
 from ims.policy.schema import Policy
 from ims.queue import Job, defer
 from ims.runs.models import Run
+from tests.support.origins import COMMAND
 
 WORK = """
 import os, sys, time
@@ -198,7 +199,7 @@ class Site:
         """Load the policy as `ims policy load` does; its digest."""
         revision = make_revision(self.write_policy(), "inventory/test", environment={"PATH": "/usr/bin:/bin"})
         with database.begin() as session:
-            store_and_activate(session, revision, now(), "test")
+            store_and_activate(session, revision, now(), COMMAND)
         return revision.digest
 
     def activate_unread(self, database: Database) -> None:
@@ -214,7 +215,7 @@ class Site:
         }
         revision = Revision(uuid.uuid4().hex * 2, b"", Policy.from_stored(stored), GitState(None, None))
         with database.begin() as session:
-            store_and_activate(session, revision, now(), "test")
+            store_and_activate(session, revision, now(), COMMAND)
 
     def work_of(self, service: str) -> list[str]:
         """The runs that worked on a service, in order, one entry for each stretch of work without another run between.

@@ -13,11 +13,12 @@ from argon2 import PasswordHasher
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Role, UserAccount
+from ims.accounts.models import Membership, Role, Team, UserAccount
+from ims.actors import SYSTEM, Actor, ActorKind
 from ims.alerts.models import Alert, Episode, Source
 from ims.healing.models import Refusal
-from ims.incidents.models import ActorKind, EventKind, Incident
-from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.incidents.models import EventKind, Incident
+from ims.incidents.timeline import NewEvent, append
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.runs.models import Run, RunEvent, RunStatus
 
@@ -29,11 +30,14 @@ PLAYBOOK = "playbooks/heal/restart_service.yml"
 
 
 def add_cast(session: Session, now: datetime) -> None:
-    """alice administers, bob responds, charlie only looks on."""
+    """alice administers, bob responds for the payments, charlie only looks on."""
     cast = (("alice", Role.ADMIN), ("bob", Role.RESPONDER), ("charlie", Role.VIEWER))
     # As cheap as it gets: tests sign in a hundred times.
     hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    session.add_all(UserAccount(name=name, role=role, password_hash=hashed, created_at=now) for name, role in cast)
+    people = {name: UserAccount(name=name, role=role, password_hash=hashed, created_at=now) for name, role in cast}
+    session.add_all([*people.values(), Team(name="payments", created_at=now)])
+    session.flush()
+    session.add(Membership(team="payments", user_id=people["bob"].id))
 
 
 def add_policy(session: Session, now: datetime) -> None:

@@ -4,13 +4,26 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from ims.incidents.models import ActorKind, EventKind
-from ims.incidents.timeline import Actor
+from ims.actors import Actor, ActorKind
+from ims.incidents.models import EventKind
 from ims.runs.models import Run, RunStatus
 from tests.support.history import Tale, add_cast, add_log, add_policy
 
 ALICE = Actor(ActorKind.PERSON, "alice")
 BOB = Actor(ActorKind.PERSON, "bob")
+
+
+IMPORTER = """The importer **waits for a lock**, like in INC-26:
+
+```
+pid   | state  | waits
+48213 | active | 00:38:12
+```
+
+- asked the people of the warehouse, see <https://wiki.example.org/warehouse>
+- their job of the night is still at work
+"""
+"""A note as people write them."""
 
 
 def fill(session: Session, now: datetime) -> None:
@@ -30,7 +43,8 @@ def _earlier(session: Session, now: datetime) -> None:
     """Incidents of the days before, most of them healed at once."""
     services = ("checkout", "search", "ims-web", "mailer")
     for place in range(24):
-        opened = now - timedelta(days=13) + timedelta(hours=12.4 * place)
+        # Closer to each other the later they are: some of them lie in the last 24 hours.
+        opened = now - timedelta(hours=312 * (1 - place / 24) ** 1.6)
         service = services[place % 4]
         tale = Tale(session, opened, service, f"{service} is down", ("critical", "high", "medium", "low")[place % 3])
         seconds = 6 + (place * 7) % 23
@@ -38,7 +52,7 @@ def _earlier(session: Session, now: datetime) -> None:
         if place % 5 == 0:
             tale.set(acknowledged_at=tale.when(5 + place), status="acknowledged")
             tale.tell(5 + place, EventKind.ACKNOWLEDGED, BOB)
-        if place % 4 == 0:
+        if place % 2 == 0:
             add_log(session, run, _good_log(service))
         tale.clear(seconds + 12)
 
@@ -82,7 +96,7 @@ def _acknowledged(session: Session, opened: datetime) -> None:
     tale.tell(0.4, EventKind.NO_RULE, Actor(ActorKind.SYSTEM, "ims"), alert="IndexOld")
     tale.tell(64, EventKind.ACKNOWLEDGED, ALICE)
     tale.set(status="acknowledged", acknowledged_at=tale.when(64), first_human_at=tale.when(64), assignee="alice")
-    tale.tell(131, EventKind.NOTE, ALICE, text="The importer waits for a lock.\nAsking the people of the warehouse.")
+    tale.tell(131, EventKind.NOTE, ALICE, text=IMPORTER)
 
 
 def _healing(session: Session, opened: datetime) -> None:
@@ -100,6 +114,10 @@ def _good_log(service: str) -> list[tuple[str, str, str | None]]:
         ("runner_on_ok", f"\x1b[0;32mok: [{service}]\x1b[0m", "status"),
         ("playbook_on_task_start", f"\nTASK [managed_service : Restart the unit] {stars}", "restart"),
         ("runner_on_changed", f"\x1b[0;33mchanged: [{service}] => {{unit: {service}, pid: 48213}}\x1b[0m", "restart"),
+        ("playbook_on_task_start", f"\nTASK [managed_service : Wait until it answers] {stars}", "wait"),
+        ("runner_on_ok", f"\x1b[0;32mok: [{service}]\x1b[0m", "wait"),
+        ("playbook_on_task_start", f"\nTASK [Say what was done] {stars}", "say"),
+        ("runner_on_ok", f"\x1b[0;32mok: [{service}]\x1b[0m", "say"),
         ("playbook_on_stats", f"\nPLAY RECAP {stars}\n\x1b[0;33m{service}\x1b[0m : \x1b[0;32mok=2\x1b[0m "
          "\x1b[0;33mchanged=1\x1b[0m unreachable=0 failed=0 skipped=1 rescued=0 ignored=0", None),
     ]  # fmt: skip

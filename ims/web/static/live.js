@@ -6,6 +6,9 @@ const PATIENCE = 8000;
 
 const connection = document.getElementById("connection");
 const lost = document.getElementById("lost");
+// The page of a refused step has the address of the step; what can be asked for again is named in its head.
+const address = document.querySelector("link[rel=canonical]")?.href ?? location.href;
+const reload = () => (address === location.href ? location.reload() : location.replace(address));
 const servers = new WeakMap(); // element → its markup as the server sent it, before times were made local
 let tag = null;
 let lastHeard = new Date();
@@ -80,7 +83,7 @@ function apply(page) {
   const here = regions(document);
   const there = regions(page);
   if ([...here.keys()].join() !== [...there.keys()].join()) {
-    location.reload(); // a part came or went, such as the notice that a person is needed
+    reload(); // a part came or went, such as the notice that a person is needed
     return true;
   }
   let isComplete = true;
@@ -109,9 +112,9 @@ function say(isAlive, words = "") {
 async function ask() {
   const headers = { "X-IMS-Live": "1" };
   if (tag) headers["If-None-Match"] = tag;
-  const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  const answer = await fetch(address, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (answer.status === 401) {
-    location.reload(); // signed out: the server sends to the form and back here
+    reload(); // signed out: the server sends to the form and back here
     return;
   }
   if (answer.status !== 304) {

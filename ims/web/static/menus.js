@@ -18,6 +18,12 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
 });
 
+// An address names only the filters that are used.
+document.addEventListener("formdata", (event) => {
+  if (!event.target.matches("form.filters")) return;
+  for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
+});
+
 // A button shows that it was pressed and cannot be pressed twice. Pages that come back from history start afresh.
 document.addEventListener("submit", (event) => {
   if (event.target.matches("form[data-busy]")) event.submitter?.setAttribute("aria-busy", "true");

@@ -8,12 +8,13 @@ from sqlalchemy import func, select
 from ims import administration
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
+from ims.accounts.tokens.actions import create_source_token, revoke_token
 from ims.alerts.models import Source
 from ims.cli import main
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.settings import Settings
-from ims.sources.tokens import create_token, revoke_token
+from tests.support.origins import COMMAND
 
 
 @pytest.fixture
@@ -80,7 +81,9 @@ def test_tokens_that_people_made_for_the_source_are_left_alone(
 ) -> None:
     main(["bootstrap"])
     with database.begin() as session:
-        theirs = create_token(session, administration.ALERTMANAGER_SOURCE, "a second Alertmanager", utc_now())
+        theirs = create_source_token(
+            session, administration.ALERTMANAGER_SOURCE, "a second Alertmanager", COMMAND, utc_now()
+        )
     capsys.readouterr()
     assert main(["bootstrap"]) == 0
     assert capsys.readouterr().out.strip() == "unchanged"
@@ -96,7 +99,7 @@ def test_a_revoked_token_does_not_come_back(
 ) -> None:
     main(["bootstrap"])
     with database.begin() as session:
-        revoke_token(session, session.scalars(select(ApiToken.id)).one(), utc_now())
+        revoke_token(session, session.scalars(select(ApiToken.id)).one(), COMMAND, utc_now())
     assert main(["bootstrap"]) == 1
     assert "alertmanager_token" in capsys.readouterr().err
     (secrets / "alertmanager_token").write_text("second token")

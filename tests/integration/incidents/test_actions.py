@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
+from ims.actors import SYSTEM, Actor, ActorKind
 from ims.db.engine import Database
 from ims.errors import Conflict, Invalid, NotFound
 from ims.incidents import actions
 from ims.incidents.inputs import Editable, NewIncident
-from ims.incidents.models import ActorKind, EventKind, Incident, Status
+from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.queries import find_incident, timeline_of
-from ims.incidents.timeline import SYSTEM, Actor, NewEvent, append
+from ims.incidents.timeline import NewEvent, append
 from tests.support.history import add_cast
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
@@ -28,7 +29,7 @@ def later(seconds: float) -> datetime:
 def opened(session: Session, **values: str) -> UUID:
     given = NewIncident.model_validate({"title": "checkout is down", "severity": "high", **values})
     own_id = uuid4()
-    assert actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, runbook_url=None)
+    assert actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
     return own_id
 
 
@@ -90,7 +91,7 @@ def test_what_automation_does_is_no_human_action(session: Session) -> None:
 def test_a_form_sent_twice_opens_one_incident(session: Session) -> None:
     own_id = opened(session)
     given = NewIncident(title="again", severity="low")
-    assert not actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, runbook_url=None)
+    assert not actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
     assert kinds(session, own_id) == ["incident_opened"]
 
 

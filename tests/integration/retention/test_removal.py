@@ -15,11 +15,12 @@ from ims.alerts.actions import ingest
 from ims.alerts.correlation import NO_POLICY
 from ims.db.engine import Database
 from ims.retention.actions import remove_incidents, steps
-from ims.retention.queries import expected
+from ims.retention.queries import Kept, expected
 from tests.support.notices import NOW, add_source, at, notice
 
 DAY = 86_400.0
 OLD = NOW - timedelta(days=90)
+OLDEST_AUDIT = NOW - timedelta(days=365)
 COUNTED = (
     "incident",
     "timeline_event",
@@ -93,7 +94,7 @@ class History:
 
     def remove(self, before: datetime = OLD) -> dict[str, int]:
         total: dict[str, int] = {}
-        for removed in steps(self.database, before):
+        for removed in steps(self.database, Kept(before, OLDEST_AUDIT)):
             for kind, count in removed.items():
                 total[kind] = total.get(kind, 0) + count
         return total
@@ -117,8 +118,9 @@ def test_an_old_incident_goes_with_all_that_is_its_and_a_young_one_keeps_all(his
     for number in range(25):
         history.incident(f"Old{number}", -100, -95)
     with history.database.begin() as session:
-        assert expected(session, OLD) == {
+        assert expected(session, Kept(OLD, OLDEST_AUDIT)) == {
             "incidents": 25, "runs": 25, "alerts": 25, "rejected_alerts": 0, "tokens": 0,
+            "audit_entries": 0,
         }  # fmt: skip
     removed = history.remove()
     assert (removed["incidents"], removed["runs"], removed["episodes"], removed["alerts"]) == (25, 25, 25, 25)

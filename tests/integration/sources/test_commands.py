@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
+from ims.accounts.tokens import commands as token_commands
 from ims.alerts.models import Source
 from ims.db.engine import Database
 from ims.errors import IMSError, Invalid
@@ -29,7 +30,9 @@ def ims(
 
     def run(*arguments: str) -> str:
         parser = argparse.ArgumentParser()
-        commands.register(parser.add_subparsers())
+        groups = parser.add_subparsers()
+        commands.register(groups)
+        token_commands.register(groups)
         chosen = parser.parse_args(arguments)
         assert chosen.run(chosen) == 0
         return capsys.readouterr().out.strip()
@@ -93,7 +96,7 @@ def test_a_source_with_alerts_stays(ims: Ims, database: Database) -> None:
 
 def test_a_token_is_printed_alone_so_that_a_script_can_take_it(ims: Ims, database: Database) -> None:
     ims("source", "add", "shop")
-    text = ims("token", "create", "shop", "--label", "first")
+    text = ims("token", "create", "--source", "shop", "--label", "first")
     assert len(text.split()) == 1
     with database.begin() as session:
         assert session.scalars(select(ApiToken.hash)).one() == hash_token(text)

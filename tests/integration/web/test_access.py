@@ -15,24 +15,33 @@ from tests.integration.web.conftest import SignIn, token
 from tests.support.history import PASSWORD
 
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
-         "/runs/R-29/log.txt", "/rejected"]  # fmt: skip
+         "/runs/R-29/log.txt", "/rejected", "/incidents/INC-28/description.txt",
+         "/incidents/INC-29/notes/5.txt", "/account"]  # fmt: skip
+ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob"]
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
-           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/take", "/rejected/1/retry",
+           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/rejected/1/retry",
            "/rejected/1/drop"]  # fmt: skip
+OWN_CHANGES = ["/sign-out", "/account/password", "/account/tokens", "/account/tokens/T-1/rotate",
+               "/account/tokens/T-1/revoke"]  # fmt: skip
+ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/password", "/admin/users/bob/disable",
+                 "/admin/users/bob/enable", "/admin/users/bob/sign-out", "/admin/users/bob/tokens/T-1/revoke",
+                 "/admin/teams", "/admin/teams/remove"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
-        "accounts.sign_in_by_password", "accounts.set_theme", "alert_api.take_alerts"}  # fmt: skip
+        "accounts.sign_in_by_password", "accounts.set_theme", "documentation.openapi",
+        "documentation.index", "documentation.group"}  # fmt: skip
 
 
 def test_the_lists_of_this_test_name_every_page(app: Flask) -> None:
     """A new page without a test here fails this one."""
     adapter = app.url_map.bind("")
-    reads = {adapter.match(path.partition("?")[0], method="GET")[0] for path in READS + FORMS}
-    changes = {adapter.match(path, method="POST")[0] for path in CHANGES}
-    assert reads | changes | OPEN | {"accounts.sign_out"} == {rule.endpoint for rule in app.url_map.iter_rules()}
+    reads = {adapter.match(path.partition("?")[0], method="GET")[0] for path in READS + ADMIN_READS + FORMS}
+    changes = {adapter.match(path, method="POST")[0] for path in CHANGES + OWN_CHANGES + ADMIN_CHANGES}
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("api.")}
+    assert reads | changes | OPEN == pages
 
 
-@pytest.mark.parametrize("path", READS + FORMS)
+@pytest.mark.parametrize("path", READS + ADMIN_READS + FORMS)
 def test_a_stranger_is_sent_to_the_form_and_a_program_gets_401(app: Flask, path: str) -> None:
     client = app.test_client()
     answer = client.get(path)
@@ -43,7 +52,7 @@ def test_a_stranger_is_sent_to_the_form_and_a_program_gets_401(app: Flask, path:
     assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", [*CHANGES, "/sign-out"])
+@pytest.mark.parametrize("path", CHANGES + OWN_CHANGES + ADMIN_CHANGES)
 def test_a_stranger_changes_nothing(app: Flask, path: str) -> None:
     client = app.test_client()
     answer = client.post(path, data=token(client, "/sign-in"), headers={"Accept": "application/json"})
@@ -55,6 +64,18 @@ def test_everybody_signed_in_may_read(sign_in: SignIn, name: str) -> None:
     client = sign_in(name)
     for path in READS:
         assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize("path", ADMIN_READS)
+def test_some_pages_are_for_administrators(sign_in: SignIn, path: str) -> None:
+    assert [sign_in(name).get(path).status_code for name in ("alice", "bob", "charlie")] == [200, 403, 403]
+
+
+@pytest.mark.parametrize("path", ADMIN_CHANGES)
+@pytest.mark.parametrize("name", ["bob", "charlie"])
+def test_some_changes_are_for_administrators(sign_in: SignIn, path: str, name: str) -> None:
+    client = sign_in(name)
+    assert client.post(path, data=token(client, "/account")).status_code == 403
 
 
 def test_charlie_may_look_but_not_change(sign_in: SignIn) -> None:
@@ -76,7 +97,7 @@ def test_responders_and_administrators_may_change(sign_in: SignIn, name: str) ->
     assert f"{name} acknowledged the incident" in client.get("/incidents/INC-28").text
 
 
-@pytest.mark.parametrize("path", [*CHANGES, "/sign-out", "/theme"])
+@pytest.mark.parametrize("path", [*CHANGES, *OWN_CHANGES, *ADMIN_CHANGES, "/theme"])
 def test_a_form_without_its_token_changes_nothing(sign_in: SignIn, path: str) -> None:
     answer = sign_in("alice").post(path, data={"text": "x"})
     assert answer.status_code == 400

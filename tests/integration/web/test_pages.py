@@ -24,7 +24,7 @@ def test_the_overview_shows_what_matters(sign_in: SignIn) -> None:
     assert "Needs a person" in page
     assert re.search(r"Healing now</dt><dd>.*1</dd>", page)
     assert page.index("INC-30") < page.index("INC-28") < page.index("INC-25")
-    assert page.count('class="lifeline"') == 30
+    assert page.count('class="lifeline"') == 4 + 25
 
 
 def test_the_page_of_an_incident_tells_its_story(sign_in: SignIn) -> None:
@@ -98,7 +98,7 @@ def test_pages_of_the_list_follow_each_other(sign_in: SignIn, database: Database
     numbers = re.findall(r">INC-(\d+)</span>", first) + re.findall(r">INC-(\d+)</span>", second)
     assert len(numbers) == len(set(numbers)) == 45 + 1
     other = more[1].replace("&amp;", "&").replace("severity=low", "severity=high")
-    assert bob.get(other).status_code == 400
+    assert bob.get(other).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,13 @@ def test_pages_of_the_list_follow_each_other(sign_in: SignIn, database: Database
 )
 def test_a_wrong_filter_is_named_and_is_no_fault_of_ours(sign_in: SignIn, query: str) -> None:
     bob = sign_in("bob")
+    field = query.partition("=")[0]
     answer = bob.get(f"/incidents?{query}", headers={"Accept": "application/json"})
-    assert answer.status_code == 400
+    # A cursor is well formed or not only to whoever made it.
+    assert answer.status_code == (422 if field == "cursor" else 400)
     assert answer.json
-    assert answer.json["errors"][0]["field"] == query.partition("=")[0]
-    assert bob.get(f"/incidents?{query}").status_code == 400
+    assert answer.json["errors"][0]["field"] == field
+    assert bob.get(f"/incidents?{query}").status_code == answer.status_code
 
 
 @pytest.mark.parametrize(
@@ -138,12 +140,12 @@ def test_an_illegal_step_is_409_with_the_allowed_ones(sign_in: SignIn) -> None:
 def test_bob_works_through_an_incident(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     data = token(bob)
-    for step in ("acknowledge", "start", "take"):
-        assert bob.post(f"/incidents/INC-28/{step}", data=data).status_code == 302
+    for step in ("acknowledge", "start", "assign"):
+        assert bob.post(f"/incidents/INC-28/{step}", data={**data, "assignee": "bob"}).status_code == 302
     bob.post("/incidents/INC-28/notes", data={**data, "text": "Port 8443 <is> taken\r\nby an old worker."})
     bob.post("/incidents/INC-28/resolve", data={**data, "text": "Ended the old worker."})
     page = bob.get("/incidents/INC-28").text
-    for told in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken\nby",
+    for told in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken<br>\nby",
                  "bob resolved the incident", "Ended the old worker."):  # fmt: skip
         assert told in page
     assert ">Acknowledge</button>" not in page

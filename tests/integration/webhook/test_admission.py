@@ -10,14 +10,15 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from ims.accounts.models import ApiToken
+from ims.accounts.tokens.actions import create_source_token, revoke_token, rotate_token
 from ims.alerts.models import Alert, Source
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.settings import Settings
 from ims.sources import authentication
-from ims.sources.tokens import create_token, revoke_token, rotate_token
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notices import SOURCE, alertmanager_alert, alertmanager_body
+from tests.support.origins import COMMAND
 from webhook.app import DATABASE, create_app
 
 PROXY = "10.1.1.1"
@@ -80,11 +81,11 @@ def test_a_token_works_while_its_overlap_lasts_and_no_longer(
 ) -> None:
     monkeypatch.setattr(authentication, "REMEMBERED_SECONDS", 0.0)
     with source.begin() as session:
-        old = create_token(session, SOURCE, "", utc_now())
-        new = rotate_token(session, old.id, timedelta(hours=1), utc_now())
+        old = create_source_token(session, SOURCE, "", COMMAND, utc_now())
+        new = rotate_token(session, old.id, timedelta(hours=1), COMMAND, utc_now())
     assert [post(client, "A", token=token.text).status_code for token in (old, new)] == [202, 202]
     with source.begin() as session:
-        revoke_token(session, old.id, utc_now())
+        revoke_token(session, old.id, COMMAND, utc_now())
     assert [post(client, "A", token=token.text).status_code for token in (old, new)] == [401, 202]
     with source.begin() as session:
         used = session.scalars(select(ApiToken.last_used_at).filter_by(id=new.id)).one()

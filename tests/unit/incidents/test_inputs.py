@@ -4,8 +4,9 @@ import pytest
 
 from ims.errors import Invalid
 from ims.incidents.actions import StepNotAllowed, allowed_steps
-from ims.incidents.inputs import Editable, NewIncident, Note, read
+from ims.incidents.inputs import Editable, NewIncident, Note
 from ims.incidents.models import Status
+from ims.inputs import read
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

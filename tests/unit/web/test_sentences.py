@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from ims.actors import ActorKind
 from ims.healing.guards import Reason
-from ims.incidents.models import ActorKind, EventKind, TimelineEvent
+from ims.incidents.models import EventKind, TimelineEvent
 from ims.web.sentences import _SENTENCES, REASONS, Tone, sentence_of
 
 

@@ -1,0 +1,1 @@
+"""Tokens of sources and of people: one life for both."""

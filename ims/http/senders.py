@@ -1,0 +1,38 @@
+"""Sources that send alerts to ims-web: admitted as the webhook admits them, before anything of a body is read."""
+
+from typing import Any, Final
+
+from flask import current_app, request
+
+from ims.db.engine import Database
+from ims.settings import Settings
+from ims.sources.admission import Admission
+from ims.sources.authentication import Tokens
+from ims.sources.tokens import Sender
+
+_TOKENS: Final = "ims.senders.tokens"
+_ADMISSION: Final = "ims.senders.admission"
+
+
+def provide(extensions: dict[str, Any], settings: Settings, database: Database) -> None:
+    """Hand the application what decides who may send alerts to it."""
+    extensions[_TOKENS] = Tokens(database)
+    extensions[_ADMISSION] = Admission(settings.trusted_networks)
+
+
+def let_in() -> Sender:
+    """Whose token this request has. Raises `TokenWrong`, `AddressRefused`, `TooFast`, `DatabaseAway`."""
+    sender: Sender = current_app.extensions[_TOKENS].sender(request.headers.get("Authorization"))
+    forwarded = request.headers.getlist("X-Forwarded-For")
+    current_app.extensions[_ADMISSION].let_in(sender, request.remote_addr, forwarded)
+    return sender
+
+
+def sent() -> bytes:
+    """The body of this request, whatever it calls itself."""
+    return request.get_data(cache=False)
+
+
+def charge(sender: Sender, alerts: int) -> None:
+    """Count what a request brought against what its source may send."""
+    current_app.extensions[_ADMISSION].charge(sender, alerts)

@@ -1,0 +1,218 @@
+"""The overview's panels: how the services are, what is being healed, and the last 24 hours.
+
+The page is asked for each second. So what tells whether it changed is read by indexes and to a bound, and the lanes are
+drawn only when they did.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, literal_column, select
+from sqlalchemy.orm import Session
+
+from ims.catalogue.condition import Condition, ServiceCondition, read_conditions
+from ims.incidents.models import Incident, Status
+from ims.incidents.pages import Row, rows_of
+from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
+from ims.web.lanes import Lane, lay
+
+DAY = timedelta(hours=24)
+MOST_SERVICES = 48
+MOST_RUNS = 6
+MOST_LANES = 8
+MOST_IN_A_LANE = 40
+MOST_RECENT = 2_000
+"""Incidents of the last 24 hours that are looked at, the newest first; a storm opens more than anybody can see."""
+MOST_LASTING = 200
+MOST_TASKS = 3_000
+"""Events of a run in which its tasks are counted."""
+
+# Written out: of a parameter the planner does not know that it fits the index of unresolved incidents.
+IS_UNRESOLVED = Incident.status != literal_column("'resolved'")
+TASK_STARTED = "playbook_on_task_start"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services that are shown; the others, `left_out`, are well."""
+
+    shown: Sequence[ServiceCondition]
+    left_out: int
+    counts: dict[Condition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One active run: tasks begun so far, its present one, and how many there were when it last healed this target."""
+
+    run: Run
+    incident: int | None
+    tasks: int
+    task: str | None
+    tasks_before: int | None
+
+    @property
+    def share(self) -> float | None:
+        """How far it is, from 0 to 1, by what it took the last time; None where nobody knows."""
+        if self.run.status == RunStatus.VERIFYING:
+            return 1.0
+        return min(1.0, self.tasks / self.tasks_before) if self.tasks_before else None
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """An incident of the last 24 hours, as little of it as tells which lane it is in and whether it changed."""
+
+    id: UUID
+    service: str | None
+    version: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the panels show; the lanes are drawn from `recent` when the page is sent."""
+
+    services: Services
+    healing: Sequence[Progress]
+    more_healing: int
+    recent: Sequence[Recent]
+
+    @property
+    def state(self) -> list[object]:
+        """What decides whether the panels look different."""
+        services = [(one.name, one.condition, one.unresolved, one.run, one.window) for one in self.services.shown]
+        healing = [(one.run.number, one.run.status, one.tasks) for one in self.healing]
+        recent = hash(tuple((one.id, one.version) for one in self.recent))
+        return [services, self.services.left_out, healing, self.more_healing, recent]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLane:
+    """The lane of one service, None for incidents that belong to none. Counts are of all its incidents."""
+
+    service: str | None
+    lane: Lane
+    rows: Sequence[Row]
+    incidents: int
+    open: int
+
+    @property
+    def healed(self) -> int:
+        """How many of the drawn ones were verified well."""
+        return sum(row.incident.healed_at is not None for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The last 24 hours. `left_out` is the number of services that have no lane here."""
+
+    lanes: Sequence[ServiceLane]
+    begins: datetime
+    ends: datetime
+    left_out: int
+    is_cut: bool
+    """Whether there were more incidents than are looked at."""
+
+
+def read_overview(session: Session, now: datetime) -> Overview:
+    """The panels at `now`."""
+    healing, more = _healing(session)
+    return Overview(_services(read_conditions(session, now)), healing, more, _recent(session, now))
+
+
+def _services(conditions: Sequence[ServiceCondition]) -> Services:
+    """Where not all fit, those that are not well first."""
+    counts = Counter(one.condition for one in conditions)
+    if len(conditions) <= MOST_SERVICES:
+        return Services(conditions, 0, counts)
+    order = list(Condition)
+    shown = sorted(conditions, key=lambda one: (order.index(one.condition), not one.unresolved, one.name))
+    return Services(shown[:MOST_SERVICES], len(conditions) - MOST_SERVICES, counts)
+
+
+def _healing(session: Session) -> tuple[list[Progress], int]:
+    """The active runs that began first, and how many more there are."""
+    active = Run.status.in_(ACTIVE)
+    query = select(Run, Incident.number).outerjoin(Incident, Incident.id == Run.incident_id).where(active)
+    order = (Run.started_at.asc().nulls_last(), Run.number)
+    found = session.execute(query.order_by(*order).limit(MOST_RUNS)).all()
+    if not found:
+        return [], 0
+    more = (session.scalar(select(func.count()).where(active)) or 0) - len(found)
+    tasks = _tasks(session, [run.id for run, _ in found])
+    return [
+        Progress(run, number, *tasks.get(run.id, (0, None)), _tasks_before(session, run)) for run, number in found
+    ], more
+
+
+def _tasks(session: Session, run_ids: Iterable[UUID]) -> dict[UUID, tuple[int, str | None]]:
+    """How many tasks of each run have begun, and the name of the last one."""
+    query = (
+        select(RunEvent.run_id, func.count(), func.max(RunEvent.counter))
+        .where(RunEvent.run_id.in_(list(run_ids)), RunEvent.kind == TASK_STARTED, RunEvent.counter <= MOST_TASKS)
+        .group_by(RunEvent.run_id)
+    )
+    found = {}
+    for run_id, count, counter in session.execute(query):
+        last = session.get(RunEvent, (run_id, counter))
+        found[run_id] = (count, last.task if last else None)
+    return found
+
+
+def _tasks_before(session: Session, run: Run) -> int | None:
+    """Tasks of the last run of this playbook that healed this target; it is found by the index of the cooldown."""
+    before = session.scalar(
+        select(Run.id)
+        .where(Run.target == run.target, Run.playbook == run.playbook, Run.status == RunStatus.HEALED)
+        .order_by(Run.finished_at.desc())
+        .limit(1)
+    )
+    return _tasks(session, [before]).get(before, (None, None))[0] if before else None
+
+
+def _recent(session: Session, now: datetime) -> list[Recent]:
+    """Incidents of the last 24 hours, newest first, then those from before that lasted into them."""
+    begins = now - DAY
+    columns = select(Incident.id, Incident.service, Incident.version, Incident.status, Incident.opened_at)
+    newest = columns.where(Incident.opened_at >= begins).order_by(Incident.opened_at.desc()).limit(MOST_RECENT)
+    unresolved = columns.where(IS_UNRESOLVED, Incident.opened_at < begins).order_by(Incident.opened_at.desc())
+    # Most of what ended today also began today. What is read is bounded before those are left out, by the order of the
+    # index: where they are left out by the database, it may read far more to find a few that are not there.
+    ended = columns.where(Incident.resolved_at >= begins).order_by(Incident.resolved_at.desc()).limit(MOST_RECENT)
+    rows = session.execute(newest).all()
+    earlier = [*session.execute(unresolved.limit(MOST_LASTING)), *session.execute(ended)]
+    rows = [*rows, *(row for row in earlier if row.opened_at < begins)]
+    return [Recent(row.id, row.service, row.version, row.status != Status.RESOLVED) for row in rows]
+
+
+def draw_lanes(session: Session, recent: Sequence[Recent], now: datetime) -> Lanes:
+    """The lanes of those services that need a look first: with open incidents, then with many."""
+    by_service: dict[str | None, list[Recent]] = defaultdict(list)
+    for one in recent:
+        by_service[one.service].append(one)
+    chosen = sorted(by_service, key=lambda name: _urgency(name, by_service[name]))[:MOST_LANES]
+    ids = [one.id for name in chosen for one in by_service[name][:MOST_IN_A_LANE]]
+    found = session.scalars(select(Incident).where(Incident.id.in_(ids)).order_by(Incident.opened_at)).all()
+    rows: dict[str | None, list[Row]] = defaultdict(list)
+    for row in rows_of(session, found, now):
+        rows[row.incident.service].append(row)
+    begins = now - DAY
+    lanes = [
+        ServiceLane(
+            service=name,
+            lane=lay([row.lifeline for row in rows[name]], begins, now),
+            rows=rows[name],
+            incidents=len(by_service[name]),
+            open=sum(one.is_open for one in by_service[name]),
+        )
+        for name in sorted(chosen, key=lambda name: (name is None, name or ""))
+    ]
+    return Lanes(lanes, begins, now, len(by_service) - len(chosen), len(recent) >= MOST_RECENT)
+
+
+def _urgency(name: str | None, incidents: Sequence[Recent]) -> tuple[bool, int, str]:
+    return not any(one.is_open for one in incidents), -len(incidents), name or ""

@@ -1,0 +1,178 @@
+"""Tokens: a secret shown once, overlap on rotation, an end at once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ims.accounts.models import ApiToken
+from ims.accounts.passwords import hash_token
+from ims.accounts.people.actions import change_account, create_account, disable_account, enable_account
+from ims.accounts.people.inputs import NewAccount
+from ims.accounts.permissions import Scope
+from ims.accounts.queries import asker_of_token
+from ims.accounts.tokens.actions import (
+    NewToken,
+    TokenEnded,
+    create_source_token,
+    create_user_token,
+    locked_token,
+    revoke_token,
+    rotate_token,
+    token_id,
+)
+from ims.alerts.models import Source
+from ims.errors import Conflict, Invalid, NotFound
+from ims.sources.tokens import Sender, sender_of_token
+from tests.support.notices import NOW, SOURCE, add_source, at
+from tests.support.origins import ALICE
+
+
+def sender(session: Session, token: NewToken, seconds: float = 0) -> Sender | None:
+    return sender_of_token(session, hash_token(token.text), at(seconds))
+
+
+@pytest.fixture
+def token(session: Session) -> NewToken:
+    add_source(session)
+    return create_source_token(session, SOURCE, "the shop's Alertmanager", ALICE, NOW)
+
+
+def test_a_token_proves_its_source_and_what_it_may(session: Session, token: NewToken) -> None:
+    source = session.get_one(Source, SOURCE)
+    source.networks, source.rate_limit = ["10.0.0.0/8"], 5
+    session.flush()
+    proved = sender(session, token)
+    assert proved is not None
+    assert (proved.name, proved.kind, proved.rate_limit) == (SOURCE, "alertmanager", 5)
+    assert [str(network) for network in proved.networks] == ["10.0.0.0/8"]
+    assert sender_of_token(session, hash_token(token.text + "x"), NOW) is None
+
+
+def test_only_the_hash_is_kept(session: Session, token: NewToken) -> None:
+    stored = session.execute(select(ApiToken.__table__)).one()
+    assert token.text not in repr(stored)
+    assert stored.hash == hash_token(token.text)
+    assert len(token.text) > 40
+
+
+def test_after_a_rotation_both_work_until_the_overlap_ends(session: Session, token: NewToken) -> None:
+    new = rotate_token(session, token.id, timedelta(hours=1), ALICE, NOW)
+    assert new.id != token.id
+    assert sender(session, token, 3599) is not None
+    assert sender(session, token, 3600) is None
+    assert sender(session, new, 1e9) is not None
+    labels = set(session.scalars(select(ApiToken.label)))
+    assert labels == {"the shop's Alertmanager"}
+
+
+def test_a_rotation_never_lets_a_token_live_longer(session: Session) -> None:
+    add_source(session)
+    short = create_source_token(session, SOURCE, "", ALICE, NOW, lifetime=timedelta(minutes=5))
+    rotate_token(session, short.id, timedelta(hours=1), ALICE, NOW)
+    assert sender(session, short, 299) is not None
+    assert sender(session, short, 300) is None
+
+
+def test_a_revoked_token_ends_at_once_and_has_no_successor(session: Session, token: NewToken) -> None:
+    assert revoke_token(session, token.id, ALICE, NOW) is True
+    assert revoke_token(session, token.id, ALICE, at(5)) is False
+    assert sender(session, token) is None
+    with pytest.raises(TokenEnded):
+        rotate_token(session, token.id, timedelta(hours=1), ALICE, at(5))
+    with pytest.raises(NotFound):
+        revoke_token(session, 4711, ALICE, NOW)
+
+
+def test_nobody_sends_for_our_own_source(session: Session) -> None:
+    session.add(Source(name="ims", kind="internal", created_at=NOW))
+    with pytest.raises(Conflict):
+        create_source_token(session, "ims", "", ALICE, NOW)
+
+
+def test_a_disabled_source_has_no_valid_token(session: Session, token: NewToken) -> None:
+    session.get_one(Source, SOURCE).disabled_at = NOW
+    session.flush()
+    assert sender(session, token) is None
+
+
+def test_the_last_use_is_written_once_a_minute_at_most(session: Session, token: NewToken) -> None:
+    def used() -> object:
+        session.expire_all()
+        return session.scalars(select(ApiToken.last_used_at)).one()
+
+    for seconds, written in ((0, 0), (59, 0), (61, 61), (100, 61)):
+        sender(session, token, seconds)
+        assert used() == at(written)
+
+
+@pytest.fixture
+def bob(session: Session) -> str:
+    create_account(session, NewAccount(name="bob"), None, ALICE, NOW)
+    return "bob"
+
+
+def scope_of(session: Session, token: NewToken, seconds: float = 0) -> Scope | None:
+    asker = asker_of_token(session, hash_token(token.text), at(seconds))
+    return asker.scope if asker else None
+
+
+def test_a_person_s_token_acts_for_them_within_its_scope(session: Session, bob: str) -> None:
+    token = create_user_token(session, bob, Scope.READ, "the dashboard", ALICE, NOW)
+    asker = asker_of_token(session, hash_token(token.text), NOW)
+    assert asker is not None
+    assert (asker.name, asker.scope, asker.actor.name) == ("bob", Scope.READ, f"bob ({token.name})")
+    assert sender(session, token) is None
+
+
+@pytest.mark.parametrize(("role", "beyond"), [("viewer", Scope.WRITE), ("responder", Scope.ADMIN)])
+def test_a_token_is_never_made_beyond_its_account_s_role(session: Session, bob: str, role: str, beyond: Scope) -> None:
+    change_account(session, "bob", {"role": role}, ALICE, NOW)
+    with pytest.raises(Invalid) as refused:
+        create_user_token(session, bob, beyond, "", ALICE, NOW)
+    assert refused.value.fields[0].field == "scope"
+
+
+def test_disabling_an_account_ends_its_tokens_for_good(session: Session, bob: str) -> None:
+    create_account(session, NewAccount(name="alice", role="admin"), None, ALICE, NOW)
+    token = create_user_token(session, bob, Scope.WRITE, "", ALICE, NOW)
+    disable_account(session, bob, ALICE, at(1))
+    assert scope_of(session, token, 2) is None
+    with pytest.raises(NotFound):
+        create_user_token(session, bob, Scope.READ, "", ALICE, at(2))
+    enable_account(session, bob, ALICE, at(3))
+    assert scope_of(session, token, 4) is None
+
+
+def test_a_successor_keeps_owner_scope_and_lifetime(session: Session, bob: str) -> None:
+    token = create_user_token(session, bob, Scope.WRITE, "cron", ALICE, NOW, lifetime=timedelta(hours=2))
+    for _ in range(2):
+        new = rotate_token(session, token.id, timedelta(minutes=10), ALICE, at(3600))
+        assert [scope_of(session, new, seconds) for seconds in (3600, 10799, 10801)] == [Scope.WRITE, Scope.WRITE, None]
+    assert scope_of(session, token, 4201) is None
+
+
+@pytest.mark.parametrize("label", ["x" * 65, "two\nlines", "\0"])
+def test_a_label_is_one_short_line(session: Session, bob: str, label: str) -> None:
+    with pytest.raises(Invalid):
+        create_user_token(session, bob, Scope.READ, label, ALICE, NOW)
+
+
+@pytest.mark.parametrize("seconds", [0, -5, 1e9])
+def test_a_lifetime_is_one(session: Session, bob: str, seconds: float) -> None:
+    with pytest.raises(Invalid):
+        create_user_token(session, bob, Scope.READ, "", ALICE, NOW, lifetime=timedelta(seconds=seconds))
+
+
+def test_nobody_finds_the_token_of_another_account(session: Session, bob: str) -> None:
+    charlie = create_account(session, NewAccount(name="charlie"), None, ALICE, NOW)
+    token = create_user_token(session, bob, Scope.READ, "", ALICE, NOW)
+    with pytest.raises(NotFound):
+        locked_token(session, token.id, owner=charlie.id)
+
+
+@pytest.mark.parametrize("name", ["", "T-", "x", "T-99999999999999999999", "²", "-1", "9223372036854775808"])
+def test_what_is_no_token_s_name_names_none(name: str) -> None:
+    with pytest.raises(NotFound):
+        token_id(name)

@@ -1,0 +1,55 @@
+"""An installation with one of everything, served over HTTP: what the documentation's examples and schemathesis ask."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ims.accounts.permissions import Scope
+from ims.accounts.tokens.actions import create_source_token
+from ims.actors import SYSTEM
+from ims.alerts.models import RejectedAlert
+from ims.app import create_app
+from ims.audit.actions import Origin
+from ims.db.engine import Database
+from ims.queue import utc_now
+from ims.runs.models import RunStatus
+from ims.settings import Settings
+from ims.sources.actions import add_source
+from tests.support.cast import add_people, add_token
+from tests.support.history import Tale, add_log, add_policy
+from tests.support.postgres import PostgresServer
+from tests.support.serving import serving
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where it is, and tokens for it."""
+
+    address: str
+    token: str
+    """Of the administrator, for everything."""
+    source_token: str
+    """Of the source `scripts`, which sends generic alerts."""
+
+
+@contextmanager
+def served(settings: Settings, database: Database, postgres: PostgresServer) -> Iterator[Installation]:
+    """Serve it while inside. It has INC-1 with alert 1 and run R-1, and rejected alert 1."""
+    # Numbers come from sequences of their own, which emptying tables does not touch.
+    for sequence in ("incident_number_seq", "run_number_seq"):
+        postgres.execute(f"ALTER SEQUENCE {sequence} RESTART", database="ims")
+    now = utc_now()
+    with database.begin() as session:
+        add_people(session, now)
+        add_policy(session, now)
+        add_source(session, {"name": "scripts", "kind": "generic"}, Origin(SYSTEM), now)
+        tale = Tale(session, now - timedelta(minutes=9), "checkout", "checkout is down")
+        run = tale.run(2, 8, RunStatus.HEALED, verify=3)
+        add_log(session, run, [("playbook_on_start", "PLAY [Restart a service]", None)])
+        body = '{"labels": {"alertname": "DiskFull"}, "status": "burning"}'
+        session.add(RejectedAlert(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))
+        token = add_token(session, "root", now, Scope.ADMIN)
+        source_token = create_source_token(session, "scripts", "examples", Origin(SYSTEM), now).text
+    with serving(create_app(settings, database)) as address:
+        yield Installation(address, token, source_token)

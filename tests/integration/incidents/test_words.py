@@ -1,0 +1,129 @@
+"""Searching incidents by words: what is found, in which order, and what hostile words do."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from ims.actors import ActorKind
+from ims.incidents import actions, words
+from ims.incidents.inputs import Editable
+from ims.incidents.models import Incident, Status
+from ims.incidents.queries import UNRESOLVED, Filters, Sort, list_incidents
+from ims.incidents.timeline import Actor
+
+NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
+BOB = Actor(ActorKind.PERSON, "bob")
+
+
+def add(session: Session, title: str, *, age: timedelta = timedelta(), **values: object) -> UUID:
+    """One incident that was opened so long ago."""
+    own_id = uuid4()
+    defaults = {"severity": "high", "environment": "production", "labels": {}, "updated_at": NOW}
+    session.add(Incident(id=own_id, title=title, opened_at=NOW - age, **(defaults | values)))
+    session.flush()
+    return own_id
+
+
+def found(session: Session, wanted: str, **filters: object) -> list[str]:
+    """Titles of what is found."""
+    return [row.title for row in list_incidents(session, Filters(words=wanted, **filters)).rows]  # type: ignore[arg-type]
+
+
+def test_every_word_must_begin_one_of_the_title_or_the_description(session: Session) -> None:
+    add(session, "Disks of db-01 are full", description="The «Größe» of /var/log/journal, 97%.")
+    for wanted in ("disk", "DISKS full", "db-01", "db_01", "(full|disks)", "log", "/var/log", "97", "GRÖß", "größe db"):
+        assert found(session, wanted), wanted
+    for wanted in ("isks", "disk empty", "db02", "ournal log", "970"):
+        assert not found(session, wanted), wanted
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["'", "\\", "''':*", "& | !", "(", "<->", "a' | 'b", "\\' | b", ":*", "%", "\0", "\ud800", "*", "«»", "x" * 2000],
+)  # fmt: skip
+def test_punctuation_and_what_cannot_be_stored_find_nothing_and_break_nothing(session: Session, wanted: str) -> None:
+    add(session, "Disks are full")
+    assert found(session, wanted) == []
+
+
+def test_notes_and_what_was_said_on_resolving_are_found(session: Session) -> None:
+    noted, resolved = add(session, "one"), add(session, "two")
+    actions.add_note(session, noted, "Cleaned the journal's archive.", actor=BOB, now=NOW)
+    actions.resolve(session, resolved, actor=BOB, now=NOW, note="The provider was down.")
+    assert found(session, "one archive") == ["one"]
+    assert found(session, "provider") == ["two"]
+    assert found(session, "provider", statuses=UNRESOLVED) == []
+    assert found(session, "archive", statuses=(Status.OPEN,)) == ["one"]
+
+
+def test_an_edited_title_is_found_by_its_new_words_only_and_keeps_those_of_its_notes(session: Session) -> None:
+    own_id = add(session, "Disks are full", description="journal")
+    actions.add_note(session, own_id, "archive", actor=BOB, now=NOW)
+    wanted = Editable(title="Memory is full", description="heap", severity="high")
+    actions.edit(session, own_id, wanted, actor=BOB, now=NOW, version=2)
+    assert found(session, "memory heap archive") == ["Memory is full"]
+    assert not found(session, "disks")
+    assert not found(session, "journal")
+
+
+def test_notes_without_end_are_kept_and_the_first_thousands_of_words_are_found(session: Session) -> None:
+    own_id = add(session, "one")
+    for note in range(12):
+        text = " ".join(f"ä{note:02}ü{word:04}öööööööö" for word in range(1100))
+        actions.add_note(session, own_id, text, actor=BOB, now=NOW)
+    assert found(session, "ä00ü0007")
+    assert not found(session, "ä11ü0007")
+    session.get_one(Incident, own_id).title = "two"
+    session.flush()
+    assert found(session, "two ä00ü0007")
+
+
+TITLES = st.lists(st.sampled_from(["disk", "disks", "full", "memory", "d"]), min_size=1, max_size=3).map(" ".join)
+INCIDENTS = st.lists(st.tuples(TITLES, st.integers(0, 60 * 24 * 150), st.sampled_from(["a", "b"])), max_size=25)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    incidents=INCIDENTS,
+    wanted=st.sampled_from(["disk", "d", "disks full", "memory", "m d"]),
+    sort=st.sampled_from(Sort),
+    service=st.sampled_from(["", "a"]),
+    ages=st.tuples(st.integers(0, 160), st.integers(0, 160)),
+    walk=st.sampled_from([1, 3, 100]),
+)
+def test_pages_are_those_of_the_whole_list_with_the_words(
+    session: Session, incidents: list[tuple[str, int, str]], wanted: str, sort: Sort, service: str,
+    ages: tuple[int, int], walk: int,
+) -> None:  # fmt: skip
+    with session.begin_nested() as savepoint, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "WALK_ROWS", walk)
+        patch.setattr(words, "MOST_DAYS", 16)
+        for title, minutes, name in incidents:
+            add(session, title, age=timedelta(minutes=minutes), service=name)
+        until, since = (NOW - timedelta(days=age) for age in sorted(ages))
+        filters = Filters(service=service, since=since, until=until)
+        whole = list_incidents(session, filters, sort=sort, limit=100).rows
+        expected = [row.id for row in whole if has(row.title, wanted)]
+        paged: list[UUID] = []
+        after = None
+        while True:
+            page = list_incidents(
+                session, Filters(service=service, words=wanted, since=since, until=until), sort=sort, limit=2,
+                after=after,
+            )  # fmt: skip
+            paged += [row.id for row in page.rows]
+            after = page.next
+            if after is None:
+                break
+        savepoint.rollback()
+    assert paged == expected
+
+
+def has(title: str, wanted: str) -> bool:
+    """What the search means, said plainly."""
+    return all(re.search(rf"\b{word}", title) for word in wanted.split())

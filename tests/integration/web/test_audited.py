@@ -1,0 +1,172 @@
+"""Every page that changes something writes who did it, from where, and what it was before."""
+
+import re
+from html import unescape
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from ims.audit.actions import record
+from ims.audit.models import AuditEntry
+from ims.audit.views import PAGE_ROWS
+from ims.db.engine import Database
+from ims.queue import utc_now
+from tests.integration.web.conftest import SignIn, token
+from tests.integration.web.test_rejected import put_aside
+from tests.support.history import PASSWORD
+from tests.support.notices import alertmanager_alert
+from tests.support.origins import ALICE
+
+NO_CHANGE = {"accounts.set_theme"}
+"""A cookie of one's own; alerts, which have their timeline."""
+
+Step = tuple[str, dict[str, str], str]
+STEPS: list[Step] = [
+    ("/incidents/new", {"title": "Slow", "severity": "low", "id": "7a5d3d06-6f0a-4b60-9a0c-8f7a3d1f1c11"},
+     "incident.created"),
+    ("/incidents/INC-28/acknowledge", {}, "incident.acknowledged"),
+    ("/incidents/INC-28/start", {}, "incident.started"),
+    ("/incidents/INC-28/notes", {"text": "half a thought"}, "incident.noted"),
+    ("/incidents/INC-28/take", {}, "incident.assigned"),
+    ("/incidents/INC-28/edit", {"title": "Slower", "severity": "low", "version": "FORM"}, "incident.edited"),
+    ("/incidents/INC-28/resolve", {"text": "It was the cable."}, "incident.resolved"),
+    ("/rejected/FIRST/retry", {}, "rejected_alert.retried"),
+    ("/rejected/SECOND/drop", {}, "rejected_alert.dropped"),
+    ("/admin/teams", {"name": "search"}, "team.created"),
+    ("/admin/users/new", {"name": "dora", "password": "correct horse battery", "role": "viewer"}, "user.created"),
+    ("/admin/users/dora", {"role": "viewer", "teams": "search"}, "team.joined"),
+    ("/admin/users/dora", {"role": "responder", "teams": "search"}, "user.changed"),
+    ("/admin/users/dora/password", {"password": "another long password"}, "user.password_set"),
+    ("/admin/users/dora/sign-out", {}, "user.signed_out_everywhere"),
+    ("/admin/users/dora/disable", {}, "user.disabled"),
+    ("/admin/users/dora/enable", {}, "user.enabled"),
+    ("/admin/teams/remove", {"name": "search"}, "team.removed"),
+    ("/account/tokens", {"label": "cron", "scope": "read", "lifetime": "30"}, "token.created"),
+    ("/account/tokens/OWN/rotate", {}, "token.rotated"),
+    ("/account/tokens/OWN/revoke", {}, "token.revoked"),
+    ("/account/tokens", {"label": "cron", "scope": "read", "lifetime": ""}, "token.created"),
+    ("/admin/users/alice/tokens/OWN/revoke", {}, "token.revoked"),
+    ("/account/password", {"present": PASSWORD, "password": "another long password"}, "user.password_set"),
+    ("/sign-out", {"everywhere": "1"}, "user.signed_out_everywhere"),
+]  # fmt: skip
+
+
+def newest(database: Database) -> AuditEntry:
+    with database.begin() as session:
+        return session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+
+
+def count(database: Database) -> int:
+    with database.begin() as session:
+        return session.scalars(select(func.count()).select_from(AuditEntry)).one()
+
+
+def field(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, name
+    return found[1]
+
+
+def send(client: FlaskClient, path: str, form: dict[str, str]) -> None:
+    data = {name: field(client.get(path).text, name) if value == "FORM" else value for name, value in form.items()}
+    answer = client.post(path, data={**data, **token(client)})
+    assert answer.status_code in (200, 302), (path, answer.text)
+
+
+def test_each_change_writes_one_entry(sign_in: SignIn, database: Database) -> None:
+    first, second = put_aside(database, alertmanager_alert("Repaired"), {"status": "on fire"})
+    alice = sign_in("alice")
+    for step, form, action in STEPS:
+        before = count(database)
+        own = re.findall("<strong>(T-[0-9]+)</strong>", alice.get("/account").text)
+        path = step.replace("FIRST", str(first)).replace("SECOND", str(second)).replace("OWN", own[-1] if own else "")
+        send(alice, path, form)
+        assert count(database) == before + 1, path
+        entry = newest(database)
+        assert (entry.action, entry.actor, entry.address) == (action, "alice", "127.0.0.1"), path
+        assert entry.request_id
+
+
+def test_the_steps_of_this_test_are_all_that_can_be_changed(app: Flask) -> None:
+    """A new page that changes something without a step here, and so without its entry, fails this one."""
+    adapter = app.url_map.bind("")
+    stepped = {adapter.match(re.sub("FIRST|SECOND|OWN", "1", path), method="POST")[0] for path, _, _ in STEPS}
+    safe = {"GET", "HEAD", "OPTIONS"}
+    rules = [rule for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("api.")]
+    changing = {rule.endpoint for rule in rules if (rule.methods or set()) - safe}
+    assert stepped | NO_CHANGE | {"accounts.sign_in_by_password"} == changing
+
+
+def test_what_changed_is_told_before_and_after(sign_in: SignIn, database: Database) -> None:
+    alice = sign_in("alice")
+    send(alice, "/incidents/INC-28/acknowledge", {})
+    assert (newest(database).before, newest(database).after) == ({"status": "open"}, {"status": "acknowledged"})
+    send(alice, "/incidents/INC-28/edit", {"title": "Slower", "severity": "low", "version": "FORM"})
+    entry = newest(database)
+    assert entry.before is not None
+    assert entry.after is not None
+    assert set(entry.after) == set(entry.before)
+    assert entry.after["title"] == "Slower"
+
+
+def test_what_changes_nothing_and_what_is_refused_leave_no_entry(sign_in: SignIn, database: Database) -> None:
+    alice = sign_in("alice")
+    before = count(database)
+    alice.post("/incidents/INC-28/start", data=token(alice))
+    alice.post("/incidents/new", data={"title": "", **token(alice)})
+    alice.post("/rejected/4711/retry", data=token(alice))
+    assert count(database) == before
+
+
+def test_signing_in_and_failing_to_are_entries(app: Flask, sign_in: SignIn, database: Database) -> None:
+    sign_in("bob")
+    entry = newest(database)
+    assert (entry.action, entry.actor, entry.after) == ("user.signed_in", "bob", {"by": "password"})
+    client = app.test_client()
+    client.post("/sign-in", data={"name": "bob", "password": "not this one", **token(client, "/sign-in")})
+    entry = newest(database)
+    assert (entry.action, entry.actor_kind, entry.object, entry.address) == (
+        "user.sign_in_failed", "system", "bob", "127.0.0.1",
+    )  # fmt: skip
+
+
+def test_the_page_shows_the_log_and_filters_it(sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    send(alice, "/incidents/INC-28/notes", {"text": "<script>alert(1)</script>"})
+    page = alice.get("/audit").text
+    for told in ("incident.noted", "INC-28", "127.0.0.1", "user.signed_in", "&lt;script&gt;alert(1)"):
+        assert told in page
+    assert "<script>alert(1)" not in page
+    page = alice.get("/audit?kind=user&actor=alice").text
+    assert "user.signed_in" in page
+    assert "incident.noted" not in page
+    assert "No entry fits this filter." in alice.get("/audit?actor=nobody").text
+    wrong = alice.get("/audit?since=yesterday&cursor=x")
+    assert wrong.status_code == 400
+    assert "This must be a time such as" in wrong.text
+
+
+def test_pages_of_the_log_follow_each_other(sign_in: SignIn, database: Database) -> None:
+    alice = sign_in("alice")
+    with database.begin() as session:
+        for number in range(PAGE_ROWS + 5):
+            record(session, ALICE, "incident.noted", "INC-28", utc_now(), after={"note": str(number)})
+    first = alice.get("/audit?action=incident.noted").text
+    found = re.search(r'<p class="more"><a href="([^"]+)"', first)
+    assert found
+    more = unescape(found[1])
+    second = alice.get(more).text
+    assert [page.count("<tr>") - 1 for page in (first, second)] == [PAGE_ROWS, 5]
+    assert alice.get(more.replace("incident.noted", "incident.edited")).status_code == 422
+
+
+def test_the_export_has_the_same_filters(sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    send(alice, "/incidents/INC-28/acknowledge", {})
+    answer = alice.get("/audit.jsonl?kind=incident")
+    assert answer.mimetype == "application/jsonl"
+    (line,) = answer.text.splitlines()
+    assert '"action": "incident.acknowledged"' in line
+    assert alice.get("/audit.jsonl?until=x").status_code == 400
+    assert alice.get("/audit.jsonl?actor=nobody").text == ""
