@@ -21,6 +21,8 @@ from ims.settings import Settings, load_settings
 
 ADMINISTRATOR = "admin"
 ALERTMANAGER_SOURCE = "alertmanager"
+ALERTMANAGER_RECEIVER = "ims"
+"""The receiver of the role alertmanager that sends alerts; what goes to another one, as Watchdog does, is not ours."""
 BOOTSTRAP_LABEL = "bootstrap"
 """Label of the token that the file holds; tokens that people made for the source are theirs."""
 
@@ -100,7 +102,7 @@ def ensure_administrator(session: Session, password: str, origin: Origin, now: d
 
 
 def ensure_source(session: Session, alertmanager_url: str, token: str, origin: Origin, now: datetime) -> bool:
-    """Create the source `alertmanager` with its token and its own address; true if something changed.
+    """Create the source `alertmanager` with its token, its address and our receiver there; true if it changed.
 
     A token that the file no longer holds stops working at once. Raises `BootstrapTokenEnded`.
     """
@@ -109,12 +111,14 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, origin: O
     tokens = session.query(ApiToken).filter_by(source=ALERTMANAGER_SOURCE, label=BOOTSTRAP_LABEL).all()
     if any(known.hash == known_hash and known.expires_at and known.expires_at <= now for known in tokens):
         raise BootstrapTokenEnded
-    if before and before.alertmanager_url == alertmanager_url and [known.hash for known in tokens] == [known_hash]:
+    described = {"alertmanager_url": alertmanager_url, "receiver": ALERTMANAGER_RECEIVER}
+    is_described = before and {"alertmanager_url": before.alertmanager_url, "receiver": before.receiver} == described
+    if is_described and [known.hash for known in tokens] == [known_hash]:
         return False
     session.execute(
         insert(Source)
-        .values(name=ALERTMANAGER_SOURCE, kind="alertmanager", alertmanager_url=alertmanager_url, created_at=now)
-        .on_conflict_do_update(index_elements=[Source.name], set_={"alertmanager_url": alertmanager_url})
+        .values(name=ALERTMANAGER_SOURCE, kind="alertmanager", created_at=now, **described)
+        .on_conflict_do_update(index_elements=[Source.name], set_=described)
     )
     for old in tokens:
         if old.hash != known_hash:
@@ -130,6 +134,6 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, origin: O
         )
         .on_conflict_do_nothing()
     )
-    after = {"alertmanager_url": alertmanager_url, "token": BOOTSTRAP_LABEL}
+    after = {**described, "token": BOOTSTRAP_LABEL}
     record(session, origin, "source.changed" if before else "source.added", ALERTMANAGER_SOURCE, now, after=after)
     return True

@@ -53,6 +53,19 @@ def test_a_new_token_in_the_file_replaces_the_old_one(secrets: Path, database: D
         assert session.scalar(select(func.count()).select_from(Source)) == 1
 
 
+def test_a_source_of_before_learns_which_receiver_is_for_alerts(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the repair would take for a missed alert what Alertmanager sends elsewhere, as the Watchdog."""
+    main(["bootstrap"])
+    with database.begin() as session:
+        session.scalars(select(Source)).one().receiver = None
+    assert [main(["bootstrap"]), main(["bootstrap"])] == [0, 0]
+    assert capsys.readouterr().out.split() == ["changed", "changed", "unchanged"]
+    with database.begin() as session:
+        assert session.scalars(select(Source)).one().receiver == "ims"
+
+
 def test_a_missing_secret_is_named_and_nothing_is_created(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
