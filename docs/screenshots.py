@@ -1,7 +1,8 @@
 """Pictures of the running pages for the README: `python -m docs.screenshots`.
 
 By default of the installation on this machine: the newest incident that healed, as the administrator. With
-`--preview` of a made-up night, for which nothing has to run. Needs Chromium.
+`--preview` of a made-up night, for which nothing has to run; the overview of the README is one, because on a fresh
+installation there is little to see: `--preview --only incidents incidents-dark phone`. Needs Chromium.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from tests.support.history import PASSWORD
 from tests.support.preview import preview
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT, PHONE = 1280, 800, 390
+WIDTH, HEIGHT, PHONE = 1280, 900, 390
+TALL = 960
+"""Height of the pictures of one incident: enough of it, and a file that loads quickly."""
 
 
 @contextmanager
@@ -59,23 +62,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preview", action="store_true", help="of a made-up night instead of the installation")
     parser.add_argument("--incident", help="the incident to show (default: the newest that healed)")
+    parser.add_argument("--only", nargs="+", metavar="PICTURE", help="names of the pictures to take (default: all)")
     parser.add_argument("--out", type=Path, default=HERE / "images", help="directory of the pictures")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with _place(arguments) as (address, name, password, incident), Browser() as browser:
         browser.look(width=WIDTH, height=HEIGHT)
         sign_in(browser, address, name, password)
-        for picture, path, width, dark in (
-            ("incident", f"/incidents/{incident}", WIDTH, False),
-            ("incident-dark", f"/incidents/{incident}", WIDTH, True),
-            ("incidents", "/incidents", WIDTH, False),
-            ("incidents-dark", "/incidents", WIDTH, True),
-            ("phone", f"/incidents/{incident}", PHONE, True),
+        for picture, path, width, height, dark in (
+            ("incident", f"/incidents/{incident}", WIDTH, TALL, False),
+            ("incident-dark", f"/incidents/{incident}", WIDTH, TALL, True),
+            ("incidents", "/incidents", WIDTH, HEIGHT, False),
+            ("incidents-dark", "/incidents", WIDTH, HEIGHT, True),
+            ("phone", "/incidents", PHONE, HEIGHT, True),
         ):
-            browser.look(width=width, height=HEIGHT, dark=dark)
+            if arguments.only and picture not in arguments.only:
+                continue
+            browser.look(width=width, height=height, dark=dark)
             browser.open(f"{address}{path}")
             browser.wait_for("!document.getElementById('connection').hidden")
-            browser.screenshot(arguments.out / f"{picture}.png", whole=picture.startswith("incident"))
+            browser.screenshot(arguments.out / f"{picture}.png", whole=False)
             sys.stdout.write(f"{arguments.out / picture}.png\n")
     return 0
 

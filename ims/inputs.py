@@ -29,6 +29,7 @@ TEXT_SCHEMA: Final = {"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u
 _WORDS: Final = {
     "missing": "is missing",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
     "string_type": "must be a text",
     "string_unicode": "holds characters that are no text",
     "int_type": "must be a whole number",

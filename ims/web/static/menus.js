@@ -47,5 +47,5 @@ document.addEventListener("submit", async (event) => {
     else button.removeAttribute("aria-current");
   }
   form.closest("details").open = false;
-  await fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => {});
+  await fetch(form.action, { method: "POST", body, redirect: "manual", keepalive: true }).catch(() => {});
 });

@@ -28,7 +28,7 @@ STEPS: list[Step] = [
     ("/incidents/INC-28/acknowledge", {}, "incident.acknowledged"),
     ("/incidents/INC-28/start", {}, "incident.started"),
     ("/incidents/INC-28/notes", {"text": "half a thought"}, "incident.noted"),
-    ("/incidents/INC-28/take", {}, "incident.assigned"),
+    ("/incidents/INC-28/assign", {"assignee": "bob"}, "incident.assigned"),
     ("/incidents/INC-28/edit", {"title": "Slower", "severity": "low", "version": "FORM"}, "incident.edited"),
     ("/incidents/INC-28/resolve", {"text": "It was the cable."}, "incident.resolved"),
     ("/rejected/FIRST/retry", {}, "rejected_alert.retried"),

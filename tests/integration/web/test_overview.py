@@ -18,6 +18,7 @@ from ims.policy.windows import MaintenanceWindow
 from ims.runs.models import RunStatus
 from tests.integration.web.conftest import SignIn
 from tests.support.history import Tale
+from tests.support.origins import ALICE
 from tests.support.shop import newest_run
 
 LIVE = {"X-IMS-Live": "1"}
@@ -46,7 +47,7 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
     }  # fmt: skip
     with database.begin() as session:
         window = {"name": "nightly", "services": ("mailer",), "from": now, "to": now + timedelta(hours=1)}
-        add_window(session, MaintenanceWindow.model_validate(window), "alice", now)
+        add_window(session, MaintenanceWindow.model_validate(window), ALICE, now)
         tale = session.query(Incident).filter_by(service="checkout", status="open").one()
         session.execute(
             text("UPDATE episode SET closed_at = :now WHERE incident_id = :id"), {"now": now, "id": tale.id}
