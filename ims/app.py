@@ -6,6 +6,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from ims.accounts import views as account_views
+from ims.accounts.oidc import views as oidc_views
 from ims.accounts.people.views import administration
 from ims.alerts import api as alert_api
 from ims.alerts import rejected_api
@@ -66,10 +67,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     rendering.install(app)
     account_views.install_limits(app.extensions)
     senders.provide(app.extensions, settings, database)
+    oidc_views.provide(app.extensions, settings)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
     for blueprint in (
         health.health,
         account_views.accounts,
+        oidc_views.oidc,
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,

@@ -53,7 +53,7 @@ def install_limits(extensions: dict[str, object]) -> None:
 def sign_in_page() -> Response | str:
     """The form; somebody who is signed in goes on to where they wanted to."""
     if identify():
-        return redirect(_next_page())
+        return redirect(next_page())
     return render_template("accounts/sign_in.html", next=request.args.get("next", ""))
 
 
@@ -76,7 +76,7 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
     current_app.extensions[_LIMITS][0].succeeded((address, name))
     begin_session(account)
     log.info("signed_in", account=account.name)
-    return redirect(_next_page())
+    return redirect(next_page())
 
 
 def _wait(name: str) -> int:
@@ -219,13 +219,18 @@ def set_theme() -> Response:
     theme = request.form.get("theme", "")
     if theme and theme not in THEMES:
         abort(400)
-    response = redirect(_next_page())
+    response = redirect(next_page())
     secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
     response.set_cookie("theme", theme, max_age=_YEAR_SECONDS, samesite="Lax", secure=secure, httponly=True)
     return response
 
 
-def _next_page() -> str:
+def sign_in_again(message: str) -> str:
+    """The form with why it did not work: whoever cannot come by the identity provider may have a password."""
+    return render_template("accounts/sign_in.html", name="", message=message, next="")
+
+
+def next_page() -> str:
     """Where to go on: a path of ours and nothing else, so that a link cannot send people elsewhere."""
     wanted = request.values.get("next", "")
     own_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))

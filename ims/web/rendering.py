@@ -11,7 +11,7 @@ from ims.accounts.tokens.queries import token_name, token_state
 from ims.accounts.views import THEMES
 from ims.http.asking import asker, may_change
 from ims.http.requests import request_id
-from ims.http.resources import clock
+from ims.http.resources import clock, settings
 from ims.web import wording
 from ims.web.ansi import to_markup
 from ims.web.sentences import reason_in_words
@@ -43,6 +43,7 @@ def _context() -> dict[str, object]:
         "asker": asker(),
         "may_change": may_change(),
         "request_id": request_id(),
+        "has_provider": settings().oidc_issuer is not None,
         "theme": _theme(),
         "here": request.full_path.rstrip("?"),
     }

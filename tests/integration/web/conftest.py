@@ -55,9 +55,9 @@ def now(night: datetime) -> datetime:
     return night
 
 
-@pytest.fixture
-def database(settings: Settings, night: datetime) -> Iterator[Database]:
-    """The database of the application and of the test, as it was again afterwards."""
+@contextmanager
+def rolled_back(settings: Settings) -> Iterator[Database]:
+    """A database that is as it was again afterwards."""
     database = OneConnection(app_url(settings), pool_size=1)
     with database.engine.connect() as connection:
         transaction = connection.begin()
@@ -65,6 +65,13 @@ def database(settings: Settings, night: datetime) -> Iterator[Database]:
         yield database
         transaction.rollback()
     database.dispose()
+
+
+@pytest.fixture
+def database(settings: Settings, night: datetime) -> Iterator[Database]:
+    """The database of the application and of the test."""
+    with rolled_back(settings) as database:
+        yield database
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/passw
                  "/admin/users/bob/enable", "/admin/users/bob/sign-out", "/admin/users/bob/tokens/T-1/revoke",
                  "/admin/teams", "/admin/teams/remove"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
-        "accounts.sign_in_by_password", "accounts.set_theme", "documentation.openapi",
+        "accounts.sign_in_by_password", "accounts.set_theme", "oidc.begin", "oidc.finish", "documentation.openapi",
         "documentation.index", "documentation.group"}  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""What an identity provider says of a person, and what that makes of them here. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ims.accounts.models import Role
+from ims.accounts.oidc.errors import ProviderFaulty
+
+_ORDER: Final = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
+_LONGEST: Final = 255
+"""A subject's most characters, as OpenID Connect says; a sane bound for a name and an address, too."""
+_MOST_GROUPS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person of the identity provider: `subject` never changes, everything else may."""
+
+    issuer: str
+    subject: str
+    name: str
+    email: str
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What groups make of a person here; group and value, as the settings say."""
+
+    roles: tuple[tuple[str, str], ...] = ()
+    default_role: str | None = None
+    teams: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def decide_roles(self) -> bool:
+        """Whether roles follow the groups; otherwise they are given here, after the first sign-in."""
+        return bool(self.roles)
+
+    @property
+    def followed_teams(self) -> frozenset[str]:
+        """Teams whose members the groups decide."""
+        return frozenset(team for _, team in self.teams)
+
+    def role_of(self, groups: frozenset[str]) -> Role | None:
+        """The highest role of these groups, else the default; None if there is none."""
+        given = [Role(role) for group, role in self.roles if group in groups]
+        if given:
+            return max(given, key=_ORDER.index)
+        return Role(self.default_role) if self.default_role is not None else None
+
+    def teams_of(self, groups: frozenset[str]) -> frozenset[str]:
+        """Teams that these groups make somebody a member of."""
+        return frozenset(team for group, team in self.teams if group in groups)
+
+
+def read_identity(claims: Mapping[str, Any], issuer: str, name_claim: str, groups_claim: str) -> Identity:
+    """The person that checked claims describe. Raises `ProviderFaulty` if they name nobody."""
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST or not subject.isprintable():
+        raise ProviderFaulty
+    return Identity(
+        issuer=issuer,
+        subject=subject,
+        name=_text(claim(claims, name_claim)).lower(),
+        email=_text(claims.get("email")),
+        groups=_groups(claim(claims, groups_claim)),
+    )
+
+
+def claim(claims: Mapping[str, Any], path: str) -> Any:
+    """A claim by its name, or by its path through objects: `realm_access.roles`."""
+    if path in claims:
+        return claims[path]
+    found: Any = claims
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) and len(value) <= _LONGEST else ""
+
+
+def _groups(value: Any) -> frozenset[str]:
+    given = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return frozenset(group for group in given[:_MOST_GROUPS] if isinstance(group, str))

@@ -1,0 +1,49 @@
+"""Why a sign-in at the identity provider did not work, and what to do: people read these sentences."""
+
+from ims.errors import IMSError
+
+
+class SignInRefused(IMSError):
+    """The sign-in at the identity provider did not work."""
+
+    status = 403
+
+
+class ProviderAway(SignInRefused):
+    """The identity provider does not answer. Try again in a moment, or sign in by password."""
+
+    status = 503
+
+
+class ProviderFaulty(SignInRefused):
+    """The identity provider's answer cannot be trusted. The log of IMS says why; tell the operator."""
+
+    status = 502
+
+
+class SignInForgotten(SignInRefused):
+    """This sign-in was begun elsewhere, used before, or took too long. Begin again."""
+
+    status = 400
+
+
+class SignInDenied(SignInRefused):
+    """The identity provider did not let you in, or you did not consent. Begin again, or sign in by password."""
+
+
+class NoGroup(SignInRefused):
+    """None of your groups may use IMS. Ask an administrator to give one of them a role in IMS_OIDC_ROLES."""
+
+
+class NameUnusable(SignInRefused):
+    """Your name at the identity provider cannot be a name here. Ask an administrator to set IMS_OIDC_NAME_CLAIM."""
+
+
+class NameBelongsToAnother(SignInRefused):
+    """There is already an account of your name that does not sign in at the identity provider."""
+
+    status = 409
+
+
+class AccountDisabled(SignInRefused):
+    """Your account is disabled. Ask an administrator."""
