@@ -1,11 +1,11 @@
 """The webhook: takes alerts, commits them, answers. It decides nothing and runs nothing."""
 
+import json
 import time
 from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
-from flask import json as flask_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ims.alerts.bodies import read_json, told
@@ -109,4 +109,4 @@ def _json_or_none(body: bytes) -> Any:
 
 
 def _json(content: Any) -> Response:
-    return Response(flask_json.dumps(content), mimetype="application/json")
+    return Response(json.dumps(content), mimetype="application/json")

@@ -3,6 +3,7 @@
 Several processes with threads: a request waits for PostgreSQL and little else, and Python reads JSON on one core.
 """
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def post_fork(server: Any, _worker: Any) -> None:
     """In each serving process, before the application is made."""
     die_with_master(server.pid)
     configure_logging(_settings, PROGRAM)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In each serving process, once the application is made: what is there now stays, so it is not searched for
+    garbage again and again."""
+    gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -103,6 +103,20 @@ def _text(given: Any) -> Any:
     return clean(given)[:VALUE_LENGTH] if isinstance(given, str) else given
 
 
+def _pairs(given: Any) -> Any:
+    """Labels or annotations made safe, all at once: nearly always there is nothing to do."""
+    if not isinstance(given, dict):
+        return given
+    try:
+        is_safe = _NOT_STORABLE.search("".join([*given, *given.values()])) is None
+    except TypeError:
+        # Something is no text: what it is, the validation tells.
+        is_safe = False
+    if is_safe and all(len(key) <= LABEL_NAME_LENGTH and len(given[key]) <= VALUE_LENGTH for key in given):
+        return given
+    return {_key(key): _text(value) for key, value in given.items()}
+
+
 def _key(given: Any) -> Any:
     return clean(given)[:LABEL_NAME_LENGTH] if isinstance(given, str) else given
 
@@ -112,7 +126,7 @@ def _missing_as_empty(given: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Pairs = dict[Annotated[str, BeforeValidator(_key)], Text]
+Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 
 
 class _Alert(BaseModel):

@@ -6,8 +6,8 @@ had committed when it began (READ COMMITTED), so what is read under a lock is th
 
 Lists come as one JSON text each: Python writes it in one call, while an array of PostgreSQL is made element by element.
 
-Plans are made once, perhaps while the tables are empty. `= ANY(ARRAY(…))`, a scalar subquery and a LATERAL with OFFSET
-0 leave the planner no other way than by the index, which a join with a list would.
+Plans are made once, perhaps while the tables are empty. `= ANY(ARRAY(…))`, a scalar subquery and a LATERAL with
+OFFSET 0 leave the planner no other way than by the index, which a join with a list would.
 """
 
 from typing import Final

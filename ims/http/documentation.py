@@ -63,7 +63,7 @@ class Documentation:
     def _explain(self, operation: Operation) -> Explained:
         told = self.openapi["paths"][PREFIX + operation.path][operation.method.lower()]
         parameters = [
-            Field(one["name"], one["in"], _type(one["schema"]), one["required"], one.get("description", ""))
+            Field(one["name"], one["in"], self._type(one["schema"]), one["required"], one.get("description", ""))
             for one in told["parameters"]
         ]
         body = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
@@ -84,9 +84,24 @@ class Documentation:
             resolved, path = self._resolve(resolved["properties"]["items"]["items"]), "items[]."
         required = resolved.get("required", ())
         return [
-            Field(path + name, place, _type(one), name in required, one.get("description", ""))
+            Field(path + name, place, self._type(one), name in required, one.get("description", ""))
             for name, one in resolved.get("properties", {}).items()
         ]
+
+    def _type(self, schema: Json) -> str:
+        """A schema in a few words."""
+        if "$ref" in schema:
+            resolved = self._resolve(schema)
+            return self._type(resolved) if "enum" in resolved else str(schema["$ref"]).rpartition("/")[2]
+        if "anyOf" in schema:
+            return " or ".join(filter(None, dict.fromkeys(self._type(one) for one in schema["anyOf"])))
+        if "enum" in schema:
+            return ", ".join(str(value) for value in schema["enum"])
+        if "const" in schema:
+            return str(schema["const"])
+        if schema.get("type") == "array":
+            return f"list of {self._type(schema.get('items', {}))}"
+        return str(schema.get("format") or schema.get("type") or "any")
 
     def _resolve(self, schema: Json) -> Json:
         """The model that a schema refers to; of several possible ones the first."""
@@ -95,21 +110,6 @@ class Documentation:
             return schema
         found: Json = self.openapi["components"]["schemas"][reference.rpartition("/")[2]]
         return found
-
-
-def _type(schema: Json) -> str:
-    """A schema in a few words."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(one) for one in schema["anyOf"]))
-    if "enum" in schema:
-        return " | ".join(json.dumps(value).strip('"') or "(empty)" for value in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
-    if schema.get("type") == "array":
-        return f"list of {_type(schema.get('items', {}))}"
-    return str(schema.get("format") or schema.get("type") or "any")
 
 
 def curl(operation: Operation, *, body: Any = None, path: str | None = None) -> str:

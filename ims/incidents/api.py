@@ -71,13 +71,13 @@ class IncidentQuery(Given):
     status: _Statuses = ()
     service: _Only = ""
     environment: _Only = ""
-    severity: KnownSeverity | Literal[""] = ""
+    severity: Annotated[KnownSeverity | Literal[""], Field(description="Only of this severity.")] = ""
     assignee: _Only = ""
     team: _Only = ""
     words: Annotated[Name, Field(description="All of these words stand in title, description or notes.")] = ""
     since: Since = None
     until: Until = None
-    sort: Sort = Sort.NEWEST
+    sort: Annotated[Sort, Field(description="By the time they were opened.")] = Sort.NEWEST
     limit: Limit = 50
     cursor: Cursor = None
 
@@ -98,6 +98,13 @@ class IncidentQuery(Given):
             since=self.since,
             until=self.until,
         )
+
+
+class IncidentOpening(NewIncident):
+    """An incident to be opened."""
+
+    # A form may have more fields; a program that sends one more has made a typing mistake.
+    model_config = ConfigDict(extra="forbid")
 
 
 class OpeningHeaders(Given):
@@ -144,10 +151,10 @@ class IncidentChanges(Changes):
         Field(description="The next step: acknowledged, in_progress or resolved.", examples=["acknowledged"]),
     ] = None
     title: Title | None = None
-    description: Text | None = None
+    description: Annotated[Text | None, Field(description="Markdown.")] = None
     severity: KnownSeverity | None = None
-    assignee: Name | None = None
-    team: Name | None = None
+    assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
+    team: Annotated[Name | None, Field(description="Who looks after it; empty is everybody.")] = None
     note: Annotated[Text | None, Field(description="Goes into the timeline before the step. Markdown.")] = None
 
     @property
@@ -165,7 +172,7 @@ class IncidentChanges(Changes):
     raises=(Unprocessable, KeyUsedDifferently),
     example={"title": "Backups are late", "severity": "medium", "description": "The last one is *two days* old."},
 )
-def create(body: NewIncident, headers: OpeningHeaders) -> Answer:
+def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
     """Open an incident.
 
     A service of the inventory brings its environment, team and runbook, unless they are given. With an

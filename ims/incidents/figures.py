@@ -55,7 +55,7 @@ _BY_STATUS: Final = text(
     UNION ALL
     SELECT 'resolved', (
         SELECT coalesce(sum(CASE metric WHEN 'opened' THEN incidents ELSE -incidents END), 0) FROM incident_daily
-        WHERE scope = 'all' AND service = '' AND environment = '' AND team = '' AND severity = '*'
+        WHERE scope = 'all' AND service = '' AND environment = '' AND team = '' AND days = 1 AND severity = '*'
           AND metric IN ('opened', 'removed')
     ) + (
         SELECT coalesce(sum(CASE metric WHEN 'opened' THEN n ELSE -n END), 0) FROM ({PENDING_FACTS}) AS pending

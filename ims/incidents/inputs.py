@@ -25,13 +25,13 @@ KnownSeverity = Literal["critical", "high", "medium", "low"]
 class NewIncident(Input):
     """An incident that a person opens. Empty names mean none."""
 
-    title: Title
-    description: Text = ""
-    severity: KnownSeverity
-    service: Name = ""
-    environment: Name = ""
-    team: Name = ""
-    assignee: Name = ""
+    title: Annotated[Title, Field(description="What is wrong, in a few words.")]
+    description: Annotated[Text, Field(description="Markdown.")] = ""
+    severity: Annotated[KnownSeverity, Field(description="How bad it is, worst first.")]
+    service: Annotated[Name, Field(description="A service of the inventory, if it is about one.")] = ""
+    environment: Annotated[Name, Field(description="Where; without it the service's, or `default`.")] = ""
+    team: Annotated[Name, Field(description="Who looks after it; without it the service's.")] = ""
+    assignee: Annotated[Name, Field(description="Name of the account it is given to.")] = ""
 
 
 class Editable(Input):

@@ -206,22 +206,19 @@ class IncidentChange(Base):
 
 
 class IncidentDaily(Base):
-    """What happened to incidents on one UTC day, added up for one reading of them; see rollups.py."""
+    """What happened to incidents on one UTC day, or in one week, added up for one reading of them; see rollups.py."""
 
     __tablename__ = "incident_daily"
-    __table_args__ = (
-        # A team and an environment, of all services.
-        Index(
-            "ix_incident_daily_team", "team", "environment", "day", postgresql_where=text("scope = 'exact'"),
-        ),
-    )  # fmt: skip
 
     scope: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the row is for: `all`, one `environment`, one `team`, or `exact`ly a service, environment and team."""
+    """What the row tells apart: `all` nothing, then `service`, `environment`, `team`, `owner` (the last two), or
+    `exact`ly all three."""
     service: Mapped[str] = mapped_column(primary_key=True)
     """Empty when there is none, or when the scope does not tell them apart; so are environment and team."""
     environment: Mapped[str] = mapped_column(primary_key=True)
     team: Mapped[str] = mapped_column(primary_key=True)
+    days: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    """How many days from `day` on: one, or seven from a Monday."""
     day: Mapped[date] = mapped_column(primary_key=True)
     metric: Mapped[str] = mapped_column(String(16), primary_key=True)
     """What happened on the day: opened, acknowledged, resolved, healed; removed counts for the day it was opened."""

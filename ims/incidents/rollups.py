@@ -60,24 +60,25 @@ _ROLL_UP: Final = text(
         RETURNING *
     ), fact AS ({_FACTS.format(changes="taken")}),
     by_bucket AS (
-        SELECT CASE GROUPING(service, environment, team) WHEN 7 THEN 'all' WHEN 5 THEN 'environment' WHEN 6 THEN 'team'
-                    ELSE 'exact' END AS scope,
+        SELECT CASE GROUPING(service, environment, team) WHEN 7 THEN 'all' WHEN 3 THEN 'service'
+                    WHEN 5 THEN 'environment' WHEN 6 THEN 'team' WHEN 4 THEN 'owner' ELSE 'exact' END AS scope,
             coalesce(service, '') AS service, coalesce(environment, '') AS environment, coalesce(team, '') AS team,
-            day, metric, coalesce(severity, '*') AS severity, bucket, sum(n) AS n, sum(n * seconds) AS seconds
-        FROM fact
-        GROUP BY day, metric, bucket, GROUPING SETS (
-            (), (severity), (environment), (environment, severity), (team), (team, severity),
-            (service, environment, team, severity)
+            CASE GROUPING(day) WHEN 0 THEN 1 ELSE 7 END AS days, coalesce(day, week) AS day, metric,
+            coalesce(severity, '*') AS severity, bucket, sum(n) AS n, sum(n * seconds) AS seconds
+        FROM (SELECT *, date_trunc('week', day::timestamp)::date AS week FROM fact) AS dated
+        GROUP BY metric, bucket, GROUPING SETS (day, week), GROUPING SETS (
+            (), severity, service, (service, severity), environment, (environment, severity), team, (team, severity),
+            (team, environment), (team, environment, severity), (service, environment, team, severity)
         )
     ), added AS (
-        INSERT INTO incident_daily AS daily (scope, service, environment, team, day, metric, severity, incidents,
-                                             seconds, buckets, counts)
-        SELECT scope, service, environment, team, day, metric, severity, sum(n), sum(seconds),
+        INSERT INTO incident_daily AS daily (scope, service, environment, team, days, day, metric, severity,
+                                             incidents, seconds, buckets, counts)
+        SELECT scope, service, environment, team, days, day, metric, severity, sum(n), sum(seconds),
             coalesce(array_agg(bucket ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{{}}'),
             coalesce(array_agg(n ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{{}}')
         FROM by_bucket
-        GROUP BY scope, service, environment, team, day, metric, severity
-        ON CONFLICT (scope, service, environment, team, day, metric, severity) DO UPDATE SET
+        GROUP BY scope, service, environment, team, days, day, metric, severity
+        ON CONFLICT (scope, service, environment, team, days, day, metric, severity) DO UPDATE SET
             incidents = daily.incidents + excluded.incidents,
             seconds = daily.seconds + excluded.seconds,
             (buckets, counts) = (

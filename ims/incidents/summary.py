@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from ims.errors import FieldError, Invalid
@@ -32,6 +32,15 @@ class Metric(StrEnum):
     RESOLVED = "resolved"
     HEALED = "healed"
 
+
+_SCOPES: Final = {
+    (): "all",
+    ("service",): "service",
+    ("environment",): "environment",
+    ("team",): "team",
+    ("environment", "team"): "owner",
+}
+"""Rows that tell apart what is chosen and nothing else; for anything else those that tell apart everything."""
 
 TIMED: Final = (Metric.ACKNOWLEDGED, Metric.RESOLVED, Metric.HEALED)
 
@@ -81,29 +90,40 @@ class Summary:
     """Every day of the range, those without an incident included."""
 
 
-# One statement, so that everything told is of one moment. `part` are the rows of the days that are asked for: those
-# added up, and the changes that are not yet.
+# One statement, so that everything told is of one moment. First each day, from a row a day and metric; then how bad,
+# and how long, which need no days and are read from whole weeks where there are any. Changes that are not added up yet
+# are added here.
 _READ: Final = """
-    WITH part AS MATERIALIZED (
-        SELECT day, metric, severity, incidents, seconds, buckets, counts
-        FROM incident_daily
-        WHERE day BETWEEN :first AND :last AND metric <> 'removed' AND {daily}
-        UNION ALL
-        SELECT day, metric, severity, sum(n), sum(n * seconds), array_agg(bucket), array_agg(n)
-        FROM ({pending}) AS pending
+    WITH pending AS MATERIALIZED (
+        SELECT day, metric, severity, bucket, sum(n) AS n, sum(n * seconds) AS seconds
+        FROM ({facts}) AS fact
         WHERE day BETWEEN :first AND :last AND metric <> 'removed' AND {chosen}
-        GROUP BY day, metric, severity
-        {pending_total}
+        GROUP BY day, metric, severity, bucket
+    ), step AS MATERIALIZED (
+        SELECT daily.metric, daily.severity, daily.incidents, daily.buckets, daily.counts
+        FROM unnest(CAST(:lengths AS smallint[]), CAST(:starts AS date[])) AS step (days, day)
+        JOIN incident_daily AS daily ON daily.days = step.days AND daily.day = step.day
+        WHERE metric <> 'removed' AND {key}
     )
-    SELECT metric, day, '*' AS severity, NULL::smallint AS bucket, sum(incidents) AS incidents, sum(seconds) AS seconds
-    FROM part WHERE {whole} GROUP BY metric, day
+    SELECT metric, day, NULL AS severity, NULL::smallint AS bucket, sum(n), sum(seconds)
+    FROM (
+        SELECT metric, day, incidents AS n, seconds FROM incident_daily
+        WHERE days = 1 AND day BETWEEN :first AND :last AND metric <> 'removed' AND {key} AND {whole}
+        UNION ALL SELECT metric, day, n, seconds FROM pending
+    ) AS of_day GROUP BY metric, day
     UNION ALL
-    SELECT metric, NULL, severity, NULL, sum(incidents), NULL
-    FROM part WHERE severity <> '*' GROUP BY metric, severity
+    SELECT metric, NULL, severity, NULL, sum(n), NULL
+    FROM (
+        SELECT metric, severity, incidents AS n FROM step WHERE severity <> '*'
+        UNION ALL SELECT metric, severity, n FROM pending
+    ) AS of_severity GROUP BY metric, severity
     UNION ALL
-    SELECT metric, NULL, '*', bucket, sum(n), NULL
-    FROM part CROSS JOIN LATERAL unnest(buckets, counts) AS of_bucket (bucket, n)
-    WHERE {whole} AND bucket IS NOT NULL GROUP BY metric, bucket
+    SELECT metric, NULL, NULL, bucket, sum(n), NULL
+    FROM (
+        SELECT metric, part.bucket, part.n FROM step CROSS JOIN LATERAL unnest(buckets, counts) AS part (bucket, n)
+        WHERE {whole}
+        UNION ALL SELECT metric, bucket, n FROM pending WHERE bucket IS NOT NULL
+    ) AS of_bucket GROUP BY metric, bucket
 """
 
 
@@ -115,7 +135,9 @@ def read_summary(session: Session, since: datetime, until: datetime, chosen: Cho
     """
     first, last = days_of(since, until, now)
     sums = _Sums()
-    for row in session.execute(_statement(chosen), {"first": first, "last": last, **_given(chosen)}):
+    lengths, starts = zip(*_steps(first, last), strict=True)
+    given = {"first": first, "last": last, "lengths": list(lengths), "starts": list(starts), **_given(chosen)}
+    for row in session.execute(_statement(chosen), given):
         sums.add(*row)
     return Summary(
         first=first,
@@ -147,36 +169,33 @@ def _given(chosen: Chosen) -> dict[str, str]:
     return {name: value for name in Chosen.__slots__ if (value := getattr(chosen, name))}
 
 
-def _statement(chosen: Chosen) -> Any:
+def _statement(chosen: Chosen) -> TextClause:
     """The reading of the rows that are the fewest for what is chosen."""
     given = _given(chosen)
-    told_apart = set(given) - {"severity"}
-    scope = "exact" if "service" in told_apart or len(told_apart) > 1 else "".join(told_apart) or "all"
-    # The scope's other columns are empty, which the key needs to know; of an exact row they may be anything.
-    equal = [f"scope = '{scope}'", *(f"{name} = :{name}" for name in given)]
+    told_apart = [name for name in given if name != "severity"]
+    scope = _SCOPES.get(tuple(told_apart), "exact")
+    key = [f"scope = '{scope}'", *(f"{name} = :{name}" for name in given)]
     if scope != "exact":
-        equal += [f"{name} = ''" for name in ("service", "environment", "team") if name not in told_apart]
-    # Where a row for all severities together exists it has the fewest buckets.
-    has_total = scope != "exact" and "severity" not in given
-    total = "severity = '*'" if has_total else "true"
-    conditions = " AND ".join(f"{name} = :{name}" for name in given) or "true"
-    pending_total = ""
-    if has_total:
-        pending_total = f"""
-        UNION ALL
-        SELECT day, metric, '*', sum(n), sum(n * seconds), array_agg(bucket), array_agg(n)
-        FROM ({PENDING_FACTS}) AS pending
-        WHERE day BETWEEN :first AND :last AND metric <> 'removed' AND {conditions}
-        GROUP BY day, metric"""  # noqa: S608 - names of ours
+        # The other columns are empty: said here, it is one place of the primary key.
+        key += [f"{name} = ''" for name in ("service", "environment", "team") if name not in told_apart]
     return text(
         _READ.format(
-            daily=" AND ".join(equal),
-            pending=PENDING_FACTS,
-            chosen=conditions,
-            pending_total=pending_total,
-            whole=total,
+            facts=PENDING_FACTS,
+            chosen=" AND ".join(f"{name} = :{name}" for name in given) or "true",
+            key=" AND ".join(key),
+            # Where a row for all severities together exists, it stands for the others.
+            whole="true" if scope == "exact" or "severity" in given else "severity = '*'",
         )
     )
+
+
+def _steps(first: date, last: date) -> Iterator[tuple[int, date]]:
+    """The range in whole weeks, and the days around them: how many days from which on."""
+    day = first
+    while day <= last:
+        length = 7 if day.weekday() == 0 and day + 6 * ONE_DAY <= last else 1
+        yield length, day
+        day += length * ONE_DAY
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -196,13 +215,15 @@ class _Sums:
     severities: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     buckets: defaultdict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
-    def add(self, metric: str, day: date | None, severity: str, bucket: int | None, n: int, seconds: Any) -> None:
+    def add(
+        self, metric: str, day: date | None, severity: str | None, bucket: int | None, n: int, seconds: Any
+    ) -> None:
         if day is not None:
             self.days[metric, day] = int(n), Decimal(seconds)
+        elif severity is not None:
+            self.severities[severity][metric] = int(n)
         elif bucket is not None:
             self.buckets[metric][bucket] = int(n)
-        else:
-            self.severities[severity][metric] = int(n)
 
     def day(self, day: date) -> Day:
         counted = {metric: self.days[metric, day] for metric in Metric}

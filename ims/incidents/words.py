@@ -10,13 +10,13 @@ nothing is read twice, and days that are not needed are not read. What a search 
 that hold the page.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, cast, column, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy import ColumnElement, Select, and_, cast, column, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, TEXT, TSQUERY
 from sqlalchemy.orm import Session, aliased, undefer
 
 from ims.incidents.models import Incident
@@ -24,7 +24,7 @@ from ims.incidents.order import Position, Sort, beyond, in_order
 
 WALK_ROWS: Final = 500
 MOST_DAYS: Final = 64
-"""Days that are asked for at once: each is a part of the query."""
+"""Days that are gone through before it is looked whether the page is full."""
 MOST_CHARACTERS: Final = 1000
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -47,33 +47,35 @@ class Search:
 
 def find(session: Session, search: Search) -> Sequence[Incident]:
     """The next rows of the list that have all the words; nothing when there is no word among the punctuation."""
-    words = _split(session, search.words)
-    if not words:
+    words, oldest, newest = _prepare(session, search.words)
+    if not words or oldest is None or newest is None:
         return []
-    found: list[Incident] = list(session.scalars(_walk(search, words)))
-    if len(found) == search.limit:
+    found = session.scalars(_walk(search, words)).all()
+    windows = _windows(search, oldest, newest)
+    if len(found) == search.limit or not windows:
         return found
-    found = []
-    for first, last in _windows(session, search):
-        found += session.scalars(_window(search, words, first, last, search.limit - len(found)))
-        if len(found) == search.limit:
-            break
-    return found
+    return session.scalars(_in_windows(search, words, windows)).all()
 
 
 def find_among_few(session: Session, search: Search) -> Sequence[Incident]:
     """The same where the other filters leave few rows: those are looked at, one by one."""
-    words = _split(session, search.words)
+    words, *_ = _prepare(session, search.words)
     if not words:
         return []
     query = select(Incident).where(*_part(search, Incident), _has(Incident, words))
     return session.scalars(query.order_by(*in_order(Incident, search.sort)).limit(search.limit)).all()
 
 
-def _split(session: Session, given: str) -> list[str]:
-    """The words as the database splits those of an incident. What cannot be stored separates words."""
+def _prepare(session: Session, given: str) -> tuple[list[str], datetime | None, datetime | None]:
+    """The words as the database splits those of an incident, and when the first and the last incident were opened.
+
+    What cannot be stored separates words.
+    """
     clean = given[:MOST_CHARACTERS].replace("\0", " ").encode(errors="replace").decode()
-    return session.scalar(select(func.searchable_words(clean, type_=ARRAY(TEXT)))) or []
+    oldest, newest = func.min(Incident.opened_at), func.max(Incident.opened_at)
+    words = func.searchable_words(clean, type_=ARRAY(TEXT))
+    row = session.execute(select(words, select(oldest).scalar_subquery(), select(newest).scalar_subquery())).one()
+    return list(row[0]), row[1], row[2]
 
 
 def _part(search: Search, incident: type[Incident]) -> list[ColumnElement[bool]]:
@@ -82,8 +84,9 @@ def _part(search: Search, incident: type[Incident]) -> list[ColumnElement[bool]]
 
 
 def _has(incident: type[Incident], words: list[str]) -> ColumnElement[bool]:
-    day = func.day_number(incident.opened_at)
-    return incident.words.bool_op("@@")(func.words_query(cast(words, ARRAY(TEXT)), day, day))
+    """Whether a row that is at hand has the words; each is quoted as `words_query` does it."""
+    day = cast(func.day_number(incident.opened_at), TEXT)
+    return and_(*(incident.words.bool_op("@@")(cast("'" + day + f"/{word}':*", TSQUERY)) for word in words))
 
 
 def _walk(search: Search, words: list[str]) -> Select[Incident]:
@@ -93,35 +96,41 @@ def _walk(search: Search, words: list[str]) -> Select[Incident]:
     return select(near).where(_has(near, words)).order_by(*in_order(near, search.sort)).limit(search.limit)
 
 
-def _window(search: Search, words: list[str], first: int, last: int, limit: int) -> Select[Incident]:
-    """Rows of some days, by the index on words."""
+def _in_windows(search: Search, words: list[str], windows: Sequence[tuple[int, int]]) -> Select[Incident]:
+    """Rows of some days after those of others, by the index on words; no further than to a full page.
+
+    The windows are gone through in their order, for what stands to the right of LATERAL needs them one by one.
+    """
+    given = (cast([window[place] for window in windows], ARRAY(INTEGER)) for place in (0, 1))
+    window = func.unnest(*given).table_valued("first_day", "last_day").render_derived("window_of_days")
     columns = [column(each.name, each.type) for each in Incident.__table__.columns]
-    rows = func.incidents_with(cast(words, ARRAY(TEXT)), first, last).table_valued(*columns)
-    incident = aliased(Incident, rows, adapt_on_names=True)
-    return select(incident).where(*_part(search, incident)).order_by(*in_order(incident, search.sort)).limit(limit)
+    found = func.incidents_with(cast(words, ARRAY(TEXT)), window.c.first_day, window.c.last_day)
+    incident = aliased(Incident, found.table_valued(*columns).lateral(), adapt_on_names=True)
+    rows = select(incident).where(*_part(search, incident)).order_by(*in_order(incident, search.sort))
+    of_window = rows.limit(search.limit).lateral("of_window")
+    in_turn = aliased(Incident, of_window, adapt_on_names=True)
+    return select(in_turn).select_from(window).join(of_window, true()).limit(search.limit)
 
 
-def _windows(session: Session, search: Search) -> Iterator[tuple[int, int]]:
+def _windows(search: Search, oldest: datetime, newest: datetime) -> list[tuple[int, int]]:
     """First and last day of each step, from where the page begins to where the list ends."""
-    oldest = session.scalar(select(func.min(Incident.opened_at)))
-    newest = session.scalar(select(func.max(Incident.opened_at)))
-    if oldest is None or newest is None:
-        return
     first = _day(max(filter(None, (oldest, search.since))))
     last = _day(min(filter(None, (newest, search.until))))
     if search.after and search.sort is Sort.NEWEST:
         last = min(last, _day(search.after.opened_at))
     elif search.after:
         first = max(first, _day(search.after.opened_at))
+    windows: list[tuple[int, int]] = []
     days = 1
     while first <= last:
         if search.sort is Sort.NEWEST:
-            yield max(first, last - days + 1), last
+            windows.append((max(first, last - days + 1), last))
             last -= days
         else:
-            yield first, min(last, first + days - 1)
+            windows.append((first, min(last, first + days - 1)))
             first += days
         days = min(2 * days, MOST_DAYS)
+    return windows
 
 
 def _day(at: datetime) -> int:

@@ -29,6 +29,7 @@ def install(app: Flask) -> None:
         words=wording.words,
         web_address=wording.web_address,
         ansi=to_markup,
+        code=wording.code,
         reason=reason_in_words,
     )
     app.jinja_env.globals.update(

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -45,6 +47,14 @@ def clock_time(moment: datetime) -> str:
 def words(name: str) -> str:
     """A stored name in words: in_progress becomes In progress."""
     return name.replace("_", " ").capitalize()
+
+
+def code(text: str) -> Markup:
+    """A sentence of ours, in which backquotes mark what is to be typed as it stands."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
 
 
 def web_address(value: str | None) -> str | None:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ims.accounts.permissions import Scope
+from ims.accounts.tokens.actions import create_source_token
+from ims.actors import SYSTEM
 from ims.alerts.models import RejectedAlert
 from ims.app import create_app
+from ims.audit.actions import Origin
 from ims.db.engine import Database
 from ims.queue import utc_now
 from ims.runs.models import RunStatus
 from ims.settings import Settings
 from ims.sources.actions import add_source
-from ims.sources.tokens import create_token
 from tests.support.cast import add_people, add_token
 from tests.support.history import Tale, add_log, add_policy
 from tests.support.postgres import PostgresServer
@@ -41,13 +43,13 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
     with database.begin() as session:
         add_people(session, now)
         add_policy(session, now)
-        add_source(session, {"name": "scripts", "kind": "generic"}, now)
+        add_source(session, {"name": "scripts", "kind": "generic"}, Origin(SYSTEM), now)
         tale = Tale(session, now - timedelta(minutes=9), "checkout", "checkout is down")
         run = tale.run(2, 8, RunStatus.HEALED, verify=3)
         add_log(session, run, [("playbook_on_start", "PLAY [Restart a service]", None)])
         body = '{"labels": {"alertname": "DiskFull"}, "status": "burning"}'
         session.add(RejectedAlert(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))
         token = add_token(session, "root", now, Scope.ADMIN)
-        source_token = create_token(session, "scripts", "examples", now).text
+        source_token = create_source_token(session, "scripts", "examples", Origin(SYSTEM), now).text
     with serving(create_app(settings, database)) as address:
         yield Installation(address, token, source_token)
