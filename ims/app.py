@@ -5,12 +5,17 @@ from datetime import timedelta
 from flask import Flask
 from flask_wtf import CSRFProtect
 
+from ims.accounts import api as own_api
 from ims.accounts import views as account_views
 from ims.accounts.oidc import views as oidc_views
+from ims.accounts.people import api as user_api
+from ims.accounts.people import teams_api as team_api
 from ims.accounts.people.views import administration
+from ims.accounts.tokens import api as token_api
 from ims.alerts import api as alert_api
 from ims.alerts import rejected_api
 from ims.alerts import views as alert_views
+from ims.audit import api as audit_api
 from ims.audit.views import audit
 from ims.catalogue import api as service_api
 from ims.db.engine import Database
@@ -27,6 +32,7 @@ from ims.runs import api as run_api
 from ims.runs import views as run_views
 from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
+from ims.sources import api as source_api
 from ims.web import rendering
 
 PROGRAM = "ims-web"
@@ -38,6 +44,12 @@ GROUPS = (
     service_api.api,
     maintenance_api.api,
     rejected_api.api,
+    source_api.api,
+    own_api.api,
+    token_api.api,
+    user_api.api,
+    team_api.api,
+    audit_api.api,
 )
 """The REST API, in the order of its documentation."""
 MAX_FORM_BYTES = 1024 * 1024

@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from ims.catalogue.queries import read_catalogue
-from ims.documents import Given
+from ims.documents import Changes, Given
 from ims.errors import Conflict, FieldError, Stale, Unprocessable
 from ims.http.asking import NotYourIncident, origin, require_may_act_on, signed_in
 from ims.http.fields import READ_NUMBER, Cursor, Limit, Since, Until, one_or_many
@@ -139,10 +138,8 @@ class TimelineQuery(Given):
     limit: Limit = 100
 
 
-class IncidentChanges(Given):
+class IncidentChanges(Changes):
     """What to change; what is left out stays. Empty assignee and team mean nobody."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     status: Annotated[
         Status | None,
@@ -154,12 +151,6 @@ class IncidentChanges(Given):
     assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
     team: Annotated[Name | None, Field(description="Who looks after it; empty is everybody.")] = None
     note: Annotated[Text | None, Field(description="Goes into the timeline before the step. Markdown.")] = None
-
-    @model_validator(mode="after")
-    def _something(self) -> "IncidentChanges":
-        if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must name something to change")
-        return self
 
     @property
     def fields(self) -> dict[str, str]:

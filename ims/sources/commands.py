@@ -10,8 +10,9 @@ from ims.errors import FieldError, Invalid
 from ims.queue import utc_now
 from ims.sources.actions import add_source, change_source, remove_source
 from ims.sources.definition import SourceKind
+from ims.sources.documents import show_source, show_source_whole, state_of
 from ims.sources.queries import all_sources, figures_of
-from ims.terminal import iso, local, print_fields, print_json, print_table, read_duration
+from ims.terminal import local, print_fields, print_json, print_table, read_duration
 
 _SOURCE_COLUMNS: Final = ("source", "kind", "state", "last notice", "asked", "rate", "networks", "alertmanager")
 _NOTHING: Final = ("none", "any")
@@ -112,7 +113,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with command_session() as session:
         sources = all_sources(session)
         if arguments.json:
-            print_json([source_as_json(source) for source in sources])
+            print_json([show_source(source).model_dump(mode="json") for source in sources])
         elif sources:
             print_table(_SOURCE_COLUMNS, [_source_row(source) for source in sources])
         else:
@@ -123,36 +124,9 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     with command_session() as session:
         figures = figures_of(session, arguments.name)
-        shown = source_as_json(session.get_one(Source, arguments.name))
-        shown |= {name: getattr(figures, name) for name in ("alerts", "firing", "rejected", "tokens")}
+        shown = show_source_whole(session.get_one(Source, arguments.name), figures).model_dump(mode="json")
     (print_json if arguments.json else print_fields)(shown)
     return 0
-
-
-def source_as_json(source: Source) -> dict[str, Any]:
-    """A source as people and programs see it; times in ISO 8601, durations in seconds."""
-    return {
-        "source": source.name,
-        "kind": source.kind,
-        "state": _state(source),
-        "alertmanager_url": source.alertmanager_url,
-        "receiver": source.receiver,
-        "networks": list(source.networks),
-        "rate_limit": source.rate_limit,
-        "silent_after": source.silent_after,
-        "created_at": iso(source.created_at),
-        "disabled_at": iso(source.disabled_at),
-        "last_notice_at": iso(source.last_notice_at),
-        "repaired_at": iso(source.repaired_at),
-        "repair_problem": source.repair_problem,
-        "silent_since": iso(source.silent_since),
-    }
-
-
-def _state(source: Source) -> str:
-    if source.disabled_at is not None:
-        return "disabled"
-    return "silent" if source.silent_since is not None else "ok"
 
 
 def _source_row(source: Source) -> tuple[str, ...]:
@@ -160,7 +134,7 @@ def _source_row(source: Source) -> tuple[str, ...]:
     return (
         source.name,
         source.kind,
-        _state(source),
+        state_of(source),
         local(source.last_notice_at),
         asked,
         f"{source.rate_limit:g}/s" if source.rate_limit else "",

@@ -74,7 +74,7 @@ def test_the_list_is_a_table_and_json(ims: Ims) -> None:
     header, row = ims("source", "list").splitlines()
     assert header.split()[:3] == ["SOURCE", "KIND", "STATE"]
     assert row.split() == ["shop", "generic", "ok", "2.5/s"]
-    assert [source["source"] for source in json.loads(ims("source", "list", "--json"))] == ["shop"]
+    assert [source["name"] for source in json.loads(ims("source", "list", "--json"))] == ["shop"]
 
 
 @pytest.mark.parametrize("option", [("--rate", "fast"), ("--network", "here"), ("--silent-after", "soon")])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims.errors import Invalid
-from ims.http.paging import decode_cursor, encode_cursor
+from ims.http.paging import cut, decode_cursor, encode_cursor, name_in, number_in
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
@@ -30,3 +30,16 @@ def test_a_cursor_of_another_filter_is_refused() -> None:
 def test_a_damaged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid):
         decode_cursor(cursor, [])
+
+
+@pytest.mark.parametrize("position", [[], ["x"], ["-1"], ["1" * 19], ["1", "2"], ["٣"], [""]])
+def test_a_forged_position_that_is_no_number_is_refused(position: list[str]) -> None:
+    with pytest.raises(Invalid):
+        number_in(encode_cursor(position, ["open"]), ["open"])
+
+
+def test_a_page_is_cut_where_the_next_one_begins() -> None:
+    rows, following = cut([9, 7, 5], 2, int, ["open"])
+    assert (rows, number_in(following, ["open"]), name_in(following, ["open"])) == ([9, 7], 7, "7")
+    assert cut([9, 7], 2, int, ["open"]) == ([9, 7], None)
+    assert number_in(None, ["open"]) is None
