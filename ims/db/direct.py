@@ -134,6 +134,8 @@ class _Pipeline:
         """Name and order of the parameters of each statement."""
         self._numbers = itertools.count()
         self._unread: deque[_Noted] = deque()
+        self._syncs = 0
+        """Those that were sent and not answered yet."""
         self._readable, self._writable = select.poll(), select.poll()
         self._readable.register(connection.fileno(), select.POLLIN)
         self._writable.register(connection.fileno(), select.POLLIN | select.POLLOUT)
@@ -176,29 +178,31 @@ class _Pipeline:
 
     def finish(self) -> None:
         """Wait until all is done. Raises the first error there was."""
-        self._libpq.pipeline_sync()
-        self._flush()
+        self._sync()
         while self._unread:
             self._read_next()
-        if (result := self._next_result()) is None or result.status != ExecStatus.PIPELINE_SYNC:
-            raise psycopg.OperationalError("the pipeline ended in another way than it should")
+        while self._syncs:
+            self._next_result()
 
     def discard(self) -> None:
         """After an error: skip what is under way, so that the connection listens again."""
         while self._unread:
             if (statement := self._unread.popleft().prepares) is not None:
                 del self._prepared[statement]
+        self._sync()
+        while self._syncs:
+            self._next_result()
+
+    def _sync(self) -> None:
+        """Where the server takes up its work again after an error."""
         self._libpq.pipeline_sync()
+        self._syncs += 1
         self._flush()
-        while (result := self._next_result()) is None or result.status != ExecStatus.PIPELINE_SYNC:
-            pass
 
     def _read_next(self) -> None:
         result = self._next_result()
         if result is None or self._next_result() is not None:
             raise psycopg.OperationalError("the pipeline answered in another order than it should")
-        if self._libpq.status == ConnStatus.BAD:
-            raise psycopg.OperationalError(result.get_error_message("utf-8"))
         if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
             raise error_from_result(result, "utf-8")
         self._unread.popleft().result = result
@@ -207,7 +211,12 @@ class _Pipeline:
         while self._libpq.is_busy():
             self._readable.poll()
             self._libpq.consume_input()
-        return self._libpq.get_result()
+        result = self._libpq.get_result()
+        if self._libpq.status == ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection was lost")
+        if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
+            self._syncs -= 1
+        return result
 
     def _flush(self) -> None:
         # Both sides may be at writing: what comes is read, lest each waits for the other.

@@ -45,7 +45,9 @@ def test_results_may_be_read_in_any_order(direct: DirectConnection) -> None:
 
 @pytest.mark.parametrize("is_read", [True, False])
 def test_an_error_takes_the_whole_transaction_back(database: Database, direct: DirectConnection, is_read: bool) -> None:
-    """Also one that shows only at the commit; and statements that were new in it can be used again."""
+    """Also one that shows only at the commit; statements that were new in it, and the connection, are used again."""
+    take(direct, "before")
+    backend = backend_of(direct)
 
     def breaks() -> None:
         with direct.begin() as execute:
@@ -58,11 +60,11 @@ def test_an_error_takes_the_whole_transaction_back(database: Database, direct: D
     for _ in range(2):
         with pytest.raises(psycopg.errors.DivisionByZero):
             breaks()
-    assert keys(database) == []
+    assert keys(database) == ["before"]
     assert take(direct, "b") == ["b"]
     with direct.begin() as execute:
         assert execute("SELECT %(never)s::text", {"never": "prepared"}).fetchall() == [("prepared",)]
-    assert keys(database) == ["b"]
+    assert (keys(database), backend_of(direct)) == (["b", "before"], backend)
 
 
 def test_a_fault_of_the_caller_takes_the_transaction_back(database: Database, direct: DirectConnection) -> None:
@@ -102,6 +104,11 @@ def test_megabytes_travel_both_ways_at_once(direct: DirectConnection) -> None:
     with direct.begin() as execute:
         rows = [execute("SELECT %(text)s::text", {"text": long}) for _ in range(8)]
         assert all(row.fetchall() == [(long,)] for row in rows)
+
+
+def backend_of(direct: DirectConnection) -> int:
+    with direct.begin() as execute:
+        return int(execute("SELECT pg_backend_pid()", {}).fetchall()[0][0])
 
 
 def end_direct_connections(database: Database) -> None:
