@@ -1,18 +1,20 @@
 """Pages with the night of `tests.support.shop`: alice administers, bob responds, charlie looks on."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from ims.app import create_app
 from ims.db.engine import Database, app_url
+from ims.incidents.models import INCIDENT_NUMBER, Incident
 from ims.queue import utc_now
 from ims.settings import Settings
 from tests.conftest import _empty
@@ -97,3 +99,15 @@ def token(client: FlaskClient, page: str = "/incidents/new") -> dict[str, str]:
     found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(page).text)
     assert found
     return {"csrf_token": found[1]}
+
+
+def storm(database: Database, now: datetime, services: Sequence[str], number: int) -> None:
+    """Incidents of one minute, as many alerts would open them."""
+    rows = [
+        {"id": uuid4(), "title": f"{services[place % len(services)]} is down <&>", "environment": "production",
+         "severity": "high", "service": services[place % len(services)], "status": "open", "labels": {},
+         "opened_at": now - timedelta(seconds=60 * place / number), "updated_at": now}
+        for place in range(number)
+    ]  # fmt: skip
+    with database.begin() as session:
+        session.execute(insert(Incident).values(number=INCIDENT_NUMBER.next_value()), rows)

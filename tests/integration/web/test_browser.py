@@ -138,7 +138,8 @@ def test_the_theme_changes_in_place_and_is_kept(browser: Browser, address: str) 
     browser.evaluate("document.querySelector('[data-theme-form] button[value=dark]').click()")
     browser.wait_for("document.documentElement.dataset.theme === 'dark'")
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") != before
-    browser.wait_for("true")
+    # It was answered: only then does the browser have the cookie.
+    browser.wait_for("performance.getEntriesByType('resource').some((one) => new URL(one.name).pathname === '/theme')")
     browser.open(f"{address}/incidents/INC-25")
     browser.wait_for("document.documentElement.dataset.theme === 'dark'")
 

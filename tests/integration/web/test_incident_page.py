@@ -12,7 +12,7 @@ from ims.db.engine import Database
 from ims.incidents.actions import add_note
 from ims.incidents.pages import incident_page
 from ims.runs.models import RunStatus
-from tests.integration.web.conftest import SignIn, token
+from tests.integration.web.conftest import SignIn, storm, token
 from tests.support.history import Tale
 from tests.support.shop import IMPORTER
 
@@ -141,6 +141,7 @@ def test_earlier_incidents_are_read_by_indexes(database: Database, now: datetime
         if "opened_at <" in statement:
             asked.append((statement, parameters))
 
+    storm(database, now - timedelta(days=3), ["checkout", "other"], 4_000)
     with database.begin() as session:
         connection = session.connection()
         event.listen(connection, "before_cursor_execute", note)

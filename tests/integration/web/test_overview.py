@@ -1,22 +1,20 @@
 """The overview's panels: how the services are, what is being healed, the last 24 hours."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-from sqlalchemy import event, insert, text, update
+from sqlalchemy import event, text, update
 
 from ims.alerts.models import Source
 from ims.catalogue.condition import Condition, read_conditions
 from ims.db.engine import Database
-from ims.incidents.models import INCIDENT_NUMBER, Incident
+from ims.incidents.models import Incident
 from ims.incidents.overview import MOST_IN_A_LANE, MOST_LANES, MOST_RECENT, draw_lanes, read_overview
 from ims.maintenance.actions import add_window
 from ims.policy.models import PolicySnapshot
 from ims.policy.windows import MaintenanceWindow
 from ims.runs.models import RunStatus
-from tests.integration.web.conftest import SignIn
+from tests.integration.web.conftest import SignIn, storm
 from tests.support.history import Tale
 from tests.support.origins import ALICE
 from tests.support.shop import newest_run
@@ -27,18 +25,6 @@ LIVE = {"X-IMS-Live": "1"}
 def conditions(database: Database, now: datetime) -> dict[str, Condition]:
     with database.begin() as session:
         return {one.name: one.condition for one in read_conditions(session, now)}
-
-
-def storm(database: Database, now: datetime, services: Sequence[str], number: int) -> None:
-    """Incidents of one minute, as many alerts would open them."""
-    rows = [
-        {"id": uuid4(), "title": f"{services[place % len(services)]} is down <&>", "environment": "production",
-         "severity": "high", "service": services[place % len(services)], "status": "open", "labels": {},
-         "opened_at": now - timedelta(seconds=60 * place / number), "updated_at": now}
-        for place in range(number)
-    ]  # fmt: skip
-    with database.begin() as session:
-        session.execute(insert(Incident).values(number=INCIDENT_NUMBER.next_value()), rows)
 
 
 def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
@@ -137,7 +123,6 @@ def test_the_lanes_read_indexes_only(database: Database, now: datetime) -> None:
         connection = session.connection()
         connection.execute(text("UPDATE incident SET status = 'resolved', resolved_at = opened_at + interval '1 min'"
                                 " WHERE opened_at < :then"), {"then": now - timedelta(days=2)})  # fmt: skip
-        connection.execute(text("ANALYZE incident"))
         event.listen(connection, "before_cursor_execute", note)
         read_overview(session, now)
         event.remove(connection, "before_cursor_execute", note)
