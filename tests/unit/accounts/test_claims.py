@@ -1,0 +1,62 @@
+"""What an identity provider says, in every shape that providers say it."""
+
+from typing import Any
+
+import pytest
+
+from ims.accounts.models import Role
+from ims.accounts.oidc.claims import Identity, Rules, read_identity
+from ims.accounts.oidc.errors import ProviderFaulty
+
+RULES = Rules((("sre", "responder"), ("leads", "admin"), ("all", "viewer")), None, (("sre", "payments"),))
+
+
+def identity(**claims: Any) -> Identity:
+    return read_identity({"sub": "0815", **claims}, "https://id.example", "preferred_username", "groups")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["a", "b"], {"a", "b"}),
+        ("a", {"a"}),
+        (["a", 3, None, ["b"], {"c": 1}], {"a"}),
+        (None, set()),
+        ({"a": 1}, set()),
+        ([], set()),
+    ],
+)
+def test_groups_are_a_list_or_one_and_nothing_else(given: Any, read: set[str]) -> None:
+    assert identity(groups=given).groups == read
+
+
+def test_a_claim_may_lie_inside_others_and_a_name_may_have_dots() -> None:
+    inside = {"sub": "1", "realm_access": {"roles": ["sre"]}, "https://company.example/groups": ["leads"]}
+    assert read_identity(inside, "i", "name", "realm_access.roles").groups == {"sre"}
+    assert read_identity(inside, "i", "name", "https://company.example/groups").groups == {"leads"}
+    assert read_identity(inside, "i", "name", "realm_access.roles.more").groups == set()
+
+
+@pytest.mark.parametrize("subject", [None, "", 3, ["a"], "x" * 256, "a\0b", "a\nb"])
+def test_without_a_subject_it_is_nobody(subject: Any) -> None:
+    with pytest.raises(ProviderFaulty):
+        read_identity({"sub": subject}, "i", "name", "groups")
+
+
+def test_a_name_is_lower_case_and_what_is_no_name_is_empty() -> None:
+    assert identity(preferred_username=" Alice ").name == "alice"
+    assert [identity(preferred_username=name).name for name in (None, 3, "x" * 300)] == ["", "", ""]
+
+
+def test_the_highest_role_wins_and_without_one_the_default_or_none() -> None:
+    assert RULES.role_of(frozenset({"all", "leads", "sre"})) is Role.ADMIN
+    assert RULES.role_of(frozenset({"all", "sre"})) is Role.RESPONDER
+    assert RULES.role_of(frozenset({"others"})) is None
+    assert Rules(RULES.roles, "viewer").role_of(frozenset({"others"})) is Role.VIEWER
+    assert Rules(RULES.roles, "admin").role_of(frozenset({"sre"})) is Role.RESPONDER
+
+
+def test_only_teams_that_are_named_follow_the_groups() -> None:
+    assert (RULES.teams_of(frozenset({"sre"})), RULES.teams_of(frozenset({"leads"}))) == ({"payments"}, set())
+    assert RULES.followed_teams == {"payments"}
+    assert not Rules().decide_roles
