@@ -87,7 +87,8 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 def _place(path: tuple[int | str, ...]) -> str:
     """The field as its sender wrote it, such as `labels.team`; `body` when it is the whole."""
-    place = ".".join(str(part) for part in path) or "body"
+    # In angle brackets stand the alternatives of a field that may be written in several ways.
+    place = ".".join(part for part in map(str, path) if not (part.startswith("<") and part.endswith(">"))) or "body"
     return place.encode("utf-8", "replace").decode()[:_LONGEST_NAME]
 
 

@@ -23,6 +23,15 @@ def _whole_number(given: Any) -> Any:
     return int(given)
 
 
+def _json_whole_number(given: Any) -> Any:
+    """In JSON 5.0 is the whole number 5; a text or true is none."""
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise PydanticCustomError("whole_number", "must be a whole number")
+    return given
+
+
 def _yes_or_no(given: Any) -> Any:
     words = {"true": True, "false": False}
     if not isinstance(given, str):
@@ -54,6 +63,8 @@ def one_or_many(given: Any) -> Any:
 
 READ_NUMBER: Final = BeforeValidator(_whole_number)
 """Stands last in an annotation: the bounds before it become part of the schema."""
+WHOLE_NUMBER: Final = BeforeValidator(_json_whole_number)
+"""The same for a member of a body."""
 YesOrNo = Annotated[bool | None, BeforeValidator(_yes_or_no)]
 """A parameter of an address that is true, false, or not given."""
 Id = Annotated[int, Field(ge=1, le=MOST_ID, examples=[1]), READ_NUMBER]

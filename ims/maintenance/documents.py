@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 
 from ims.documents import Given, Listing, Shown
 from ims.errors import FieldError, Unprocessable
+from ims.http.fields import WHOLE_NUMBER
 from ims.incidents.inputs import Name
 from ims.inputs import LINE_SCHEMA, TEXT_SCHEMA, one_line, plain_text
 from ims.maintenance.models import Origin
@@ -52,6 +53,13 @@ class ValuePattern(Given):
     regex: _Value
 
 
+_Wanted = Annotated[
+    Annotated[_Value, Tag("<text>")] | Annotated[ValuePattern, Tag("<pattern>")],
+    # Tags in angle brackets are no names that people write; they are left out of the name of a wrong field.
+    Discriminator(lambda given: "<pattern>" if isinstance(given, dict | ValuePattern) else "<text>"),
+]
+
+
 class NewWindow(Given):
     """A window. It covers alerts of the services and groups it names, narrowed by `match`."""
 
@@ -64,10 +72,12 @@ class NewWindow(Given):
         tuple[Name, ...], Field(max_length=MOST_NAMES, description="Inventory groups whose services it covers.")
     ] = ()
     match: Annotated[
-        dict[_Label, _Value | ValuePattern],
+        dict[_Label, _Wanted],
         Field(
             default={},
             max_length=50,
+            # Else a name that is no label's would be allowed any value.
+            json_schema_extra={"additionalProperties": False},
             description='Only alerts with these labels; a pattern is written `{"regex": "…"}`.',
         ),
     ]
@@ -77,8 +87,8 @@ class NewWindow(Given):
     ] = None
     ends: Annotated[_Time | None, Field(alias="to", description="When it ends; or give `seconds`.")] = None
     seconds: Annotated[
-        int | None,
-        Field(strict=True, ge=1, le=int(LONGEST.total_seconds()), description="How long it is open, instead of `to`."),
+        Annotated[int, Field(ge=1, le=int(LONGEST.total_seconds())), WHOLE_NUMBER] | None,
+        Field(description="How long it is open, instead of `to`."),
     ] = None
     timezone: Annotated[
         str,

@@ -11,6 +11,7 @@ from ims.accounts.permissions import Scope
 from ims.accounts.tokens.actions import LABEL_LENGTH, LIFETIME_MOST, NewToken
 from ims.accounts.tokens.queries import token_name, token_state
 from ims.documents import Given, Listing, Shown
+from ims.http.fields import WHOLE_NUMBER
 from ims.inputs import LINE_SCHEMA, one_line
 
 _MOST_SECONDS: Final = int(LIFETIME_MOST.total_seconds())
@@ -21,8 +22,8 @@ _Label = Annotated[
     AfterValidator(one_line),
 ]
 _Lifetime = Annotated[
-    int | None,
-    Field(strict=True, ge=1, le=_MOST_SECONDS, description="How long it works; without it, until it is revoked."),
+    Annotated[int, Field(ge=1, le=_MOST_SECONDS), WHOLE_NUMBER] | None,
+    Field(description="How long it works; without it, until it is revoked."),
 ]
 
 
@@ -62,7 +63,9 @@ class Rotation(Given):
     """How to hand over."""
 
     overlap: Annotated[
-        int, Field(strict=True, ge=0, le=_MOST_SECONDS, description="Seconds that the old one goes on working.")
+        int,
+        Field(ge=0, le=_MOST_SECONDS, description="Seconds that the old one goes on working."),
+        WHOLE_NUMBER,
     ] = 3600
 
 

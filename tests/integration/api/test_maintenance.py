@@ -73,6 +73,10 @@ def test_a_window_is_ended_once_and_removed_once_and_all_is_audited(ask: Ask, da
         ({"match": {"alertname": {"regex": "("}}}, "match", 422),
         ({"match": {"alert name": "x"}}, "match", 400),
         ({"match": {"alertname": "\0"}}, "match", 400),
+        ({"match": {"alertname": {"regex": 5}}}, "match", 400),
+        ({"match": {"": []}}, "match", 400),
+        ({"seconds": 1.5}, "seconds", 400),
+        ({"seconds": True}, "seconds", 400),
         ({"reason": "\0"}, "reason", 400),
         ({"name": "Upgrade"}, "name", 400),
         ({"seconds": "3600"}, "seconds", 400),
@@ -83,3 +87,9 @@ def test_a_window_is_ended_once_and_removed_once_and_all_is_audited(ask: Ask, da
 def test_what_makes_no_sense_is_named(ask: Ask, change: dict[str, Any], field: str, status: int) -> None:
     errors = errors_of(ask("bob", "POST", "/maintenance-windows", json={**WINDOW, **change}), status)
     assert any(named.split(".")[0] == field for named in errors), errors
+
+
+def test_each_wrong_condition_is_named_as_it_was_written(ask: Ask) -> None:
+    body = {**WINDOW, "seconds": 3600.0, "match": {"alertname": 5, "job": {"regex": 5}}}
+    errors = errors_of(ask("bob", "POST", "/maintenance-windows", json=body))
+    assert errors == {"match.alertname": "must be a text", "match.job.regex": "must be a text"}
