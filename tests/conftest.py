@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,10 @@ from ims.settings import Settings
 from tests.support.postgres import DEBIAN_15, WHEEL_TREE, PostgresServer
 
 APP_TABLES_KEPT = {"alembic_version"}
+
+# No test asserts a time: an example may take longer when the machine is busy.
+hypothesis_settings.register_profile("ims", deadline=None)
+hypothesis_settings.load_profile("ims")
 
 
 @pytest.fixture(scope="session", params=["18", "15"])
