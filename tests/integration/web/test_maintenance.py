@@ -1,11 +1,11 @@
-"""What pages and commands show of maintenance windows and flapping."""
+"""What pages and programs are shown of maintenance windows and flapping."""
 
 from datetime import datetime
 
 from sqlalchemy import update
 
 from ims.db.engine import Database
-from ims.incidents.commands import as_json
+from ims.incidents.documents import show
 from ims.incidents.models import Incident
 from tests.integration.web.conftest import SignIn
 
@@ -20,13 +20,13 @@ def test_a_marked_incident_says_that_it_is_in_maintenance(sign_in: SignIn, datab
     incident = change(database, 30, maintenance="patching", attention_at=None, status="open", resolved_at=None)
     page = sign_in("charlie").get("/incidents/INC-30").text
     assert "maintenance window patching" in page
-    assert as_json(incident)["maintenance"] == "patching"
+    assert show(incident).maintenance == "patching"
 
 
 def test_a_flapping_incident_says_since_when(sign_in: SignIn, database: Database, now: datetime) -> None:
     incident = change(database, 30, flapping_since=now)
     assert "flapping since" in sign_in("charlie").get("/incidents/INC-30").text
-    assert as_json(incident)["flapping_since"] is not None
+    assert show(incident).flapping_since is not None
 
 
 def test_incidents_are_not_marked_without_a_reason(sign_in: SignIn) -> None:
