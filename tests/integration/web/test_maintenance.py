@@ -1,4 +1,4 @@
-"""What pages and commands show of maintenance windows and flapping."""
+"""What pages and programs are shown of maintenance windows and flapping."""
 
 from datetime import datetime
 
