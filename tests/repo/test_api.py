@@ -1,6 +1,10 @@
 """Every operation of the REST API is explained, and people find the explanation."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from ims.app import GROUPS
 
@@ -21,3 +25,19 @@ def test_every_operation_is_explained() -> None:
 def test_the_reference_is_linked_from_the_pages() -> None:
     base = Path(__file__).parents[2] / "ims/web/templates/base.html"
     assert "documentation.index" in base.read_text()
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from _models(field.annotation)
+    for part in get_args(kind):
+        yield from _models(part)
+
+
+def test_no_two_models_share_a_name() -> None:
+    """In the OpenAPI document one would take the other's place."""
+    kinds = [kind for group in GROUPS for operation in group.operations for kind in (operation.body, operation.answers)]
+    found = {model for kind in kinds for model in _models(kind)}
+    assert len({model.__name__ for model in found}) == len(found)
