@@ -37,7 +37,7 @@ from tests.support.pages import Reader
 from tests.support.postgres import free_port
 
 SIZES: Final = (1_000, 1_000_000)
-ROUNDS: Final = 40
+ROUNDS: Final = 100
 TARGET: Final = 2.0
 TIMEOUT_SECONDS: Final = 30
 TOKEN_OF_ADMIN: Final = "bench-" + TOKEN
