@@ -134,6 +134,9 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
         f"IMS_DATABASE_PASSWORD_FILE={secrets}/database_app_password\n"
         f"IMS_DATABASE_OWNER_PASSWORD_FILE={secrets}/database_owner_password\n"
         f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
+        # Nobody listens there: another installation's Alertmanager on this machine would be asked for what it never
+        # heard of, and the worker would resolve the benchmark's alerts as missed.
+        "IMS_ALERTMANAGER_URL=http://127.0.0.1:9\n"
     )
     installation.ims("migrate")
     installation.ims("bootstrap")
