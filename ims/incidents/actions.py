@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
@@ -144,7 +144,7 @@ def edit(
     for name, change in changes.items():
         empty = "" if name == "description" else None
         setattr(row, name, change["to"] or empty)
-    if actor.kind in HUMAN and row.first_human_at is None:
+    if actor.kind in HUMAN and row.first_human_at is None and row.status != Status.RESOLVED:
         row.first_human_at = now
     append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
     return list(changes)
@@ -259,9 +259,14 @@ def _touch(
     origins: Sequence[Status] = tuple(Status),
     **values: object,
 ) -> bool:
-    """Update the incident if it is in one of `origins`; a person's first action is remembered for MTTA."""
+    """Update the incident if it is in one of `origins`.
+
+    A person's first action is remembered for MTTA; what they do after its end is no acknowledgement.
+    """
+    values["updated_at"] = now
     if actor.kind in HUMAN:
-        values["first_human_at"] = func.coalesce(Incident.first_human_at, now)
+        is_over = Incident.status == Status.RESOLVED
+        values["first_human_at"] = func.coalesce(Incident.first_human_at, case((~is_over, now)))
     changed = session.execute(
         update(Incident)
         .where(Incident.id == incident_id, Incident.status.in_(origins))

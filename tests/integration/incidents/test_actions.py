@@ -88,6 +88,22 @@ def test_what_automation_does_is_no_human_action(session: Session) -> None:
     assert fresh(session, own_id).first_human_at is None
 
 
+def test_what_a_person_does_after_the_end_is_no_acknowledgement(session: Session) -> None:
+    own_id = opened(session)
+    actions.resolve(session, own_id, actor=SYSTEM, now=later(5))
+    actions.add_note(session, own_id, "The provider explains it.", actor=BOB, now=later(3600))
+    wanted = actions.editable(fresh(session, own_id)).model_copy(update={"severity": "low"})
+    version = fresh(session, own_id).version
+    actions.edit(session, own_id, wanted, actor=BOB, now=later(3700), version=version)
+    assert fresh(session, own_id).first_human_at is None
+
+
+def test_automation_may_write_notes(session: Session) -> None:
+    own_id = opened(session)
+    actions.add_note(session, own_id, "Seen before.", actor=SYSTEM, now=later(5))
+    assert kinds(session, own_id) == ["incident_opened", "note"]
+
+
 def test_a_form_sent_twice_opens_one_incident(session: Session) -> None:
     own_id = opened(session)
     given = NewIncident(title="again", severity="low")
