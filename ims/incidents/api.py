@@ -1,7 +1,8 @@
 """The incidents of the REST API."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from enum import StrEnum
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -52,8 +53,20 @@ Reference = Annotated[
         examples=["INC-1"],
     ),
 ]
+
+
+class WantedStatus(StrEnum):
+    """A status of an incident, or all of them but resolved."""
+
+    OPEN = Status.OPEN.value
+    ACKNOWLEDGED = Status.ACKNOWLEDGED.value
+    IN_PROGRESS = Status.IN_PROGRESS.value
+    RESOLVED = Status.RESOLVED.value
+    UNRESOLVED = "unresolved"
+
+
 _Statuses = Annotated[
-    tuple[Status | Literal["unresolved"], ...],
+    tuple[WantedStatus, ...],
     BeforeValidator(one_or_many),
     Field(description="Only these; may be repeated. `unresolved` is all but resolved.", examples=[["unresolved"]]),
 ]
@@ -66,7 +79,7 @@ class IncidentQuery(Given):
     status: _Statuses = ()
     service: _Only = ""
     environment: _Only = ""
-    severity: Annotated[KnownSeverity | Literal[""], Field(description="Only of this severity.")] = ""
+    severity: Annotated[KnownSeverity | None, Field(description="Only of this severity.")] = None
     assignee: _Only = ""
     team: _Only = ""
     words: Annotated[Name, Field(description="All of these words stand in title, description or notes.")] = ""
@@ -79,14 +92,14 @@ class IncidentQuery(Given):
     @property
     def filters(self) -> Filters:
         """The filters as the list understands them."""
-        named = [status for status in self.status if isinstance(status, Status)]
-        if "unresolved" in self.status:
-            named = sorted({*named, *UNRESOLVED})
+        named = {Status(status) for status in self.status if status is not WantedStatus.UNRESOLVED}
+        if WantedStatus.UNRESOLVED in self.status:
+            named |= set(UNRESOLVED)
         return Filters(
-            statuses=tuple(named),
+            statuses=tuple(status for status in Status if status in named),
             service=self.service,
             environment=self.environment,
-            severity=self.severity,
+            severity=self.severity or "",
             assignee=self.assignee,
             team=self.team,
             words=self.words,
