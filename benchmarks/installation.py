@@ -133,6 +133,8 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
         f"IMS_DATABASE_OWNER_URL=postgresql://ims_owner@127.0.0.1:{server.port}/{database}\n"
         f"IMS_DATABASE_PASSWORD_FILE={secrets}/database_app_password\n"
         f"IMS_DATABASE_OWNER_PASSWORD_FILE={secrets}/database_owner_password\n"
+        # Nobody: an Alertmanager that happens to run here would be asked, and would know none of the alerts we send.
+        f"IMS_ALERTMANAGER_URL=http://127.0.0.1:{free_port()}\n"
         f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
         # Nobody listens there: another installation's Alertmanager on this machine would be asked for what it never
         # heard of, and the worker would resolve the benchmark's alerts as missed.
