@@ -136,9 +136,6 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
         # Nobody: an Alertmanager that happens to run here would be asked, and would know none of the alerts we send.
         f"IMS_ALERTMANAGER_URL=http://127.0.0.1:{free_port()}\n"
         f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
-        # Nobody listens there: another installation's Alertmanager on this machine would be asked for what it never
-        # heard of, and the worker would resolve the benchmark's alerts as missed.
-        "IMS_ALERTMANAGER_URL=http://127.0.0.1:9\n"
     )
     installation.ims("migrate")
     installation.ims("bootstrap")
