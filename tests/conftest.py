@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,33 +23,62 @@ hypothesis_settings.register_profile("ims", deadline=None)
 hypothesis_settings.load_profile("ims")
 
 
-@pytest.fixture(scope="session", params=["18", "15"])
-def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    """A running PostgreSQL: every integration test runs on the embedded 18, and on 15 where Debian's is installed."""
-    tree = WHEEL_TREE if request.param == "18" else DEBIAN_15
-    if not (tree / "bin/postgres").exists():
-        pytest.skip(f"PostgreSQL {request.param} is not installed on this machine")
-    directory = Path(tempfile.mkdtemp(prefix="ims-test-postgres-"))
-    server = PostgresServer(tree, directory)
-    try:
-        server.create()
-        # Durability is tested where it matters, by kill -9 of servers that keep fsync; here it only costs time.
-        server.start("fsync=off")
-        server.create_database()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+@dataclass
+class Servers:
+    """The PostgreSQL servers of a session, each started when it is first asked for and kept until the end.
+
+    pytest ends a parametrized fixture whenever the parameter changes, which is twice for every file.
+    """
+
+    directories: pytest.TempPathFactory
+    running: dict[str, PostgresServer] = field(default_factory=dict)
+    settings: dict[str, Settings] = field(default_factory=dict)
+
+    def server(self, version: str) -> PostgresServer:
+        """A running server; skips the test if this version is not installed."""
+        tree = WHEEL_TREE if version == "18" else DEBIAN_15
+        if not (tree / "bin/postgres").exists():
+            pytest.skip(f"PostgreSQL {version} is not installed on this machine")
+        if version not in self.running:
+            server = PostgresServer(tree, Path(tempfile.mkdtemp(prefix="ims-test-postgres-")))
+            self.running[version] = server
+            server.create()
+            # Durability is tested where it matters, by kill -9 of servers that keep fsync; here it only costs time.
+            server.start("fsync=off")
+            server.create_database()
+            self.settings[version] = server.settings(
+                self.directories.mktemp("state"),
+                database_pool_size=20,
+                secret_key="only for tests: 0123456789abcdef",
+            )
+            migrate(self.settings[version])
+        return self.running[version]
+
+    def stop(self) -> None:
+        for server in self.running.values():
+            server.stop()
+            shutil.rmtree(server.directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def settings(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory)
+    try:
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.fixture(scope="session", params=["18", "15"])
+def postgres(request: pytest.FixtureRequest, servers: Servers) -> PostgresServer:
+    """A running PostgreSQL: every integration test runs on the embedded 18, and on 15 where Debian's is installed."""
+    return servers.server(request.param)
+
+
+@pytest.fixture(scope="session")
+def settings(postgres: PostgresServer, servers: Servers) -> Settings:
     """Settings of programs that use the test's database; migrated once."""
-    settings = postgres.settings(
-        tmp_path_factory.mktemp("state"), database_pool_size=20, secret_key="only for tests: 0123456789abcdef"
-    )
-    migrate(settings)
-    return settings
+    return next(servers.settings[version] for version, server in servers.running.items() if server is postgres)
 
 
 @pytest.fixture
