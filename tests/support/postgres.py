@@ -17,6 +17,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from pydantic import SecretStr
 
@@ -89,9 +90,12 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL the postmaster and wait until its children have noticed."""
         assert self.process is not None
+        children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
         self.process.wait()
         self.process = None
+        # Until then one of them may still take a transaction and commit it for good.
+        psutil.wait_procs(children, timeout=10)
 
     def start_again(self, *options: str) -> None:
         """Start after a kill: the killed server's children may hold its memory a moment longer."""

@@ -176,6 +176,7 @@ def test_further_filters_apply_and_leave_no_empty_ones_in_the_address(browser: B
     browser.evaluate("document.getElementById('since').value = '2026-01-01T00:00'")
     browser.evaluate("document.querySelector('.filters .pop button').click()")
     browser.wait_for("location.search.includes('environment=production')")
+    browser.wait_for("document.querySelectorAll('.used li strong').length === 2")
     assert browser.evaluate("location.search") == "?service=search&environment=production&since=2026-01-01T00%3A00"
     assert browser.evaluate("[...document.querySelectorAll('.used li strong')].map((one) => one.innerText)") == [
         "production", "2026-01-01 00:00:00"
