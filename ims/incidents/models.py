@@ -169,8 +169,6 @@ class IdempotencyKey(Base):
     __table_args__ = (
         # Old keys go daily.
         Index("ix_idempotency_key_created_at", "created_at"),
-        # Retention looks for the keys of an incident it removes.
-        Index("ix_idempotency_key_incident", "incident_id"),
     )
 
     account: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)

@@ -124,6 +124,13 @@ STEPS: Final = (
         "tokens",
         "DELETE FROM api_token WHERE hash IN (SELECT hash FROM api_token WHERE expires_at < :before LIMIT :limit)",
     ),
+    # They are promised for a day, whatever the policy keeps.
+    Step(
+        "idempotency_keys",
+        "DELETE FROM idempotency_key WHERE (account, key) IN (SELECT account, key FROM idempotency_key"
+        " WHERE created_at < greatest(CAST(:before AS timestamptz), now() - interval '1 day')"
+        " ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
 )
 
 

@@ -127,4 +127,3 @@ def _idempotency_keys() -> None:
         sa.PrimaryKeyConstraint("account", "key", name=op.f("pk_idempotency_key")),
     )
     op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["created_at"], unique=False)
-    op.create_index("ix_idempotency_key_incident", "idempotency_key", ["incident_id"], unique=False)
