@@ -2,24 +2,35 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from benchmarks import report
 from benchmarks.programs import BenchmarkFailed, stop_on_sigterm
 
 
-def run_benchmark(name: str, description: str, measure: Callable[[bool], str]) -> int:
+def run_benchmark(name: str, description: str, measure: Callable[..., str], parts: Collection[str] = ()) -> int:
     """Measure, print the tables, and put them into docs/performance.md when asked; `measure` takes whether to be quick.
+
+    `parts` are names of what can be measured alone: those that were chosen are given to `measure` as `only`.
 
     Returns 0 when everything could be measured, whatever the figures, and 1 when not.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.bench_{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    if parts:
+        parser.add_argument(
+            "--only", action="append", metavar="NAME", help="only parts whose names begin so; repeatable"
+        )
     arguments = parser.parse_args()
+    only = [part for part in parts if part.startswith(tuple(arguments.only))] if parts and arguments.only else []
+    if parts and arguments.only and not only:
+        parser.error(f"--only: no part begins so; there are: {', '.join(parts)}")
+    if only and arguments.write:
+        parser.error("--write is for all parts: a table of some would replace the whole one")
     stop_on_sigterm()
     try:
-        tables = measure(arguments.quick)
+        tables = measure(arguments.quick, **({"only": only} if only else {}))
         print(tables)
         if arguments.write:
             report.write(name, tables)

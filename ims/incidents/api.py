@@ -1,9 +1,8 @@
 """The incidents of the REST API."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -204,7 +203,8 @@ def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
 def list_all(query: IncidentQuery) -> IncidentList:
     """List incidents.
 
-    Newest first, a page at a time. Filters are joined by "and".
+    Newest first, a page at a time. Filters are joined by "and". A search for words that are common, but not together,
+    may stop before the page is full, even with no item: only `next` tells whether there are more.
     """
     filters = query.filters
     with transaction() as session:
@@ -213,9 +213,7 @@ def list_all(query: IncidentQuery) -> IncidentList:
         )
     return IncidentList(
         items=[show(incident) for incident in page.rows],
-        next=encode_cursor([page.next.opened_at.isoformat(), str(page.next.id)], _bound_to(filters, query.sort))
-        if page.next
-        else None,
+        next=encode_cursor(page.next.texts, _bound_to(filters, query.sort)) if page.next else None,
     )
 
 
@@ -227,8 +225,7 @@ def _position(cursor: str | None, filters: Filters, sort: Sort) -> Position | No
     if not cursor:
         return None
     try:
-        opened_at, own_id = decode_cursor(cursor, _bound_to(filters, sort))
-        return Position(datetime.fromisoformat(opened_at), UUID(own_id))
+        return Position.read(decode_cursor(cursor, _bound_to(filters, sort)))
     except ValueError as error:
         raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
 

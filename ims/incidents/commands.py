@@ -3,6 +3,8 @@
 import argparse
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from ims.alerts.models import Severity
 from ims.command import add_json, command_session
 from ims.incidents import change_commands
@@ -87,7 +89,7 @@ def _list(arguments: argparse.Namespace) -> int:
     names = ("service", "environment", "severity", "assignee", "team", "words", "since", "until")
     filters = Filters(statuses, **{name: value for name in names if (value := getattr(arguments, name))})
     with command_session() as session:
-        rows = list_incidents(session, filters, sort=Sort(arguments.sort), limit=max(arguments.limit, 1)).rows
+        rows = _first(session, filters, Sort(arguments.sort), max(arguments.limit, 1))
         if arguments.json:
             print_json([show(incident).model_dump(mode="json") for incident in rows])
         elif rows:
@@ -95,6 +97,18 @@ def _list(arguments: argparse.Namespace) -> int:
         else:
             print("No incidents.")
     return 0
+
+
+def _first(session: Session, filters: Filters, sort: Sort, limit: int) -> list[Incident]:
+    """The first rows; a search for words may bring them in several pages."""
+    rows: list[Incident] = []
+    after = None
+    while True:
+        page = list_incidents(session, filters, sort=sort, limit=limit - len(rows), after=after)
+        rows += page.rows
+        after = page.next
+        if after is None or len(rows) == limit:
+            return rows
 
 
 def _cells(incident: Incident) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 from ims.errors import FieldError, Invalid, Unprocessable
 from ims.http.paging import decode_cursor, encode_cursor
@@ -149,7 +148,7 @@ def next_page(filters: Filters, sort: Sort, page: Page) -> dict[str, str] | None
     """The parameters of the page behind this one, None if it was the last."""
     if page.next is None:
         return None
-    cursor = encode_cursor([page.next.opened_at.isoformat(), str(page.next.id)], _bound_to(filters, sort))
+    cursor = encode_cursor(page.next.texts, _bound_to(filters, sort))
     return {name: value for name, value in {**written(filters, sort), "cursor": cursor}.items() if value}
 
 
@@ -159,8 +158,7 @@ def _position(cursor: str, filters: Filters, sort: Sort) -> Position | None:
         return None
     parts = decode_cursor(cursor, _bound_to(filters, sort))
     try:
-        opened_at, own_id = parts
-        return Position(datetime.fromisoformat(opened_at), UUID(own_id))
+        return Position.read(parts)
     except ValueError as error:
         raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
 

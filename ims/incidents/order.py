@@ -1,7 +1,8 @@
 """The orders of the list, and where a page of it begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -20,10 +21,24 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page."""
+    """Behind which row a page begins; the row itself need not be there."""
 
     opened_at: datetime
     id: UUID
+
+    @property
+    def texts(self) -> list[str]:
+        """As it stands in a cursor."""
+        return [self.opened_at.isoformat(), str(self.id)]
+
+    @classmethod
+    def read(cls, texts: Sequence[str]) -> "Position":
+        """From a cursor. Raises `ValueError` for what is none, and for times next to which there may be no other."""
+        opened_at, own_id = texts
+        moment = datetime.fromisoformat(opened_at)
+        if moment.tzinfo is None or moment.year in (MINYEAR, MAXYEAR):
+            raise ValueError
+        return cls(moment, UUID(own_id))
 
 
 def in_order(incident: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

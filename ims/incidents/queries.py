@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -43,7 +43,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of a list, and where the next page begins if there is one."""
+    """Rows of a list, and where the next page begins if there is one.
+
+    A search for words may stop before the page is full, even with no row at all: then the next page goes on.
+    """
 
     rows: Sequence[Incident]
     next: Position | None
@@ -61,24 +64,28 @@ def list_incidents(
     session: Session, filters: Filters, *, sort: Sort = Sort.NEWEST, limit: int = 50, after: Position | None = None
 ) -> Page:
     """One page of the list."""
-    rows = _rows(session, filters, sort, limit + 1, after)
-    if len(rows) <= limit:
-        return Page(rows, None)
-    last = rows[limit - 1]
-    return Page(rows[:limit], Position(last.opened_at, last.id))
+    found = _find(session, filters, sort, limit + 1, after)
+    if len(found.rows) <= limit:
+        return Page(found.rows, found.stopped)
+    last = found.rows[limit - 1]
+    return Page(found.rows[:limit], Position(last.opened_at, last.id))
 
 
-def _rows(session: Session, filters: Filters, sort: Sort, limit: int, after: Position | None) -> Sequence[Incident]:
+def _find(session: Session, filters: Filters, sort: Sort, limit: int, after: Position | None) -> words.Found:
     if filters.words.strip():
         search = words.Search(
             filters.words, lambda incident: _conditions(incident, filters), sort, limit, after, filters.since,
-            filters.until,
+            filters.until, is_filtered=_is_filtered(filters),
         )  # fmt: skip
         return words.find_among_few(session, search) if _are_few(filters) else words.find(session, search)
     query = select(Incident).where(*_conditions(Incident, filters))
     if after:
         query = query.where(beyond(Incident, after, sort))
-    return session.scalars(query.order_by(*in_order(Incident, sort)).limit(limit)).all()
+    return words.Found(session.scalars(query.order_by(*in_order(Incident, sort)).limit(limit)).all())
+
+
+def _is_filtered(filters: Filters) -> bool:
+    return replace(filters, words="", since=None, until=None) != Filters()
 
 
 def _are_few(filters: Filters) -> bool:

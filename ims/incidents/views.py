@@ -99,6 +99,7 @@ def _filtered(listing: Listing, now: datetime) -> Response:
             figures=figures,
             rows=rows,
             more=_address(next_page(listing.filters, listing.sort, page)),
+            stopped_at=page.next and page.next.opened_at,
             **form,
         ),
     )

@@ -3,6 +3,7 @@
 One process with threads: a page waits for PostgreSQL and little else.
 """
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def on_starting(_server: Any) -> None:
 def post_fork(server: Any, _worker: Any) -> None:
     """In each serving process, before the application is made."""
     die_with_master(server.pid)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In each serving process, once the application is made: what is there now stays. Searched for garbage again and
+    again, it stopped every request for a tenth of a second."""
+    gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

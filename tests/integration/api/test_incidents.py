@@ -1,11 +1,15 @@
 """Incidents by the REST API: opening, reading, changing; who may, and what is told when they may not."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Integer, cast, func, select, update
 
 from ims.accounts.permissions import Scope
 from ims.audit.models import AuditEntry
 from ims.db.engine import Database
+from ims.incidents import words
+from ims.incidents.models import Incident
 from tests.integration.api.conftest import Ask, errors_of
 
 OPENING = {"title": "Backups are late", "severity": "medium"}
@@ -90,6 +94,27 @@ def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
     assert rest["next"] is None
     foreign = ask("victor", "GET", f"/incidents?team=other&cursor={first['next']}")
     assert list(errors_of(foreign, 422)) == ["cursor"]
+
+
+def test_a_search_that_stopped_before_the_page_was_full_has_a_next_one(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
+    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
+    for number in range(3):
+        ask("bob", "POST", "/incidents", json={**OPENING, "title": f"Disk {number}"})
+    with database.begin() as session:
+        session.execute(
+            update(Incident).values(opened_at=Incident.opened_at - timedelta(days=3) * (2 - cast(
+                func.right(Incident.title, 1), Integer
+            ))).where(Incident.title.like("Disk _"))
+        )  # fmt: skip
+    pages = [ask("victor", "GET", "/incidents?words=disk&limit=10").get_json()]
+    while (cursor := pages[-1]["next"]) and len(pages) < 20:
+        pages.append(ask("victor", "GET", f"/incidents?words=disk&limit=10&cursor={cursor}").get_json())
+    assert [one["title"] for page in pages for one in page["items"]] == ["Disk 2", "Disk 1", "Disk 0"]
+    assert 1 < len(pages) < 20
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from ims.cli import main
 from ims.db.engine import Database
+from ims.incidents import words
 from ims.queue import utc_now
 from ims.settings import Settings
 from tests.support.history import Tale
@@ -33,6 +34,19 @@ def test_the_list_is_a_table_or_json(numbers: dict[str, int], capsys: pytest.Cap
     assert [row["service"] for row in json.loads(capsys.readouterr().out)] == ["checkout"] * 2
     assert main(["incident", "list", "--words", "nothing-like-it"]) == 0
     assert capsys.readouterr().out == "No incidents.\n"
+
+
+def test_the_list_goes_on_where_a_search_for_words_stopped(
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["incident", "list", "--words", "down", "--limit", "25", "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert len({row["opened_at"][:10] for row in whole}) > 1
+    monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
+    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
+    assert main(["incident", "list", "--words", "down", "--limit", "25", "--json"]) == 0
+    assert [row["incident"] for row in json.loads(capsys.readouterr().out)] == [row["incident"] for row in whole]
 
 
 def test_acknowledging_and_resolving_stand_in_the_timeline(

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from ims.actors import ActorKind
-from ims.incidents import actions, words
+from ims.incidents import actions, effort, words
 from ims.incidents.inputs import Editable
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, list_incidents
@@ -20,9 +21,11 @@ NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
 BOB = Actor(ActorKind.PERSON, "bob")
 
 
-def add(session: Session, title: str, *, age: timedelta = timedelta(), **values: object) -> UUID:
+def add(
+    session: Session, title: str, *, age: timedelta = timedelta(), own_id: UUID | None = None, **values: object
+) -> UUID:
     """One incident that was opened so long ago."""
-    own_id = uuid4()
+    own_id = own_id or uuid4()
     defaults = {"severity": "high", "environment": "production", "labels": {}, "updated_at": NOW}
     session.add(Incident(id=own_id, title=title, opened_at=NOW - age, **(defaults | values)))
     session.flush()
@@ -97,33 +100,106 @@ INCIDENTS = st.lists(
     service=st.sampled_from(["", "a"]),
     ages=st.sampled_from([(0, 26), (0, 12), (4, 26), (3, 20)]),
     walk=st.sampled_from([1, 3, 100]),
+    affordable=st.sampled_from([1, 2, 7, 100]),
+    walk_on=st.sampled_from([1, 5, 100]),
 )
 def test_pages_are_those_of_the_whole_list_with_the_words(
     session: Session, incidents: list[tuple[str, int, str]], wanted: str, sort: Sort, service: str,
-    ages: tuple[int, int], walk: int,
+    ages: tuple[int, int], walk: int, affordable: int, walk_on: int,
 ) -> None:  # fmt: skip
     with session.begin_nested() as savepoint, pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "WALK_ROWS", walk)
         patch.setattr(words, "MOST_DAYS", 4)
+        search_a_little(patch, days=affordable, walk_on=walk_on)
         for title, minutes, name in incidents:
             add(session, title, age=timedelta(minutes=minutes), service=name)
         until, since = (NOW - timedelta(days=age) for age in sorted(ages))
         filters = Filters(service=service, since=since, until=until)
         whole = list_incidents(session, filters, sort=sort, limit=100).rows
         expected = [row.id for row in whole if has(row.title, wanted)]
-        paged: list[UUID] = []
-        after = None
-        while True:
-            page = list_incidents(
-                session, Filters(service=service, words=wanted, since=since, until=until), sort=sort, limit=2,
-                after=after,
-            )  # fmt: skip
-            paged += [row.id for row in page.rows]
-            after = page.next
-            if after is None:
-                break
+        paged = all_pages(session, Filters(service=service, words=wanted, since=since, until=until), sort)
         savepoint.rollback()
     assert paged == expected
+
+
+def search_a_little(patch: pytest.MonkeyPatch, *, days: int, walk_on: int) -> None:
+    """Let an answer search so many days by the index, or look at so many rows."""
+    patch.setattr(words, "affordable_days", lambda *_given, **_more: days)
+    patch.setattr(words, "WALK_ON_ROWS", walk_on)
+
+
+def all_pages(session: Session, filters: Filters, sort: Sort, limit: int = 2) -> list[UUID]:
+    """What somebody finds who goes on until there is no next page, which must come."""
+    found: list[UUID] = []
+    after, places = None, []
+    while True:
+        page = list_incidents(session, filters, sort=sort, limit=limit, after=after)
+        found += [row.id for row in page.rows]
+        after = page.next
+        if after is None:
+            return found
+        assert after not in places
+        places.append(after)
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("walk_on", [1, 2])
+def test_midnight_where_a_search_stops_belongs_to_one_page(
+    session: Session, monkeypatch: pytest.MonkeyPatch, sort: Sort, walk_on: int
+) -> None:
+    """Whatever ids are there, the first and the last possible one included."""
+    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    search_a_little(monkeypatch, days=1, walk_on=walk_on)
+    midnight = NOW.replace(hour=0, minute=0, second=0)
+    moments = [midnight - timedelta(days=day, microseconds=before) for day in range(3) for before in (0, 1)]
+    ids = [UUID(int=0), UUID(int=1), UUID(int=2**128 - 2), UUID(int=2**128 - 1)]
+    placed = {own_id: moments[place % 2] for place, own_id in enumerate(ids)}
+    for own_id, moment in placed.items():
+        add(session, "disk", age=NOW - moment, own_id=own_id)
+    for moment in [*moments, midnight + timedelta(hours=1)]:
+        add(session, "disk", age=NOW - moment)
+        add(session, "memory", age=NOW - moment)
+    whole = [row.id for row in list_incidents(session, Filters(), sort=sort, limit=100).rows if row.title == "disk"]
+    assert all_pages(session, Filters(words="disk"), sort, limit=1) == whole
+    assert all_pages(session, Filters(words="disk"), sort, limit=3) == whole
+    assert all_pages(session, Filters(words="nowhere"), sort) == []
+
+
+def test_what_is_opened_during_a_walk_moves_nothing_out_of_it(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    search_a_little(monkeypatch, days=1, walk_on=4)
+    old = [add(session, "disk", age=timedelta(days=age)) for age in range(12)]
+    is_behind = words._is_behind
+
+    def meanwhile(*given: Any) -> bool:
+        add(session, "disk", age=-timedelta(minutes=1))
+        return is_behind(*given)
+
+    monkeypatch.setattr(words, "_is_behind", meanwhile)
+    found = all_pages(session, Filters(words="disk"), Sort.NEWEST, limit=10)
+    assert [own_id for own_id in found if own_id in old] == old
+    assert len(found) == len(set(found))
+
+
+def test_the_more_common_words_are_the_fewer_days_an_answer_searches(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        add(session, "disk" if number % 2 else "memory", description="rare" if number == 7 else "")
+    incidents = 1_000_000
+    monkeypatch.setattr(effort, "SAMPLED_ROWS", 10**9)
+
+    def days(*wanted: str, is_filtered: bool = False, incidents: int = incidents) -> int:
+        return effort.affordable_days(session, wanted, words._has, incidents, 90, is_filtered=is_filtered)
+
+    assert days("nowhere") == days("nowhere", is_filtered=True) == 90
+    assert 1 <= days("disk", "memory") < days("disk", "rare") < days("disk", "nowhere") < 90
+    assert days("disk", is_filtered=True) < days("disk")
+    assert days("disk", "memory", incidents=10**9) == 1
+    # A small table is searched whole, and one that was never counted is small.
+    assert days("disk", "memory", incidents=1_000) == days("disk", "memory", incidents=-1) == 90
 
 
 def has(title: str, wanted: str) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from ims.app import create_app
 from ims.db.engine import Database
 from ims.errors import ConfigurationFaulty
+from ims.incidents import words
 from ims.incidents.models import Incident
 from ims.runs.models import RunStatus
 from ims.settings import Settings
@@ -84,6 +85,22 @@ def test_filters_stand_in_the_address(sign_in: SignIn) -> None:
     page = bob.get("/incidents?service=checkout&severity=critical&status=unresolved&q=DOWN").text
     assert re.findall(r">INC-(\d+)</span>", page) == ["28"]
     assert "No incident fits this filter." in bob.get("/incidents?q=nothing-like-it").text
+
+
+def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
+    monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
+    bob, address, seen = sign_in("bob"), "/incidents?q=nothing-like-it", []
+    while address not in seen:
+        seen.append(address)
+        page = bob.get(address).text
+        on = re.search(r'fits this filter.</strong>.*<a href="([^"]+)">Search earlier incidents</a>', page)
+        if on is None:
+            break
+        assert re.search(r"No incident since <time [^>]+>[^<]+ 00:00:00 UTC</time> fits", page)
+        address = on[1].replace("&amp;", "&")
+    assert len(seen) > 1
+    assert "<strong>No incident fits this filter.</strong>" in page
 
 
 def test_pages_of_the_list_follow_each_other(sign_in: SignIn, database: Database, now: datetime) -> None:

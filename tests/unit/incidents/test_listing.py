@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from ims.errors import Invalid
+from ims.errors import Invalid, Unprocessable
+from ims.http.paging import encode_cursor
 from ims.incidents.listing import FIELDS, next_page, read_listing, written
 from ims.incidents.models import Status
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort
@@ -57,6 +58,20 @@ def test_a_cursor_belongs_to_one_value_of_each_filter(field: str) -> None:
     with pytest.raises(Invalid) as raised:
         read_listing({**address, field: other.get(field, "other")})
     assert raised.value.fields[0].field == "cursor"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["2026-03-01T04:00:00", str(uuid4())], ["0001-01-01T00:00:00+14:00", str(uuid4())],
+     ["9999-12-31T23:59:59.999999-14:00", str(uuid4())], ["2026-03-01T04:00:00Z", "x"], ["2026-03-01T04:00:00Z"],
+     ["x", "x"], []],
+)  # fmt: skip
+def test_a_cursor_with_an_impossible_place_is_damaged(texts: list[str]) -> None:
+    filters = Filters(words="disk")
+    cursor = encode_cursor(texts, list(written(filters, Sort.NEWEST).values()))
+    with pytest.raises(Unprocessable) as raised:
+        read_listing({"q": "disk", "cursor": cursor})
+    assert "is damaged" in raised.value.fields[0].message
 
 
 def test_every_wrong_parameter_is_named() -> None:
