@@ -29,7 +29,7 @@ from ims.incidents.order import Position, Sort, beyond, in_order
 
 WALK_ROWS: Final = 500
 WALK_ON_ROWS: Final = 2_000
-"""Rows looked at where the index would read too much: few of many are of one service, and all of those can be seen."""
+"""Rows of a filtered list that are looked at where the index would read too much: of a service that has few, all."""
 MOST_DAYS: Final = 64
 """Days that are gone through before it is looked whether the page is full."""
 MOST_CHARACTERS: Final = 1000
@@ -91,7 +91,10 @@ def find(session: Session, search: Search) -> Found:
 
 
 def _find_some(session: Session, search: Search, words: list[str], left: tuple[int, int], days: int) -> Found:
-    """As far as the index comes in `days` of those that are `left`, or a long walk if that comes further."""
+    """As far as the index comes in `days` of those that are `left`, or a long walk if that comes further.
+
+    Among all incidents it never does.
+    """
     first, last = left
     if search.sort is Sort.NEWEST:
         first = last - days + 1
@@ -99,11 +102,12 @@ def _find_some(session: Session, search: Search, words: list[str], left: tuple[i
     else:
         last = first + days - 1
         stop = Position(_begin(last + 1) - _MOMENT, _LAST_ID[search.sort])
-    row = session.execute(_end_of_walk(search)).one_or_none()
-    end = Position(*row) if row else None
-    if end is None or _is_behind(end, stop, search.sort):
-        # To that row, whatever was opened since it was read: what is looked at has to end where the next page begins.
-        return Found(session.scalars(_walk(search, words, 2 * WALK_ON_ROWS, end)).all(), end)
+    if search.is_filtered:
+        row = session.execute(_end_of_walk(search)).one_or_none()
+        end = Position(*row) if row else None
+        if end is None or _is_behind(end, stop, search.sort):
+            # To that row, whatever was opened since it was read: the next page begins behind it.
+            return Found(session.scalars(_walk(search, words, 2 * WALK_ON_ROWS, end)).all(), end)
     return Found(_by_index(session, search, words, first, last), stop)
 
 

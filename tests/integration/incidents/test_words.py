@@ -143,9 +143,9 @@ def all_pages(session: Session, filters: Filters, sort: Sort, limit: int = 2) ->
 
 
 @pytest.mark.parametrize("sort", Sort)
-@pytest.mark.parametrize("walk_on", [1, 2])
+@pytest.mark.parametrize(("service", "walk_on"), [("", 1), ("a", 1), ("a", 2)])
 def test_midnight_where_a_search_stops_belongs_to_one_page(
-    session: Session, monkeypatch: pytest.MonkeyPatch, sort: Sort, walk_on: int
+    session: Session, monkeypatch: pytest.MonkeyPatch, sort: Sort, service: str, walk_on: int
 ) -> None:
     """Whatever ids are there, the first and the last possible one included."""
     monkeypatch.setattr(words, "WALK_ROWS", 1)
@@ -155,14 +155,14 @@ def test_midnight_where_a_search_stops_belongs_to_one_page(
     ids = [UUID(int=0), UUID(int=1), UUID(int=2**128 - 2), UUID(int=2**128 - 1)]
     placed = {own_id: moments[place % 2] for place, own_id in enumerate(ids)}
     for own_id, moment in placed.items():
-        add(session, "disk", age=NOW - moment, own_id=own_id)
+        add(session, "disk", age=NOW - moment, own_id=own_id, service="a")
     for moment in [*moments, midnight + timedelta(hours=1)]:
-        add(session, "disk", age=NOW - moment)
-        add(session, "memory", age=NOW - moment)
+        add(session, "disk", age=NOW - moment, service="a")
+        add(session, "memory", age=NOW - moment, service="a")
     whole = [row.id for row in list_incidents(session, Filters(), sort=sort, limit=100).rows if row.title == "disk"]
-    assert all_pages(session, Filters(words="disk"), sort, limit=1) == whole
-    assert all_pages(session, Filters(words="disk"), sort, limit=3) == whole
-    assert all_pages(session, Filters(words="nowhere"), sort) == []
+    assert all_pages(session, Filters(words="disk", service=service), sort, limit=1) == whole
+    assert all_pages(session, Filters(words="disk", service=service), sort, limit=3) == whole
+    assert all_pages(session, Filters(words="nowhere", service=service), sort) == []
 
 
 def test_what_is_opened_during_a_walk_moves_nothing_out_of_it(
@@ -170,15 +170,15 @@ def test_what_is_opened_during_a_walk_moves_nothing_out_of_it(
 ) -> None:
     monkeypatch.setattr(words, "WALK_ROWS", 1)
     search_a_little(monkeypatch, days=1, walk_on=4)
-    old = [add(session, "disk", age=timedelta(days=age)) for age in range(12)]
+    old = [add(session, "disk", age=timedelta(days=age), service="a") for age in range(12)]
     is_behind = words._is_behind
 
     def meanwhile(*given: Any) -> bool:
-        add(session, "disk", age=-timedelta(minutes=1))
+        add(session, "disk", age=-timedelta(minutes=1), service="a")
         return is_behind(*given)
 
     monkeypatch.setattr(words, "_is_behind", meanwhile)
-    found = all_pages(session, Filters(words="disk"), Sort.NEWEST, limit=10)
+    found = all_pages(session, Filters(words="disk", service="a"), Sort.NEWEST, limit=10)
     assert [own_id for own_id in found if own_id in old] == old
     assert len(found) == len(set(found))
 
