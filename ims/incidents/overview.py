@@ -8,14 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import BIGINT, Uuid, cast, func, literal_column, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Session
 
 from ims.catalogue.condition import Condition, ServiceCondition, read_conditions
 from ims.incidents.models import Incident, Status
-from ims.incidents.pages import Row, rows_of
+from ims.incidents.outlines import Outline, outlines
 from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
 from ims.web.lanes import Lane, lay
 
@@ -64,12 +66,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """An incident of the last 24 hours, as little of it as tells which lane it is in and whether it changed."""
+    """The incidents of one service in the last 24 hours, None for those of none; `newest` are those to be drawn."""
 
-    id: UUID
     service: str | None
-    version: int
-    is_open: bool
+    incidents: int
+    open: int
+    newest: Sequence[UUID]
+    fingerprint: Decimal
+    """Another one when an incident came, changed or went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Overview:
         """What decides whether the panels look different."""
         services = [(one.name, one.condition, one.unresolved, one.run, one.window) for one in self.services.shown]
         healing = [(one.run.number, one.run.status, one.tasks) for one in self.healing]
-        recent = hash(tuple((one.id, one.version) for one in self.recent))
+        recent = sorted(one.fingerprint for one in self.recent)
         return [services, self.services.left_out, healing, self.more_healing, recent]
 
 
@@ -96,14 +100,14 @@ class ServiceLane:
 
     service: str | None
     lane: Lane
-    rows: Sequence[Row]
+    drawn: Sequence[Outline]
     incidents: int
     open: int
 
     @property
     def healed(self) -> int:
         """How many of the drawn ones were verified well."""
-        return sum(row.incident.healed_at is not None for row in self.rows)
+        return sum(one.healed_at is not None for one in self.drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def _tasks_before(session: Session, run: Run) -> int | None:
 
 
 def _recent(session: Session, now: datetime) -> list[Recent]:
-    """Incidents of the last 24 hours, newest first, then those from before that lasted into them."""
+    """Incidents of the last 24 hours, and those from before that lasted into them, counted for each service."""
     begins = now - DAY
     columns = select(Incident.id, Incident.service, Incident.version, Incident.status, Incident.opened_at)
     newest = columns.where(Incident.opened_at >= begins).order_by(Incident.opened_at.desc()).limit(MOST_RECENT)
@@ -183,36 +187,45 @@ def _recent(session: Session, now: datetime) -> list[Recent]:
     # Most of what ended today also began today. What is read is bounded before those are left out, by the order of the
     # index: where they are left out by the database, it may read far more to find a few that are not there.
     ended = columns.where(Incident.resolved_at >= begins).order_by(Incident.resolved_at.desc()).limit(MOST_RECENT)
-    rows = session.execute(newest).all()
-    earlier = [*session.execute(unresolved.limit(MOST_LASTING)), *session.execute(ended)]
-    rows = [*rows, *(row for row in earlier if row.opened_at < begins)]
-    return [Recent(row.id, row.service, row.version, row.status != Status.RESOLVED) for row in rows]
+    lasted = ended.subquery("ended")
+    parts = [
+        select(newest.subquery("newest")),
+        select(unresolved.limit(MOST_LASTING).subquery("unresolved")),
+        select(lasted).where(lasted.c.opened_at < begins),
+    ]
+    one = union_all(*parts).subquery("one").c
+    # Counted and told apart by the database: thousands of rows a second are too many for Python.
+    drawn = func.array_agg(aggregate_order_by(one.id, one.opened_at.desc()), type_=ARRAY(Uuid))[1:MOST_IN_A_LANE]
+    of_service = select(
+        one.service,
+        func.count(),
+        func.count().filter(one.status != Status.RESOLVED),
+        drawn,
+        func.sum(func.uuid_hash_extended(one.id, cast(one.version, BIGINT))),
+    )
+    return [Recent(*row) for row in session.execute(of_service.group_by(one.service))]
 
 
 def draw_lanes(session: Session, recent: Sequence[Recent], now: datetime) -> Lanes:
     """The lanes of those services that need a look first: with open incidents, then with many."""
-    by_service: dict[str | None, list[Recent]] = defaultdict(list)
-    for one in recent:
-        by_service[one.service].append(one)
-    chosen = sorted(by_service, key=lambda name: _urgency(name, by_service[name]))[:MOST_LANES]
-    ids = [one.id for name in chosen for one in by_service[name][:MOST_IN_A_LANE]]
-    found = session.scalars(select(Incident).where(Incident.id.in_(ids)).order_by(Incident.opened_at)).all()
-    rows: dict[str | None, list[Row]] = defaultdict(list)
-    for row in rows_of(session, found, now):
-        rows[row.incident.service].append(row)
+    chosen = sorted(recent, key=_urgency)[:MOST_LANES]
+    drawn: dict[str | None, list[Outline]] = defaultdict(list)
+    for outline in outlines(session, [own_id for one in chosen for own_id in one.newest], now):
+        drawn[outline.service].append(outline)
     begins = now - DAY
     lanes = [
         ServiceLane(
-            service=name,
-            lane=lay([row.lifeline for row in rows[name]], begins, now),
-            rows=rows[name],
-            incidents=len(by_service[name]),
-            open=sum(one.is_open for one in by_service[name]),
+            service=one.service,
+            lane=lay([outline.lifeline for outline in drawn[one.service]], begins, now),
+            drawn=drawn[one.service],
+            incidents=one.incidents,
+            open=one.open,
         )
-        for name in sorted(chosen, key=lambda name: (name is None, name or ""))
+        for one in sorted(chosen, key=lambda one: (one.service is None, one.service or ""))
     ]
-    return Lanes(lanes, begins, now, len(by_service) - len(chosen), len(recent) >= MOST_RECENT)
+    is_cut = sum(one.incidents for one in recent) >= MOST_RECENT
+    return Lanes(lanes, begins, now, len(recent) - len(chosen), is_cut)
 
 
-def _urgency(name: str | None, incidents: Sequence[Recent]) -> tuple[bool, int, str]:
-    return not any(one.is_open for one in incidents), -len(incidents), name or ""
+def _urgency(one: Recent) -> tuple[bool, int, str]:
+    return not one.open, -one.incidents, one.service or ""

@@ -13,10 +13,11 @@ from ims.incidents.actions import allowed_steps
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import AlertSeen, alerts_of, find_incident, refusals_of, runs_of
 from ims.incidents.similar import Similar, similar_to
+from ims.incidents.stories import story_of
 from ims.incidents.telling import Timeline, tell
 from ims.policy.schema import Service
-from ims.runs.models import ACTIVE, Run, RunStatus
-from ims.web.lifeline import Attempt, Lifeline, Story, draw
+from ims.runs.models import ACTIVE, Run
+from ims.web.lifeline import Lifeline, draw
 from ims.web.markdown import Prose, read
 
 MOST_ALERTS = 15
@@ -112,27 +113,4 @@ def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
 
 
 def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:
-    story = Story(
-        opened_at=incident.opened_at,
-        resolved_at=incident.resolved_at,
-        healed_at=incident.healed_at,
-        acknowledged_at=incident.acknowledged_at,
-        attention_at=incident.attention_at,
-        first_human_at=incident.first_human_at,
-        attempts=[attempt for run in runs if (attempt := _attempt(run))],
-        # A refusal without a rule is "no rule matches": nothing was stopped.
-        refused_at=[refusal.first_at for refusal in refusals if refusal.rule],
-    )
-    return Row(incident, draw(story, now), runs)
-
-
-def _attempt(run: Run) -> Attempt | None:
-    """The run on the lifeline, once it has begun. A run that ended without saying when counts to what is known."""
-    if run.started_at is None:
-        return None
-    if run.status == RunStatus.RUNNING:
-        return Attempt(run.started_at)
-    finished = run.finished_at or run.verified_at or run.started_at
-    if run.status == RunStatus.VERIFYING:
-        return Attempt(run.started_at, finished)
-    return Attempt(run.started_at, finished, run.verified_at or finished)
+    return Row(incident, draw(story_of(incident, runs, refusals), now), runs)
