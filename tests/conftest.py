@@ -45,6 +45,8 @@ class Servers:
             server.create()
             # Durability is tested where it matters, by kill -9 of servers that keep fsync; here it only costs time.
             server.start("fsync=off")
+            # No statistics but those a test makes: a plan that a test looks at depends on nothing that ran before it.
+            server.execute("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
             server.create_database()
             self.settings[version] = server.settings(
                 self.directories.mktemp("state"),

@@ -162,12 +162,12 @@ def test_the_lanes_read_indexes_only(database: Database, now: datetime) -> None:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
         plans = ["\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", values))
                  for sql, values in asked]  # fmt: skip
-    read = [set(re.findall(r"(?:using|on) (ix_incident_\w+)", plan)) for plan in plans]
-    assert {"ix_incident_opened_at", "ix_incident_resolved_at", "ix_incident_unresolved"} in read
-    assert len(plans) == 2
-    for plan in plans:
-        assert "ix_incident_" in plan
-        assert "Seq Scan on incident" not in plan
+    # Which of them the planner takes depends on what it last counted; each bounds what is read.
+    bounding = {f"ix_incident_{name}" for name in ("opened_at", "resolved_at", "unresolved", "service")}
+    read = [re.findall(r"(?:using|on) (ix_incident_\w+)", plan) for plan in plans]
+    assert sorted(map(len, read)) == [1, 3]
+    assert {index for indexes in read for index in indexes} <= bounding
+    assert not any("Seq Scan on incident" in plan for plan in plans)
 
 
 def test_a_quiet_day_without_services_says_what_to_do(sign_in: SignIn, database: Database, now: datetime) -> None:
