@@ -7,6 +7,7 @@ from flask_wtf import CSRFProtect
 
 from ims.accounts import api as own_api
 from ims.accounts import views as account_views
+from ims.accounts.actions import nobodys_hash
 from ims.accounts.oidc import views as oidc_views
 from ims.accounts.people import api as user_api
 from ims.accounts.people import teams_api as team_api
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     security.install(app)
     problems.install(app)
     rendering.install(app)
-    account_views.install_limits(app.extensions)
+    nobodys_hash()  # not when the first unknown name is tried: that one would take longer
     senders.provide(app.extensions, settings, database)
     oidc_views.provide(app.extensions, settings)
     app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))

@@ -184,6 +184,8 @@ class Settings(BaseModel):
     def _are_teams(cls, given: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         if any(len(team) > 128 for _, team in given):
             raise ValueError("names a team with more than 128 characters")
+        if any("/" in team or team in (".", "..") for _, team in given):
+            raise ValueError("names a team with a slash, or . or ..: no team may be called so")
         return given
 
     @model_validator(mode="after")

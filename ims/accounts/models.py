@@ -1,4 +1,4 @@
-"""Tables: user_account, team, membership, api_token."""
+"""Tables: user_account, team, membership, api_token, sign_in_tries."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -94,3 +94,17 @@ class ApiToken(Base):
     """What it was made for: its successor is made for as long."""
     last_used_at: Mapped[datetime | None]
     """To the minute: not every request is worth a write."""
+
+
+class SignInTries(Base):
+    """How many wrong passwords came from an address, or for a name from an address, of late."""
+
+    __tablename__ = "sign_in_tries"
+    # What is over is removed by its age.
+    __table_args__ = (Index("ix_sign_in_tries_began_at", "began_at"),)
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    """A keyed hash: names are not readable here."""
+    tries: Mapped[int]
+    began_at: Mapped[datetime]
+    """When the first of them came; they count for some minutes from then on."""

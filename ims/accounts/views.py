@@ -1,14 +1,13 @@
 """Pages: sign in, sign out, one's own account with its password and tokens, the theme of the pages."""
 
-import time
 from datetime import timedelta
 from typing import Final
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ims.accounts.actions import nobodys_hash, sign_in
-from ims.accounts.limits import FailureLimit
+from ims.accounts.actions import sign_in
+from ims.accounts.limits import Counted, TooManyTries, counted, give_back, take_try
 from ims.accounts.models import Role
 from ims.accounts.people import actions
 from ims.accounts.people.queries import person
@@ -26,13 +25,12 @@ from ims.accounts.tokens.queries import token_name, tokens_of
 from ims.errors import FieldError, Invalid
 from ims.http.asking import allow, begin_session, client_host, end_session, identify, origin, public, signed_in
 from ims.http.requests import request_id
-from ims.http.resources import clock, transaction
+from ims.http.resources import clock, settings, transaction
 from ims.log import logger
 
 accounts = Blueprint("accounts", __name__)
 log = logger(__name__)
 
-_LIMITS = "ims.sign_in_limits"
 THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
@@ -40,12 +38,6 @@ LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Unti
 """What people may choose for a token of their own, by days."""
 OVERLAP: Final = timedelta(hours=1)
 """How long a rotated token goes on working."""
-
-
-def install_limits(extensions: dict[str, object]) -> None:
-    """Limits of one application: a name from one address 5 failures in 5 minutes, an address 50."""
-    nobodys_hash()
-    extensions[_LIMITS] = (FailureLimit(5, 300), FailureLimit(50, 300))
 
 
 @accounts.get("/sign-in")
@@ -63,41 +55,39 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
     """Check name and password. Says neither whether the name exists nor which of the two was wrong."""
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     address, account = client_host(), None
-    if (wait := _wait(name)) > 0:
+    try:
+        tries = _take_try(name)
+    except TooManyTries as limited:
         log.warning("sign_in_limited", address=address)
-        return _again(name, f"Too many tries. Wait {wait} seconds.", 429, {"Retry-After": str(wait)})
+        return _again(name, limited.message, limited.status, {"Retry-After": str(limited.seconds)})
     if name and "\0" not in name and max(len(name), len(password)) <= _LONGEST:
         with transaction() as session:
             account = sign_in(session, name, password, address, request_id(), clock())
     if account is None:
-        _count_failure(name)
         log.warning("sign_in_failed", address=address)
         return _again(name, "Name or password is wrong.", 401, {})
-    current_app.extensions[_LIMITS][0].succeeded((address, name))
+    _give_back(tries)
     begin_session(account)
     log.info("signed_in", account=account.name)
     return redirect(next_page())
 
 
-def _wait(name: str) -> int:
-    """Whole seconds until this name may be tried again from this address; 0 is now."""
-    per_name, per_address = current_app.extensions[_LIMITS]
-    address, now = client_host(), time.monotonic()
-    wait = max(per_name.wait((address, name), now), per_address.wait(address, now))
-    return int(wait) + 1 if wait > 0 else 0
+def _take_try(name: str) -> tuple[Counted, Counted]:
+    """Count a try of this name from where the request came; committed before any password is looked at.
+
+    Raises `TooManyTries`.
+    """
+    secret = settings().secret_key
+    assert secret is not None  # noqa: S101 - create_app asked for it
+    tries = counted(secret.get_secret_value(), client_host(), name)
+    with transaction() as session:
+        take_try(session, tries, clock())
+    return tries
 
 
-def _count_failure(name: str) -> None:
-    per_name, per_address = current_app.extensions[_LIMITS]
-    address, now = client_host(), time.monotonic()
-    per_name.failed((address, name), now)
-    per_address.failed(address, now)
-
-
-def _refuse_guessing(name: str) -> None:
-    """Who has found somebody's session open may not go on to guess the password. Raises `Invalid`."""
-    if (wait := _wait(name)) > 0:
-        raise Invalid(fields=[FieldError("present", f"was wrong too often: wait {wait} seconds")])
+def _give_back(tries: tuple[Counted, Counted]) -> None:
+    with transaction() as session:
+        give_back(session, tries)
 
 
 def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
@@ -150,14 +140,20 @@ def change_password() -> Response | tuple[str, int]:
     form, asker = request.form, signed_in()
     present, wanted = form.get("present", ""), form.get("password", "")
     try:
-        _refuse_guessing(asker.name)
+        tries = _take_try(asker.name)
+    except TooManyTries as limited:
+        # Who has found somebody's session open may not go on to guess the password.
+        wrong = FieldError("present", f"was wrong too often: wait {limited.seconds} seconds")
+        return _own_page([wrong]), Invalid.status
+    try:
         with transaction() as session:
             actions.change_own_password(session, asker.name, present, wanted, origin(), clock())
             account = account_by_id(session, asker.account.id)
     except Invalid as error:
-        if any(field.field == "present" for field in error.fields):
-            _count_failure(asker.name)
+        if all(field.field != "present" for field in error.fields):
+            _give_back(tries)
         return _own_page(error.fields), error.status
+    _give_back(tries)
     if account is not None:
         begin_session(account)
     flash("Your password is changed. You are signed out everywhere else.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
+from ims.accounts.models import Team
 from ims.incidents.models import Incident
 from ims.policy.queries import active_policy
 from ims.policy.schema import Service
@@ -34,6 +35,12 @@ def read_catalogue(session: Session) -> Catalogue:
     if active is None:
         return Catalogue(None, None, {})
     return Catalogue(active.digest, active.git_commit, dict(active.policy.services))
+
+
+def known_teams(session: Session) -> list[str]:
+    """Teams with accounts here, and those that the policy names for services: their incidents have them anyway."""
+    of_services = {service.team for service in read_catalogue(session).services.values() if service.team}
+    return sorted(of_services.union(session.scalars(select(Team.name))))
 
 
 def unresolved_incidents(session: Session, services: Iterable[str], most: int = 20) -> dict[str, list[int]]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
 from ims.actors import HUMAN, Actor
+from ims.catalogue.queries import known_teams
 from ims.errors import Conflict, FieldError, NotFound, Stale, Unprocessable
 from ims.incidents.inputs import Editable, NewIncident
 from ims.incidents.models import EventKind, Incident, Status
@@ -57,11 +58,11 @@ def create_by_person(
     """Open an incident by hand; false if `incident_id` exists already, as when a form is sent twice.
 
     The service brings what nobody said: its environment, team and runbook. Raises `Unprocessable` when the assignee has
-    no account.
+    no account or nobody knows the team.
     """
     if session.scalar(select(Incident.id).where(Incident.id == incident_id)):
         return False
-    _require_account(session, new.assignee)
+    _require_known(session, assignee=new.assignee, team=new.team)
     session.add(
         Incident(
             id=incident_id,
@@ -123,8 +124,8 @@ def edit(
 
     `version` is the one the person saw. If the incident has moved on, `seen` (the fields as the person saw them)
     decides: a timeline that merely grew is no conflict, a field that somebody else changed is. Raises
-    `ChangedMeanwhile` naming those fields with their present values, `Unprocessable` for an unknown assignee, and
-    `NotFound`.
+    `ChangedMeanwhile` naming those fields with their present values, `Unprocessable` for an unknown assignee
+    or team, and `NotFound`.
     """
     row = lock(session, incident_id)
     present = editable(row)
@@ -139,8 +140,8 @@ def edit(
     }
     if not changes:
         return []
-    if "assignee" in changes:
-        _require_account(session, wanted.assignee)
+    given = {name: getattr(wanted, name) for name in ("assignee", "team") if name in changes}
+    _require_known(session, **given)
     for name, change in changes.items():
         empty = "" if name == "description" else None
         setattr(row, name, change["to"] or empty)
@@ -162,7 +163,7 @@ def change(
 ) -> None:
     """Change several things of a locked incident at once, all or none: fields, then the note, then the step.
 
-    Raises `Unprocessable` for an unknown assignee and `StepNotAllowed`.
+    Raises `Unprocessable` for an unknown assignee or team, and `StepNotAllowed`.
     """
     if fields:
         wanted = editable(incident).model_copy(update=dict(fields))
@@ -196,7 +197,7 @@ def assign(session: Session, incident_id: UUID, assignee: str, *, actor: Actor, 
         raise NotFound
     if (before.assignee or "") == assignee:
         return
-    _require_account(session, assignee)
+    _require_known(session, assignee=assignee)
     _touch(session, incident_id, actor, now, assignee=assignee or None)
     changes = {"assignee": {"from": before.assignee or "", "to": assignee}}
     append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
@@ -226,10 +227,16 @@ def _require_unchanged(present: Editable, seen: Editable | None, wanted: Editabl
         raise ChangedMeanwhile(fields=moved)
 
 
-def _require_account(session: Session, name: str) -> None:
-    known = select(UserAccount.id).where(UserAccount.name == name, UserAccount.disabled_at.is_(None))
-    if name and session.scalar(known) is None:
-        raise Unprocessable(fields=[FieldError("assignee", "has no account: choose one of the offered names")])
+def _require_known(session: Session, *, assignee: str = "", team: str = "") -> None:
+    """Whom people give an incident to has to be there: a slip would keep everybody away but administrators."""
+    wrong = []
+    account = select(UserAccount.id).where(UserAccount.name == assignee, UserAccount.disabled_at.is_(None))
+    if assignee and session.scalar(account) is None:
+        wrong.append(FieldError("assignee", "has no account: choose one of the offered names"))
+    if team and team not in known_teams(session):
+        wrong.append(FieldError("team", "is neither a team of ours nor of a service: an administrator can add it"))
+    if wrong:
+        raise Unprocessable(fields=wrong)
 
 
 def _move(

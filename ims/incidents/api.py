@@ -161,7 +161,7 @@ class IncidentChanges(Changes):
     description: Annotated[Text | None, Field(description="Markdown.")] = None
     severity: KnownSeverity | None = None
     assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
-    team: Annotated[Name | None, Field(description="Who looks after it; empty is everybody.")] = None
+    team: Annotated[Name | None, Field(description="A known team that looks after it; empty is everybody.")] = None
     note: Annotated[Text | None, Field(description="Goes into the timeline before the step. Markdown.")] = None
 
     @property

@@ -30,7 +30,7 @@ class NewIncident(Input):
     severity: Annotated[KnownSeverity, Field(description="How bad it is, worst first.")]
     service: Annotated[Name, Field(description="A service of the inventory, if it is about one.")] = ""
     environment: Annotated[Name, Field(description="Where; without it the service's, or `default`.")] = ""
-    team: Annotated[Name, Field(description="Who looks after it; without it the service's.")] = ""
+    team: Annotated[Name, Field(description="A known team that looks after it; without it the service's.")] = ""
     assignee: Annotated[Name, Field(description="Name of the account it is given to.")] = ""
 
 

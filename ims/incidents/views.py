@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from ims.accounts.models import Role
 from ims.accounts.queries import account_names
 from ims.actors import Actor
-from ims.catalogue.queries import read_catalogue
+from ims.catalogue.queries import known_teams, read_catalogue
 from ims.errors import Conflict, FieldError, Invalid, NotFound
 from ims.http import live
 from ims.http.asking import allow, origin, require_may_act_on, signed_in
@@ -112,7 +112,7 @@ def _form(session: Session, listing: Listing) -> dict[str, object]:
     return {
         "choices": {
             "environment": sorted({service.service_environment for service in known}),
-            "team": sorted({service.team for service in known if service.team}),
+            "team": known_teams(session)[:MOST_CHOICES],
             "assignee": account_names(session)[:MOST_CHOICES],
         },
         "listing": listing,
@@ -206,10 +206,15 @@ def _form_id(text: str) -> UUID:
 
 def _new_form(values: object, wrong: object) -> str:
     with transaction() as session:
-        services, people = sorted(read_catalogue(session).services), account_names(session)
+        services, whose = sorted(read_catalogue(session).services), _whose(session)
     return render_template(
-        "incidents/new.html", values=values, wrong=wrong, services=services, people=people, severities=SEVERITIES
+        "incidents/new.html", values=values, wrong=wrong, services=services, severities=SEVERITIES, **whose
     )
+
+
+def _whose(session: Session) -> dict[str, list[str]]:
+    """Whom an incident may be given to: what the forms offer."""
+    return {"people": account_names(session), "teams": known_teams(session)}
 
 
 @incidents.get("/incidents/<reference>/edit")
@@ -217,8 +222,8 @@ def _new_form(values: object, wrong: object) -> str:
 def edit_form(reference: str) -> str:
     """The form that edits an incident."""
     with transaction() as session:
-        incident, people = _to_act_on(session, reference), account_names(session)
-    return _edit_page(incident, people, actions.editable(incident).model_dump())
+        incident, whose = _to_act_on(session, reference), _whose(session)
+    return _edit_page(incident, whose, actions.editable(incident).model_dump())
 
 
 @incidents.post("/incidents/<reference>/edit")
@@ -236,9 +241,9 @@ def edit(reference: str) -> Response | tuple[str, int]:
                 actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
     except (Invalid, actions.ChangedMeanwhile) as error:
         with transaction() as session:
-            incident, people = _to_act_on(session, reference), account_names(session)
+            incident, whose = _to_act_on(session, reference), _whose(session)
         stale = isinstance(error, actions.ChangedMeanwhile)
-        return _edit_page(incident, people, form, error.fields, stale=stale), error.status
+        return _edit_page(incident, whose, form, error.fields, stale=stale), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
@@ -258,7 +263,7 @@ def _number(text: str, name: str, remedy: str = "must be the number of an event"
 
 
 def _edit_page(
-    incident: Incident, people: list[str], values: object, wrong: object = (), *, stale: bool = False
+    incident: Incident, whose: dict[str, list[str]], values: object, wrong: object = (), *, stale: bool = False
 ) -> str:
     return render_template(
         "incidents/edit.html",
@@ -267,8 +272,8 @@ def _edit_page(
         values=values,
         wrong=wrong,
         stale=stale,
-        people=people,
         severities=SEVERITIES,
+        **whose,
     )
 
 

@@ -131,6 +131,13 @@ STEPS: Final = (
         " WHERE created_at < greatest(CAST(:before AS timestamptz), now() - interval '1 day')"
         " ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
+    # They count for minutes; an hour is longer than any of them.
+    Step(
+        "sign_in_tries",
+        "DELETE FROM sign_in_tries WHERE key IN (SELECT key FROM sign_in_tries"
+        " WHERE began_at < greatest(CAST(:before AS timestamptz), now() - interval '1 hour')"
+        " LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
 )
 
 

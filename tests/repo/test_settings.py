@@ -83,6 +83,7 @@ def test_groups_are_pairs_also_those_of_a_directory(tmp_path: Path) -> None:
         ("IMS_OIDC_CLIENT_ID", "", "IMS_OIDC_CLIENT_ID"),
         ("IMS_OIDC_ROLES", "", "IMS_OIDC_DEFAULT_ROLE"),
         ("IMS_OIDC_TEAMS", "a=" + "x" * 129, "IMS_OIDC_TEAMS"),
+        ("IMS_OIDC_TEAMS", "a=pay/ments", "IMS_OIDC_TEAMS"),
     ],
 )
 def test_a_half_or_unsafe_identity_provider_is_refused_by_name(

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, StringConstraints
 
 from ims.accounts.models import Role
-from ims.accounts.people.inputs import EMAIL_LENGTH, NAME_LENGTH, PASSWORD_LEAST, PASSWORD_MOST, TEAM_LENGTH
+from ims.accounts.people.inputs import EMAIL_LENGTH, NAME_LENGTH, PASSWORD_LEAST, PASSWORD_MOST, TEAM_LENGTH, team_name
 from ims.accounts.people.queries import Person, TeamOfPeople
 from ims.documents import Changes, Given, Listing, Shown
 from ims.inputs import FILLED_LINE_SCHEMA, one_line
@@ -83,7 +83,12 @@ class NewPassword(Given):
 class NewTeamName(Given):
     """A team that an administrator makes."""
 
-    name: _TeamName
+    name: Annotated[
+        _TeamName,
+        # A schema's pattern cannot have a look ahead everywhere: what it leaves open is checked behind it.
+        Field(json_schema_extra={"not": {"pattern": r"/|^\s*\.{1,2}\s*$"}}, description="Without a slash."),
+        AfterValidator(team_name),
+    ]
 
 
 class NewMember(Given):

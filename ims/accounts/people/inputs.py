@@ -34,6 +34,13 @@ def _email(value: str) -> str:
     return one_line(value)
 
 
+def team_name(value: str) -> str:
+    """The name, if a team may be called so: it has to stand as one part of an address. Raises `ValueError`."""
+    if "/" in value or value in (".", ".."):
+        raise ValueError("must have no slash and be neither . nor .., such as payments")
+    return one_line(value)
+
+
 AccountName = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH), AfterValidator(_name)]
 Email = Annotated[str, Field(max_length=EMAIL_LENGTH), AfterValidator(_email)]
 TeamName = Annotated[str, Field(min_length=1, max_length=TEAM_LENGTH), AfterValidator(one_line)]
@@ -58,7 +65,7 @@ class Description(Input):
 class NewTeam(Input):
     """A team."""
 
-    name: TeamName
+    name: Annotated[TeamName, AfterValidator(team_name)]
 
 
 def check_password(password: str, field: str = "password") -> str:

@@ -35,7 +35,19 @@ def test_an_incident_is_read_with_all_that_belongs_to_it(ask: Ask, incident: str
     assert (whole["alerts"], whole["runs"], whole["refusals"]) == ([], [], [])
 
 
+def test_an_incident_is_given_to_nobody_who_is_not_there(ask: Ask, incident: str) -> None:
+    body = {"team": "paymnets", "assignee": "mallory", "note": "Yours."}
+    for refused in (
+        ask("bob", "PATCH", f"/incidents/{incident}", json=body),
+        ask("bob", "POST", "/incidents", json={**OPENING, "team": "paymnets", "assignee": "mallory"}),
+    ):
+        assert sorted(errors_of(refused, 422)) == ["assignee", "team"]
+    whole = ask("bob", "GET", f"/incidents/{incident}").get_json()
+    assert (whole["team"], whole["notes"]) == ("payments", [])
+
+
 def test_changes_are_made_together_or_not_at_all(ask: Ask, incident: str) -> None:
+    ask("root", "POST", "/teams", json={"name": "search"})
     body = {"status": "acknowledged", "severity": "critical", "team": "search", "note": "It is worse."}
     told = ask("alice", "PATCH", f"/incidents/{incident}", json=body).get_json()
     assert (told["status"], told["severity"], told["team"]) == ("acknowledged", "critical", "search")
@@ -85,6 +97,7 @@ def test_an_idempotency_key_opens_one_incident(ask: Ask) -> None:
 
 
 def test_a_list_is_filtered_and_goes_on_where_it_ended(ask: Ask) -> None:
+    ask("root", "POST", "/teams", json={"name": "storage"})
     for number in range(5):
         ask("bob", "POST", "/incidents", json={**OPENING, "title": f"Disk {number}", "team": "storage"})
     ask("bob", "POST", "/incidents", json={**OPENING, "title": "Other"})

@@ -85,6 +85,8 @@ def test_a_team_is_added_once_and_removed_with_its_memberships(ask: Ask) -> None
         ("/users/bob/password", {"password": "x" * 300}, "password", 400),
         ("/teams", {"name": " "}, "name", 400),
         ("/teams", {"name": "a\0b"}, "name", 400),
+        ("/teams", {"name": "a/b"}, "name", 400),
+        ("/teams", {"name": " .. "}, "name", 400),
         ("/teams/payments/members", {"user": "mallory"}, "user", 422),
     ],
 )

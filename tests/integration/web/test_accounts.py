@@ -136,12 +136,13 @@ def test_a_role_that_is_taken_away_is_gone_at_once(sign_in: SignIn) -> None:
 
 
 def test_names_of_teams_are_anybody_s_text(sign_in: SignIn) -> None:
-    alice, name = sign_in("alice"), "<b>a/b & ünïcode</b>"
+    alice, name = sign_in("alice"), "<b>a & ünïcode"
     assert post(alice, "/admin/teams", name=name)[0] == 302
-    assert "&lt;b&gt;a/b &amp; ünïcode&lt;/b&gt;" in alice.get("/admin/users").text
+    assert "&lt;b&gt;a &amp; ünïcode" in alice.get("/admin/users").text
     assert post(alice, "/admin/teams/remove", name=name)[0] == 302
-    status, page = post(alice, "/admin/teams", name="a\0b")
-    assert (status, 'id="wrong-name"' in page) == (400, True)
+    for bad in ("a\0b", "a/b", ".."):
+        status, page = post(alice, "/admin/teams", name=bad)
+        assert (status, 'id="wrong-name"' in page) == (400, True)
 
 
 def test_an_account_of_the_identity_provider_is_offered_no_password(sign_in: SignIn, database: Database) -> None:
