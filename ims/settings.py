@@ -91,6 +91,12 @@ class Settings(BaseModel):
         default=15, gt=0, le=3600, description="A run whose worker was silent this long is taken from it."
     )
     run_concurrency: int = Field(default=4, ge=1, le=64, description="Playbooks one worker runs at once.")
+    spare_children: int = Field(
+        default=1,
+        ge=0,
+        le=16,
+        description="Processes a worker keeps ready for the next playbooks, each of about 50 MB.",
+    )
     fast_concurrency: int = Field(default=8, ge=1, le=64, description="Other jobs one worker does at once.")
     max_body_bytes: int = Field(
         default=32 * 1024 * 1024,

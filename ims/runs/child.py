@@ -12,13 +12,22 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from ims.runs.events import condense
-from ims.runs.processes import SPEC, become_subreaper, children, descendants, die_with_parent, kill_all, reap
+from ims.runs.processes import (
+    SPEC,
+    become_subreaper,
+    change_mark,
+    children,
+    descendants,
+    die_with_parent,
+    kill_all,
+    reap,
+)
 
 GRACE: Final = 1.0
 """Seconds between SIGTERM for ansible-playbook, which runs no more tasks after it, and SIGKILL for everything."""
@@ -48,6 +57,12 @@ class Stopper:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def forget(self) -> None:
+        """Leave signals to what is there without this: for a fork, which inherits handlers but no timer."""
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         self._stop("asked")
@@ -86,20 +101,31 @@ class Wire:
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
+    def close(self) -> None:
+        """Close this end."""
+        os.close(self._descriptor)
+
 
 def main() -> int:
-    """Execute the run that is described in the directory; return 0 if its end was told."""
+    """Execute the run that is described in the directory, at once or when told; return 0 if its end was told."""
     directory = Path(sys.argv[1])
-    spec = json.loads((directory / SPEC).read_text("utf-8"))
+    spec = _read_spec(directory)
     stopper = Stopper()
-    stopper.arm(spec["timeout"])
+    if _is_whole(spec):
+        stopper.arm(spec["timeout"])
     die_with_parent(signal.SIGTERM, parent=spec["parent"])
     become_subreaper()
     wire = Wire(_take_stdout())
+    if not _is_whole(spec):
+        _wait_for_run(spec, directory, stopper, wire)
+        spec = _read_spec(directory)
+        stopper.arm(spec["timeout"])
+        change_mark(spec["run_id"])
+        wire.send({"begun": True})
     left: list[str] = []
     spared: list[str] = []
     try:
-        rc = _play(spec, directory, stopper, lambda event: wire.send(condense(event)))
+        rc = _play(spec, directory, stopper, wire)
     finally:
         stopper.disarm()
         left, spared = kill_descendants()
@@ -108,6 +134,16 @@ def main() -> int:
         # Nobody else is there to remove what may hold secrets.
         shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+def _read_spec(directory: Path) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads((directory / SPEC).read_text("utf-8"))
+    return spec
+
+
+def _is_whole(spec: Mapping[str, Any]) -> bool:
+    """Whether there is a run to be executed, and not only what is known before there is one."""
+    return "playbook" in spec
 
 
 def kill_descendants() -> tuple[list[str], list[str]]:
@@ -129,14 +165,41 @@ def kill_descendants() -> tuple[list[str], list[str]]:
     return sorted(name for name in left.values() if name not in _EXPECTED), sorted(spared)
 
 
-def _play(
-    spec: Mapping[str, Any], directory: Path, stopper: Stopper, emit: Callable[[Mapping[str, Any]], None]
-) -> int | None:
-    """Return the exit code of ansible-playbook, None if it was not started or was ended by a signal."""
-    # Imported here: it takes a tenth of a second, in which this process must already be bound to its parent.
-    from ims.runs.runner import prepare
+def _warm_up(spec: Mapping[str, Any], directory: Path, stopper: Stopper, wire: Wire) -> None:
+    """Import all that the playbook needs."""
 
-    runner = prepare(spec, directory, emit)
+    def leave() -> None:
+        """Give back, in the fork that becomes ansible-playbook, what is this process's alone."""
+        stopper.forget()
+        wire.close()
+
+    # Imported here: it takes a while, in which this process must already be bound to its parent.
+    from ims.runs.runner import warm_up
+
+    warm_up(spec["policy_root"], directory, leave)
+
+
+def _wait_for_run(spec: Mapping[str, Any], directory: Path, stopper: Stopper, wire: Wire) -> None:
+    """Do all that can be done before there is a run, and return when there is one; end this process when there is none.
+
+    Until then there is nothing to clean up, and any signal ends it.
+    """
+    _warm_up(spec, directory, stopper, wire)
+    from ims.runs.runner import warm_up_thoroughly
+
+    warm_up_thoroughly()
+    wire.send({"ready": True})
+    if not sys.stdin.readline():
+        sys.exit()
+
+
+def _play(spec: Mapping[str, Any], directory: Path, stopper: Stopper, wire: Wire) -> int | None:
+    """Return the exit code of ansible-playbook, None if it was not started or was ended by a signal."""
+    from ims.runs.runner import is_warm, prepare
+
+    if not is_warm():
+        _warm_up(spec, directory, stopper, wire)
+    runner = prepare(spec, directory, lambda event: wire.send(condense(event)))
     if stopper.reason is None:
         runner.run()
     rc: int | None = runner.rc

@@ -10,7 +10,7 @@ from typing import Final
 
 from ims.policy.reader import STATIC_INVENTORY_PLUGINS
 from ims.runs.processes import RUN_ID, RUN_OWNER, this_process
-from ims.runs.request import RunRequest
+from ims.runs.request import Premises
 
 HOME: Final = "home"
 TEMPORARY: Final = "tmp"
@@ -27,14 +27,14 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REMOTE_TMP = "$HOME/.ansible/tmp"
 
 
-def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
-    """Return the whole environment of the run that works in ``directory``.
+def build_environment(premises: Premises, directory: Path, mark: str) -> dict[str, str]:
+    """Return the whole environment of the run that works in ``directory``. ``mark`` is its id.
 
     Everything that Ansible writes lands below the directory, because the home of the worker's user may be read-only and
-    because what a killed module leaves behind may hold secrets. The request's additions come on top.
+    because what a killed module leaves behind may hold secrets. The additions of the premises come on top.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
-    config = _config_file(request, directory)
+    config = _config_file(premises, directory)
     temporary = {} if _sets_remote_tmp(config) else {"ANSIBLE_REMOTE_TMP": _REMOTE_TMP}
     return {
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
@@ -58,15 +58,15 @@ def build_environment(request: RunRequest, directory: Path) -> dict[str, str]:
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
         **temporary,
-        **request.environment,
-        RUN_ID: str(request.run_id),
+        **premises.environment,
+        RUN_ID: mark,
         RUN_OWNER: this_process().mark(),
     }
 
 
-def _config_file(request: RunRequest, directory: Path) -> Path:
+def _config_file(premises: Premises, directory: Path) -> Path:
     """Return the policy's own ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
-    own = request.path(request.ansible_cfg)
+    own = premises.policy_root / premises.ansible_cfg
     return own if own.is_file() else directory / EMPTY_CFG
 
 

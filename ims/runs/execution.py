@@ -9,9 +9,6 @@ directory is removed.
 import asyncio
 import contextlib
 import json
-import os
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,11 +18,13 @@ from typing import Any, Final
 from ims.errors import RunRefused
 from ims.log import logger
 from ims.runs.child import GRACE
-from ims.runs.environment import DIRECTORIES, EMPTY_CFG, build_environment
+from ims.runs.directories import ERRORS, adopt_directory, make_run_directory, remove_directory
+from ims.runs.environment import build_environment
 from ims.runs.events import FAILED, NOTE, STATS, UNREACHABLE, VERBOSE, RunEvent
-from ims.runs.processes import SPEC, this_process
+from ims.runs.metrics import STARTED
 from ims.runs.recap import Ending, FailedTask, Outcome, RunResult, Stop, read_recap
 from ims.runs.request import RunRequest
+from ims.runs.spare import Spare, Spares, start_child
 from ims.runs.sweep import Sweep, kill_run
 
 OnEvents = Callable[[Sequence[RunEvent]], Awaitable[None]]
@@ -37,34 +36,47 @@ BATCH_SIZE: Final = 200
 MAX_WAITING: Final = 20_000
 """Events kept in memory while the callback does not take them; later ones are counted and dropped."""
 
-_LINE_LIMIT = 1 << 20  # bytes; condensed events are far smaller
 _STOP_WAIT = GRACE + 1.5  # seconds for the run's child to stop everything itself
 _BACKSTOP = 5.0  # seconds after the deadline until the child is not trusted any more
-_EXTRA_VARS = "extra_vars.json"
-_ERRORS = "child.err"
 _MAX_ERRORS = 2_000  # characters
 
 log = logger(__name__)
 
 
 async def execute(
-    request: RunRequest, directory: Path, *, on_events: OnEvents, cancel: asyncio.Event | None = None
+    request: RunRequest,
+    directory: Path,
+    *,
+    on_events: OnEvents,
+    cancel: asyncio.Event | None = None,
+    spares: Spares | None = None,
 ) -> RunResult:
     """Run the playbook and return how it ended.
 
     ``directory`` becomes the run's own: it must not exist, its parent must. Setting ``cancel`` stops the run, before or
-    after its start. Raises RunRefused if the directory exists (the same run was started before) or the caller is not in
-    the main thread, and whatever ``on_events`` raises.
+    after its start. A fitting child of ``spares`` is used for it if there is one. Raises RunRefused if the directory
+    exists (the same run was started before) or the caller is not in the main thread, and whatever ``on_events`` raises.
     """
-    return await _Execution(request, directory, on_events, cancel or asyncio.Event()).run()
+    execution = _Execution(request, directory, on_events, cancel or asyncio.Event(), spares)
+    with spares.in_use() if spares else contextlib.nullcontext():
+        return await execution.run()
 
 
 class _Execution:
-    def __init__(self, request: RunRequest, directory: Path, on_events: OnEvents, cancel: asyncio.Event) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        directory: Path,
+        on_events: OnEvents,
+        cancel: asyncio.Event,
+        spares: Spares | None,
+    ) -> None:
         self._request = request
         self._directory = directory
         self._outbox = _Outbox(on_events)
         self._cancel = cancel
+        self._spares = spares
+        self._spare: Spare | None = None
         self._begun = time.monotonic()
         self._first_task: float | None = None
         self._end: dict[str, Any] = {}
@@ -73,7 +85,7 @@ class _Execution:
     async def run(self) -> RunResult:
         if threading.current_thread() is not threading.main_thread():
             raise RunRefused("A run can only be started from the main thread of its worker.")
-        prepare_directory(self._request, self._directory)
+        await self._make_directory()
         swept: Sweep | None = None
         try:
             if self._cancel.is_set():
@@ -85,6 +97,8 @@ class _Execution:
         finally:
             if swept is None:  # an error or the cancellation of this task
                 kill_run(self._request.run_id)
+            if self._spare is not None:
+                await self._spare.kill()
             remove_directory(self._directory)
         return self._result(swept)
 
@@ -111,21 +125,28 @@ class _Execution:
                 await self._stop(process, reading)
             await _discard(tasks)
 
+    async def _make_directory(self) -> None:
+        if self._spares is not None and not self._cancel.is_set():
+            self._spare = self._spares.take(self._request.premises)
+        if self._spare is None:
+            make_run_directory(self._request, self._directory)
+            return
+        try:
+            adopt_directory(self._request, self._directory, self._spare.directory)
+        except BaseException:
+            await self._spare.discard()
+            raise
+
     async def _start(self) -> asyncio.subprocess.Process:
-        with (self._directory / _ERRORS).open("wb") as errors:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-m",
-                "ims.runs.child",
-                str(self._directory),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env=build_environment(self._request, self._directory),
-                limit=_LINE_LIMIT,
-                start_new_session=True,
-            )
+        spare, self._spare = self._spare, None
+        STARTED.labels("new" if spare is None else "spare").inc()
+        if spare is not None and await spare.begin():
+            return spare.process
+        if spare is not None:
+            remove_directory(self._directory)
+            make_run_directory(self._request, self._directory)
+        mark = str(self._request.run_id)
+        return await start_child(self._directory, build_environment(self._request.premises, self._directory, mark))
 
     async def _stop(self, process: asyncio.subprocess.Process, reading: "asyncio.Task[None]") -> None:
         """Have the child stop everything; kill the whole run if it does not."""
@@ -146,7 +167,7 @@ class _Execution:
 
     def _log_errors(self) -> None:
         """Keep what the run's child said about a fault of its own: its directory is about to vanish."""
-        errors = (self._directory / _ERRORS).read_text(errors="replace").strip()
+        errors = (self._directory / ERRORS).read_text(errors="replace").strip()
         if errors:
             log.warning("run_child_complained", run_id=str(self._request.run_id), said=errors[-_MAX_ERRORS:])
 
@@ -243,46 +264,6 @@ class _Outbox:
     def _note(self, text: str) -> None:
         self._dropped = 0
         self.add({"kind": NOTE, "stdout": text})
-
-
-def prepare_directory(request: RunRequest, directory: Path) -> None:
-    """Make the run's directory, 0700, and what its process reads, 0600; raise RunRefused if it exists."""
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError as error:
-        raise RunRefused("The run was started before: its directory exists.") from error
-    for name in DIRECTORIES:
-        (directory / name).mkdir(mode=0o700)
-    spec = {
-        "parent": os.getpid(),
-        "owner": this_process().mark(),
-        "timeout": request.timeout,
-        "policy_root": str(request.policy_root),
-        "inventory": str(request.path(request.inventory)),
-        "playbook": str(request.path(request.playbook)),
-        "limit": request.limit,
-        "extra_vars": str(directory / _EXTRA_VARS),
-    }
-    _write(directory / SPEC, json.dumps(spec))
-    # Anything but JSON would be read as YAML, in which the marks of unsafe strings mean nothing.
-    _write(directory / _EXTRA_VARS, json.dumps(request.extra_vars(), allow_nan=False))
-    _write(directory / EMPTY_CFG, "")
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def remove_directory(directory: Path) -> None:
-    """Remove the run's directory; what cannot be removed is left to the sweep and said in the log."""
-    try:
-        shutil.rmtree(directory)
-    except OSError:
-        shutil.rmtree(directory, ignore_errors=True)
-    if directory.exists():
-        log.warning("run_directory_remains", directory=str(directory))
 
 
 async def _discard(tasks: Sequence["asyncio.Task[Any]"]) -> None:

@@ -23,6 +23,7 @@ from ims.runs.models import RunStatus
 from ims.runs.preparation import prepare_request
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
+from ims.runs.spare import Spares
 
 _PAUSE: Final = 0.25  # seconds between two tries while the database is away
 _LAST_WORDS: Final = 3.0
@@ -37,19 +38,19 @@ class LeaseLost(IMSError):
     """The run is not this worker's any more."""
 
 
-def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
+def tasks(worker: WorkerContext, spares: Spares) -> procrastinate.Blueprint:
     """The jobs of this domain."""
     blueprint = procrastinate.Blueprint()
 
     @blueprint.task(name=Job.EXECUTE_RUN.value, queue=Job.EXECUTE_RUN.queue.value)
     async def execute_run(run_id: str) -> None:
         with bound_contextvars(run_id=run_id):
-            await claim_and_execute(worker, UUID(run_id))
+            await claim_and_execute(worker, UUID(run_id), spares)
 
     return blueprint
 
 
-async def claim_and_execute(worker: WorkerContext, run_id: UUID) -> None:
+async def claim_and_execute(worker: WorkerContext, run_id: UUID, spares: Spares) -> None:
     """Claim the run, execute it while its lease is held, write how it ended; nothing if somebody else has it."""
     begun = asyncio.get_running_loop().time()
     lease = worker.settings.lease_seconds
@@ -68,12 +69,13 @@ async def claim_and_execute(worker: WorkerContext, run_id: UUID) -> None:
         return
     log.info("run_claimed", number=claim.number, fence=claim.fence)
     async with Lease(worker.settings, claim, begun) as held:
-        await _ClaimedRun(worker, claim, held, is_stopping=is_stopping).carry_out()
+        await _ClaimedRun(worker, claim, held, spares, is_stopping=is_stopping).carry_out()
 
 
 class _ClaimedRun:
-    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease, *, is_stopping: bool) -> None:
+    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease, spares: Spares, *, is_stopping: bool) -> None:
         self._worker = worker
+        self._spares = spares
         self._claim = claim
         self._lease = lease
         self._cancel = asyncio.Event()
@@ -112,7 +114,7 @@ class _ClaimedRun:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fencing = asyncio.create_task(self._cancel_when_lost())
         execution = asyncio.create_task(
-            execute(request, Path(directory), on_events=self._store, cancel=self._cancel),
+            execute(request, Path(directory), on_events=self._store, cancel=self._cancel, spares=self._spares),
         )
         try:
             return await asyncio.shield(execution)

@@ -1,23 +1,30 @@
-"""``python -m ims.runs.launch <parent> <arguments>``: ansible-playbook that cannot outlive the run's child.
+"""Becoming ansible-playbook, in a process that cannot outlive the run's child.
 
 ansible-playbook gets a SIGTERM when the run's child ends, and each of its workers gets one when ansible-playbook ends.
 On SIGTERM Ansible's workers, each the leader of a session of its own, stop the modules they started. So kill -9 of any
 process of the chain stops what is below it, even when no other process is left to do so.
+
+The run's child imports Ansible and forks: see ``ims.runs.fork``. ``python -m ims.runs.launch <parent> <arguments>`` is
+the same in a new interpreter, for when that cannot be.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from ims.runs.processes import die_with_parent
 
 
-def main() -> None:
-    """Bind this process and its forks to their parents, then become ansible-playbook."""
-    die_with_parent(signal.SIGTERM, parent=int(sys.argv[1]))
+def play(parent: int, arguments: Sequence[str]) -> None:
+    """Bind this process and its forks to their parents, then be ansible-playbook.
+
+    Raises SystemExit with its exit code. ``parent`` is the number of the process that must still be the parent.
+    """
+    die_with_parent(signal.SIGTERM, parent=parent)
     _close_stdin()
     _bind_forks()
-    sys.argv = ["ansible-playbook", *sys.argv[2:]]
+    sys.argv = ["ansible-playbook", *arguments]
     from ansible.cli.playbook import main as ansible_playbook
 
     ansible_playbook()
@@ -43,4 +50,4 @@ def _bind_forks() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    play(int(sys.argv[1]), sys.argv[2:])

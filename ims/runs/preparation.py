@@ -1,19 +1,28 @@
 """From a claimed run to what its execution needs: the unpacked revision, the rule's limits, the alert's own words."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.errors import NotFound, RunRefused
-from ims.policy.queries import unpack_revision
+from ims.errors import DatabaseAway, NotFound, RunRefused
+from ims.log import logger
+from ims.policy.queries import active_digest, unpack_revision
 from ims.policy.schema import HealingRule, Policy
+from ims.queue import WorkerContext
 from ims.runs.models import Run
 from ims.runs.queries import policy_of
-from ims.runs.request import RunRequest
+from ims.runs.request import Premises, RunRequest
+from ims.runs.spare import Spares
 from ims.settings import Settings
+
+_KEEPING: Final = 1.0
+"""Seconds between two looks whether a spare child is missing or outdated."""
+
+log = logger(__name__)
 
 
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
@@ -26,10 +35,10 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
         raise NotFound("There is no such run.")
     policy = policy_of(session, run.revision)
     rule = rule_of(policy, run.rule)
-    root = unpack_revision(session, run.revision, settings.state_dir / "policy")
+    premises = _premises(session, run.revision, settings)
     return RunRequest(
         run_id=run.id,
-        policy_root=root,
+        policy_root=premises.policy_root,
         inventory=policy.inventory,
         playbook=run.playbook,
         hosts=frozenset(policy.hosts),
@@ -38,7 +47,36 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
         alert=_alert(session, run),
         parameters=run.parameters,
         timeout=rule.timeout,
-        environment={"IMS_STATE_DIR": str(settings.state_dir), "IMS_INSTANCE": str(settings.state_dir)},
+        environment=dict(premises.environment),
+        ansible_cfg=premises.ansible_cfg,
+    )
+
+
+async def keep_spares(worker: WorkerContext, spares: Spares) -> None:
+    """Keep children ready for runs of the active policy, until cancelled; what goes wrong is only logged."""
+    while True:
+        try:
+            premises = await worker.transaction(lambda session: _active_premises(session, worker.settings))
+            if premises is not None:
+                await spares.keep(premises)
+        except DatabaseAway:
+            pass  # the sweep tells it
+        except Exception:
+            log.exception("spare_child_not_started")
+        await asyncio.sleep(_KEEPING)
+
+
+def _active_premises(session: Session, settings: Settings) -> Premises | None:
+    digest = active_digest(session)
+    return None if digest is None else _premises(session, digest, settings)
+
+
+def _premises(session: Session, digest: str, settings: Settings) -> Premises:
+    """What runs of this revision have in common; it is unpacked on this machine if need be."""
+    instance = str(settings.state_dir)
+    return Premises(
+        policy_root=unpack_revision(session, digest, settings.state_dir / "policy").resolve(),
+        environment={"IMS_STATE_DIR": instance, "IMS_INSTANCE": instance},
     )
 
 

@@ -13,19 +13,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 RUN_ID: Final = "IMS_RUN_ID"
 RUN_OWNER: Final = "IMS_RUN_OWNER"
 """``<pid>.<start time>`` of the process that called for the run."""
 INSTANCE: Final = "IMS_INSTANCE"
 
+SPARE_PREFIX: Final = "spare-"
+"""Begins ``IMS_RUN_ID`` of a child that has no run yet."""
+
 SPEC: Final = "spec.json"
 """In the run's directory: what its child is to do, and the mark of its owner."""
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
-_STATE, _PPID, _START_TIME = 0, 1, 19  # fields of /proc/<pid>/stat after the command's name
+_STATE, _PPID, _START_TIME, _ENV_START, _ENV_END = (
+    0,
+    1,
+    19,
+    47,
+    48,
+)  # fields of /proc/<pid>/stat after the command's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,34 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def spare_mark(number: UUID) -> str:
+    """Return a value of ``IMS_RUN_ID`` for a child that has no run yet; it is as long as the id of a run."""
+    whole = str(number)
+    return SPARE_PREFIX + whole[len(SPARE_PREFIX) :]
+
+
+def change_mark(run_id: str) -> None:
+    """Have this process, and what it starts, carry the mark of a run instead of that of a spare.
+
+    The kernel shows the environment that a process was started with, from where it lies in the memory of the process.
+    So the value is written over there; ``os.environ`` alone would only point to a new one. Raises OSError if it cannot
+    be done.
+    """
+    fields = (_PROC / "self/stat").read_text(errors="replace").rpartition(")")[2].split()
+    start, end = int(fields[_ENV_START]), int(fields[_ENV_END])
+    old, new = (f"\0{RUN_ID}={mark}\0".encode() for mark in (os.environ[RUN_ID], run_id))
+    place = (b"\0" + ctypes.string_at(start, end - start)).find(old) if start else -1
+    if place < 0 or len(old) != len(new):
+        raise OSError("the mark of this process cannot be changed")
+    ctypes.memmove(start + place, new[1:], len(new) - 1)
+    os.environ[RUN_ID] = run_id
+
+
+def rename(name: str) -> None:
+    """Give this process another name in the process table, of which the kernel keeps 15 bytes."""
+    _prctl(_PR_SET_NAME, ctypes.create_string_buffer(name.encode()))
+
+
 def reap() -> None:
     """Collect the exit status of every child that has ended."""
     with contextlib.suppress(ChildProcessError):
@@ -182,7 +221,7 @@ def reap() -> None:
             pass
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: "int | ctypes.Array[ctypes.c_char]") -> None:
     if _libc.prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl failed")
 

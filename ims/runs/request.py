@@ -1,7 +1,9 @@
 """What one execution of a playbook needs to know, checked before anything is started."""
 
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -9,11 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, ValidationInfo, field_validator
 
 from ims.errors import FieldError, RunRefused
+from ims.runs.processes import this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 
 ALERT: Final = "alert"
 """The one extra variable that carries what a sender wrote."""
 
+ANSIBLE_CFG: Final = "ansible.cfg"
 MAX_TIMEOUT: Final = 86_400
 """Seconds."""
 
@@ -52,6 +56,19 @@ _REFUSED_ENVIRONMENT = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What all runs of a policy have in common, so that it is known before there is one; see `RunRequest`."""
+
+    policy_root: Path
+    environment: Mapping[str, str]
+    ansible_cfg: str = ANSIBLE_CFG
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the child of a run is told of it, and of who calls for the run."""
+        return {"parent": os.getpid(), "owner": this_process().mark(), "policy_root": str(self.policy_root)}
+
+
 class RunRequest(BaseModel):
     """One playbook, one host, one deadline. Build it with ``RunRequest.check``.
 
@@ -81,7 +98,7 @@ class RunRequest(BaseModel):
     """Seconds from the start of the run's process to its SIGTERM."""
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
     """Added to the run's minimal environment. Readable by every task: no secrets."""
-    ansible_cfg: str = "ansible.cfg"
+    ansible_cfg: str = ANSIBLE_CFG
     """File relative to ``policy_root``; Ansible's defaults when it does not exist."""
 
     @field_validator("policy_root")
@@ -151,6 +168,11 @@ class RunRequest(BaseModel):
                 for fault in error.errors(include_input=False, include_context=False, include_url=False)
             ]
             raise RunRefused(fields=wrong) from error
+
+    @property
+    def premises(self) -> Premises:
+        """What it has in common with the other runs of its policy."""
+        return Premises(self.policy_root, self.environment, self.ansible_cfg)
 
     def extra_vars(self) -> dict[str, Marked]:
         """Return the run's extra variables, ready for JSON, every string of them marked unsafe."""

@@ -1,18 +1,27 @@
 """ansible-runner, told what to do and kept from what it would do by itself."""
 
+import gc
 import json
+import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from os import getpid
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pexpect
 from ansible_runner import Runner, RunnerConfig
 
 from ims.runs.events import VERBOSE
+from ims.runs.fork import Forking, import_ansible, pack_modules
 
+_FIXED: Final = {
+    "ident": "0",
+    "fact_cache_type": "memory",  # facts of an earlier run must never be believed
+    "suppress_env_files": True,
+}
 _EVENT_ID = re.compile(r"[0-9a-f_-]{1,64}")
 
 
@@ -59,6 +68,35 @@ class PlaybookRunner(Runner):  # type: ignore[misc] # ansible-runner is not type
             Path(self.config.artifact_dir, "command").unlink(missing_ok=True)
 
 
+def warm_up(policy_root: str, directory: Path, leave: Callable[[], None]) -> None:
+    """Import all that a playbook of this policy needs, so that a run may fork it. `leave`: see `Forking`."""
+    config = RunnerConfig(private_data_dir=str(directory), project_dir=policy_root, **_FIXED)
+    config.prepare_env()
+    _correct(config.env)
+    os.chdir(config.cwd)
+    Forking.leave = staticmethod(leave)
+    Forking.launcher = _launcher()
+    Forking.prepared = config.env if import_ansible(config.env) else None
+    pexpect.spawn = Forking
+
+
+def warm_up_thoroughly() -> None:
+    """After `warm_up`, do what pays only if nobody waits for it."""
+    if Forking.prepared is not None:
+        try:
+            pack_modules(Forking.prepared)
+        except Exception:  # noqa: BLE001 - the run is only slower, and the worker's log tells why
+            traceback.print_exc()
+        # What is there by now is there to stay: no collection of the forks has to look at it.
+        gc.collect()
+        gc.freeze()
+
+
+def is_warm() -> bool:
+    """Whether `warm_up` was called."""
+    return pexpect.spawn is Forking
+
+
 def prepare(spec: Mapping[str, Any], directory: Path, emit: Callable[[Mapping[str, Any]], None]) -> PlaybookRunner:
     """Return a runner for ``spec`` that starts ansible-playbook in a way that it cannot outlive this process."""
     config = RunnerConfig(
@@ -68,16 +106,21 @@ def prepare(spec: Mapping[str, Any], directory: Path, emit: Callable[[Mapping[st
         playbook=spec["playbook"],
         limit=spec["limit"],
         extravars=spec["extra_vars"],
-        ident="0",
-        fact_cache_type="memory",  # facts of an earlier run must never be believed
-        suppress_env_files=True,
+        **_FIXED,
     )
     config.prepare()
-    # Whether host keys are checked is the policy's to say, and the default is yes; ansible-runner turns it off.
-    config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)
+    _correct(config.env)
     config.suppress_output_file = True
     config.suppress_ansible_output = True
     config.pexpect_timeout = 1  # seconds until a dead ansible-playbook is noticed whose terminal somebody holds open
-    launcher = [sys.executable, "-I", "-m", "ims.runs.launch", str(getpid())]
-    config.command = [*launcher, *config.command[1:]]
+    config.command = [*_launcher(), *config.command[1:]]
     return PlaybookRunner(config, emit)
+
+
+def _launcher() -> list[str]:
+    return [sys.executable, "-I", "-m", "ims.runs.launch", str(os.getpid())]
+
+
+def _correct(environment: dict[str, str]) -> None:
+    """Take out what is the policy's to say: whether host keys are checked, where ansible-runner would turn it off."""
+    environment.pop("ANSIBLE_HOST_KEY_CHECKING", None)

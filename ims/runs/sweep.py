@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,12 +66,6 @@ def kill_orphans(instance: str) -> Sweep:
     return _kill(lambda marked: marked.instance == instance and not is_alive(marked.owner))
 
 
-def kill_all_but(instance: str, live: Collection[UUID]) -> Sweep:
-    """Kill the processes of all runs of this instance that are not in ``live``, even while their worker lives."""
-    kept = {str(run_id) for run_id in live}
-    return _kill(lambda marked: marked.instance == instance and marked.run_id not in kept)
-
-
 def remove_orphaned_directories(runs: Path) -> list[str]:
     """Remove the directories of runs that have no process and no living owner any more; return their names.
 
@@ -79,11 +73,21 @@ def remove_orphaned_directories(runs: Path) -> list[str]:
     """
     if not runs.is_dir():
         return []
-    busy = {marked.run_id for marked in _marked()}
-    stale = [entry for entry in runs.iterdir() if entry.is_dir() and entry.name not in busy and not _has_owner(entry)]
+    marked = {marked.run_id for marked in _marked()}
+    # A run with a spare child works in the directory of that one, to which its own is a link.
+    busy = marked | {(runs / run_id).resolve().name for run_id in marked}
+    stale = [entry for entry in runs.iterdir() if _is_place(entry) and entry.name not in busy and not _has_owner(entry)]
     for entry in stale:
-        shutil.rmtree(entry, ignore_errors=True)
+        if entry.is_symlink():
+            entry.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(entry, ignore_errors=True)
     return sorted(entry.name for entry in stale)
+
+
+def _is_place(entry: Path) -> bool:
+    """Whether it is the directory of a run, or a link to one that may be gone."""
+    return entry.is_symlink() or entry.is_dir()
 
 
 def _has_owner(directory: Path) -> bool:

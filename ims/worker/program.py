@@ -32,6 +32,8 @@ from ims.log import logger
 from ims.queue import Queue, WorkerContext, utc_now
 from ims.runs import jobs as run_jobs
 from ims.runs.metrics import RUNS
+from ims.runs.preparation import keep_spares
+from ims.runs.spare import Spares
 from ims.runs.sweep import kill_orphans, remove_orphaned_directories
 from ims.settings import Settings
 from ims.worker import sweep
@@ -54,7 +56,6 @@ DATABASE_WAIT: Final = 1.0
 LOST_TIME: Final = 0.2
 """Seconds between two beats of the event loop."""
 
-_JOBS = (alert_jobs, healing_jobs, run_jobs)
 _LONGEST_RETRY = 60
 _FORGET_JOB_AFTER = 10.0  # seconds in which the end of a job is written
 
@@ -87,11 +88,11 @@ class _Pool:
             del self.running[job_id]
 
 
-def build_app(context: WorkerContext) -> procrastinate.App:
+def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
     """The app with every domain's jobs; each is repeated until it succeeds."""
     app = procrastinate.App(connector=PatientConnector.of(context.settings))
-    for domain in _JOBS:
-        for task in domain.tasks(context).tasks.values():
+    for blueprint in (alert_jobs.tasks(context), healing_jobs.tasks(context), run_jobs.tasks(context, spares)):
+        for task in blueprint.tasks.values():
             app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
     return app
 
@@ -174,7 +175,8 @@ class _Program:
             log.warning("orphans_removed", killed=list(swept.killed), directories=directories)
 
     async def _work_until_stopped(self) -> None:
-        app = build_app(self._context)
+        spares = Spares(self._context.settings.state_dir / "runs", self._context.settings.spare_children)
+        app = build_app(self._context, spares)
         async with _opened(app):
             pools = [
                 asyncio.create_task(self._keep_pool(app, Queue.RUNS, self._context.settings.run_concurrency)),
@@ -185,6 +187,7 @@ class _Program:
             besides = [
                 asyncio.create_task(self._sweep_until_stopped()),
                 asyncio.create_task(do_chores(self._context)),
+                asyncio.create_task(keep_spares(self._context, spares)),
             ]
             await self._stop.wait()
             self.pulse.is_stopping = True
@@ -192,6 +195,7 @@ class _Program:
             for task in (*pools, *besides):
                 task.cancel()
             await asyncio.wait([*pools, *besides], timeout=STOP_SECONDS)
+            await spares.close()
 
     async def _keep_pool(self, app: procrastinate.App, queue: Queue, concurrency: int) -> None:
         """Run one pool, and start it again should it ever end by itself."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ims.runs.processes import RUN_ID, Process, descendants, processes
+from ims.runs.fork import TITLE
+from ims.runs.processes import RUN_ID, SPARE_PREFIX, Process, descendants, processes
 from ims.settings import Settings
 from tests.support.postgres import free_port
 
@@ -30,6 +31,7 @@ def environment_of(settings: Settings, directory: Path) -> dict[str, str]:
         "IMS_INSTANCE": str(settings.state_dir),
         "IMS_DATABASE_URL": settings.database_url,
         "IMS_DATABASE_PASSWORD_FILE": str(password),
+        "IMS_SPARE_CHILDREN": str(settings.spare_children),
         "IMS_LEASE_SECONDS": str(settings.lease_seconds),
         "IMS_LOG_FORMAT": "json",
     }
@@ -83,12 +85,27 @@ class WorkerProcess:
                 self.kill()
 
 
+PLAYBOOK = TITLE[:15]
+"""ansible-playbook's name in the process table."""
+
+
 def run_processes(state_dir: Path) -> list[Process]:
-    """Every process of a run of this state directory."""
+    """Every process of a run of this state directory; a spare one is of no run yet."""
     found = []
     for process in processes():
         environment = process.environment() if process.is_running else {}
-        if environment.get(RUN_ID) and environment.get("IMS_STATE_DIR") == str(state_dir):
+        mark = environment.get(RUN_ID, SPARE_PREFIX)
+        if not mark.startswith(SPARE_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
+            found.append(process)
+    return found
+
+
+def spares_of(state_dir: Path) -> list[Process]:
+    """The children that wait for a run of this state directory."""
+    found = []
+    for process in processes():
+        environment = process.environment() if process.is_running else {}
+        if environment.get(RUN_ID, "").startswith(SPARE_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
             found.append(process)
     return found
 
@@ -112,7 +129,7 @@ def playbooks_of_runs(state_dir: Path) -> list[Process]:
         below
         for child in children_of_runs(state_dir)
         for below in descendants(child.pid)
-        if below.parent == child.pid and "ims.runs.launch" in command_line(below)
+        if below.parent == child.pid and below.command == PLAYBOOK
     ]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ims.runs.processes import SPEC, this_process
-from ims.runs.sweep import kill_all_but, kill_orphans, kill_run, remove_orphaned_directories
+from ims.runs.sweep import kill_orphans, kill_run, remove_orphaned_directories
 
 INSTANCE = "sweep-test"
 DEAD = "999999999.1"
@@ -62,14 +62,6 @@ def test_orphans_are_runs_of_this_instance_whose_worker_has_ended(left: Left) ->
     assert (orphan.wait(timeout=5), impostor.wait(timeout=5)) == (-9, -9)
     assert cared_for.poll() is None
     assert of_another_instance.poll() is None
-
-
-def test_runs_that_do_not_live_any_more_are_killed_even_while_their_worker_does(left: Left) -> None:
-    live = uuid4()
-    kept, lost = left.behind(live, this_process().mark()), left.behind(uuid4(), this_process().mark())
-    kill_all_but(INSTANCE, {live})
-    assert lost.wait(timeout=5) == -9
-    assert kept.poll() is None
 
 
 def test_a_program_that_was_started_from_within_a_run_does_not_kill_itself(left: Left) -> None:

@@ -13,10 +13,11 @@ from ims.healing.actions import decide
 from ims.incidents.models import Incident
 from ims.queue import Job, defer
 from ims.runs.models import Run, RunEvent, RunStatus
+from ims.runs.processes import is_alive
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
 from tests.support.postgres import PostgresServer
-from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until
+from tests.support.workers import WorkerProcess, children_of_runs, run_processes, spares_of, wait_until
 
 # What depends on the version of PostgreSQL is tested with the statements themselves; here the program is.
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
@@ -112,6 +113,32 @@ def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
         resolve(session, episode)
     (run,), _ = settle(database, episode, incident_id)
     assert (run.status, run.reason) == (RunStatus.HEALED, "The alert was resolved.")
+
+
+def test_a_run_finds_a_child_that_was_started_ahead_and_a_new_policy_gets_another(
+    make_site: MakeSite, start_worker: StartWorker, database: Database
+) -> None:
+    site = make_site()
+    worker = start_worker(spare_children=1)
+    runs = worker.settings.state_dir / "runs"
+
+    def is_ready() -> bool:
+        return "ims_spare_children 1.0" in ask(worker, "/metrics")[1]
+
+    assert wait_until(is_ready, 30)
+    (first,) = spares_of(runs.parent)
+    settle(database, *begin(database))
+    assert not is_alive(first.mark())
+    assert wait_until(lambda: 'ims_run_children_total{child="spare"} 1.0' in ask(worker, "/metrics")[1], 5)
+    assert wait_until(is_ready, 30)
+    (second,) = spares_of(runs.parent)
+    site.rule = {"timeout": 50}
+    site.activate(database)
+    assert wait_until(lambda: not is_alive(second.mark()), 30)
+    assert wait_until(is_ready, 30)
+    assert worker.terminate() == 0
+    assert spares_of(runs.parent) == []
+    assert list(runs.iterdir()) == []
 
 
 def test_a_stopped_worker_hands_its_run_over_and_leaves_nothing_running(
