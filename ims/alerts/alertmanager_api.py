@@ -5,18 +5,25 @@ would let a sender make us call anything.
 """
 
 import json
-import urllib.request
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPException
-from typing import Any
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from ims.alerts.notices import Notice, Rejected, read_alert
 from ims.errors import ConfigurationFaulty, IMSError
 
 TIMEOUT_SECONDS = 30
+"""While nothing comes."""
+WHOLE_SECONDS = 120
+"""For one answer: one that trickles in would hold a worker's thread for ever."""
 MOST_BYTES = 128 * 1024 * 1024
+_PART: Final = 1024 * 1024
 
 
 class AlertmanagerAway(IMSError):
@@ -31,30 +38,90 @@ def fetch_alerts(base_url: str) -> list[Any]:
     Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is none of the web.
     """
     query = urlencode({"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "false"})
-    listing = ask(base_url, f"/api/v2/alerts?{query}")
+    with conversation(base_url) as asked:
+        listing = asked.ask(f"/api/v2/alerts?{query}").content
     if not isinstance(listing, list):
         raise AlertmanagerAway
     return listing
 
 
-def ask(base_url: str, path: str) -> Any:
-    """What an Alertmanager's API answers to a GET of `path`. Blocks, at most 30 s while nothing comes.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an Alertmanager's API said."""
 
-    Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is none of the web.
+    content: Any
+    told_at: datetime | None
+    """When, by the answering machine's own clock; None if it does not say."""
+
+
+class Conversation:
+    """Questions over one connection: where connections are balanced, one Alertmanager hears all of them."""
+
+    def __init__(self, connection: HTTPConnection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._has_asked = False
+        self.is_unbroken = True
+        """Whether all answers came over the same connection."""
+
+    def ask(self, path: str) -> Answer:
+        """What is answered to a GET of `path`. Blocks, at most 30 s while nothing comes. Raises `AlertmanagerAway`."""
+        if self._has_asked and self._connection.sock is None:
+            self.is_unbroken = False
+        self._has_asked = True
+        try:
+            self._connection.request("GET", f"{self._path}{path}", headers={"Accept": "application/json"})
+            with self._connection.getresponse() as answer:
+                return Answer(json.loads(_read(answer)), _time(answer.getheader("Date")))
+        # HTTPException: an answer that breaks off, or is none.
+        except (OSError, ValueError, RecursionError, HTTPException) as error:
+            raise AlertmanagerAway from error
+
+
+@contextmanager
+def conversation(base_url: str) -> Iterator[Conversation]:
+    """Ask the Alertmanager at an address. Raises `ConfigurationFaulty` when the address is none of the web.
+
+    Straight to it, since a proxy of the environment is for the internet. A redirection is not followed: who answers
+    must be who was configured.
     """
-    if urlsplit(base_url).scheme not in ("http", "https"):
-        raise ConfigurationFaulty("The source's Alertmanager URL must begin with http:// or https://.")
-    # Straight to it: a proxy of the environment is for the internet.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationFaulty("The source's Alertmanager URL must begin with http:// or https:// and name a host.")
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
     try:
-        with opener.open(f"{base_url.rstrip('/')}{path}", timeout=TIMEOUT_SECONDS) as answer:
-            body = answer.read(MOST_BYTES + 1)
+        yield Conversation(connection, parts.path.rstrip("/"))
+    finally:
+        connection.close()
+
+
+def _read(answer: HTTPResponse) -> bytes:
+    """The body. Raises `AlertmanagerAway` for an answer that is refused, moved, too large or never ends."""
+    if answer.status != 200:
+        moved = f" and points to {answer.getheader('Location')!r}" if 300 <= answer.status < 400 else ""
+        raise AlertmanagerAway(
+            f"The Alertmanager's URL answers HTTP {answer.status}{moved}: give the source the address of its API."
+        )
+    deadline = time.monotonic() + WHOLE_SECONDS
+    body = bytearray()
+    while part := answer.read1(_PART):
+        body += part
         if len(body) > MOST_BYTES:
             raise AlertmanagerAway("The Alertmanager's answer is larger than 128 MB.")
-        return json.loads(body)
-    # HTTPException: an answer that breaks off, or is none.
-    except (OSError, ValueError, RecursionError, HTTPException) as error:
-        raise AlertmanagerAway from error
+        if time.monotonic() > deadline:
+            raise AlertmanagerAway("The Alertmanager's answer took longer than 2 minutes.")
+    if answer.length:
+        raise AlertmanagerAway("The Alertmanager's answer broke off.")
+    return bytes(body)
+
+
+def _time(date: str | None) -> datetime | None:
+    try:
+        told = parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
+    return told if told is not None and told.tzinfo is not None else None
 
 
 def firing_notices(

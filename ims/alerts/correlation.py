@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from ims.alerts.models import Severity
 from ims.alerts.notices import Notice
-from ims.policy.schema import Policy, Service
+from ims.policy.schema import DEFAULT_ENVIRONMENT, Policy, Service
 
 ENVIRONMENT_LENGTH = 128
-DEFAULT_ENVIRONMENT = "default"
 
 NO_POLICY = Policy(inventory="")
 """What is in force before the first `ims policy load`: no services, the built-in severities, the defaults."""

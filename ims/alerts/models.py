@@ -49,6 +49,10 @@ class Source(Base):
     """When its Alertmanager last answered, and what was missed was mended."""
     repair_problem: Mapped[str | None]
     """Why it could not be asked the last time, in a word."""
+    repair_held: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Open alerts that its Alertmanager did not list the last time, and that go on since it is not believed."""
+    repair_held_reason: Mapped[str | None]
+    """Why it is not believed, in a word."""
     silent_since: Mapped[datetime | None]
 
 
@@ -105,6 +109,8 @@ class Episode(Base):
     sender_ends_at: Mapped[datetime | None]
     missing_since: Mapped[datetime | None]
     """Since when the sender's own Alertmanager has not listed it any more, while it is open."""
+    listed_by: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
+    """Alertmanagers that have listed it, as `address.process` in digests, the last eight: these may say it is over."""
 
 
 class Correlation(Base):

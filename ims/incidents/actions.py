@@ -19,7 +19,7 @@ from ims.errors import Conflict, FieldError, NotFound, Stale, Unprocessable
 from ims.incidents.inputs import Editable, NewIncident
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.timeline import NewEvent, append
-from ims.policy.schema import Service
+from ims.policy.schema import DEFAULT_ENVIRONMENT, Service
 
 COMES_FROM: dict[Status, tuple[Status, ...]] = {
     Status.ACKNOWLEDGED: (Status.OPEN,),
@@ -29,7 +29,6 @@ COMES_FROM: dict[Status, tuple[Status, ...]] = {
 """The lifecycle: each status and those it can be reached from. Nothing leaves `resolved`."""
 
 EDITABLE = tuple(Editable.model_fields)
-DEFAULT_ENVIRONMENT = "default"
 
 
 def allowed_steps(status: str) -> list[Status]:

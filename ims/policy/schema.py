@@ -47,6 +47,9 @@ HealingMode = Literal["auto", "observe", "off"]
 Recovery = Literal["ims", "platform", "manual"]
 Platform = Literal["supervisor", "systemd", "kubernetes", "compose"]
 
+DEFAULT_ENVIRONMENT = "default"
+"""Environment of what names none and belongs to no service."""
+
 SEVERITY_MAP: Mapping[str, Severity] = {
     "critical": "critical",
     "page": "critical",
@@ -109,7 +112,7 @@ class Service(PolicyPart):
     owner: Text | None = Field(default=None, description="Account that is responsible.")
     team: Text | None = Field(default=None, description="Team that is told.")
     service_environment: Name = Field(
-        default="default", description="Environment of alerts that name none, such as `production`."
+        default=DEFAULT_ENVIRONMENT, description="Environment of alerts that name none, such as `production`."
     )
     runbook: Annotated[Text, AfterValidator(check_runbook)] | None = Field(
         default=None, description="Page that says what to do: a URL, which incidents link, or a path in the repository."

@@ -60,6 +60,9 @@ def change_source(session: Session, name: str, changes: Mapping[str, Any], origi
         return False
     for field, value in definition.items():
         setattr(source, field, value)
+    if "alertmanager_url" in after:
+        # They speak of the one that was asked before.
+        source.repair_problem, source.repair_held, source.repair_held_reason = None, 0, None
     if "enabled" in after:
         source.disabled_at = None if enabled else now
     record(session, origin, "source.changed", name, now, before=before, after=after)

@@ -131,6 +131,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _source_row(source: Source) -> tuple[str, ...]:
     asked = source.repair_problem or local(source.repaired_at)
+    if source.repair_held:
+        asked = f"{asked}, {source.repair_held} held: {source.repair_held_reason}"
     return (
         source.name,
         source.kind,

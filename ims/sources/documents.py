@@ -11,6 +11,7 @@ from ims.documents import Changes, Given, Listing, Shown
 from ims.inputs import FILLED_LINE_SCHEMA, one_line
 from ims.sources.definition import MOST_NETWORKS, NAME_LENGTH, SourceKind
 from ims.sources.queries import SourceFigures
+from ims.sources.snapshot import Doubt
 
 _LONGEST_URL: Final = 2000
 _LONGEST_SILENCE: Final = 30 * 86400
@@ -99,6 +100,17 @@ class SourceShown(Shown):
     last_notice_at: datetime | None
     repaired_at: Annotated[datetime | None, Field(description="When its Alertmanager was last asked, and answered.")]
     repair_problem: Annotated[str | None, Field(description="Why it could not be asked the last time.")]
+    repair_held: Annotated[
+        int,
+        Field(description="Alerts its Alertmanager does not list and that go on all the same: it is not believed."),
+    ]
+    repair_held_reason: Annotated[
+        Doubt | None,
+        Field(
+            description="`started_lately`, `start_unknown`, `unreadable`: its list may not be whole; "
+            "`several_answered`: name one Alertmanager, not a balancer; `never_listed`: is the URL right?"
+        ),
+    ]
     silent_since: datetime | None
 
 

@@ -26,6 +26,14 @@ def all_sources(session: Session) -> Sequence[Source]:
     return session.scalars(select(Source).order_by(Source.name)).all()
 
 
+def held_back(session: Session) -> Sequence[tuple[str, int]]:
+    """Every source that is asked for what was missed, and how many alerts the last asking held back."""
+    wanted = select(Source.name, Source.repair_held).where(
+        Source.alertmanager_url.is_not(None), Source.disabled_at.is_(None)
+    )
+    return [(name, alerts) for name, alerts in session.execute(wanted)]
+
+
 def figures_of(session: Session, name: str) -> SourceFigures:
     """How much there is of a source. Raises `NotFound`."""
     if session.get(Source, name) is None:

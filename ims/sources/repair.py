@@ -2,6 +2,9 @@
 
 One worker at a time asks a source: it claims the asking, and what it brings back is used only while that claim is the
 newest and under an advisory lock. Everything goes through ingest, so a notice that arrives meanwhile does no harm.
+
+That something is absent is believed of that very Alertmanager only which has listed it before. Each open episode
+remembers who did.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +20,7 @@ from ims.alerts.actions import Outcome, ingest
 from ims.alerts.notices import Notice, NoticeStatus
 from ims.alerts.queries import policy_in_force
 from ims.db.engine import Database
-from ims.sources.snapshot import SETTLING, Snapshot
+from ims.sources.snapshot import SETTLING, Doubt, Snapshot
 
 CHUNK: Final = 500
 """Alerts mended in one transaction: their locks should not keep the webhook waiting."""
@@ -35,6 +38,17 @@ class Asking:
     url: str
     receiver: str | None
     at: datetime
+    held: "Held"
+    """What was held back the last time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Alerts that an Alertmanager does not list, and that go on all the same."""
+
+    alerts: int = 0
+    reason: str | None = None
+    """A `Doubt`, if there are any."""
 
 
 @dataclass(slots=True)
@@ -44,6 +58,7 @@ class Mended:
     opened: int = 0
     closed: int = 0
     outcomes: tuple[Outcome, ...] = ()
+    held: Held = Held()
 
     def __bool__(self) -> bool:
         return bool(self.opened or self.closed)
@@ -58,7 +73,7 @@ _CLAIM = text(
           AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
         FOR NO KEY UPDATE SKIP LOCKED
     )
-    RETURNING name, alertmanager_url, receiver
+    RETURNING name, alertmanager_url, receiver, repair_held, repair_held_reason
     """
 )
 
@@ -66,7 +81,10 @@ _CLAIM = text(
 def claim_askings(session: Session, every: timedelta, now: datetime) -> list[Asking]:
     """Claim the sources that were not asked for `every`; nobody else asks them meanwhile."""
     rows = session.execute(_CLAIM, {"every": every, "now": now})
-    return [Asking(row.name, row.alertmanager_url, row.receiver, now) for row in rows]
+    return [
+        Asking(row.name, row.alertmanager_url, row.receiver, now, Held(row.repair_held, row.repair_held_reason))
+        for row in rows
+    ]
 
 
 _FINISH = text(
@@ -93,16 +111,15 @@ def mend(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelt
         if not _is_current(session, asking):
             return None
         missed = list(_missed(session, snapshot))
-        if snapshot.is_complete:
-            _mark_missing(session, snapshot)
+        _mark_missing(session, snapshot)
     for chunk in _chunks(missed):
         outcome = _take(database, asking, chunk, now)
         if outcome is None:
             return None
         mended.opened += len(outcome.new_episodes)
         mended.outcomes += (outcome,)
-    while snapshot.is_complete:
-        closing = _close(database, asking, snapshot.asked_at - grace, now)
+    while snapshot.doubt is None:
+        closing = _close(database, asking, snapshot, grace, now)
         if closing is None:
             return None
         mended.closed += len(closing.results)
@@ -110,6 +127,11 @@ def mend(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelt
         if len(closing.results) < CHUNK:
             break
     with database.begin() as session:
+        if not _is_current(session, asking):
+            return None
+        if snapshot.doubt is not Doubt.SEVERAL_ANSWERED:
+            _remember(session, snapshot, now)
+        mended.held = _hold(session, asking, snapshot, grace)
         finish_asking(session, asking, None, now)
     return mended
 
@@ -155,29 +177,93 @@ def _missed(session: Session, snapshot: Snapshot) -> Iterator[Notice]:
             yield replace(firing[row.fingerprint], starts_at=snapshot.asked_at, was_missed=True)
 
 
+# Whether `:key`'s word counts. It counts if it has listed the episode itself, or if it runs, alone and later than the
+# episode began, where another one has listed it: that one was restarted. It also counts for what a person called over.
+_BELIEVED = """(
+    :key = ANY(episode.listed_by)
+    OR (:is_heir AND episode.opened_at < CAST(:started_at AS timestamptz)
+        AND EXISTS (SELECT FROM unnest(episode.listed_by) AS one WHERE starts_with(one, :place)))
+    OR EXISTS (SELECT FROM incident WHERE incident.id = episode.incident_id AND incident.status = 'resolved')
+)"""
+
+
+def _witness(snapshot: Snapshot) -> dict[str, object]:
+    """The parameters of `_BELIEVED`."""
+    witness = snapshot.witness
+    return {
+        "key": witness.key,
+        "place": f"{witness.place}.",
+        "started_at": witness.started_at,
+        # One that lists nothing at all may have nobody who tells it anything.
+        "is_heir": witness.is_alone and bool(snapshot.present),
+    }
+
+
 # A firing notice that came after an episode went missing says that it is not: the wait begins anew. An episode that
 # somebody is writing is left for the next time.
 _MARK_MISSING = text(
-    """
+    f"""
     WITH marked AS (
         SELECT episode.id, present.fingerprint IS NOT NULL AS is_present
         FROM episode JOIN alert ON alert.id = episode.alert_id
         LEFT JOIN unnest(CAST(:present AS text[])) AS present (fingerprint) USING (fingerprint)
         WHERE alert.source = :source AND episode.closed_at IS NULL
           AND CASE WHEN present.fingerprint IS NOT NULL THEN episode.missing_since IS NOT NULL
-                   ELSE episode.last_notice_at < :asked_at
-                        AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notice_at) END
+                   ELSE :is_believed AND episode.last_notice_at < :asked_at
+                        AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notice_at)
+                        AND {_BELIEVED} END
         FOR NO KEY UPDATE OF episode SKIP LOCKED
     )
     UPDATE episode SET missing_since = CASE WHEN NOT marked.is_present THEN CAST(:asked_at AS timestamptz) END
     FROM marked WHERE marked.id = episode.id
-    """
+    """  # noqa: S608 - our own words
 )
 
 
 def _mark_missing(session: Session, snapshot: Snapshot) -> None:
     columns = {"present": sorted(snapshot.present), "source": snapshot.source, "asked_at": snapshot.asked_at}
-    session.execute(_MARK_MISSING, columns)
+    session.execute(_MARK_MISSING, {**columns, **_witness(snapshot), "is_believed": snapshot.doubt is None})
+
+
+# Written once for each episode and Alertmanager, not at each asking; the last eight are remembered.
+_REMEMBER = text(
+    """
+    WITH listed AS (
+        SELECT episode.id FROM episode JOIN alert ON alert.id = episode.alert_id
+        WHERE alert.source = :source AND alert.fingerprint = ANY(CAST(:present AS text[]))
+          AND episode.closed_at IS NULL AND episode.opened_at <= :now AND NOT :key = ANY(episode.listed_by)
+        FOR NO KEY UPDATE OF episode SKIP LOCKED
+    )
+    UPDATE episode
+    SET listed_by = (episode.listed_by || CAST(:key AS text))[greatest(cardinality(episode.listed_by) - 6, 1):]
+    FROM listed WHERE listed.id = episode.id
+    """
+)
+
+
+def _remember(session: Session, snapshot: Snapshot, now: datetime) -> None:
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "key": snapshot.witness.key}
+    session.execute(_REMEMBER, {**columns, "now": now})
+
+
+_HELD = text(
+    f"""
+    SELECT count(*) FROM episode JOIN alert ON alert.id = episode.alert_id
+    WHERE alert.source = :source AND episode.closed_at IS NULL AND episode.last_notice_at < :before
+      AND alert.fingerprint <> ALL(CAST(:present AS text[])) AND NOT (:is_believed AND {_BELIEVED})
+    """  # noqa: S608 - our own words
+)
+_NOTE_HELD = text("UPDATE source SET repair_held = :alerts, repair_held_reason = :reason WHERE name = :source")
+
+
+def _hold(session: Session, asking: Asking, snapshot: Snapshot, grace: timedelta) -> Held:
+    """Note how many alerts would be over if this Alertmanager were believed, and why it is not."""
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "before": snapshot.asked_at - grace}
+    alerts = session.scalar(_HELD, {**columns, **_witness(snapshot), "is_believed": snapshot.doubt is None}) or 0
+    held = Held(alerts, snapshot.doubt or Doubt.NEVER_LISTED) if alerts else Held()
+    if held != asking.held:
+        session.execute(_NOTE_HELD, {"alerts": held.alerts, "reason": held.reason, "source": asking.source})
+    return held
 
 
 def _take(database: Database, asking: Asking, notices: Sequence[Notice], now: datetime) -> Outcome | None:
@@ -189,15 +275,15 @@ def _take(database: Database, asking: Asking, notices: Sequence[Notice], now: da
 
 # Locked in ingest's order, so that a notice of one of them either came before and is seen, or waits.
 _LOCK_GONE = text(
-    """
+    f"""
     SELECT alert.id FROM alert
     WHERE alert.source = :source AND EXISTS (
         SELECT FROM episode
         WHERE alert_id = alert.id AND closed_at IS NULL
-          AND missing_since <= :before AND last_notice_at <= missing_since)
+          AND missing_since <= :before AND last_notice_at <= missing_since AND {_BELIEVED})
     ORDER BY alert.fingerprint COLLATE "C" LIMIT :limit
     FOR NO KEY UPDATE OF alert
-    """
+    """  # noqa: S608 - our own words
 )
 _GONE = text(
     """
@@ -209,12 +295,14 @@ _GONE = text(
 )
 
 
-def _close(database: Database, asking: Asking, before: datetime, now: datetime) -> Outcome | None:
-    """Close episodes that their Alertmanager has not listed since `before`, at most a chunk of them."""
+def _close(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelta, now: datetime) -> Outcome | None:
+    """Close episodes that their Alertmanager has not listed for `grace`, at most a chunk of them."""
+    before = snapshot.asked_at - grace
+    columns = {"source": asking.source, "before": before, "limit": CHUNK, **_witness(snapshot)}
     with database.begin() as session:
         if not _is_current(session, asking):
             return None
-        alerts = list(session.scalars(_LOCK_GONE, {"source": asking.source, "before": before, "limit": CHUNK}))
+        alerts = list(session.scalars(_LOCK_GONE, columns))
         gone = session.execute(_GONE, {"alerts": alerts, "before": before}).all()
         notices = [_resolved(asking.source, row) for row in gone]
         return ingest(session, notices, [], policy_in_force(session), now)

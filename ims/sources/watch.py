@@ -15,7 +15,8 @@ from ims.errors import ConfigurationFaulty
 from ims.log import logger
 from ims.metrics import count_incidents
 from ims.queue import WorkerContext, utc_now
-from ims.sources.metrics import REJECTED_KEPT, REPAIRED, REPAIRS, SILENT
+from ims.sources.metrics import HELD, REJECTED_KEPT, REPAIRED, REPAIRS, SILENT
+from ims.sources.queries import held_back
 from ims.sources.repair import Asking, claim_askings, finish_asking, mend
 from ims.sources.silence import silences, turn_silent
 from ims.sources.snapshot import fetch_snapshot
@@ -57,6 +58,10 @@ async def _ask(worker: WorkerContext, asking: Asking) -> None:
     REPAIRS.labels("overtaken" if mended is None else "ok").inc()
     if mended is not None:
         _count(mended.outcomes)
+        # Once, not each time that it is asked.
+        if mended.held != asking.held:
+            tell = log.warning if mended.held.alerts else log.info
+            tell("source_repair_held", source=asking.source, alerts=mended.held.alerts, reason=mended.held.reason)
     if mended:
         REPAIRED.labels("opened").inc(mended.opened)
         REPAIRED.labels("closed").inc(mended.closed)
@@ -84,4 +89,7 @@ def _read_figures(session: Session) -> None:
     SILENT.clear()
     for source, is_silent in silences(session):
         SILENT.labels(source).set(is_silent)
+    HELD.clear()
+    for source, alerts in held_back(session):
+        HELD.labels(source).set(alerts)
     REJECTED_KEPT.set(count_rejected(session, _MOST_COUNTED))

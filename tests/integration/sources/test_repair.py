@@ -8,18 +8,27 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from ims.actors import SYSTEM
 from ims.alerts.actions import ingest
 from ims.alerts.correlation import NO_POLICY
 from ims.alerts.models import Source
 from ims.alerts.notices import Notice, labels_fingerprint
+from ims.audit.actions import Origin
 from ims.db.engine import Database
+from ims.incidents.actions import resolve
+from ims.sources.actions import change_source
 from ims.sources.repair import Asking, Mended, claim_askings, finish_asking, mend
-from ims.sources.snapshot import SETTLING, take_snapshot
+from ims.sources.snapshot import SETTLING, Witness, take_snapshot
 from tests.support.notices import NOW, SOURCE, add_source, at, notice
 
 EVERY = timedelta(seconds=30)
 GRACE = timedelta(seconds=60)
 URL = "http://am.example:9093"
+
+
+def one(process: str = "first", *, up_since: float = -10_000, place: str = "here", is_alone: bool = True) -> Witness:
+    """An Alertmanager; `up_since` is in seconds from `NOW`."""
+    return Witness(place, process, at(up_since), is_alone)
 
 
 def listed(name: str, *, state: str = "active", starts: float = -10) -> dict[str, Any]:
@@ -52,10 +61,16 @@ class World:
             [asking] = claim_askings(session, EVERY, at(seconds))
         return asking
 
-    def repair(self, *listing: Any, seconds: float, uptime: timedelta = 2 * SETTLING) -> Mended | None:
+    def repair(self, *listing: Any, seconds: float, by: Witness | None = None) -> Mended:
         asking, now = self.claim(seconds), at(seconds)
-        snapshot = take_snapshot(listing, SOURCE, None, now - uptime, GRACE, now)
-        return mend(self.database, asking, snapshot, GRACE, now)
+        snapshot = take_snapshot(listing, SOURCE, None, by or one(), GRACE, now)
+        mended = mend(self.database, asking, snapshot, GRACE, now)
+        assert mended is not None
+        return mended
+
+    def held(self) -> tuple[int, str | None]:
+        source = self.source()
+        return source.repair_held, source.repair_held_reason
 
     def open(self) -> dict[str, int]:
         """Names of the alerts that fire, and how many episodes each has had."""
@@ -81,7 +96,6 @@ def world(database: Database) -> World:
 def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
     world.hear(notice("Known"))
     first = world.repair(listed("Known"), listed("Missed"), seconds=100)
-    assert first is not None
     assert (first.opened, first.closed) == (1, 0)
     second = world.repair(listed("Known"), listed("Missed"), seconds=200)
     assert not second
@@ -94,9 +108,9 @@ def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
 
 def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world: World) -> None:
     world.hear(notice("Over"), notice("Silenced"))
+    world.repair(listed("Over"), listed("Silenced"), seconds=50)
     for seconds, closed in ((100, 0), (159, 0), (190, 1)):
         mended = world.repair(listed("Silenced", state="suppressed"), seconds=seconds)
-        assert mended is not None
         assert mended.closed == closed
     assert world.open() == {"Silenced": 1}
     world.repair(seconds=300)
@@ -108,6 +122,7 @@ def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world:
 
 def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> None:
     world.hear(notice("Back"), notice("Heard"))
+    world.repair(listed("Back"), listed("Heard"), seconds=50)
     world.repair(seconds=100)
     world.hear(notice("Heard"), seconds=140)
     world.repair(listed("Back"), seconds=150)
@@ -119,9 +134,91 @@ def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> 
 
 def test_right_after_its_start_an_alertmanager_s_empty_list_closes_nothing(world: World) -> None:
     world.hear(notice("Lasting"))
+    world.repair(listed("Lasting"), seconds=50)
     for seconds in (100, 200, 300):
-        world.repair(seconds=seconds, uptime=timedelta(seconds=seconds))
+        world.repair(seconds=seconds, by=one("second", up_since=60))
+        assert world.held() == (1, "started_lately")
     assert world.open() == {"Lasting": 1}
+
+
+def test_an_alertmanager_that_never_listed_an_alert_cannot_end_it(world: World) -> None:
+    world.hear(notice("Lasting"), notice("Other"))
+    for seconds in (100, 200, 300):
+        # It is the wrong one, though it lists something.
+        world.repair(listed("Theirs"), seconds=seconds)
+        assert world.held() == (2, "never_listed")
+    assert world.open() == {"Lasting": 1, "Other": 1, "Theirs": 1}
+    world.repair(listed("Lasting"), listed("Other"), listed("Theirs"), seconds=400)
+    assert world.held() == (0, None)
+    world.repair(listed("Lasting"), listed("Theirs"), seconds=500)
+    world.repair(listed("Lasting"), listed("Theirs"), seconds=600)
+    assert world.open() == {"Lasting": 1, "Theirs": 1}
+
+
+def test_of_a_cluster_only_those_count_that_listed_an_alert_before(world: World) -> None:
+    # Prometheus reaches the full one only; the address leads to one or the other.
+    full, empty = one("full", is_alone=False), one("empty", up_since=-5000, is_alone=False)
+    world.hear(notice("Lasting"))
+    for seconds in range(100, 900, 200):
+        world.repair(listed("Lasting"), seconds=seconds, by=full)
+        world.repair(seconds=seconds + 100, by=empty)
+        assert world.held() == (1, "never_listed")
+    # A start does not make it the full one's heir.
+    world.repair(listed("Elsewhere"), seconds=2000, by=one("again", up_since=1000, is_alone=False))
+    world.repair(listed("Elsewhere"), seconds=2100, by=one("again", up_since=1000, is_alone=False))
+    assert "Lasting" in world.open()
+    world.repair(seconds=2200, by=full)
+    world.repair(seconds=2300, by=full)
+    assert "Lasting" not in world.open()
+
+
+def test_a_restarted_alertmanager_ends_what_ended_meanwhile_when_it_has_settled_and_hears_something(
+    world: World,
+) -> None:
+    world.hear(notice("Ended"), notice("Lasting"))
+    world.repair(listed("Ended"), listed("Lasting"), seconds=50)
+    again, settled = one("second", up_since=100), 101 + SETTLING.total_seconds()
+    for seconds in (settled, settled + 100):
+        world.repair(seconds=seconds, by=again)
+        assert world.held() == (2, "never_listed")
+    for seconds in (settled + 200, settled + 300):
+        # It is another one: it is at another address.
+        world.repair(listed("Lasting"), seconds=seconds, by=replace(again, place="elsewhere"))
+    assert world.open() == {"Ended": 1, "Lasting": 1}
+    for seconds in (settled + 400, settled + 500):
+        world.repair(listed("Lasting"), seconds=seconds, by=again)
+    assert world.open() == {"Lasting": 1}
+    assert world.held() == (0, None)
+
+
+def test_what_a_person_called_over_ends_when_it_is_not_listed(world: World) -> None:
+    world.hear(notice("Brief"))
+    world.repair(seconds=100)
+    assert world.held() == (1, "never_listed")
+    with world.database.begin() as session:
+        [incident] = session.scalars(text("SELECT id FROM incident"))
+        resolve(session, incident, actor=SYSTEM, now=at(150))
+    world.repair(seconds=200)
+    world.repair(seconds=300)
+    assert world.open() == {}
+    assert world.held() == (0, None)
+
+
+def test_another_address_is_not_blamed_for_what_the_one_before_held_back(world: World) -> None:
+    world.hear(notice("Lasting"))
+    world.repair(seconds=100)
+    with world.database.begin() as session:
+        change_source(session, SOURCE, {"alertmanager_url": "http://right:9093"}, Origin(SYSTEM), at(150))
+    assert world.held() == (0, None)
+
+
+def test_only_the_last_eight_that_listed_an_alert_are_remembered(world: World) -> None:
+    world.hear(notice("Lasting"))
+    for number in range(12):
+        world.repair(listed("Lasting"), seconds=100 * (number + 1), by=one(str(number)))
+    with world.database.begin() as session:
+        [listed_by] = session.scalars(text("SELECT listed_by FROM episode"))
+    assert listed_by == [f"here.{number}" for number in range(4, 12)]
 
 
 def test_a_notice_that_comes_after_its_repair_is_a_duplicate(world: World) -> None:
@@ -159,7 +256,7 @@ def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(wo
 def test_an_answer_that_a_newer_asking_has_overtaken_is_not_used(world: World) -> None:
     slow = world.claim(0)
     world.claim(30)
-    late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, at(-1000), GRACE, at(0))
+    late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
     assert mend(world.database, slow, late, GRACE, at(31)) is None
     assert world.open() == {}
 
@@ -181,7 +278,7 @@ def test_several_workers_claim_a_source_once(world: World) -> None:
 
 def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
     asking = world.claim(0)
-    snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, at(-1000), GRACE, at(0))
+    snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
     with world.database.begin() as other:
         other.execute(
             text("SELECT pg_advisory_xact_lock(:lock, hashtext(:source))"), {"lock": 0x494D5352, "source": SOURCE}
@@ -193,11 +290,9 @@ def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
 def test_more_than_a_chunk_is_mended(world: World) -> None:
     listing = [listed(f"Missed{number}") for number in range(1203)]
     mended = world.repair(*listing, seconds=100)
-    assert mended is not None
     assert mended.opened == 1203
     world.repair(seconds=200)
     mended = world.repair(seconds=300)
-    assert mended is not None
     assert mended.closed == 1203
     assert world.open() == {}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims.alerts.notices import labels_fingerprint
-from ims.sources.snapshot import SETTLING, Snapshot, take_snapshot
+from ims.sources.snapshot import SETTLING, Doubt, Snapshot, Witness, read_witness, take_snapshot
 from tests.support.notices import NOW, at
 
 GRACE = timedelta(seconds=60)
@@ -29,7 +29,8 @@ def listed(name: str = "ServiceDown", *, state: str = "active", starts: float = 
 
 
 def snapshot(*listing: Any, receiver: str | None = None, started_at: Any = LONG_AGO) -> Snapshot:
-    return take_snapshot(listing, "shop", receiver, started_at, GRACE, NOW)
+    witness = Witness("here", "one", started_at, is_alone=True)
+    return take_snapshot(listing, "shop", receiver, witness, GRACE, NOW)
 
 
 def names(taken: Snapshot) -> set[str]:
@@ -53,10 +54,51 @@ def test_alerts_for_other_receivers_are_not_ours() -> None:
 
 
 def test_nothing_is_concluded_from_absence_right_after_a_start_or_from_half_an_answer() -> None:
-    assert snapshot(listed()).is_complete
-    assert not snapshot(listed(), started_at=NOW - SETTLING + timedelta(seconds=1)).is_complete
-    assert not snapshot(listed(), started_at=None).is_complete
-    assert not snapshot(listed(), {"labels": "none"}).is_complete
+    assert snapshot(listed()).doubt is None
+    assert snapshot(listed(), started_at=NOW - SETTLING + timedelta(seconds=1)).doubt is Doubt.STARTED_LATELY
+    assert snapshot(listed(), started_at=None).doubt is Doubt.START_UNKNOWN
+    assert snapshot(listed(), {"labels": "none"}).doubt is Doubt.UNREADABLE
+    witness = Witness("here", "one", LONG_AGO, is_alone=True)
+    assert take_snapshot([], "shop", None, witness, GRACE, NOW, is_one=False).doubt is Doubt.SEVERAL_ANSWERED
+
+
+def status(name: str = "01A", peers: int = 1, uptime: Any = None) -> dict[str, Any]:
+    return {
+        "cluster": {"name": name, "status": "ready", "peers": [{"name": str(number)} for number in range(peers)]},
+        "uptime": uptime or LONG_AGO.isoformat(),
+    }
+
+
+def test_an_alertmanager_is_the_same_as_long_as_it_runs_and_is_asked_at_one_address() -> None:
+    first = read_witness("http://am:9093/", status(), None, NOW)
+    assert read_witness("http://am:9093", status(), NOW, NOW) == first
+    for other in (status(name="01B"), status(uptime=at(-1000).isoformat())):
+        assert read_witness("http://am:9093", other, None, NOW).process != first.process
+    assert read_witness("http://other:9093", status(), None, NOW).place != first.place
+    assert [read_witness("http://am", status(peers=peers), None, NOW).is_alone for peers in (0, 1, 2)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_since_when_it_runs_is_told_by_its_own_clock() -> None:
+    # Its clock is an hour slow: it says that it started an hour ago, and that it is an hour ago now.
+    an_hour_ago = at(-3600)
+    assert read_witness("http://am", status(uptime=an_hour_ago.isoformat()), an_hour_ago, NOW).started_at == NOW
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["cluster", "uptime"]),
+        st.none()
+        | st.text()
+        | st.integers()
+        | st.dictionaries(st.sampled_from(["name", "peers"]), st.none() | st.text() | st.lists(st.integers())),
+    )
+)
+def test_no_status_breaks_it(given_status: dict[str, Any]) -> None:
+    assert read_witness("http://am", given_status, NOW, NOW).key
 
 
 @given(
@@ -65,4 +107,4 @@ def test_nothing_is_concluded_from_absence_right_after_a_start_or_from_half_an_a
 def test_no_answer_breaks_it(listing: list[Any]) -> None:
     taken = snapshot(*listing)
     assert not taken.firing
-    assert taken.is_complete == (not listing)
+    assert taken.doubt is (Doubt.UNREADABLE if listing else None)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006_sign_in"
-down_revision = "0004_api"
+down_revision = "0005_repair"
 
 
 def upgrade() -> None:
