@@ -93,13 +93,15 @@ class Alertmanager:
 
 
 @contextmanager
-def running_alertmanager(directory: Path, configuration: str = CONFIGURATION) -> Iterator[Alertmanager]:
-    """Start one on a free port, alone, with its data under `directory`."""
+def running_alertmanager(
+    directory: Path, configuration: str = CONFIGURATION, port: int | None = None
+) -> Iterator[Alertmanager]:
+    """Start one, alone, with its data under `directory`, on a free port or on that of one that was stopped."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         pytest.skip("Alertmanager is not installed on this machine")
     (directory / "alertmanager.yml").write_text(configuration)
-    port = free_port()
+    port = port or free_port()
     command = [
         program, f"--config.file={directory}/alertmanager.yml", f"--storage.path={directory}/alertmanager",
         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",

@@ -52,6 +52,8 @@ def rows(worker: WorkerContext, query: str) -> list[Any]:
         return [row[0] if len(row) == 1 else tuple(row) for row in session.execute(text(query))]
 
 
+NO_TIME = timedelta(seconds=-2)
+"""An answer tells its time in whole seconds, so one that has just started may seem to do so in a moment."""
 OPEN = "SELECT name FROM alert JOIN episode ON alert_id = alert.id WHERE closed_at IS NULL ORDER BY name"
 
 
@@ -70,11 +72,76 @@ def test_what_alertmanager_never_sent_is_found_and_what_is_over_ends(
     look(worker)
     # It has only just started: it might not have been told again what still fires.
     assert rows(worker, OPEN) == ["Missed"]
-    monkeypatch.setattr(snapshot, "SETTLING", timedelta(0))
+    monkeypatch.setattr(snapshot, "SETTLING", NO_TIME)
     look(worker)
     assert rows(worker, OPEN) == []
     assert rows(worker, "SELECT status FROM incident") == ["resolved"]
     assert rows(worker, "SELECT repair_problem, repaired_at IS NULL FROM source") == [(None, False)]
+
+
+HELD = "SELECT repair_held, repair_held_reason FROM source WHERE name = 'shop'"
+
+
+def held() -> float | None:
+    return REGISTRY.get_sample_value("ims_source_repair_held", {"source": SHOP})
+
+
+def test_a_wrong_alertmanager_ends_nothing(
+    worker: WorkerContext, alertmanager: Alertmanager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "SETTLING", NO_TIME)
+    alertmanager.fire("Lasting")
+    alertmanager.wait_for_state(Lasting="active")
+    look(worker)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with running_alertmanager(elsewhere) as wrong:
+        wrong.fire("Theirs", team="others")
+        wrong.wait_for_state(Theirs="active")
+        address(worker, wrong.url)
+        look(worker)
+        look(worker)
+    assert rows(worker, OPEN) == ["Lasting"]
+    assert rows(worker, HELD) == [(1, "never_listed")]
+    assert held() == 1
+    address(worker, alertmanager.url)
+    look(worker)
+    assert rows(worker, HELD) == [(0, None)]
+    assert held() == 0
+    alertmanager.resolve("Lasting")
+    alertmanager.wait_for_state()
+    look(worker)
+    assert rows(worker, OPEN) == []
+
+
+def test_a_restarted_alertmanager_ends_nothing_until_it_has_settled_and_is_told_something(
+    worker: WorkerContext, alertmanager: Alertmanager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Lasting", "Ended"):
+        alertmanager.fire(name)
+    alertmanager.wait_for_state(Lasting="active", Ended="active")
+    look(worker)
+    look(worker)
+    alertmanager.stop()
+    with running_alertmanager(tmp_path, port=alertmanager.port) as again:
+        look(worker)
+        look(worker)
+        assert rows(worker, HELD) == [(2, "started_lately")]
+        monkeypatch.setattr(snapshot, "SETTLING", NO_TIME)
+        look(worker)
+        look(worker)
+        assert rows(worker, HELD) == [(2, "never_listed")]
+        assert rows(worker, OPEN) == ["Ended", "Lasting"]
+        again.fire("Lasting")
+        again.wait_for_state(Lasting="active")
+        look(worker)
+        assert rows(worker, OPEN) == ["Lasting"]
+        assert rows(worker, HELD) == [(0, None)]
+
+
+def address(worker: WorkerContext, url: str) -> None:
+    with worker.database.begin() as session:
+        session.get_one(Source, SHOP).alertmanager_url = url
 
 
 def test_an_alertmanager_that_went_away_is_told_and_comes_back(
