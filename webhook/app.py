@@ -21,7 +21,7 @@ from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
 from webhook import problems
 from webhook.committer import Committer, Request
-from webhook.sources.senders import SENDERS, parser_for
+from webhook.sources.senders import MODE_HEADER, SENDERS, check_mode, parser_for
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     database = Database(app_url(settings), pool_size=CONNECTIONS)
     app.extensions[DATABASE] = database
-    problems.install(app)
+    problems.install(app, settings.max_body_bytes)
     _add_senders(app, database, settings)
     _add_health(app, database)
     return app
@@ -52,6 +52,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         sender = tokens.sender(request.headers.get("Authorization"))
         admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         parse = parser_for(path, sender)
+        check_mode(path, request.headers.get(MODE_HEADER))
         body = request.get_data(cache=False)
         if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from flask import Flask, Response, json
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from ims.errors import IMSError, TooLarge, Unauthenticated
 from ims.log import logger
@@ -20,9 +20,24 @@ RETRY_AFTER_SECONDS = 3
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-def install(app: Flask) -> None:
-    """Answer every error of `app`, foreseen or not."""
+def install(app: Flask, max_body_bytes: int) -> None:
+    """Answer every error of `app`, foreseen or not. A body may have so many bytes: whose is larger is told so."""
+
+    def too_large(_: RequestEntityTooLarge) -> Response:
+        response = _of_ours(
+            TooLarge(f"A body may have {max_body_bytes} bytes: send fewer alerts at once, or raise IMS_MAX_BODY_BYTES.")
+        )
+        # The rest of the body stays unread: nothing else can come over this connection.
+        response.headers["Connection"] = "close"
+        return response
+
+    def unknown_path(_: NotFound) -> Response:
+        paths = sorted(rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
+        return _problem(404, "not-found", "Not Found", f"Nothing is here: send to {' or '.join(paths)}.", {})
+
     app.register_error_handler(IMSError, _of_ours)
+    app.register_error_handler(RequestEntityTooLarge, too_large)
+    app.register_error_handler(NotFound, unknown_path)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -41,11 +56,6 @@ def _of_ours(error: IMSError) -> Response:
 
 
 def _of_http(error: HTTPException) -> Response:
-    if isinstance(error, RequestEntityTooLarge):
-        response = _of_ours(TooLarge())
-        # The rest of the body stays unread: nothing else can come over this connection.
-        response.headers["Connection"] = "close"
-        return response
     status, name = error.code or 500, error.name
     response = _problem(status, name.lower().replace(" ", "-"), name, error.description or name, {})
     for header, value in error.get_headers():

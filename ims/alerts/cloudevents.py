@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from ims.alerts.generic import explain, parse_list, read_generic
-from ims.alerts.notices import Notice, Parsed, Rejected, RejectReason, Text, reject
+from ims.alerts.generic import parse_list, read_generic
+from ims.alerts.notices import Notice, Parsed, Rejected, RejectReason, Text, explain, reject
 from ims.errors import FieldError, Invalid
 
 _NO_REASONS: Final[Mapping[str, RejectReason]] = {}
@@ -19,6 +19,17 @@ _NO_REASONS: Final[Mapping[str, RejectReason]] = {}
 
 class NotCloudevents(Invalid):
     """The body is no CloudEvent in JSON: send one event (structured mode) or a list of events (batched mode)."""
+
+
+class BinaryMode(Invalid):
+    """The event comes in binary mode, with its attributes in headers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Binary mode is not read: send the event in structured mode, with Content-Type"
+            " application/cloudevents+json and specversion, id, source, type and data in one JSON object.",
+            fields=[FieldError("ce-specversion", "is a header of binary mode")],
+        )
 
 
 Attribute = Annotated[Text, StringConstraints(min_length=1)]

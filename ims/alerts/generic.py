@@ -22,7 +22,7 @@ from ims.alerts.notices import (
     Rejected,
     RejectReason,
     Text,
-    clean,
+    explain,
     labels_fingerprint,
     read_time,
     reject,
@@ -152,13 +152,6 @@ def read_generic(given: Any, source: str, now: datetime, place: int | None = Non
         ends_at=time if status is NoticeStatus.RESOLVED else None,
         generator_url=alert.url or None,
     )
-
-
-def explain(error: ValidationError, reasons: Mapping[str, RejectReason]) -> tuple[RejectReason, str]:
-    """The reason of the first wrong field, and a sentence that names every wrong field and what it must be."""
-    wrong = error.errors(include_input=False, include_url=False, include_context=False)
-    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:10])
-    return reasons.get(str(wrong[0]["loc"][0]), RejectReason.WRONG_FIELD), clean(told[:500])
 
 
 def _labels(alert: GenericAlert) -> dict[str, str]:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 NAME_LENGTH = 256
 """Longest alert name. It is part of a correlation key, and an index entry of PostgreSQL ends at 2.7 kB."""
@@ -161,10 +162,8 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
     try:
         alert = _Alert.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = str(first["loc"][0])
-        message = clean(f"{where}: {first['msg']}"[:500])
-        return reject(given, source, _REASONS.get(where, RejectReason.WRONG_FIELD), message, place)
+        reason, message = explain(error, _REASONS)
+        return reject(given, source, reason, message, place)
     for where, pairs in (("labels", alert.labels), ("annotations", alert.annotations)):
         if len(pairs) > MOST_LABELS:
             return reject(given, source, _REASONS[where], f"{where}: more than {MOST_LABELS}.", place)
@@ -180,6 +179,30 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
         ends_at=read_time(alert.endsAt, now) if alert.status == "resolved" else None,
         generator_url=alert.generatorURL or None,
     )
+
+
+_WORDS: Final = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+}
+"""A sender knows JSON, not the types of our language."""
+
+
+def explain(error: ValidationError, reasons: Mapping[str, RejectReason]) -> tuple[RejectReason, str]:
+    """The reason of the first wrong field, and a sentence that names every wrong field and what it must be."""
+    wrong = error.errors(include_input=False, include_url=False)
+    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {_must(one)}" for one in wrong[:10])
+    return reasons.get(str(wrong[0]["loc"][0]), RejectReason.WRONG_FIELD), clean(told[:500])
+
+
+def _must(wrong: ErrorDetails) -> str:
+    if wrong["type"] == "literal_error":
+        return f"must be {wrong['ctx']['expected']}"
+    return _WORDS.get(wrong["type"], wrong["msg"])
 
 
 def reject(given: Any, source: str, reason: RejectReason, message: str, place: int | None = None) -> Rejected:

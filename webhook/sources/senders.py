@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from ims.alerts.cloudevents import parse_cloudevents
+from ims.alerts.cloudevents import BinaryMode, parse_cloudevents
 from ims.alerts.generic import parse_generic
 from ims.alerts.notices import Parsed
 from ims.errors import Forbidden
@@ -22,6 +22,10 @@ SENDERS: Final[Mapping[str, Mapping[str, Parser]]] = {
 """By path and kind of source."""
 
 
+MODE_HEADER: Final = "ce-specversion"
+"""A header that CloudEvents have in binary mode only."""
+
+
 class KindDoesNotFit(Forbidden):
     """This source may not send to this path."""
 
@@ -31,9 +35,17 @@ def parser_for(path: str, sender: Sender) -> Parser:
     parser = SENDERS[path].get(sender.kind)
     if parser is None:
         elsewhere = [other for other, kinds in SENDERS.items() if sender.kind in kinds]
+        if sender.kind == SourceKind.HEARTBEAT:
+            elsewhere = ["/heartbeats/<name>"]
         remedy = f"send to {elsewhere[0]}, or make" if elsewhere else "make"
         raise KindDoesNotFit(
             f"{path} is for sources of kind {' or '.join(SENDERS[path])}, and this one is of kind {sender.kind}:"
             f" {remedy} a source of the right kind with ims source add."
         )
     return parser
+
+
+def check_mode(path: str, mode: str | None) -> None:
+    """Raises `BinaryMode` for an event whose attributes are not in its body; `mode` is what `MODE_HEADER` says."""
+    if path == "/alerts/cloudevents" and mode is not None:
+        raise BinaryMode

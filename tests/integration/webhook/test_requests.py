@@ -45,7 +45,7 @@ def test_an_alert_is_taken_and_the_answer_tells_what_became_of_it(client: FlaskC
                 "place": 1,
                 "result": "rejected",
                 "reason": "wrong_labels",
-                "message": "labels: Input should be a valid dictionary",
+                "message": "labels: must be an object",
             },
         ],
     }
@@ -92,7 +92,17 @@ def test_json_of_another_shape_is_told_so(client: FlaskClient, body: Any) -> Non
 
 def test_a_body_over_the_cap_is_refused(client: FlaskClient) -> None:
     body = json.dumps(alertmanager_body(alertmanager_alert(long="x" * 200_001))).encode()
-    assert post(client, body).status_code == 413
+    answer = post(client, body)
+    assert answer.status_code == 413
+    assert answer.json is not None
+    assert "200000 bytes" in answer.json["detail"]
+
+
+def test_who_posts_to_no_path_of_ours_is_told_the_paths(client: FlaskClient) -> None:
+    answer = client.post("/alerts/", headers=AUTHORIZED)
+    assert answer.status_code == 404
+    assert answer.json is not None
+    assert "/alerts/generic or /heartbeats/<name>" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("place", [0, 1, 50, 99])

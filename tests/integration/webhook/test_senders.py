@@ -88,6 +88,22 @@ def test_a_list_is_taken_and_what_is_wrong_in_it_is_named(post: Post, source: Da
     assert answer.json["alerts"][1]["message"].startswith(named)
 
 
+def test_an_event_in_binary_mode_is_told_how_to_come(client: FlaskClient, source: Database) -> None:
+    set_kind(source, "cloudevents")
+    headers = {"Authorization": f"Bearer {TOKEN}", "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s"}
+    answer = client.post("/alerts/cloudevents", json=generic_alert(), headers=headers)
+    assert (answer.status_code, answer.json and answer.json["type"]) == (400, "urn:ims:problem:binary-mode")
+    assert answer.json is not None
+    assert "structured mode" in answer.json["detail"]
+
+
+def test_a_source_of_heartbeats_is_told_where_they_go(client: FlaskClient, source: Database) -> None:
+    set_kind(source, "heartbeat")
+    answer = client.post("/alerts", json={}, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.json is not None
+    assert "send to /heartbeats/<name>" in answer.json["detail"]
+
+
 def test_ims_web_lets_in_whom_the_webhook_would_let_in(post: Post, source: Database) -> None:
     set_kind(source, "generic", rate_limit=0.1)
     assert post(API, generic_alert(), token="wrong").status_code == 401

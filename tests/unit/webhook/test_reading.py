@@ -1,5 +1,7 @@
 """A body is JSON, or the sender is told."""
 
+import gzip
+
 import pytest
 
 from ims.alerts.bodies import NotJson, read_json, told
@@ -17,6 +19,22 @@ def test_huge_numbers_are_read() -> None:
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(NotJson):
         read_json(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b" \n", "it is empty"),
+        (b'{"alerts":\n [1, nope]}', "it goes wrong at line 2, column 6"),
+        (b'{"a": "\xff"}', "byte 8 is no UTF-8"),
+        (b'{"a": NaN}', "NaN and Infinity are no numbers of JSON"),
+        (gzip.compress(b"{}"), "it is compressed, which is not read: send it plain"),
+    ],
+)
+def test_where_it_goes_wrong_is_told(body: bytes, where: str) -> None:
+    with pytest.raises(NotJson) as refused:
+        read_json(body)
+    assert refused.value.message == f"The body is not JSON: {where}."
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
