@@ -79,7 +79,7 @@ def ingest_by(
     if heard:
         execute(statements.TOUCH_SOURCES, {"sources": json.dumps(sorted(heard)), "now": now})
     known = _take_alerts(execute, batch, now)
-    _read_episodes(execute, batch, known)
+    _read_episodes(execute, batch, known, now)
     batch.take_all()
     severities = tuple(placement.severity for placement in batch.placements)
     if not batch.turns:
@@ -162,6 +162,7 @@ def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey
                 "notices": said.notices,
                 "starts": [at.isoformat() for at in said.starts],
                 "only_fires": said.only_fires,
+                "is_untimed": said.is_untimed,
             }
         )
     known = []
@@ -175,7 +176,7 @@ def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey
     return known
 
 
-def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey]) -> None:
+def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], now: datetime) -> None:
     """Read what the notices of known alerts are compared with."""
     if not known:
         return
@@ -187,12 +188,13 @@ def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey]) ->
     ]
     rows = execute(statements.READ_EPISODES, {"alerts": json.dumps(list(keys)), "starts": json.dumps(starts)})
     seen: dict[int, EpisodeState] = {}
-    for id_, alert_id, incident_id, sender_starts, is_open, is_newest in rows.fetchall():
+    for id_, alert_id, incident_id, sender_starts, is_open, is_newest, left_at in rows.fetchall():
         alert = batch.alerts.setdefault(keys[alert_id], AlertState())
         if id_ not in seen:
             seen[id_] = EpisodeState(
-                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open
-            )
+                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open,
+                is_left=left_at is not None, is_long_left=left_at is not None and left_at <= now - statements.LONG_LEFT,
+            )  # fmt: skip
             if not is_open:
                 alert.closed.append(seen[id_])
         if is_open:

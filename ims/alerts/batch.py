@@ -74,6 +74,8 @@ class Said:
     starts: list[datetime] = field(default_factory=list)
     """Each once."""
     only_fires: bool = True
+    is_untimed: bool = False
+    """Some notice has no startsAt."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class Batch:
             one.last, one.notices = place, one.notices + 1
             if notice.starts_at and notice.starts_at not in one.starts:
                 one.starts.append(notice.starts_at)
+            one.is_untimed = one.is_untimed or notice.starts_at is None
             one.only_fires = one.only_fires and notice.status is NoticeStatus.FIRING
         self.said = dict(sorted(said.items()))
 
@@ -135,7 +138,7 @@ class Batch:
         found: dict[int, EpisodeState] = {}
         for alert in self.alerts.values():
             for episode in (alert.open, alert.newest_closed, *alert.closed):
-                if episode and episode.id is not None and episode.is_stored and episode.counted:
+                if episode and episode.id is not None and episode.is_stored and (episode.counted or episode.is_changed):
                     found[episode.id] = episode
         return [found[id_] for id_ in sorted(found)]
 

@@ -4,6 +4,8 @@ The rules, for one (source, fingerprint):
 
 - firing, no open episode: open one, unless its startsAt is that of an already closed episode (a late duplicate)
 - firing, open: extend, and remember a changed startsAt
+- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all that we heard,
+  or if it has none and the resolve was long ago. A sender that never tells an end would be heard only once otherwise
 - resolved, open: close, unless its endsAt is before the latest startsAt we heard (an old resolve)
 - resolved, none open: count
 
@@ -50,6 +52,10 @@ class EpisodeState:
     """Notices of this batch."""
     starts: list[datetime] = field(default_factory=list)
     is_open: bool = True
+    is_left: bool = False
+    """Its incident is resolved, so a person has called it over."""
+    is_long_left: bool = False
+    """And that for longer than a sender may take to notice."""
     ends_at: datetime | None = None
     is_changed: bool = False
     """It was extended or closed, not only counted."""
@@ -84,6 +90,11 @@ class AlertState:
         return Result.OPENED
 
     def _extend(self, episode: EpisodeState, notice: Notice) -> Result:
+        if _fires_anew(episode, notice):
+            episode.is_open, episode.is_changed = False, True
+            self.open, self.newest_closed = None, episode
+            self.closed.append(episode)
+            return self._open(notice)
         episode.counted += 1
         episode.is_changed = True
         if notice.starts_at is None or notice.starts_at in episode.starts:
@@ -99,3 +110,9 @@ class AlertState:
         self.open, self.newest_closed = None, episode
         self.closed.append(episode)
         return Result.CLOSED
+
+
+def _fires_anew(episode: EpisodeState, notice: Notice) -> bool:
+    if notice.starts_at is None:
+        return episode.is_long_left
+    return episode.is_left and all(notice.starts_at > known for known in episode.starts)

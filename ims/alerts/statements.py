@@ -10,7 +10,13 @@ Plans are made once, perhaps while the tables are empty. `= ANY(ARRAY(…))`, a 
 OFFSET 0 leave the planner no other way than by the index, which a join with a list would.
 """
 
+from datetime import timedelta
 from typing import Final
+
+LONG_LEFT: Final = timedelta(minutes=5)
+"""Whoever tells no startsAt and tells of an alert so long after a person has resolved its incident, means a new one.
+
+`TAKE_ALERTS` says the same in its own words."""
 
 # Only now and then: otherwise every commit of every process would wait for this one row.
 TOUCH_SOURCES: Final = """
@@ -25,13 +31,15 @@ TOUCH_SOURCES: Final = """
 
 # Alerts are written as their last notices say. A row inserted here has no xmax; one that was there is locked by its
 # update until the commit. Most notices are repeats: what only fires on, with times that its open episode knows, is
-# counted there and then. An episode that was opened after this statement began is not seen by it and one that was
-# closed meanwhile is not counted, for PostgreSQL looks at the row again once it has its lock: both are read later.
+# counted there and then, unless no time tells whether it is new and a person has called it over long ago. An episode
+# that was opened after this statement began is not seen by it and one that was closed meanwhile is not counted, for
+# PostgreSQL looks at the row again once it has its lock: both are read later.
 TAKE_ALERTS: Final = """
     WITH said AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (
             source text, fingerprint text, name text, service text, environment text, severity text, labels jsonb,
-            annotations jsonb, generator_url text, notices integer, starts timestamptz[], only_fires boolean
+            annotations jsonb, generator_url text, notices integer, starts timestamptz[], only_fires boolean,
+            is_untimed boolean
         )) WITH ORDINALITY
     ), taken AS (
         INSERT INTO alert (source, fingerprint, name, service, environment, severity, labels, annotations,
@@ -49,6 +57,9 @@ TAKE_ALERTS: Final = """
         FROM taken JOIN said USING (source, fingerprint)
         WHERE said.only_fires AND NOT taken.is_new AND episode.alert_id = taken.id AND episode.closed_at IS NULL
           AND episode.sender_starts @> said.starts
+          AND NOT (said.is_untimed AND coalesce((
+                SELECT resolved_at <= %(now)s - interval '5 minutes' FROM incident
+                WHERE incident.id = episode.incident_id), false))
         RETURNING episode.alert_id
     )
     SELECT id, source, fingerprint, is_new, alert_id IS NOT NULL AS is_repeated
@@ -56,21 +67,24 @@ TAKE_ALERTS: Final = """
     """
 
 # Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notice says.
+# Of the open one also when a person has resolved its incident.
 # In the order of their opening: of two that began at one time the first one is repeated.
 READ_EPISODES: Final = """
     WITH known AS MATERIALIZED (
         SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
     )
-    SELECT id, alert_id, incident_id, sender_starts, true AS is_open, false AS is_newest
+    SELECT id, alert_id, incident_id, sender_starts, true AS is_open, false AS is_newest,
+           (SELECT resolved_at FROM incident WHERE incident.id = episode.incident_id) AS left_at
     FROM episode WHERE alert_id = ANY(ARRAY(SELECT alert_id FROM known)) AND closed_at IS NULL
     UNION ALL
-    SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true
+    SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true, NULL
     FROM known CROSS JOIN LATERAL (
         SELECT id, incident_id, sender_starts FROM episode
         WHERE alert_id = known.alert_id AND closed_at IS NOT NULL ORDER BY opened_at DESC, id DESC LIMIT 1
     ) AS newest
     UNION ALL
-    SELECT DISTINCT began.id, said.alert_id, began.incident_id, began.sender_starts, false, false
+    SELECT DISTINCT began.id, said.alert_id, began.incident_id, began.sender_starts, false, false,
+           NULL::timestamptz
     FROM json_to_recordset(%(starts)s::json) AS said (alert_id bigint, starts_at timestamptz)
     CROSS JOIN LATERAL (
         SELECT id, incident_id, sender_starts FROM episode

@@ -179,11 +179,12 @@ def _missed(session: Session, snapshot: Snapshot) -> Iterator[Notice]:
 
 # Whether `:key`'s word counts. It counts if it has listed the episode itself, or if it runs, alone and later than the
 # episode began, where another one has listed it: that one was restarted. It also counts for what a person called over.
+# A scalar subquery, for an EXISTS might be answered by reading all incidents once.
 _BELIEVED = """(
     :key = ANY(episode.listed_by)
     OR (:is_heir AND episode.opened_at < CAST(:started_at AS timestamptz)
         AND EXISTS (SELECT FROM unnest(episode.listed_by) AS one WHERE starts_with(one, :place)))
-    OR EXISTS (SELECT FROM incident WHERE incident.id = episode.incident_id AND incident.status = 'resolved')
+    OR (SELECT status FROM incident WHERE incident.id = episode.incident_id) = 'resolved'
 )"""
 
 

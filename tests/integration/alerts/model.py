@@ -72,6 +72,8 @@ class Model:
     def _hear_one(self, said: Said, now: datetime, opened: list[ModelEpisode], closed: list[ModelEpisode]) -> str:
         mine = [episode for episode in self.episodes if episode.alert == said.alert]
         current = next((episode for episode in mine if episode.is_open), None)
+        if said.is_firing and current and self._fires_anew(said, current, now):
+            current.is_open, current = False, None
         if said.is_firing and current is None:
             for episode in mine:
                 if said.starts in episode.starts:
@@ -96,6 +98,15 @@ class Model:
         current.incident.events["alert_resolved"] += 1
         closed.append(current)
         return "closed"
+
+    def _fires_anew(self, said: Said, current: ModelEpisode, now: datetime) -> bool:
+        """A person has called it over, and it is told again as something new."""
+        left_at = current.incident.resolved_at
+        if left_at is None:
+            return False
+        if said.starts is None:
+            return now - left_at >= timedelta(minutes=5)
+        return not current.starts or said.starts > max(current.starts)
 
     def _open(self, said: Said, now: datetime) -> ModelEpisode:
         key = ("service", said.service, said.severity) if said.service else ("alert", said.name)

@@ -1,6 +1,7 @@
 """Ingest on a real database: episodes, incidents, timelines, jobs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -130,6 +131,32 @@ def test_a_late_duplicate_of_two_closed_episodes_is_of_the_first(sender: Session
     assert outcome.results == (Result.LATE,)
     assert [one.sender_starts for one in episodes] == [[at(-10)], [at(-5), at(-10)]]
     assert [one.notices for one in episodes] == [3, 3]
+
+
+def resolved_by_a_person(session: Session, seconds: float) -> None:
+    session.execute(text("UPDATE incident SET status = 'resolved', resolved_at = :now"), {"now": at(seconds)})
+
+
+def test_what_a_person_resolved_and_fires_anew_without_a_resolve_between_is_told(sender: Session) -> None:
+    take(sender, notice(starts=0))
+    resolved_by_a_person(sender, 60)
+    assert take(sender, notice(starts=0), now=at(14_400)).results == (Result.DUPLICATE,)
+    again = take(sender, notice(starts=86_400), now=at(86_400))
+    assert again.results == (Result.OPENED,)
+    assert [one.status for one in incidents(sender)] == ["resolved", "open"]
+    assert jobs(sender, "decide")[1:] == [{"episode_ids": list(again.new_episodes)}]
+    # The end of the new one is the end of it.
+    assert take(sender, notice(starts=86_400, ends=86_500), now=at(86_500)).results == (Result.CLOSED,)
+
+
+def test_who_tells_no_times_is_heard_again_some_minutes_after_a_person_resolved_it(sender: Session) -> None:
+    nightly = replace(notice(), starts_at=None)
+    take(sender, nightly)
+    assert take(sender, nightly, now=at(86_400)).results == (Result.DUPLICATE,)
+    resolved_by_a_person(sender, 86_500)
+    assert take(sender, nightly, now=at(86_600)).results == (Result.DUPLICATE,)
+    assert take(sender, nightly, now=at(172_800)).results == (Result.OPENED,)
+    assert [one.status for one in incidents(sender)] == ["resolved", "open"]
 
 
 def test_a_resolve_that_comes_first_opens_nothing(sender: Session) -> None:
