@@ -24,6 +24,7 @@ WHOLE_SECONDS = 120
 """For one answer: one that trickles in would hold a worker's thread for ever."""
 MOST_BYTES = 128 * 1024 * 1024
 _PART: Final = 1024 * 1024
+_WRONG_ADDRESS: Final = "The source's Alertmanager URL must be http:// or https:// with a host and, if need be, a port."
 
 
 class AlertmanagerAway(IMSError):
@@ -85,11 +86,15 @@ def conversation(base_url: str) -> Iterator[Conversation]:
     Straight to it, since a proxy of the environment is for the internet. A redirection is not followed: who answers
     must be who was configured.
     """
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationFaulty("The source's Alertmanager URL must begin with http:// or https:// and name a host.")
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname, parts.port
+        kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
+        connection = kind(host or "", port, timeout=TIMEOUT_SECONDS)
+    except (KeyError, ValueError, HTTPException) as error:
+        raise ConfigurationFaulty(_WRONG_ADDRESS) from error
+    if not host:
+        raise ConfigurationFaulty(_WRONG_ADDRESS)
     try:
         yield Conversation(connection, parts.path.rstrip("/"))
     finally:
