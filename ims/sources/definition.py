@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,7 +48,10 @@ def _check_name(name: str) -> str:
 
 def _check_network(given: str) -> str:
     try:
-        return str(ip_network(given.strip()))
+        network = ip_network(given.strip())
+        # A sender's address is read as IPv4 where it is one: its network must be, too, or nobody would ever fit.
+        mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+        return str(IPv4Network((mapped, network.prefixlen - 96)) if mapped else network)
     except ValueError as error:
         raise _wrong(f"{given!r} is no network: write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32 ({error})") from None
 

@@ -20,6 +20,8 @@ def wrong_fields(**given: object) -> set[str]:
 def test_networks_are_written_in_one_way() -> None:
     networks = ["192.0.2.7", "10.0.0.0/8", "2001:DB8::/32"]
     assert check_definition({**SHOP, "networks": networks}).networks == ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32"]
+    mapped = ["::ffff:192.0.2.7", "::ffff:10.0.0.0/104"]
+    assert check_definition({**SHOP, "networks": mapped}).networks == ["192.0.2.7/32", "10.0.0.0/8"]
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:

@@ -1,0 +1,109 @@
+"""Who answers when an Alertmanager is asked, and what is made of an answer that is none."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from ims.alerts.alertmanager_api import AlertmanagerAway, fetch_alerts
+from ims.sources.snapshot import SETTLING, Doubt, Snapshot, fetch_snapshot
+from tests.support.notices import NOW
+
+STARTED = (NOW - 2 * SETTLING).isoformat()
+
+
+def status(name: str, peers: int) -> dict[str, Any]:
+    return {"cluster": {"name": name, "peers": [{}] * peers}, "uptime": STARTED}
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None], protocol: str = "HTTP/1.1") -> Iterator[str]:
+    """A server that answers every GET by `answer`; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = protocol
+
+        def do_GET(self) -> None:
+            answer(self)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002 - the parent's
+            return f"{NOW:%a, %d %b %Y %H:%M:%S} GMT"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def send(handler: BaseHTTPRequestHandler, content: Any, length: int | None = None) -> None:
+    body = json.dumps(content).encode()
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(length or len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def asked(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
+    """What comes of an address behind which these answer in turn."""
+    turns = cycle(names)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        name = next(turns)
+        send(handler, status(name, peers) if handler.path.endswith("/status") else [])
+
+    with answering(answer, protocol) as url:
+        return fetch_snapshot("shop", url, None, timedelta(0), NOW)
+
+
+def test_one_that_answers_is_believed() -> None:
+    assert asked("one", peers=1).doubt is None
+    assert asked("one", peers=3).doubt is None
+
+
+def test_of_several_behind_one_address_none_is_believed() -> None:
+    assert asked("one", "one", "two", peers=2).doubt is Doubt.SEVERAL_ANSWERED
+
+
+def test_a_member_of_a_cluster_is_believed_over_one_connection_only() -> None:
+    assert asked("one", peers=2, protocol="HTTP/1.0").doubt is Doubt.SEVERAL_ANSWERED
+    assert asked("one", peers=1, protocol="HTTP/1.0").doubt is None
+
+
+def test_a_redirection_is_told_and_not_followed() -> None:
+    def elsewhere(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "https://elsewhere.example/")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with answering(elsewhere) as url, pytest.raises(AlertmanagerAway) as away:
+        fetch_alerts(url)
+    assert "HTTP 302 and points to 'https://elsewhere.example/'" in away.value.message
+
+
+def test_an_answer_that_breaks_off_is_none() -> None:
+    def broken(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, [], length=100)
+        handler.close_connection = True
+
+    with answering(broken) as url, pytest.raises(AlertmanagerAway):
+        fetch_alerts(url)
+
+
+@pytest.mark.parametrize("content", [{}, None, "alerts", 7])
+def test_what_is_no_list_of_alerts_is_none(content: Any) -> None:
+    with answering(lambda handler: send(handler, content)) as url, pytest.raises(AlertmanagerAway):
+        fetch_alerts(url)
