@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from ims.errors import FieldError, Invalid
+from ims.inputs import one_line
 from ims.policy.schema import check_url
 
 NAME_LENGTH: Final = 64
@@ -67,7 +68,7 @@ class SourceDefinition(BaseModel):
     name: Annotated[str, AfterValidator(_check_name)]
     kind: SourceKind
     alertmanager_url: Annotated[str, AfterValidator(check_url)] | None = None
-    receiver: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    receiver: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(one_line)] | None = None
     networks: Annotated[list[Network], Field(max_length=MOST_NETWORKS)] = []
     rate_limit: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     silent_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None

@@ -35,6 +35,11 @@ def test_what_is_no_network_is_refused(network: str) -> None:
     assert wrong_fields(networks=[network]) == {"networks"}
 
 
+@pytest.mark.parametrize("receiver", ["", "a\nb", "a\x00b", "\x1b[2J", "x" * 257])
+def test_what_is_no_receiver_s_name_is_refused(receiver: str) -> None:
+    assert wrong_fields(receiver=receiver) == {"receiver"}
+
+
 def test_our_own_source_cannot_be_described() -> None:
     assert wrong_fields(name=OWN_SOURCE) == {"name"}
 
