@@ -34,6 +34,7 @@ from ims.runs import views as run_views
 from ims.runs.queries import count_active
 from ims.settings import Settings, load_settings
 from ims.sources import api as source_api
+from ims.sources.views import sources
 from ims.web import rendering
 
 PROGRAM = "ims-web"
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         alert_views.alerts,
         audit,
         administration,
+        sources,
         api,
         documentation.blueprint(GROUPS),
     ):

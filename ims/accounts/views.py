@@ -35,7 +35,7 @@ THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
 LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
-"""What people may choose for a token of their own, by days."""
+"""How long a token may work that is made on a page, by days."""
 OVERLAP: Final = timedelta(hours=1)
 """How long a rotated token goes on working."""
 
@@ -166,7 +166,7 @@ def create_token() -> tuple[str, int]:
     """Make a token of one's own; its text is in this answer and nowhere else."""
     form, asker = request.form, signed_in()
     try:
-        scope, days = _scope(form.get("scope", "")), _lifetime(form.get("lifetime", ""))
+        scope, days = _scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
         with transaction() as session:
             label, by, now = form.get("label", ""), origin(), clock()
             token = create_user_token(session, asker.name, scope, label, by, now, lifetime=days)
@@ -181,7 +181,8 @@ def _scope(given: str) -> Scope:
     return Scope(given)
 
 
-def _lifetime(given: str) -> timedelta | None:
+def chosen_lifetime(given: str) -> timedelta | None:
+    """One of `LIFETIMES`, None for no end. Raises `Invalid`."""
     if given not in LIFETIMES:
         raise Invalid(fields=[FieldError("lifetime", "must be one of the offered values")])
     return timedelta(days=int(given)) if given else None

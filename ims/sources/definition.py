@@ -31,6 +31,14 @@ class SourceKind(StrEnum):
     HEARTBEAT = "heartbeat"
 
 
+PATHS: Final = {
+    SourceKind.ALERTMANAGER: "/alerts",
+    SourceKind.GRAFANA: "/alerts",
+    SourceKind.GENERIC: "/alerts/generic",
+    SourceKind.CLOUDEVENTS: "/alerts/cloudevents",
+    SourceKind.HEARTBEAT: "/heartbeats/<name>",
+}
+"""Where the webhook takes what a source of this kind sends."""
 ASKED_KINDS: Final = (SourceKind.ALERTMANAGER, SourceKind.GRAFANA)
 """Sources of these kinds have an Alertmanager that can be asked for what was missed."""
 

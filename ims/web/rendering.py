@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask, request, url_for
 
-from ims.accounts.tokens.queries import token_name, token_state
+from ims.accounts.tokens.queries import is_rotated, token_name, token_state
 from ims.accounts.views import THEMES
 from ims.http.asking import asker, may_change
 from ims.http.requests import request_id
@@ -33,7 +33,12 @@ def install(app: Flask) -> None:
         reason=reason_in_words,
     )
     app.jinja_env.globals.update(
-        asset=asset, age_of=_age_of, clock=clock, token_name=token_name, token_state=token_state
+        asset=asset,
+        age_of=_age_of,
+        clock=clock,
+        is_rotated=is_rotated,
+        token_name=token_name,
+        token_state=token_state,
     )
     app.context_processor(_context)
 

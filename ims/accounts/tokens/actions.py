@@ -135,11 +135,16 @@ def revoke_token(session: Session, token_id: int, origin: Origin, now: datetime)
     return True
 
 
-def locked_token(session: Session, token_id: int, owner: UUID | None = None) -> ApiToken:
-    """A token that nobody else changes meanwhile; with `owner` only one of this account. Raises `NotFound`."""
+def locked_token(session: Session, token_id: int, owner: UUID | None = None, *, source: str | None = None) -> ApiToken:
+    """A token that nobody else changes meanwhile; with `owner` only one of this account, with `source` of this source.
+
+    Raises `NotFound`.
+    """
     wanted = select(ApiToken).where(ApiToken.id == token_id).with_for_update()
     if owner is not None:
         wanted = wanted.where(ApiToken.user_id == owner)
+    if source is not None:
+        wanted = wanted.where(ApiToken.source == source)
     token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
     if token is None:
         raise NotFound(f"There is no token {token_name(token_id)}.")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
@@ -25,6 +25,13 @@ def tokens_of(session: Session, *, source: str | None = None, user_id: UUID | No
     if user_id is not None:
         wanted = wanted.where(ApiToken.user_id == user_id)
     return session.scalars(wanted).all()
+
+
+def working_tokens(session: Session, now: datetime) -> dict[str, int]:
+    """How many tokens of each source work; a source without any is not in it."""
+    works = or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
+    counted = select(ApiToken.source, func.count()).where(ApiToken.source.is_not(None), works).group_by(ApiToken.source)
+    return {source: number for source, number in session.execute(counted) if source is not None}
 
 
 def token_as_json(token: ApiToken, user: str | None, now: datetime) -> dict[str, Any]:
@@ -47,3 +54,10 @@ def token_state(token: ApiToken, now: datetime) -> str:
     if token.expires_at is None:
         return "valid"
     return "ending" if token.expires_at > now else "ended"
+
+
+def is_rotated(token: ApiToken, now: datetime) -> bool:
+    """Whether the token works only until its successor is everywhere: it ends sooner than it was made for."""
+    if token.expires_at is None or token.expires_at <= now:
+        return False
+    return token.lifetime is None or token.expires_at < token.created_at + token.lifetime

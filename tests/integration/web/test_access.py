@@ -17,7 +17,8 @@ from tests.support.history import PASSWORD
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
          "/runs/R-29/log.txt", "/rejected", "/incidents/INC-28/description.txt",
          "/incidents/INC-29/notes/5.txt", "/account"]  # fmt: skip
-ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob"]
+ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob", "/admin/sources",
+               "/admin/sources/alertmanager"]  # fmt: skip
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
            "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/rejected/1/retry",
@@ -26,7 +27,9 @@ OWN_CHANGES = ["/sign-out", "/account/password", "/account/tokens", "/account/to
                "/account/tokens/T-1/revoke"]  # fmt: skip
 ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/password", "/admin/users/bob/disable",
                  "/admin/users/bob/enable", "/admin/users/bob/sign-out", "/admin/users/bob/tokens/T-1/revoke",
-                 "/admin/teams", "/admin/teams/remove"]  # fmt: skip
+                 "/admin/teams", "/admin/teams/remove", "/admin/sources/alertmanager/tokens",
+                 "/admin/sources/alertmanager/tokens/T-1/rotate",
+                 "/admin/sources/alertmanager/tokens/T-1/revoke"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
         "accounts.sign_in_by_password", "accounts.set_theme", "oidc.begin", "oidc.finish", "documentation.openapi",
         "documentation.index", "documentation.group"}  # fmt: skip

@@ -47,6 +47,9 @@ STEPS: list[Step] = [
     ("/account/tokens/OWN/revoke", {}, "token.revoked"),
     ("/account/tokens", {"label": "cron", "scope": "read", "lifetime": ""}, "token.created"),
     ("/admin/users/alice/tokens/OWN/revoke", {}, "token.revoked"),
+    ("/admin/sources/alertmanager/tokens", {"label": "replica", "lifetime": ""}, "token.created"),
+    ("/admin/sources/alertmanager/tokens/SENDER/rotate", {"overlap": "3600"}, "token.rotated"),
+    ("/admin/sources/alertmanager/tokens/SENDER/revoke", {}, "token.revoked"),
     ("/account/password", {"present": PASSWORD, "password": "another long password"}, "user.password_set"),
     ("/sign-out", {"everywhere": "1"}, "user.signed_out_everywhere"),
 ]  # fmt: skip
@@ -80,7 +83,9 @@ def test_each_change_writes_one_entry(sign_in: SignIn, database: Database) -> No
     for step, form, action in STEPS:
         before = count(database)
         own = re.findall("<strong>(T-[0-9]+)</strong>", alice.get("/account").text)
+        sender = re.findall("<strong>(T-[0-9]+)</strong>", alice.get("/admin/sources/alertmanager").text)
         path = step.replace("FIRST", str(first)).replace("SECOND", str(second)).replace("OWN", own[-1] if own else "")
+        path = path.replace("SENDER", sender[0] if sender else "")
         send(alice, path, form)
         assert count(database) == before + 1, path
         entry = newest(database)
@@ -91,7 +96,7 @@ def test_each_change_writes_one_entry(sign_in: SignIn, database: Database) -> No
 def test_the_steps_of_this_test_are_all_that_can_be_changed(app: Flask) -> None:
     """A new page that changes something without a step here, and so without its entry, fails this one."""
     adapter = app.url_map.bind("")
-    stepped = {adapter.match(re.sub("FIRST|SECOND|OWN", "1", path), method="POST")[0] for path, _, _ in STEPS}
+    stepped = {adapter.match(re.sub("FIRST|SECOND|OWN|SENDER", "1", path), method="POST")[0] for path, _, _ in STEPS}
     safe = {"GET", "HEAD", "OPTIONS"}
     rules = [rule for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("api.")]
     changing = {rule.endpoint for rule in rules if (rule.methods or set()) - safe}

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from ims.errors import Invalid
-from ims.sources.definition import OWN_SOURCE, check_definition
+from ims.sources.definition import OWN_SOURCE, PATHS, SourceKind, check_definition
 from ims.terminal import printable, read_duration
+from webhook.sources.senders import SENDERS
 
 SHOP = {"name": "shop", "kind": "alertmanager"}
 
@@ -63,3 +64,8 @@ def test_what_is_no_duration_is_refused_by_its_field(given: str) -> None:
 
 def test_text_from_outside_cannot_move_a_terminal_s_cursor() -> None:
     assert printable("a\x1b[2Jb\nc\x9bd") == "a [2Jb c d"
+
+
+def test_people_are_told_the_paths_that_the_webhook_takes() -> None:
+    taken = {kind: path for path, kinds in SENDERS.items() for kind in kinds}
+    assert {kind: path for kind, path in PATHS.items() if kind != SourceKind.HEARTBEAT} == taken
