@@ -20,7 +20,7 @@ demo: ## kill the IMS web process and watch it heal
 test: ## run all tests
 	@bin/bootstrap dev
 	@# In their own order, not by size: the acceptance test is few tests and the longest file, so it goes first.
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: ## check code, types, playbooks and YAML
 	@bin/bootstrap dev
