@@ -127,7 +127,7 @@ def rotate(name: str, token: str) -> tuple[str, int]:
         its = locked_token(session, token_id(token), source=name)
         return rotate_token(session, its.id, _overlap(request.form.get("overlap", "")), by, now)
 
-    return _make(name, make, rotating=token)
+    return _make(name, make, rotating=token_name(token_id(token)))
 
 
 def _overlap(given: str) -> timedelta:

@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_new_token_is_told_at_its_field(sign_in: SignIn, fi
 def test_what_is_wrong_with_a_rotation_is_told_in_the_row_of_its_token(sign_in: SignIn, overlap: str) -> None:
     alice = sign_in("alice")
     names = [shown(post(alice, f"{PAGE}/tokens", lifetime="")[1])[0] for _ in range(2)]
-    status, page = post(alice, f"{PAGE}/tokens/{names[0]}/rotate", overlap=overlap)
+    status, page = post(alice, f"{PAGE}/tokens/{names[0].lower()}/rotate", overlap=overlap)
     assert (status, page.count('id="wrong-overlap"'), page.count('<details class="menu" open>')) == (400, 1, 1)
     row = page.partition(f'id="overlap-{names[0]}"')[2].partition("</form>")[0]
     assert 'id="wrong-overlap">This must be one of the offered values' in row
