@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -85,7 +85,9 @@ class SourceShown(Shown):
     """A sender of alerts. Its tokens are a part of their own."""
 
     name: str
-    kind: SourceKind
+    kind: Annotated[
+        SourceKind | Literal["internal"], Field(description="`internal` is what IMS itself raises alerts as.")
+    ]
     state: Annotated[
         SourceState,
         Field(description="`silent`: not heard for too long; `disabled`: nothing is taken from it."),

@@ -1,12 +1,15 @@
 """Sources by the REST API: for administrators."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from ims.alerts.models import Source
 from ims.audit.models import AuditEntry
 from ims.db.engine import Database
+from ims.sources.silence import turn_silent
 from tests.integration.api.conftest import Ask, errors_of
 
 SOURCE = {"name": "backups", "kind": "generic", "rate_limit": 5, "networks": ["192.0.2.7"]}
@@ -37,6 +40,17 @@ def test_sources_are_listed_by_name_a_page_at_a_time(ask: Ask) -> None:
     rest = ask("root", "GET", f"/sources?limit=2&cursor={first['next']}").get_json()
     names = [one["name"] for one in first["items"] + rest["items"]]
     assert [name for name in names if name != "ims"] == ["alertmanager", "b", "c"]
+
+
+def test_the_source_of_what_ims_raises_itself_is_shown_like_the_others(ask: Ask, database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.begin() as session:
+        session.add(Source(name="shop", kind="generic", created_at=now - timedelta(days=1), silent_after=60))
+        session.flush()
+        turn_silent(session, timedelta(minutes=5), now, watching_since=now - timedelta(days=1))
+    listed = {one["name"]: one["kind"] for one in ask("root", "GET", "/sources").get_json()["items"]}
+    assert listed["ims"] == "internal"
+    assert ask("root", "GET", "/sources/ims").get_json()["kind"] == "internal"
 
 
 def test_a_source_without_alerts_is_removed_and_all_is_audited(ask: Ask, database: Database) -> None:
