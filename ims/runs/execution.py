@@ -139,9 +139,10 @@ class _Execution:
 
     async def _start(self) -> asyncio.subprocess.Process:
         spare, self._spare = self._spare, None
-        STARTED.labels("new" if spare is None else "spare").inc()
         if spare is not None and await spare.begin():
+            STARTED.labels("spare").inc()
             return spare.process
+        STARTED.labels("new").inc()
         if spare is not None:
             remove_directory(self._directory)
             make_run_directory(self._request, self._directory)

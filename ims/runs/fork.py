@@ -125,10 +125,7 @@ class Forking(pexpect.spawn):  # type: ignore[misc] # pexpect is not typed
         parent = os.getpid()
         pid, terminal = pty.fork()
         if pid == 0:
-            type(self).leave()
-            _take_environment(options["env"])
-            os.chdir(options["cwd"])
-            _be_playbook(parent, command[length:])
+            _be_playbook(parent, command[length:], type(self).leave, options["env"], options["cwd"])
         process = PtyProcess(pid, terminal)
         with contextlib.suppress(OSError, termios.error):
             process.setecho(options["echo"])
@@ -139,10 +136,19 @@ class Forking(pexpect.spawn):  # type: ignore[misc] # pexpect is not typed
         return self.prepared is not None and {**environment, RUN_ID: ""} == {**self.prepared, RUN_ID: ""}
 
 
-def _be_playbook(parent: int, arguments: Sequence[str]) -> NoReturn:
+def _be_playbook(
+    parent: int,
+    arguments: Sequence[str],
+    leave: Callable[[], None],
+    environment: Mapping[str, str],
+    directory: str,
+) -> NoReturn:
     """Be ansible-playbook until it ends, and end as an interpreter of its own would; never return to the caller."""
     code = 1
     try:
+        leave()
+        _take_environment(environment)
+        os.chdir(directory)
         rename(TITLE)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for stream in (sys.stdout, sys.stderr):

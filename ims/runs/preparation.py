@@ -1,28 +1,19 @@
 """From a claimed run to what its execution needs: the unpacked revision, the rule's limits, the alert's own words."""
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.errors import DatabaseAway, NotFound, RunRefused
-from ims.log import logger
-from ims.policy.queries import active_digest, unpack_revision
+from ims.errors import NotFound, RunRefused
+from ims.policy.queries import unpack_revision
 from ims.policy.schema import HealingRule, Policy
-from ims.queue import WorkerContext
 from ims.runs.models import Run
 from ims.runs.queries import policy_of
 from ims.runs.request import Premises, RunRequest
-from ims.runs.spare import Spares
 from ims.settings import Settings
-
-_KEEPING: Final = 1.0
-"""Seconds between two looks whether a spare child is missing or outdated."""
-
-log = logger(__name__)
 
 
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
@@ -35,7 +26,7 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
         raise NotFound("There is no such run.")
     policy = policy_of(session, run.revision)
     rule = rule_of(policy, run.rule)
-    premises = _premises(session, run.revision, settings)
+    premises = premises_of(session, run.revision, settings)
     return RunRequest(
         run_id=run.id,
         policy_root=premises.policy_root,
@@ -52,26 +43,7 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
     )
 
 
-async def keep_spares(worker: WorkerContext, spares: Spares) -> None:
-    """Keep children ready for runs of the active policy, until cancelled; what goes wrong is only logged."""
-    while True:
-        try:
-            premises = await worker.transaction(lambda session: _active_premises(session, worker.settings))
-            if premises is not None:
-                await spares.keep(premises)
-        except DatabaseAway:
-            pass  # the sweep tells it
-        except Exception:
-            log.exception("spare_child_not_started")
-        await asyncio.sleep(_KEEPING)
-
-
-def _active_premises(session: Session, settings: Settings) -> Premises | None:
-    digest = active_digest(session)
-    return None if digest is None else _premises(session, digest, settings)
-
-
-def _premises(session: Session, digest: str, settings: Settings) -> Premises:
+def premises_of(session: Session, digest: str, settings: Settings) -> Premises:
     """What runs of this revision have in common; it is unpacked on this machine if need be."""
     instance = str(settings.state_dir)
     return Premises(

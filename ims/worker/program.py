@@ -31,8 +31,8 @@ from ims.healing import jobs as healing_jobs
 from ims.log import logger
 from ims.queue import Queue, WorkerContext, utc_now
 from ims.runs import jobs as run_jobs
+from ims.runs.chores import keep_spares
 from ims.runs.metrics import RUNS
-from ims.runs.preparation import keep_spares
 from ims.runs.spare import Spares
 from ims.runs.sweep import kill_orphans, remove_orphaned_directories
 from ims.settings import Settings

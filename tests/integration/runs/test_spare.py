@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ims.errors import RunRefused
 from ims.runs.events import RunEvent
@@ -174,7 +175,9 @@ def test_a_run_goes_on_without_a_spare_that_is_dead_or_does_not_answer(
             monkeypatch.setattr(spares, "take", lambda _premises: taken)
             spare.send(number)
             await until(lambda: spare.pid not in {process.pid for process in waiting(policy)} or number != 9)
+            before = REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) or 0
             story = await run(policy, request, spares)
+            assert REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) == before + 1
             assert story.result.outcome is Outcome.SUCCEEDED
             assert not spare.send(signal.SIGCONT)
 
