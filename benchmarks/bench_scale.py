@@ -29,10 +29,10 @@ from benchmarks.incidents import COMMON, MIDDLING, OTHER_COMMON, RARE, STORM, wr
 from benchmarks.installation import SERVICES, TOKEN, Installation, PolicyTree, install, service
 from benchmarks.programs import BenchmarkFailed, running, scratch_directory, wait_for_answer
 from ims.accounts.passwords import hash_token
-from ims.db.engine import Database
-from ims.incidents.figures import count_by_status, read_figures
-from ims.incidents.rollups import roll_up
-from ims.settings import load_settings
+from ims.core.db.engine import Database
+from ims.core.settings import load_settings
+from ims.reports.rollups import roll_up
+from ims.reports.statistics import count_by_status, read_figures
 from tests.support.pages import Reader
 from tests.support.postgres import free_port
 
@@ -195,7 +195,14 @@ def _web(installation: Installation, directory: Path) -> Iterator[str]:
     port, key, log = free_port(), directory / "state/secrets/flask_secret_key", directory / "ims-web.log"
     key.write_text(TOKEN)
     environment = installation.environment | {"IMS_WEB_PORT": str(port), "IMS_SECRET_KEY_FILE": str(key)}
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:ims.web.gunicorn_conf", "ims.app:create_app()"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:ims.programs.web_gunicorn",
+        "ims.programs.web:create_app()",
+    ]
     with running(command, log=log, environment=environment) as process:
         wait_for_answer(process, f"http://127.0.0.1:{port}/health", log)
         yield f"http://127.0.0.1:{port}"

@@ -18,8 +18,8 @@ from benchmarks.command import run_benchmark
 from benchmarks.database import number, postgres_server, postgres_version
 from benchmarks.installation import IMS, SERVICES, TOKEN, Installation, PolicyTree, install, service
 from benchmarks.programs import BenchmarkFailed, running, scratch_directory, wait_for_answer
-from ims.db.engine import Database
-from ims.settings import load_settings
+from ims.core.db.engine import Database
+from ims.core.settings import load_settings
 from tests.support.ledger import Compared, compare
 from tests.support.pages import Reader
 from tests.support.postgres import free_port
@@ -113,7 +113,9 @@ def site() -> Iterator[Site]:
 
         pids = {
             WEBHOOK: start(WEBHOOK, gunicorn("webhook", "webhook.app:create_app()"), f"http://127.0.0.1:{port}/health"),
-            PAGES: start(PAGES, gunicorn("ims.web", "ims.app:create_app()"), f"http://127.0.0.1:{web_port}/health"),
+            PAGES: start(
+                PAGES, gunicorn("ims.web", "ims.programs.web:create_app()"), f"http://127.0.0.1:{web_port}/health"
+            ),
             WORKER: start(WORKER, [IMS, "worker"], f"http://127.0.0.1:{installation.worker_port}/metrics"),
         }
         reader = Reader(f"http://127.0.0.1:{web_port}")

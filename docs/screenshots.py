@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ims.db.engine import Database
-from ims.errors import NotFound
+from ims.core.db.engine import Database
+from ims.core.errors import NotFound
+from ims.core.settings import load_settings
 from ims.incidents.models import Incident
-from ims.settings import load_settings
 from tests.support.browser import Browser
 from tests.support.history import PASSWORD
 from tests.support.preview import preview

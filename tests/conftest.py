@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database, app_url
-from ims.db.migrate import migrate
-from ims.settings import Settings
+from ims.core.db.engine import Database, app_url
+from ims.core.db.migrate import migrate
+from ims.core.settings import Settings
 from tests.support.postgres import DEBIAN_15, WHEEL_TREE, PostgresServer
 
 APP_TABLES_KEPT = {"alembic_version"}

@@ -8,20 +8,22 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ims.alerts.bodies import read_json, told
-from ims.alerts.notices import clean
-from ims.db.engine import Database, app_url
-from ims.db.migrate import SchemaOutdated, check_schema
-from ims.errors import DatabaseAway, Invalid, TooLarge
-from ims.heartbeats.actions import is_beat, take_beat
-from ims.metrics import ALERT_PROCESSING, metrics_response
-from ims.queue import utc_now
-from ims.settings import Settings, load_settings
+from ims.alerts.bodies import told
+from ims.alerts.metrics import ALERT_PROCESSING
+from ims.alerts.notifications import clean
+from ims.alerts.parsers.paths import MODE_HEADER, SENDERS, check_mode, parser_for
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database, app_url
+from ims.core.db.migrate import SchemaOutdated, check_schema
+from ims.core.errors import DatabaseAway, Invalid, TooLarge
+from ims.core.json_body import read_json
+from ims.core.metrics import metrics_response
+from ims.core.settings import Settings, load_settings
+from ims.heartbeats.usecases import is_beat, take_beat
 from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
 from webhook import problems
 from webhook.committer import Committer, Request
-from webhook.sources.senders import MODE_HEADER, SENDERS, check_mode, parser_for
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""

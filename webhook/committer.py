@@ -18,17 +18,18 @@ from datetime import datetime
 
 import psycopg
 
-from ims.alerts.actions import Outcome, ingest_by, is_deadlock
 from ims.alerts.episodes import Result
-from ims.alerts.notices import Notice, Parsed, Rejected, RejectReason
-from ims.alerts.queries import policy_in_force
-from ims.db.direct import DirectConnection
-from ims.db.engine import Database
-from ims.errors import DatabaseAway, IMSError
-from ims.log import logger
-from ims.metrics import count_taken
+from ims.alerts.ingest import Outcome, ingest_by, is_deadlock
+from ims.alerts.metrics import count_taken
+from ims.alerts.notifications import Notice, Parsed, Rejected, RejectReason
+from ims.core.clock import utc_now
+from ims.core.db.direct import DirectConnection
+from ims.core.db.engine import Database
+from ims.core.errors import DatabaseAway, IMSError
+from ims.core.log import logger
+from ims.core.queue import Job, defer_by
+from ims.policy.queries import policy_in_force
 from ims.policy.schema import Policy
-from ims.queue import Job, defer_by, utc_now
 
 log = logger(__name__)
 

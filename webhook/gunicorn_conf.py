@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ims.log import configure_logging
-from ims.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
-from ims.settings import load_settings
+from ims.core.log import configure_logging
+from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
+from ims.core.settings import load_settings
 
 PROGRAM = "webhook"
 _settings = load_settings()

@@ -9,10 +9,10 @@ from typing import Any
 from flask import Flask, Response, json
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
-from ims.errors import IMSError, TooLarge, Unauthenticated
-from ims.log import logger
-from ims.metrics import REQUESTS_REFUSED
+from ims.core.errors import IMSError, TooLarge, Unauthenticated
+from ims.core.log import logger
 from ims.sources.admission import TooFast
+from webhook.metrics import REQUESTS_REFUSED
 
 log = logger(__name__)
 

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import SignInTries
-from ims.errors import IMSError
-from ims.sources.admission import read_address
+from ims.core.errors import IMSError
+from ims.core.net import read_address
 
 WINDOW: Final = timedelta(minutes=5)
 """How long tries count, from the first of them on."""

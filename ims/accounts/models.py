@@ -1,22 +1,13 @@
 """Tables: user_account, team, membership, api_token, sign_in_tries."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
-
-
-class Role(StrEnum):
-    """What an account may do; each role includes the one before it."""
-
-    VIEWER = "viewer"
-    RESPONDER = "responder"
-    ADMIN = "admin"
+from ims.core.db.base import Base
 
 
 class UserAccount(Base):

@@ -7,8 +7,8 @@ from sqlalchemy import String, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import ApiToken, Membership, Role, UserAccount
-from ims.accounts.permissions import Account, Asker, Scope
+from ims.accounts.models import ApiToken, Membership, UserAccount
+from ims.core.principal import Account, Asker, Role, Scope
 
 USE_REMEMBERED = timedelta(minutes=1)
 """A token's last use is written again only after this time."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from ims.actors import Actor, ActorKind
 from ims.alerts.correlation import Placement, is_worse
 from ims.alerts.episodes import AlertState, EpisodeState, Result
-from ims.alerts.models import Severity
-from ims.alerts.notices import Notice, NoticeStatus
+from ims.alerts.notifications import Notice, NoticeStatus
+from ims.core.actors import Actor, ActorKind
+from ims.core.severity import Severity
 from ims.incidents.models import EventKind, Status
 from ims.incidents.timeline import NewEvent
 from ims.policy.schema import Correlation

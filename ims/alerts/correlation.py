@@ -3,14 +3,11 @@
 import json
 from dataclasses import dataclass
 
-from ims.alerts.models import Severity
-from ims.alerts.notices import Notice
+from ims.alerts.notifications import Notice
+from ims.core.severity import Severity
 from ims.policy.schema import DEFAULT_ENVIRONMENT, Policy, Service
 
 ENVIRONMENT_LENGTH = 128
-
-NO_POLICY = Policy(inventory="")
-"""What is in force before the first `ims policy load`: no services, the built-in severities, the defaults."""
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """0 is the worst."""

@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from ims.alerts.notices import Notice, NoticeStatus
+from ims.alerts.notifications import Notice, NoticeStatus
 
 MOST_STARTS = 16
 """How many distinct startsAt an episode remembers."""

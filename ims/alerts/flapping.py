@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ims.actors import SYSTEM
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Turn
-from ims.db.direct import Execute
+from ims.core.actors import SYSTEM
+from ims.core.db.direct import Execute
 from ims.incidents.models import EventKind
 from ims.incidents.timeline import NewEvent
 from ims.policy.schema import Flapping

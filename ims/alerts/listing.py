@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.errors import NotFound
+from ims.core.errors import NotFound
 from ims.incidents.models import Incident
 
 MOST_EPISODES = 100

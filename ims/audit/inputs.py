@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ims.audit.queries import Filters
-from ims.inputs import Input, one_line, read
+from ims.core.validation import Input, one_line, read
 
 
 def _moment(given: object) -> object:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 
 EXPORTED_AT_ONCE: Final = 1000
 """Entries that one transaction of an export reads: it holds nothing for longer, however much is exported."""

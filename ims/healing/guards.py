@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from ims.policy.schema import HealingMode, HealingRule, Service
 from ims.policy.windows import Cover
-from ims.runs.actions import STILL_FIRING_CHECK
 from ims.runs.models import ACTIVE, RunStatus
+from ims.runs.usecases import STILL_FIRING_CHECK
 
 
 class Reason(StrEnum):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
+from ims.core.db.base import Base
 
 
 class StoredHeartbeat(Base):

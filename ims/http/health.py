@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, current_app, jsonify
 
-from ims.db.migrate import SchemaOutdated, check_schema
-from ims.errors import DatabaseAway
-from ims.http.asking import public
+from ims.core.db.migrate import SchemaOutdated, check_schema
+from ims.core.errors import DatabaseAway
+from ims.http.authentication import public
 from ims.http.metrics import exposition
 from ims.http.resources import database
 

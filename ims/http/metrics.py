@@ -15,9 +15,9 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from ims.errors import DatabaseAway
-from ims.log import logger
-from ims.serving import METRICS_VARIABLE
+from ims.core.errors import DatabaseAway
+from ims.core.log import logger
+from ims.core.serving import METRICS_VARIABLE
 
 log = logger(__name__)
 

@@ -9,9 +9,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as AnyResponse
 
-from ims.errors import DatabaseAway, FieldError, IMSError, Unauthenticated
+from ims.core.errors import DatabaseAway, FieldError, IMSError, Unauthenticated
+from ims.core.log import logger
 from ims.http.requests import LIVE_HEADER, request_id
-from ims.log import logger
 from ims.sources.admission import TooFast
 
 log = logger(__name__)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 
-from ims.log import logger
+from ims.core.log import logger
 
 log = logger(__name__)
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 
-_SETTINGS = "ims.settings"
+_SETTINGS = "ims.core.settings"
 _DATABASE = "ims.database"
 
 

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from flask import current_app, request
 
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
 from ims.sources.tokens import Sender

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ims.audit.actions import Origin, differences, record
+from ims.audit.log import differences, record
+from ims.core.context import Origin
 from ims.incidents.models import Incident
 
 _SHOWN = ("status", "title", "description", "severity", "service", "environment", "team", "assignee")

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from ims.errors import IMSError
+from ims.core.errors import IMSError
 from ims.incidents.inputs import NewIncident
 from ims.incidents.models import IdempotencyKey
 

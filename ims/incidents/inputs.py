@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ims.alerts.models import Severity
-from ims.inputs import FILLED_LINE_SCHEMA, LINE_SCHEMA, TEXT_SCHEMA, Input, one_line, plain_text
+from ims.core.severity import Severity
+from ims.core.validation import FILLED_LINE_SCHEMA, LINE_SCHEMA, TEXT_SCHEMA, Input, one_line, plain_text
 
 TITLE_LENGTH = 200
 TEXT_LENGTH = 20_000

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
+from ims.core.db.base import Base
 
 INCIDENT_NUMBER = Sequence("incident_number_seq", metadata=Base.metadata)
 

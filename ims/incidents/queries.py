@@ -1,24 +1,20 @@
 """Reading incidents: the list, and one of them with everything it has."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from ims.alerts.models import Alert, Episode
-from ims.errors import NotFound
-from ims.healing.models import Refusal
-from ims.incidents import words
+from ims.core.errors import NotFound
+from ims.incidents import search as words
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.incidents.order import Position as Position
 from ims.incidents.order import Sort as Sort
 from ims.incidents.order import beyond, in_order
-from ims.runs.models import Run
 
 UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
 _REFERENCE = re.compile(r"(?:INC-)?([1-9][0-9]{0,17})", re.IGNORECASE)
@@ -50,14 +46,6 @@ class Page:
 
     rows: Sequence[Incident]
     next: Position | None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSeen:
-    """One alert of an incident, with the times it fired within it, oldest first."""
-
-    alert: Alert
-    episodes: Sequence[Episode]
 
 
 def list_incidents(
@@ -144,37 +132,17 @@ def notes_of(session: Session, incident_id: UUID, limit: int = 200) -> Sequence[
     return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
 
 
-def alerts_of(session: Session, incident_id: UUID, limit: int = 200) -> list[AlertSeen]:
-    """The incident's alerts in the order they first fired, each with its episodes."""
-    query = (
-        select(Episode, Alert)
-        .join(Alert, Alert.id == Episode.alert_id)
-        .where(Episode.incident_id == incident_id)
-        .order_by(Episode.opened_at, Episode.id)
-        .limit(limit)
+def unresolved_incidents(session: Session, services: Iterable[str], most: int = 20) -> dict[str, list[int]]:
+    """Numbers of the unresolved incidents of each of these services, newest first, `most` of each."""
+    place = func.row_number().over(partition_by=Incident.service, order_by=Incident.number.desc()).label("place")
+    ranked = (
+        select(Incident.service, Incident.number, place)
+        # Written out: of a parameter the planner does not know that it fits the index of unresolved ones.
+        .where(Incident.status != literal_column("'resolved'"), Incident.service.in_(list(services)))
+        .subquery()
     )
-    alerts: dict[int, Alert] = {}
-    episodes: dict[int, list[Episode]] = defaultdict(list)
-    for episode, alert in session.execute(query):
-        alerts[alert.id] = alert
-        episodes[alert.id].append(episode)
-    return [AlertSeen(alert, episodes[alert.id]) for alert in alerts.values()]
-
-
-def runs_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Run]]:
-    """Runs of these incidents in the order they were decided."""
-    found: dict[UUID, list[Run]] = defaultdict(list)
-    query = select(Run).where(Run.incident_id.in_(list(incident_ids))).order_by(Run.queued_at, Run.number)
-    for run in session.scalars(query):
-        if run.incident_id:
-            found[run.incident_id].append(run)
-    return found
-
-
-def refusals_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Refusal]]:
-    """What guards refused for these incidents, in order."""
-    found: dict[UUID, list[Refusal]] = defaultdict(list)
-    query = select(Refusal).where(Refusal.incident_id.in_(list(incident_ids))).order_by(Refusal.first_at)
-    for refusal in session.scalars(query):
-        found[refusal.incident_id].append(refusal)
+    query = select(ranked.c.service, ranked.c.number).where(ranked.c.place <= most).order_by(ranked.c.place)
+    found: dict[str, list[int]] = {}
+    for service, number in session.execute(query):
+        found.setdefault(service, []).append(number)
     return found

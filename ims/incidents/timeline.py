@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from ims.actors import Actor
-from ims.db.direct import Execute, through
+from ims.core.actors import Actor
+from ims.core.db.direct import Execute, through
 from ims.incidents.models import EventKind
 
 

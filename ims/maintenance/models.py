@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import CheckConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
+from ims.core.db.base import Base
 
 
-class Origin(StrEnum):
+class WindowOrigin(StrEnum):
     """Where a window is defined."""
 
     COMMAND = "command"

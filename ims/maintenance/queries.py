@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ims.maintenance.models import Origin, StoredWindow
+from ims.maintenance.models import StoredWindow, WindowOrigin
 from ims.policy.schema import Policy
 from ims.policy.windows import Cover, MaintenanceWindow, Span
 
@@ -20,7 +20,7 @@ class KnownWindow:
     """A window, where it comes from, and whether people ended it."""
 
     window: MaintenanceWindow
-    origin: Origin
+    origin: WindowOrigin
     ended_at: datetime | None = None
     actor: str | None = None
     """Who added or ended it; None for one of the inventory that nobody touched."""
@@ -48,19 +48,19 @@ def known_windows(session: Session, policy: Policy | None) -> list[KnownWindow]:
     rows = {(row.origin, row.name): row for row in session.scalars(select(StoredWindow))}
     found = []
     for window in policy.maintenance_windows if policy else ():
-        row = rows.get((Origin.INVENTORY.value, window.name))
+        row = rows.get((WindowOrigin.INVENTORY.value, window.name))
         found.append(_of_inventory(window, row))
     for row in rows.values():
         window_or_none = _parsed(json.dumps(row.definition)) if row.definition is not None else None
         if window_or_none is not None:
-            found.append(KnownWindow(window_or_none, Origin.COMMAND, row.ended_at, row.actor))
+            found.append(KnownWindow(window_or_none, WindowOrigin.COMMAND, row.ended_at, row.actor))
     return sorted(found, key=lambda known: (known.name, known.origin))
 
 
 def _of_inventory(window: MaintenanceWindow, row: StoredWindow | None) -> KnownWindow:
     if row is None:
-        return KnownWindow(window, Origin.INVENTORY)
-    return KnownWindow(window, Origin.INVENTORY, row.ended_at, row.actor)
+        return KnownWindow(window, WindowOrigin.INVENTORY)
+    return KnownWindow(window, WindowOrigin.INVENTORY, row.ended_at, row.actor)
 
 
 @lru_cache(maxsize=256)

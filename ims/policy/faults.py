@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ims.errors import FieldError, PolicyFaulty
+from ims.core.errors import FieldError, PolicyFaulty
 
 
 @dataclass(frozen=True, slots=True, order=True)

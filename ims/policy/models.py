@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
+from ims.core.db.base import Base
 
 
 class PolicySnapshot(Base):

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ims.errors import NotFound
+from ims.core.errors import NotFound
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.schema import Policy
 from ims.policy.unpacking import unpack, unpacked
@@ -30,6 +30,9 @@ class ActivePolicy:
 class NoPolicy(NotFound):
     """No policy is active yet: run `ims policy load`."""
 
+
+NO_POLICY = Policy(inventory="")
+"""What is in force before the first `ims policy load`: no services, the built-in severities, the defaults."""
 
 _seen: dict[tuple[int, str, datetime], ActivePolicy] = {}
 """The newest activation that this process has seen. An activation never changes, so its policy may be kept."""
@@ -88,3 +91,9 @@ def unpack_revision(session: Session, digest: str, directory: Path) -> Path:
     if archive is None:
         raise NotFound(f"There is no revision {digest}.")
     return unpack(digest, archive, directory)
+
+
+def policy_in_force(session: Session) -> Policy:
+    """The active policy, or the built-in defaults before the first one was loaded: alerts are taken from the start."""
+    active = active_policy(session)
+    return active.policy if active else NO_POLICY

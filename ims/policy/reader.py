@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ims.errors import IMSError
+from ims.core.errors import IMSError
 from ims.policy.faults import Fault
 
 DEADLINE_SECONDS = 120.0

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from ims.errors import PolicyFaulty
+from ims.core.errors import PolicyFaulty
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import (
     Matcher,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ims.errors import IMSError
+from ims.core.errors import IMSError
 
 PARTS = (
     "ansible.cfg",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from ims.alerts.queries import policy_in_force
+from ims.policy.queries import policy_in_force
 
 # What still fires keeps its incident, even one that a person has resolved; so does a run that is not over.
 OLD_INCIDENT = """

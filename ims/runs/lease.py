@@ -15,10 +15,10 @@ from typing import Final, Self
 
 import psycopg
 
-from ims.db.engine import app_url, conninfo
-from ims.log import logger
-from ims.runs.actions import Claim
-from ims.settings import Settings
+from ims.core.db.engine import app_url, conninfo
+from ims.core.log import logger
+from ims.core.settings import Settings
+from ims.runs.usecases import Claim
 
 RENEW_AFTER: Final = 1 / 3
 """Share of the lease after which it is renewed."""

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Sequence, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ims.db.base import Base
+from ims.core.db.base import Base
 
 RUN_NUMBER = Sequence("run_number_seq", metadata=Base.metadata)
 

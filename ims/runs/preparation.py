@@ -7,13 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.errors import NotFound, RunRefused
+from ims.core.errors import NotFound, RunRefused
+from ims.core.settings import Settings
 from ims.policy.queries import unpack_revision
 from ims.policy.schema import HealingRule, Policy
 from ims.runs.models import Run
 from ims.runs.queries import policy_of
 from ims.runs.request import Premises, RunRequest
-from ims.settings import Settings
 
 
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:

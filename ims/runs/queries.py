@@ -1,13 +1,14 @@
 """What is read about runs."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from ims.errors import NotFound
+from ims.core.errors import NotFound
 from ims.incidents.models import Incident
 from ims.policy.models import PolicySnapshot
 from ims.policy.queries import active_policy
@@ -116,3 +117,13 @@ def events_after(session: Session, run_id: UUID, counter: int = 0, limit: int = 
         .limit(limit)
     )
     return session.scalars(query).all()
+
+
+def runs_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Run]]:
+    """Runs of these incidents in the order they were decided."""
+    found: dict[UUID, list[Run]] = defaultdict(list)
+    query = select(Run).where(Run.incident_id.in_(list(incident_ids))).order_by(Run.queued_at, Run.number)
+    for run in session.scalars(query):
+        if run.incident_id:
+            found[run.incident_id].append(run)
+    return found

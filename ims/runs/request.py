@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, ValidationInfo, field_validator
 
-from ims.errors import FieldError, RunRefused
+from ims.core.errors import FieldError, RunRefused
 from ims.runs.processes import this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 

@@ -7,25 +7,21 @@ address that a source may not send from is 403, since coming again would not hel
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import monotonic
 from typing import Final
 
 from prometheus_client import Counter
 
-from ims.errors import Forbidden, IMSError
-from ims.sources.tokens import AnyNetwork, Sender
+from ims.core.errors import Forbidden, IMSError
+from ims.core.net import AnyNetwork, client_address, is_within
+from ims.sources.tokens import Sender
 
 BURST_SECONDS: Final = 10
 """A source that was quiet may send at once what its rate allows in this time."""
 LONGEST_WAIT: Final = 60.0
 """Seconds; Alertmanager would not wait longer between two tries anyway."""
-MOST_HOPS: Final = 32
-"""Longest chain of proxies that is looked at."""
 
 REFUSED = Counter("webhook_admission_refused", "Requests of valid senders that were not let in.", ["reason"])
-
-Address = IPv4Address | IPv6Address
 
 
 class AddressRefused(Forbidden):
@@ -41,40 +37,6 @@ class TooFast(IMSError):
         super().__init__()
         self.retry_after = max(1, round(min(wait, LONGEST_WAIT)))
         """Seconds."""
-
-
-def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[AnyNetwork]) -> Address | None:
-    """Where a request really comes from, None if that cannot be told.
-
-    `peer` is the other end of the connection, `forwarded` the values of the headers X-Forwarded-For in their order.
-    Each proxy adds the address that it saw at the end, so the list is read from there, and only for as long as the
-    teller is one of our own proxies: everything before was written by somebody else, who can write what he likes.
-    """
-    address = read_address(peer or "")
-    hops = [hop for value in forwarded for hop in value.split(",")][-MOST_HOPS:]
-    while hops and address is not None and is_within(address, trusted):
-        address = read_address(hops.pop())
-    return address
-
-
-def read_address(text: str) -> Address | None:
-    """An address as proxies write it: with a port, in brackets, or mapped into IPv6. None if it is none."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def is_within(address: Address, networks: Sequence[AnyNetwork]) -> bool:
-    """Whether an address belongs to one of the networks."""
-    return any(address in network for network in networks)
 
 
 @dataclass(slots=True)

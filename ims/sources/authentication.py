@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ims.accounts.passwords import hash_token
-from ims.db.engine import Database
-from ims.errors import Unauthenticated
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.errors import Unauthenticated
 from ims.sources.tokens import Sender, sender_of_token
 
 REMEMBERED_SECONDS = 5.0

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from ims.errors import FieldError, Invalid
-from ims.inputs import one_line
+from ims.core.errors import FieldError, Invalid
+from ims.core.validation import one_line
 from ims.policy.schema import check_url
 
 NAME_LENGTH: Final = 64

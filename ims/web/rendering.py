@@ -8,13 +8,13 @@ from pathlib import Path
 from flask import Flask, request, url_for
 
 from ims.accounts.tokens.queries import is_rotated, token_name, token_state
-from ims.accounts.views import THEMES
-from ims.http.asking import asker, may_change
+from ims.core import wording
+from ims.http.authentication import asker, may_change
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
-from ims.web import wording
-from ims.web.ansi import to_markup
-from ims.web.sentences import reason_in_words
+from ims.incidents.sentences import reason_in_words
+from ims.runs.ansi import to_markup
+from ims.web.pages.account import THEMES
 
 STATIC = Path(__file__).with_name("static")
 

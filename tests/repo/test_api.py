@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ims.app import GROUPS
+from ims.programs.web import GROUPS
 
 
 def test_every_operation_is_explained() -> None:

@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 from pydantic import SecretStr
 
-from ims.accounts.models import Role
-from ims.errors import ConfigurationFaulty
-from ims.settings import RoleName, Settings, load_settings
+from ims.core.errors import ConfigurationFaulty
+from ims.core.principal import Role
+from ims.core.settings import RoleName, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs/reference/settings.md").read_text()

@@ -10,9 +10,9 @@ from datetime import datetime
 from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import ApiToken, Membership, Role, Team, UserAccount
+from ims.accounts.models import ApiToken, Membership, Team, UserAccount
 from ims.accounts.passwords import hash_token
-from ims.accounts.permissions import Scope
+from ims.core.principal import Role, Scope
 
 PASSWORD = "correct horse battery"
 TEAM = "payments"

@@ -19,15 +19,16 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ims.alerts.models import Alert, Episode, Source
-from ims.db.engine import Database
+from ims.alerts.models import Alert, Episode
+from ims.core.db.engine import Database
+from ims.core.queue import Job, defer
 from ims.incidents.models import Incident, TimelineEvent
-from ims.policy.actions import store_and_activate
 from ims.policy.git import GitState
 from ims.policy.revision import Revision, make_revision
 from ims.policy.schema import Policy
-from ims.queue import Job, defer
+from ims.policy.usecases import store_and_activate
 from ims.runs.models import Run
+from ims.sources.models import Source
 from tests.support.origins import COMMAND
 
 WORK = """

@@ -13,14 +13,16 @@ from argon2 import PasswordHasher
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Membership, Role, Team, UserAccount
-from ims.actors import SYSTEM, Actor, ActorKind
-from ims.alerts.models import Alert, Episode, Source
+from ims.accounts.models import Membership, Team, UserAccount
+from ims.alerts.models import Alert, Episode
+from ims.core.actors import SYSTEM, Actor, ActorKind
+from ims.core.principal import Role
 from ims.healing.models import Refusal
 from ims.incidents.models import EventKind, Incident
 from ims.incidents.timeline import NewEvent, append
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.runs.models import Run, RunEvent, RunStatus
+from ims.sources.models import Source
 
 DIGEST = "5f1c6a0e9b7d42c38ab4d1e0f9c27b615f1c6a0e9b7d42c38ab4d1e0f9c27b61"
 SENDER = Actor(ActorKind.SENDER, "alertmanager")

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import yaml
 
-from ims.db.engine import Database
-from ims.settings import Settings, load_settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings, load_settings
 from tests.support.postgres import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

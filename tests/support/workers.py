@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ims.runs.fork import TITLE
+from ims.core.settings import Settings
 from ims.runs.processes import RUN_ID, SPARE_PREFIX, Process, descendants, processes
-from ims.settings import Settings
+from ims.runs.supervision.fork import TITLE
 from tests.support.postgres import free_port
 
-COMMAND = "import sys; from ims.cli import main; sys.exit(main(['worker']))"
+COMMAND = "import sys; from ims.cli.main import main; sys.exit(main(['worker']))"
 
 
 def environment_of(settings: Settings, directory: Path) -> dict[str, str]:
@@ -120,7 +120,7 @@ def command_line(process: Process) -> str:
 
 def children_of_runs(state_dir: Path) -> list[Process]:
     """The processes that runs have for themselves."""
-    return [process for process in run_processes(state_dir) if "ims.runs.child" in command_line(process)]
+    return [process for process in run_processes(state_dir) if "ims.runs.supervision.child" in command_line(process)]
 
 
 def playbooks_of_runs(state_dir: Path) -> list[Process]:

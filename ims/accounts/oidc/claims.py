@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ims.accounts.models import Role
 from ims.accounts.oidc.errors import ProviderFaulty
+from ims.core.principal import Role
 
 _ORDER: Final = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
 _LONGEST: Final = 255

@@ -1,6 +1,6 @@
 """Why a sign-in at the identity provider did not work, and what to do: people read these sentences."""
 
-from ims.errors import IMSError
+from ims.core.errors import IMSError
 
 
 class SignInRefused(IMSError):

@@ -20,8 +20,8 @@ from requests import RequestException
 
 from ims.accounts.oidc.claims import Identity, claim, read_identity
 from ims.accounts.oidc.errors import ProviderAway, ProviderFaulty, SignInDenied
-from ims.log import logger
-from ims.settings import Settings
+from ims.core.log import logger
+from ims.core.settings import Settings
 
 TIMEOUT_SECONDS: Final = 5
 LEEWAY_SECONDS: Final = 60

@@ -5,9 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from ims.accounts.models import Role
-from ims.errors import FieldError, Invalid
-from ims.inputs import Input, one_line
+from ims.core.errors import FieldError, Invalid
+from ims.core.principal import Role
+from ims.core.validation import Input, one_line
 
 NAME_LENGTH: Final = 64
 TEAM_LENGTH: Final = 128

@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import Membership, Role, Team, UserAccount
-from ims.errors import NotFound
+from ims.accounts.models import Membership, Team, UserAccount
+from ims.core.errors import NotFound
+from ims.core.principal import Role
 
 
 @dataclass(frozen=True, slots=True)

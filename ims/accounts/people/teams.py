@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from ims.accounts.models import Membership, Team, UserAccount
 from ims.accounts.people.inputs import NewTeam
 from ims.accounts.people.queries import NoSuchAccount, NoSuchTeam, team_names
-from ims.audit.actions import Origin, record
-from ims.errors import FieldError, Invalid
+from ims.audit.log import record
+from ims.core.context import Origin
+from ims.core.errors import FieldError, Invalid
 
 
 def create_team(session: Session, new: NewTeam, origin: Origin, now: datetime) -> bool:

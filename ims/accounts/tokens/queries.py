@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
-from ims.terminal import iso
+from ims.core.wording import iso
 
 
 def token_name(token_id: int) -> str:

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from ims.accounts.passwords import hash_token, is_password
 from ims.accounts.queries import account_by_name, asker_of_token
 from ims.audit.models import AuditEntry
-from ims.cli import main
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.cli.main import main
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.support.notices import NOW
 
 Ims = Callable[..., str]
@@ -25,7 +25,7 @@ def ims(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ims:
     """Run a command with a line on standard input; gives what it printed, or `failed: ` and its error."""
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
 
     def run(*arguments: str, line: str = "") -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(line))

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.limits import MOST_OF_ADDRESS, MOST_OF_NAME, WINDOW, TooManyTries, counted, give_back, take_try
 from ims.accounts.models import SignInTries
-from ims.app import create_app
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.retention.actions import STEPS, take_step
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.programs.web import create_app
+from ims.retention.removal import STEPS, take_step
 from tests.integration.web.conftest import token
 
 NOW = utc_now()

@@ -15,17 +15,17 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from ims.accounts.models import Role
-from ims.accounts.oidc import views
-from ims.accounts.people.actions import change_account, create_account, disable_account, link_identity
 from ims.accounts.people.inputs import NewAccount, NewTeam
 from ims.accounts.people.queries import people, person
 from ims.accounts.people.teams import create_team, join_team
-from ims.app import create_app
+from ims.accounts.people.usecases import change_account, create_account, disable_account, link_identity
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.principal import Role
+from ims.core.settings import Settings
+from ims.programs.web import create_app
+from ims.web.pages import oidc as views
 from tests.integration.web.conftest import rolled_back
 from tests.support.identity_provider import CALLBACK, IMS, IdentityProvider, Surfer, changed, identity_provider
 from tests.support.notices import NOW

@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ims.accounts.actions import sign_in
-from ims.accounts.models import Role, UserAccount
-from ims.accounts.people.actions import (
+from ims.accounts.models import UserAccount
+from ims.accounts.people.inputs import NewAccount, NewTeam
+from ims.accounts.people.queries import NoSuchAccount, all_teams, people, person
+from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team, set_teams
+from ims.accounts.people.usecases import (
     LastAdministrator,
     NameTaken,
     PasswordElsewhere,
@@ -23,14 +25,13 @@ from ims.accounts.people.actions import (
     link_identity,
     set_password,
 )
-from ims.accounts.people.inputs import NewAccount, NewTeam
-from ims.accounts.people.queries import NoSuchAccount, all_teams, people, person
-from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team, set_teams
 from ims.accounts.queries import account_by_id
+from ims.accounts.usecases import sign_in
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.errors import Invalid
-from ims.inputs import read
+from ims.core.db.engine import Database
+from ims.core.errors import Invalid
+from ims.core.principal import Role
+from ims.core.validation import read
 from tests.support.notices import NOW
 from tests.support.origins import ALICE
 
@@ -136,7 +137,7 @@ def test_whoever_is_refused_cost_one_comparison(
     disable_account(session, "disabled", ALICE, NOW)
     link_identity(session, "oidc", "https://id.example", "0815", ALICE, NOW)
     compared: list[str] = []
-    monkeypatch.setattr("ims.accounts.actions.is_password", lambda stored, _: bool(compared.append(stored)))
+    monkeypatch.setattr("ims.accounts.usecases.is_password", lambda stored, _: bool(compared.append(stored)))
     assert not signs_in(session, name, "not the password")
     assert [stored.split("$")[1:4] for stored in compared] == [["argon2id", "v=19", "m=65536,t=3,p=4"]]
 

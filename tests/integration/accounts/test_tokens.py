@@ -8,23 +8,22 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.accounts.people.actions import change_account, create_account, disable_account, enable_account
 from ims.accounts.people.inputs import NewAccount
-from ims.accounts.permissions import Scope
+from ims.accounts.people.usecases import change_account, create_account, disable_account, enable_account
 from ims.accounts.queries import asker_of_token
-from ims.accounts.tokens.actions import (
+from ims.accounts.tokens.usecases import (
     NewToken,
     TokenEnded,
-    create_source_token,
     create_user_token,
     locked_token,
     revoke_token,
     rotate_token,
     token_id,
 )
-from ims.alerts.models import Source
-from ims.errors import Conflict, Invalid, NotFound
-from ims.sources.tokens import Sender, sender_of_token
+from ims.core.errors import Conflict, Invalid, NotFound
+from ims.core.principal import Scope
+from ims.sources.models import Source
+from ims.sources.tokens import Sender, create_source_token, sender_of_token
 from tests.support.notices import NOW, SOURCE, add_source, at
 from tests.support.origins import ALICE
 

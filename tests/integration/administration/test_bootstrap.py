@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from ims import administration
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
-from ims.accounts.tokens.actions import create_source_token, revoke_token
-from ims.alerts.models import Source
-from ims.cli import main
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.accounts.tokens.usecases import revoke_token
+from ims.cli import administration
+from ims.cli.main import main
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.sources.models import Source
+from ims.sources.tokens import create_source_token
 from tests.support.origins import COMMAND
 
 

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import Outcome, ingest, resolve_quiet
 from ims.alerts.episodes import MOST_STARTS, Result
-from ims.alerts.models import Alert, Episode, RejectedAlert, Source
-from ims.alerts.notices import Notice, Rejected, RejectReason
+from ims.alerts.ingest import Outcome, ingest, resolve_quiet
+from ims.alerts.models import Alert, Episode, RejectedAlert
+from ims.alerts.notifications import Notice, Rejected, RejectReason
 from ims.incidents.models import EventKind, Incident, TimelineEvent
+from ims.sources.models import Source
 from tests.support.notices import NOW, SOURCE, add_source, at, notice, policy
 
 

@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import ingest
-from ims.alerts.notices import Notice
-from ims.db.engine import app_url
-from ims.settings import Settings
+from ims.alerts.ingest import ingest
+from ims.alerts.notifications import Notice
+from ims.core.db.engine import app_url
+from ims.core.settings import Settings
 from tests.integration.alerts.model import WORST_FIRST, Model, ModelIncident, Said
 from tests.support.notices import NOW, add_source, notice, policy
 

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from ims.alerts.actions import ingest
-from ims.alerts.alertmanager_api import AlertmanagerAway
-from ims.alerts.jobs import fetch, settle, tasks
+from ims.alerts.alertmanager import AlertmanagerAway
+from ims.alerts.ingest import ingest
 from ims.alerts.models import Alert, RejectedAlert
-from ims.db.engine import Database
-from ims.errors import ConfigurationFaulty
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.errors import ConfigurationFaulty
+from ims.core.queue import Job, WorkerContext
+from ims.core.settings import Settings
+from ims.engine.jobs.alerts import fetch, settle, tasks
 from ims.incidents.models import Incident
-from ims.queue import Job, WorkerContext, utc_now
-from ims.settings import Settings
 from tests.support.notices import SOURCE, add_source, alertmanager_alert, notice, policy
 from tests.support.postgres import free_port
 

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
 from ims.alerts.episodes import Result
-from ims.alerts.notices import Parsed
-from ims.db.engine import Database
+from ims.alerts.ingest import ingest
+from ims.alerts.notifications import Parsed
+from ims.alerts.parsers import alertmanager
+from ims.core.db.engine import Database
+from ims.policy.queries import NO_POLICY
 from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body, notice
 from webhook.committer import Committer, Request
-from webhook.sources import alertmanager
 
 GOOD = 99
 POISONS: tuple[Any, ...] = (

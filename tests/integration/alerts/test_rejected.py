@@ -8,16 +8,26 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from ims.alerts import reading
-from ims.alerts import rejected_commands as commands
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
-from ims.alerts.models import Alert, RejectedAlert, Source
-from ims.alerts.notices import BODY_LENGTH, Notice, Rejected, RejectReason, read_alert, reject
-from ims.alerts.rejected import GONE, STILL_REJECTED, Wanted, drop, find_rejected, rejected_ids, rejected_one, retry
-from ims.db.engine import Database
-from ims.errors import IMSError, NotFound
-from ims.settings import Settings
+from ims.alerts.dead_letters import (
+    GONE,
+    STILL_REJECTED,
+    Wanted,
+    drop,
+    find_rejected,
+    rejected_ids,
+    rejected_one,
+    retry,
+)
+from ims.alerts.ingest import ingest
+from ims.alerts.models import Alert, RejectedAlert
+from ims.alerts.notifications import BODY_LENGTH, Notice, Rejected, RejectReason, read_alert, reject
+from ims.alerts.parsers import kinds as reading
+from ims.cli import dead_letter as commands
+from ims.core.db.engine import Database
+from ims.core.errors import IMSError, NotFound
+from ims.core.settings import Settings
+from ims.policy.queries import NO_POLICY
+from ims.sources.models import Source
 from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, at
 from tests.support.origins import ALICE
 
@@ -72,7 +82,7 @@ def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monke
         return read_alert({**given, "status": "firing"}, source, NOW)
 
     monkeypatch.setattr(reading, "READERS", {})
-    monkeypatch.setattr("ims.alerts.rejected.READERS", {"alertmanager": fixed})
+    monkeypatch.setattr("ims.alerts.dead_letters.READERS", {"alertmanager": fixed})
     assert retry(session, id_, ALICE, at(61)).result == "opened"
 
 
@@ -99,7 +109,7 @@ Ims = Callable[..., tuple[int, str]]
 def ims(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ims:
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
 
     def run(*arguments: str) -> tuple[int, str]:
         parser = argparse.ArgumentParser()

@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from ims.accounts.permissions import Scope
-from ims.app import create_app
-from ims.db.engine import Database, app_url
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database, app_url
+from ims.core.principal import Scope
+from ims.core.settings import Settings
+from ims.programs.web import create_app
 from tests.integration.web.conftest import OneConnection
 from tests.support.cast import add_people, add_token
 from tests.support.history import add_policy

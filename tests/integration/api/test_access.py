@@ -2,11 +2,10 @@
 
 import pytest
 
-from ims.accounts.models import Role
-from ims.accounts.permissions import Scope, scope_for
-from ims.app import GROUPS
-from ims.http.documentation import example_path
-from ims.http.operations import Operation, Security
+from ims.api.documentation import example_path
+from ims.api.operations import Operation, Security
+from ims.core.principal import Role, Scope, scope_for
+from ims.programs.web import GROUPS
 from tests.integration.api.conftest import Ask
 
 OPERATIONS = [operation for group in GROUPS for operation in group.operations if operation.security is Security.ACCOUNT]

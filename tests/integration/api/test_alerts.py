@@ -8,11 +8,11 @@ from werkzeug.test import TestResponse
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.alerts.models import Source
-from ims.app import GROUPS
-from ims.db.engine import Database
-from ims.http.documentation import Documentation
-from ims.queue import utc_now
+from ims.api.documentation import Documentation
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.programs.web import GROUPS
+from ims.sources.models import Source
 from tests.integration.api.conftest import Ask, errors_of
 
 Send = Callable[..., TestResponse]

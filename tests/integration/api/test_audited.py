@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from ims.app import GROUPS
+from ims.api.operations import Security
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.http.operations import Security
+from ims.core.db.engine import Database
+from ims.programs.web import GROUPS
 from tests.integration.api.conftest import Ask
 from tests.integration.api.test_rejected import BROKEN
 from tests.integration.web.test_rejected import put_aside

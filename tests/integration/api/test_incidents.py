@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Integer, cast, func, select, update
 
-from ims.accounts.permissions import Scope
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.incidents import words
+from ims.core.db.engine import Database
+from ims.core.principal import Scope
+from ims.incidents import search as words
 from ims.incidents.models import Incident
 from tests.integration.api.conftest import Ask, errors_of
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from tests.integration.api.conftest import Ask, errors_of
 
 WINDOW = {"name": "upgrade", "services": ["checkout"], "seconds": 3600, "reason": "New disks"}

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
+from ims.alerts.ingest import ingest
 from ims.alerts.models import RejectedAlert
-from ims.alerts.notices import RejectReason, reject
+from ims.alerts.notifications import RejectReason, reject
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.policy.queries import NO_POLICY
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.notices import alertmanager_alert
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
 from ims.runs.models import Run, RunStatus
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.history import RULE, Tale, add_log

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from ims.alerts.models import Source
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
 from ims.runs.models import RunStatus
+from ims.sources.models import Source
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.history import Tale
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ims.alerts.models import Source
+from ims.alerts.stale_sources import turn_silent
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.sources.silence import turn_silent
+from ims.core.db.engine import Database
+from ims.sources.models import Source
 from tests.integration.api.conftest import Ask, errors_of
 
 SOURCE = {"name": "backups", "kind": "generic", "rate_limit": 5, "networks": ["192.0.2.7"]}

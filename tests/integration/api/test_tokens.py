@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from ims.accounts.permissions import Scope
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
+from ims.core.db.engine import Database
+from ims.core.principal import Scope
 from tests.integration.api.conftest import Ask, errors_of
 
 

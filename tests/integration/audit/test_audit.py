@@ -9,19 +9,20 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ims.actors import Actor, ActorKind
 from ims.audit import queries
-from ims.audit.actions import Origin, differences, record
 from ims.audit.inputs import read_filters
+from ims.audit.log import differences, record
 from ims.audit.models import AuditEntry
 from ims.audit.queries import Filters, exported, list_entries
 from ims.audit.wording import changes_of
-from ims.cli import main
-from ims.db.engine import Database
-from ims.errors import Invalid
-from ims.retention.actions import remove_audit_entries, steps
+from ims.cli.main import main
+from ims.core.actors import Actor, ActorKind
+from ims.core.context import Origin
+from ims.core.db.engine import Database
+from ims.core.errors import Invalid
+from ims.core.settings import Settings
 from ims.retention.queries import Kept, expected, oldest_kept
-from ims.settings import Settings
+from ims.retention.removal import remove_audit_entries, steps
 from tests.support.notices import NOW
 from tests.support.origins import ALICE, COMMAND
 
@@ -139,7 +140,7 @@ def test_an_export_is_read_in_small_transactions(database: Database, monkeypatch
 def test_the_log_in_a_terminal(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
 
     def ims(*arguments: str) -> str:
         assert main(arguments) == 0

@@ -5,17 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ims.accounts.permissions import Scope
-from ims.accounts.tokens.actions import create_source_token
-from ims.actors import SYSTEM
 from ims.alerts.models import RejectedAlert
-from ims.app import create_app
-from ims.audit.actions import Origin
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.actors import SYSTEM
+from ims.core.clock import utc_now
+from ims.core.context import Origin
+from ims.core.db.engine import Database
+from ims.core.principal import Scope
+from ims.core.settings import Settings
+from ims.programs.web import create_app
 from ims.runs.models import RunStatus
-from ims.settings import Settings
-from ims.sources.actions import add_source
+from ims.sources.tokens import create_source_token
+from ims.sources.usecases import add_source
 from tests.support.cast import add_people, add_token
 from tests.support.history import Tale, add_log, add_policy
 from tests.support.postgres import PostgresServer

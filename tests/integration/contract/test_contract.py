@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ims.app import GROUPS
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.programs.web import GROUPS
 from tests.integration.contract.served import served
 from tests.support.postgres import PostgresServer
 

@@ -8,10 +8,10 @@ from html import unescape
 import pytest
 from flask import Flask
 
-from ims.app import GROUPS, create_app
-from ims.db.engine import Database
-from ims.http.documentation import Documentation, slug
-from ims.settings import Settings
+from ims.api.documentation import Documentation, slug
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.programs.web import GROUPS, create_app
 from tests.integration.contract.served import Installation, served
 from tests.support.postgres import PostgresServer
 

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import text
 
-from ims.db.engine import Database
-from ims.errors import DatabaseAway
-from ims.queue import Job, defer
+from ims.core.db.engine import Database
+from ims.core.errors import DatabaseAway
+from ims.core.queue import Job, defer
 
 
 def test_a_job_that_the_database_refuses_fails_as_the_database_does(database: Database) -> None:

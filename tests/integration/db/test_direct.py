@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from ims.db.direct import DirectConnection
-from ims.db.engine import Database
-from ims.errors import DatabaseAway
+from ims.core.db.direct import DirectConnection
+from ims.core.db.engine import Database
+from ims.core.errors import DatabaseAway
 
 TAKE = "INSERT INTO correlation (key, updated_at) VALUES (%(key)s, now()) RETURNING key"
 BREAK = "SELECT 1 / %(by)s::integer"

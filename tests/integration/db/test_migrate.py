@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
-from ims.db.migrate import check_schema, migrate
-from ims.db.tables import metadata
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.db.migrate import check_schema, migrate
+from ims.core.settings import Settings
+from ims.programs.tables import metadata
 
 
 def test_the_models_and_the_migrations_describe_the_same_tables(database: Database) -> None:

@@ -9,13 +9,13 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine
 
-from ims.db.engine import Database, app_url, owner_url
-from ims.db.migrate import _config, migrate
-from ims.incidents.figures import count_by_status
+from ims.core.db.engine import Database, app_url, owner_url
+from ims.core.db.migrate import _config, migrate
+from ims.core.settings import Settings
 from ims.incidents.queries import Filters, list_incidents
-from ims.incidents.rollups import roll_up
-from ims.incidents.summary import Chosen, Metric, read_summary
-from ims.settings import Settings
+from ims.reports.rollups import roll_up
+from ims.reports.statistics import count_by_status
+from ims.reports.summary import Chosen, Metric, read_summary
 from tests.support.postgres import PostgresServer
 
 NAME = "before_figures"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from tests.support.healing import Site
 
 MakeSite = Callable[..., Site]

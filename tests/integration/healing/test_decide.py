@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
-from ims.healing.actions import decide
+from ims.core.db.engine import Database
+from ims.healing.decide import decide
 from ims.healing.guards import Reason
 from ims.healing.models import Refusal
 from ims.incidents.models import Incident

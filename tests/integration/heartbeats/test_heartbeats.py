@@ -8,8 +8,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert
-from ims.db.engine import Database
-from ims.heartbeats.actions import (
+from ims.core.db.engine import Database
+from ims.core.queue import WorkerContext
+from ims.core.settings import Settings
+from ims.engine.periodic.heartbeats import watch_heartbeats
+from ims.heartbeats.models import StoredHeartbeat
+from ims.heartbeats.usecases import (
     Checked,
     HeartbeatOfAnother,
     UnknownHeartbeat,
@@ -17,13 +21,9 @@ from ims.heartbeats.actions import (
     is_beat,
     take_beat,
 )
-from ims.heartbeats.chores import watch_heartbeats
-from ims.heartbeats.models import StoredHeartbeat
 from ims.incidents.models import Incident
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.schema import Policy
-from ims.queue import WorkerContext
-from ims.settings import Settings
 from tests.support.notices import at, policy
 
 BACKUP = Heartbeat(name="backup", every=60, grace=30, service="checkout", severity="critical")
@@ -38,7 +38,7 @@ def expect(monkeypatch: pytest.MonkeyPatch) -> list[Heartbeat]:
     def in_force(_session: Session) -> Policy:
         return policy().model_copy(update={"heartbeats": tuple(expected)})
 
-    monkeypatch.setattr("ims.heartbeats.actions.policy_in_force", in_force)
+    monkeypatch.setattr("ims.heartbeats.usecases.policy_in_force", in_force)
     return expected
 
 

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from ims.actors import SYSTEM, Actor, ActorKind
-from ims.db.engine import Database
-from ims.errors import Conflict, Invalid, NotFound
-from ims.incidents import actions
+from ims.core.actors import SYSTEM, Actor, ActorKind
+from ims.core.db.engine import Database
+from ims.core.errors import Conflict, Invalid, NotFound
+from ims.incidents import usecases as actions
 from ims.incidents.inputs import Editable, NewIncident
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.queries import find_incident, timeline_of

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from ims.actors import Actor, ActorKind
-from ims.db.engine import Database
-from ims.errors import Conflict
-from ims.incidents import actions
+from ims.core.actors import Actor, ActorKind
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.errors import Conflict
+from ims.incidents import usecases as actions
 from ims.incidents.inputs import NewIncident
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import timeline_of
-from ims.queue import utc_now
 
 ROUNDS = int(os.environ.get("IMS_RACE_ROUNDS", "250"))
 ALICE, BOB = (Actor(ActorKind.PERSON, name) for name in ("alice", "bob"))

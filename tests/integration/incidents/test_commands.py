@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ims.cli import main
-from ims.db.engine import Database
-from ims.incidents import words
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.cli.main import main
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.incidents import search as words
 from tests.support.history import Tale
 from tests.support.shop import fill
 
@@ -18,7 +18,7 @@ from tests.support.shop import fill
 @pytest.fixture
 def numbers(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Numbers of the night's unresolved incidents, by service."""
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
     with database.begin() as session:
         fill(session, utc_now())
         odd = Tale(session, utc_now(), "shop", "colours \x1b[31m and \x1b]0;title\x07 titles", "low").incident

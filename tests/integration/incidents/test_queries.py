@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from ims.incidents.figures import count_by_status, read_figures
 from ims.incidents.models import Incident
 from ims.incidents.queries import Filters, Sort, list_incidents
+from ims.reports.statistics import count_by_status, read_figures
 from tests.support.shop import fill
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)

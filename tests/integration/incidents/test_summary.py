@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from ims.errors import Invalid
-from ims.incidents.figures import count_by_status
+from ims.core.errors import Invalid
 from ims.incidents.models import Incident, IncidentChange, IncidentDaily, Status
-from ims.incidents.rollups import RELATIVE_ERROR, SHORTEST, roll_up
-from ims.incidents.summary import PERCENTILES, TIMED, Chosen, Durations, Metric, Summary, read_summary
+from ims.reports.rollups import RELATIVE_ERROR, SHORTEST, roll_up
+from ims.reports.statistics import count_by_status
+from ims.reports.summary import PERCENTILES, TIMED, Chosen, Durations, Metric, Summary, read_summary
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=24)

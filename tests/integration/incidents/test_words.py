@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from ims.actors import ActorKind
-from ims.incidents import actions, effort, words
+from ims.core.actors import ActorKind
+from ims.incidents import search as words
+from ims.incidents import search_cost as effort
+from ims.incidents import usecases as actions
 from ims.incidents.inputs import Editable
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, list_incidents

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import Outcome, ingest
+from ims.alerts.ingest import Outcome, ingest
 from ims.alerts.models import Episode
-from ims.alerts.notices import Notice
-from ims.healing.actions import Decision, decide
+from ims.alerts.notifications import Notice
+from ims.healing.decide import Decision, decide
 from ims.incidents.models import Incident, TimelineEvent
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.schema import Policy

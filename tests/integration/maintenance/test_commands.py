@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ims.cli import main
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.cli.main import main
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.integration.maintenance.conftest import Site, policy_of, window
 
 
@@ -17,7 +17,7 @@ def ims(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Any:
     """Run `ims maintenance …`: exit code, output, errors."""
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(["maintenance", *arguments])

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from ims.db.engine import Database
-from ims.healing.actions import decide
+from ims.core.db.engine import Database
+from ims.healing.decide import decide
 from ims.healing.guards import Reason
 from ims.healing.models import Refusal
 from ims.incidents.models import Incident, TimelineEvent
-from ims.maintenance.actions import Followed, add_window, end_window, follow_windows, remove_window
+from ims.maintenance.usecases import Followed, add_window, end_window, follow_windows, remove_window
 from ims.policy.windows import MaintenanceWindow
 from ims.runs.models import Run
 from tests.integration.maintenance.conftest import Site, policy_of, window
@@ -207,7 +207,7 @@ def test_a_mark_without_a_policy_is_cleared(site: Site) -> None:
 
 
 def test_many_incidents_are_marked_and_let_go_in_steps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ims.maintenance.actions.MARKED_AT_ONCE", 3)
+    monkeypatch.setattr("ims.maintenance.usecases.MARKED_AT_ONCE", 3)
     site.take(*(notice(f"Alert{number}", service=f"unknown-{number}") for number in range(8)))
     site.activate(policy_of(window(services=[], match={"alertname": {"regex": "Alert.*"}})))
     begun = [follow_windows(site.session, at(1)) for _ in range(3)]

@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
-from ims.errors import NotFound
+from ims.core.db.engine import Database
+from ims.core.errors import NotFound
 from ims.policy import queries, unpacking
-from ims.policy.actions import PolicyWithoutServices, store_and_activate
 from ims.policy.git import GitState
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.queries import NoPolicy, active_policy, require_active_policy, unpack_revision
@@ -20,6 +19,7 @@ from ims.policy.revision import Revision
 from ims.policy.schema import Policy, Service
 from ims.policy.tree import TreeFaulty, pack
 from ims.policy.unpacking import remove
+from ims.policy.usecases import PolicyWithoutServices, store_and_activate
 from tests.integration.policy.conftest import INVENTORY
 from tests.support.origins import ALICE
 

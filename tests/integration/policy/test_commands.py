@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ims import cli
-from ims.settings import Settings
+from ims.cli import main as cli
+from ims.core.settings import Settings
 from tests.integration.policy.conftest import INVENTORY, Write
 
 

@@ -10,12 +10,13 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
-from ims.db.engine import Database
-from ims.queue import WorkerContext
-from ims.retention import chores, commands
-from ims.settings import Settings
+from ims.alerts.ingest import ingest
+from ims.cli import retention as commands
+from ims.core.db.engine import Database
+from ims.core.queue import WorkerContext
+from ims.core.settings import Settings
+from ims.engine.periodic import retention as chores
+from ims.policy.queries import NO_POLICY
 from tests.support.notices import add_source, notice
 
 
@@ -47,7 +48,7 @@ def run(*arguments: str) -> None:
 def test_a_dry_run_counts_what_a_run_then_removes(
     past: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
     run("--dry-run", "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["dry_run"], told["incidents"], told["alerts"]) == (True, 2, 2)

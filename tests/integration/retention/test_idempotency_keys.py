@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
+from ims.core.clock import utc_now
 from ims.incidents.models import IdempotencyKey
-from ims.queue import utc_now
-from ims.retention.actions import STEPS, take_step
+from ims.retention.removal import STEPS, take_step
 from tests.support.cast import add_people
 
 

@@ -11,14 +11,14 @@ from sqlalchemy import column, delete, func, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
-from ims.db.engine import Database
-from ims.incidents.figures import count_by_status
-from ims.incidents.rollups import roll_up
-from ims.incidents.summary import Chosen, Metric, read_summary
-from ims.retention.actions import remove_incidents, steps
+from ims.alerts.ingest import ingest
+from ims.core.db.engine import Database
+from ims.policy.queries import NO_POLICY
+from ims.reports.rollups import roll_up
+from ims.reports.statistics import count_by_status
+from ims.reports.summary import Chosen, Metric, read_summary
 from ims.retention.queries import Kept, expected
+from ims.retention.removal import remove_incidents, steps
 from tests.support.notices import NOW, add_source, at, notice
 
 DAY = 86_400.0

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ims.runs.events import RunEvent
-from ims.runs.execution import execute
 from ims.runs.request import RunRequest
-from ims.runs.spare import Spares
+from ims.runs.supervision.execution import execute
+from ims.runs.supervision.warm import Spares
 
 
 async def ignore(_events: Sequence[RunEvent]) -> None:

@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from ims.runs.events import RunEvent
-from ims.runs.execution import execute
 from ims.runs.processes import RUN_ID, Process, processes
 from ims.runs.recap import RunResult
 from ims.runs.request import RunRequest
+from ims.runs.supervision.execution import execute
 
 HOSTS = frozenset({"checkout", "billing"})
 GROUPS = frozenset({"services"})

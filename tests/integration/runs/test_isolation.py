@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ims.runs.events import RunEvent
-from ims.runs.execution import execute
 from ims.runs.processes import Process
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
+from ims.runs.supervision.execution import execute
 from tests.integration.runs.conftest import Policy, Story, marked
 
 Play = Callable[[RunRequest], Story]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ims.errors import RunRefused
+from ims.core.errors import RunRefused
 from ims.runs.events import MAX_STDOUT, NOTE, RunEvent
-from ims.runs.execution import execute
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
+from ims.runs.supervision.execution import execute
 from tests.integration.runs.conftest import (
     HOSTS,
     Policy,
@@ -212,7 +212,7 @@ def test_events_that_nobody_takes_are_dropped_with_a_note(policy: Policy, monkey
     request = policy.request(playbook)
     asyncio.run(execute(request, policy.directory(request), on_events=store))
 
-    monkeypatch.setattr("ims.runs.execution.MAX_WAITING", 10)
+    monkeypatch.setattr("ims.runs.supervision.execution.MAX_WAITING", 10)
     request = policy.request(playbook)
     events: list[RunEvent] = []
 

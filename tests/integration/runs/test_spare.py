@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from ims.errors import RunRefused
+from ims.core.errors import RunRefused
 from ims.runs.events import RunEvent
-from ims.runs.execution import execute
 from ims.runs.processes import RUN_ID, SPARE_PREFIX, SPEC, Process, descendants, processes
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
-from ims.runs.spare import Spares
-from ims.runs.sweep import remove_orphaned_directories
+from ims.runs.supervision.execution import execute
+from ims.runs.supervision.sweep import remove_orphaned_directories
+from ims.runs.supervision.warm import Spares
 from tests.integration.runs import caller
 from tests.integration.runs.conftest import Policy, Story, assert_nothing_left, marked, until
 from tests.support.workers import PLAYBOOK
@@ -194,7 +194,7 @@ def test_a_dead_spare_is_replaced_but_not_at_once(policy: Policy, monkeypatch: p
             await until(lambda: not spares.are_ready)
             await spares.keep(request.premises)
             assert waiting(policy) == []
-            monkeypatch.setattr("ims.runs.spare._REST_SECONDS", 0)
+            monkeypatch.setattr("ims.runs.supervision.warm._REST_SECONDS", 0)
             await spares.keep(request.premises)
             await until(lambda: spares.are_ready)
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ims.runs.processes import SPEC, this_process
-from ims.runs.sweep import kill_orphans, kill_run, remove_orphaned_directories
+from ims.runs.supervision.sweep import kill_orphans, kill_run, remove_orphaned_directories
 
 INSTANCE = "sweep-test"
 DEAD = "999999999.1"
@@ -66,7 +66,8 @@ def test_orphans_are_runs_of_this_instance_whose_worker_has_ended(left: Left) ->
 
 def test_a_program_that_was_started_from_within_a_run_does_not_kill_itself(left: Left) -> None:
     run_id = uuid4()
-    code = f"from uuid import UUID; from ims.runs.sweep import kill_run; print(kill_run(UUID('{run_id}')).killed)"
+    imports = "from uuid import UUID; from ims.runs.supervision.sweep import kill_run"
+    code = f"{imports}; print(kill_run(UUID('{run_id}')).killed)"
     environment = os.environ | {"IMS_RUN_ID": str(run_id)}
     python = sys.executable
     done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from ims.db.engine import Database
-from ims.healing.actions import decide
+from ims.core.db.engine import Database
+from ims.healing.decide import decide
 from ims.runs.models import Run
 from tests.support.healing import Site, fire, now
 

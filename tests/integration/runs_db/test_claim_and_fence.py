@@ -8,9 +8,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, text
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from ims.incidents.models import Incident
-from ims.runs.actions import (
+from ims.runs.events import RunEvent
+from ims.runs.models import RunEvent as StoredEvent
+from ims.runs.models import RunStatus
+from ims.runs.recap import FailedTask, HostRecap, Outcome, RunResult
+from ims.runs.usecases import (
     Claim,
     claim_run,
     expired_runs,
@@ -19,10 +23,6 @@ from ims.runs.actions import (
     lose_runs,
     store_events,
 )
-from ims.runs.events import RunEvent
-from ims.runs.models import RunEvent as StoredEvent
-from ims.runs.models import RunStatus
-from ims.runs.recap import FailedTask, HostRecap, Outcome, RunResult
 from tests.integration.runs_db.conftest import Queued, run_row
 from tests.support.healing import kinds, now, resolve, told
 

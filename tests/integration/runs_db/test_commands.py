@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from ims.cli import main
-from ims.db.engine import Database
-from ims.runs.actions import claim_run, finish_playbook, store_events
+from ims.cli.main import main
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from ims.runs.events import RunEvent
 from ims.runs.recap import HostRecap, Outcome, RunResult
-from ims.settings import Settings
+from ims.runs.usecases import claim_run, finish_playbook, store_events
 from tests.integration.runs_db.conftest import Queued
 from tests.support.healing import now
 
@@ -19,7 +19,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: Database, queued: Queued) -> str:
     """The name of a run that has failed and printed something; the commands use the test's database."""
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
     failed = RunResult(Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)})
     lines = ["\x1b[0;32mok: [shop]\x1b[0m", "\x1b[2J\x1b]0;owned\x07fatal: [shop]"]
     with database.begin() as session:

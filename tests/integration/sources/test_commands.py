@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.accounts.tokens import commands as token_commands
-from ims.alerts.models import Source
-from ims.db.engine import Database
-from ims.errors import IMSError, Invalid
-from ims.settings import Settings
-from ims.sources import commands
-from ims.sources.actions import SourceDiffers, SourceInUse
+from ims.cli import source as commands
+from ims.cli import token as token_commands
+from ims.core.db.engine import Database
+from ims.core.errors import IMSError, Invalid
+from ims.core.settings import Settings
+from ims.sources.models import Source
+from ims.sources.usecases import SourceDiffers, SourceInUse
 from tests.support.notices import NOW, add_source
 
 Ims = Callable[..., str]
@@ -26,7 +26,7 @@ def ims(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ims:
     """Run a command and give what it printed; a failure is raised."""
-    monkeypatch.setattr("ims.command.load_settings", lambda: settings)
+    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
 
     def run(*arguments: str) -> str:
         parser = argparse.ArgumentParser()

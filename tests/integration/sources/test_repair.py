@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ims.actors import SYSTEM
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
-from ims.alerts.models import Source
-from ims.alerts.notices import Notice, labels_fingerprint
-from ims.audit.actions import Origin
-from ims.db.engine import Database
-from ims.incidents.actions import resolve
-from ims.sources.actions import change_source
-from ims.sources.repair import Asking, Mended, claim_askings, finish_asking, mend
-from ims.sources.snapshot import SETTLING, Witness, take_snapshot
+from ims.alerts.ingest import ingest
+from ims.alerts.notifications import Notice, labels_fingerprint
+from ims.alerts.reconciliation import Asking, Mended, claim_askings, finish_asking, mend
+from ims.alerts.snapshot import SETTLING, Witness, take_snapshot
+from ims.core.actors import SYSTEM
+from ims.core.context import Origin
+from ims.core.db.engine import Database
+from ims.incidents.usecases import resolve
+from ims.policy.queries import NO_POLICY
+from ims.sources.models import Source
+from ims.sources.usecases import change_source
 from tests.support.notices import NOW, SOURCE, add_source, at, notice
 
 EVERY = timedelta(seconds=30)

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
-from ims.alerts.models import Source
-from ims.sources.silence import Turned, silences, turn_silent
+from ims.alerts.ingest import ingest
+from ims.alerts.stale_sources import Turned, silences, turn_silent
+from ims.policy.queries import NO_POLICY
+from ims.sources.models import Source
 from tests.support.notices import NOW, SOURCE, add_source, at, notice
 
 PATIENCE = timedelta(seconds=300)

@@ -12,12 +12,13 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from ims.alerts.models import Source
-from ims.db.engine import Database
-from ims.queue import WorkerContext, utc_now
-from ims.settings import Settings
-from ims.sources import snapshot
-from ims.sources.watch import watch_sources
+from ims.alerts import snapshot
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.queue import WorkerContext
+from ims.core.settings import Settings
+from ims.engine.periodic.sources import watch_sources
+from ims.sources.models import Source
 from tests.support.alertmanager import Alertmanager, running_alertmanager
 
 SHOP = "shop"

@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
-from ims.app import create_app
-from ims.db.engine import Database, app_url
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database, app_url
+from ims.core.settings import Settings
 from ims.incidents.models import INCIDENT_NUMBER, Incident
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.programs.web import create_app
 from tests.conftest import _empty
 from tests.support.history import PASSWORD
 from tests.support.postgres import PostgresServer

@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from ims.accounts.models import UserAccount
-from ims.db.engine import Database
-from ims.http import asking
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.http import authentication as asking
 from tests.integration.web.conftest import SignIn, token
 from tests.support.history import PASSWORD
 
@@ -196,8 +196,8 @@ def test_a_forged_session_is_nobody_s(app: Flask) -> None:
 
 
 def test_cookies_are_secure_when_people_come_over_tls(app: Flask, settings: object) -> None:
-    from ims.app import create_app
-    from ims.settings import Settings
+    from ims.core.settings import Settings
+    from ims.programs.web import create_app
 
     assert isinstance(settings, Settings)
     over_tls = create_app(settings.model_copy(update={"web_url": "https://ims.example.org"}))

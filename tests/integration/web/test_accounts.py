@@ -6,14 +6,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ims.accounts.people.actions import disable_account, link_identity
 from ims.accounts.people.queries import person
-from ims.accounts.permissions import Scope
-from ims.accounts.tokens.actions import create_user_token
-from ims.app import create_app
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.accounts.people.usecases import disable_account, link_identity
+from ims.accounts.tokens.usecases import create_user_token
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.principal import Scope
+from ims.core.settings import Settings
+from ims.programs.web import create_app
 from tests.integration.web.conftest import SignIn, token
 from tests.support.history import PASSWORD
 from tests.support.origins import ALICE

@@ -7,11 +7,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from ims.audit.actions import record
+from ims.audit.log import record
 from ims.audit.models import AuditEntry
-from ims.audit.views import PAGE_ROWS
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.web.pages.audit import PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
 from tests.integration.web.test_rejected import put_aside
 from tests.support.history import PASSWORD

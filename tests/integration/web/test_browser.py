@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from ims.actors import Actor, ActorKind
 from ims.alerts.models import Episode
-from ims.app import create_app
-from ims.db.engine import Database, app_url
-from ims.incidents import actions
+from ims.core.actors import Actor, ActorKind
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database, app_url
+from ims.core.settings import Settings
+from ims.incidents import usecases as actions
 from ims.incidents.queries import find_incident
-from ims.queue import utc_now
+from ims.programs.web import create_app
 from ims.runs.models import Run, RunEvent, RunStatus
-from ims.settings import Settings
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.history import PASSWORD, Tale
 from tests.support.serving import serving

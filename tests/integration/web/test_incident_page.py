@@ -7,11 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, text
 
-from ims.actors import Actor, ActorKind
-from ims.db.engine import Database
-from ims.incidents.actions import add_note
-from ims.incidents.pages import incident_page
+from ims.core.actors import Actor, ActorKind
+from ims.core.db.engine import Database
+from ims.incidents.usecases import add_note
 from ims.runs.models import RunStatus
+from ims.web.incident_page import incident_page
 from tests.integration.web.conftest import SignIn, storm, token
 from tests.support.history import Tale
 from tests.support.shop import IMPORTER

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import update
 
-from ims.db.engine import Database
-from ims.incidents.documents import show
+from ims.api.v1.schemas.incidents import show
+from ims.core.db.engine import Database
 from ims.incidents.models import Incident
 from tests.integration.web.conftest import SignIn
 

@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import event, select, text, update
 
-from ims.alerts.models import Source
-from ims.catalogue.condition import Condition, read_conditions
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from ims.incidents.models import Incident
-from ims.incidents.overview import MOST_IN_A_LANE, MOST_LANES, MOST_RECENT, draw_lanes, read_overview
-from ims.maintenance.actions import add_window
+from ims.maintenance.usecases import add_window
 from ims.policy.models import PolicySnapshot
 from ims.policy.windows import MaintenanceWindow
+from ims.reports.overview import MOST_IN_A_LANE, MOST_LANES, MOST_RECENT, draw_lanes, read_overview
+from ims.reports.service_status import Condition, read_conditions
 from ims.runs.models import RunStatus
+from ims.sources.models import Source
 from tests.integration.web.conftest import SignIn, storm
 from tests.support.history import Tale
 from tests.support.origins import ALICE

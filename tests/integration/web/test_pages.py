@@ -8,13 +8,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from ims.app import create_app
-from ims.db.engine import Database
-from ims.errors import ConfigurationFaulty
-from ims.incidents import words
+from ims.core.db.engine import Database
+from ims.core.errors import ConfigurationFaulty
+from ims.core.settings import Settings
+from ims.incidents import search as words
 from ims.incidents.models import Incident
+from ims.programs.web import create_app
 from ims.runs.models import RunStatus
-from ims.settings import Settings
 from tests.integration.web.conftest import SignIn, token
 from tests.support.history import Tale, add_log
 from tests.support.postgres import free_port
@@ -304,7 +304,7 @@ def test_without_the_database_a_page_says_so_and_tries_again(settings: Settings,
 
 def test_a_fault_of_ours_shows_a_number_and_no_traceback(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     bob = sign_in("bob")
-    monkeypatch.setattr("ims.incidents.views.read_figures", lambda *_: 1 / 0)
+    monkeypatch.setattr("ims.web.pages.incidents.read_figures", lambda *_: 1 / 0)
     page = bob.get("/incidents", headers={"X-Request-ID": "known-to-the-proxy"})
     assert page.status_code == 500
     assert "Request known-to-the-proxy" in page.text

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import select
 
-from ims.alerts.actions import ingest
-from ims.alerts.correlation import NO_POLICY
+from ims.alerts.ingest import ingest
 from ims.alerts.models import Alert, RejectedAlert
-from ims.alerts.notices import RejectReason, reject
-from ims.alerts.views import PAGE_ROWS
-from ims.db.engine import Database
+from ims.alerts.notifications import RejectReason, reject
+from ims.core.db.engine import Database
+from ims.policy.queries import NO_POLICY
+from ims.web.pages.dead_letters import PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
 from tests.support.notices import NOW, SOURCE, alertmanager_alert
 

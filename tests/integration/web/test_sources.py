@@ -9,17 +9,18 @@ from sqlalchemy import delete, func, select, update
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.accounts.permissions import Scope
-from ims.accounts.tokens.actions import create_source_token, create_user_token, revoke_token
-from ims.alerts.models import Alert, Episode, Source
+from ims.accounts.tokens.usecases import create_user_token, revoke_token
+from ims.alerts.models import Alert, Episode
 from ims.audit.models import AuditEntry
-from ims.db.engine import Database
-from ims.queue import utc_now
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.principal import Scope
 from ims.runs.models import Run
-from ims.sources.actions import add_source
 from ims.sources.definition import OWN_SOURCE
-from ims.sources.tokens import sender_of_token
-from ims.sources.views import ENDED_ROWS, PAGE_ROWS
+from ims.sources.models import Source
+from ims.sources.tokens import create_source_token, sender_of_token
+from ims.sources.usecases import add_source
+from ims.web.pages.sources import ENDED_ROWS, PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
 from tests.support.origins import ALICE
 

@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.support.notices import NOW, SOURCE, add_source
 from tests.support.postgres import free_port
 from tests.support.workers import environment_of
@@ -95,7 +95,7 @@ def serve(settings: Settings, directory: Path, port: int | None = None) -> Serve
 
 def serve_pages(settings: Settings, directory: Path) -> Served:
     """Start ims-web as the platform does, on a free port."""
-    return _serve("ims.web", ["ims.app:create_app()"], settings, directory, free_port())
+    return _serve("ims.web", ["ims.programs.web:create_app()"], settings, directory, free_port())
 
 
 def _serve(package: str, arguments: list[str], settings: Settings, directory: Path, port: int) -> Served:

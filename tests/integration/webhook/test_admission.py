@@ -10,12 +10,14 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from ims.accounts.models import ApiToken
-from ims.accounts.tokens.actions import create_source_token, revoke_token, rotate_token
-from ims.alerts.models import Alert, Source
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.accounts.tokens.usecases import revoke_token, rotate_token
+from ims.alerts.models import Alert
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from ims.sources import authentication
+from ims.sources.models import Source
+from ims.sources.tokens import create_source_token
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notices import SOURCE, alertmanager_alert, alertmanager_body
 from tests.support.origins import COMMAND

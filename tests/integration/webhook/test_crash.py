@@ -23,9 +23,9 @@ import pytest
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.db.engine import Database
-from ims.db.migrate import migrate
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.db.migrate import migrate
+from ims.core.settings import Settings
 from tests.integration.webhook.conftest import TOKEN, Served, serve, stop
 from tests.support.ledger import Ledger, compare
 from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from tests.integration.webhook.conftest import Served
 from tests.support.notices import alertmanager_alert, alertmanager_body
 from tests.support.postgres import PostgresServer

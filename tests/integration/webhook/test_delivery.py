@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.integration.webhook.conftest import TOKEN, serve, stop
 from tests.support.alertmanager import Alertmanager, running_alertmanager
 from tests.support.postgres import free_port

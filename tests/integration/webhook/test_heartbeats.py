@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from ims.heartbeats.models import StoredHeartbeat
 from ims.policy.heartbeats import Heartbeat
 from tests.integration.webhook.conftest import TOKEN
@@ -16,7 +16,7 @@ from tests.support.notices import alertmanager_alert, alertmanager_body, policy
 @pytest.fixture(autouse=True)
 def expected(monkeypatch: pytest.MonkeyPatch) -> None:
     told = policy().model_copy(update={"heartbeats": (Heartbeat(name="prometheus", every=60),)})
-    monkeypatch.setattr("ims.heartbeats.actions.policy_in_force", lambda _session: told)
+    monkeypatch.setattr("ims.heartbeats.usecases.policy_in_force", lambda _session: told)
 
 
 def post(client: FlaskClient, body: bytes = b"", name: str = "prometheus", token: str = TOKEN) -> TestResponse:

@@ -14,9 +14,9 @@ from werkzeug.test import TestResponse
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
 from ims.alerts.models import Alert, RejectedAlert
-from ims.db.engine import Database
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from ims.incidents.models import Incident
-from ims.settings import Settings
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.support.postgres import free_port

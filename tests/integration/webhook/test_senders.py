@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from ims.alerts.models import Alert, Source
-from ims.app import create_app as create_web
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.alerts.models import Alert
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
+from ims.programs.web import create_app as create_web
+from ims.sources.models import Source
 from tests.integration.webhook.conftest import TOKEN
 from tests.integration.webhook.test_requests import HOSTILE
 from tests.support.notices import SOURCE, alertmanager_alert, cloudevent, generic_alert, grafana_body

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from tests.integration.webhook.conftest import MOST_BYTES, TOKEN, Served
 from tests.support.notices import alertmanager_alert, alertmanager_body
 

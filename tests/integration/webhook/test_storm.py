@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ims.db.engine import Database
-from ims.queue import utc_now
-from ims.settings import Settings
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.integration.webhook.conftest import TOKEN, Served, serve, serve_pages, stop
 from tests.support.healing import Site
 from tests.support.history import PASSWORD, add_cast

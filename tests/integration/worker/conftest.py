@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ims.db.engine import Database
-from ims.settings import Settings
+from ims.core.db.engine import Database
+from ims.core.settings import Settings
 from tests.support.healing import Site
 from tests.support.workers import WorkerProcess
 

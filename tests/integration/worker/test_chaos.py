@@ -23,11 +23,11 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from ims.db.engine import Database
-from ims.db.migrate import migrate
+from ims.core.db.engine import Database
+from ims.core.db.migrate import migrate
+from ims.core.settings import Settings
 from ims.incidents.models import Incident
 from ims.runs.models import ACTIVE, Run, RunStatus
-from ims.settings import Settings
 from tests.support.healing import Site, fire, resolve, runs_of, story
 from tests.support.postgres import WHEEL_TREE, PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, playbooks_of_runs, run_processes, wait_until

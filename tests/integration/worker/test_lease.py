@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from ims.runs.models import RunStatus
 from ims.runs.processes import descendants
 from tests.integration.worker.conftest import MakeSite, StartWorker

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
-from ims.db.engine import Database
+from ims.core.db.engine import Database
 from ims.incidents.models import Incident
-from ims.maintenance.actions import add_window, end_window
 from ims.maintenance.models import StoredWindow
+from ims.maintenance.usecases import add_window, end_window
 from ims.policy.windows import MaintenanceWindow
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.healing import fire, kinds, now, runs_of

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from ims.alerts.models import Source
-from ims.db.engine import Database
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
 from ims.incidents.models import Incident
-from ims.queue import utc_now
 from ims.runs.models import Run
+from ims.sources.models import Source
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.alertmanager import running_alertmanager
 from tests.support.workers import wait_until

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
-from ims.db.engine import Database
-from ims.healing.actions import decide
+from ims.core.db.engine import Database
+from ims.core.queue import Job, defer
+from ims.healing.decide import decide
 from ims.incidents.models import Incident
-from ims.queue import Job, defer
 from ims.runs.models import Run, RunEvent, RunStatus
 from ims.runs.processes import is_alive
 from tests.integration.worker.conftest import MakeSite, StartWorker

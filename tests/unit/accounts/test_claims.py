@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ims.accounts.models import Role
 from ims.accounts.oidc.claims import Identity, Rules, read_identity
 from ims.accounts.oidc.errors import ProviderFaulty
+from ims.core.principal import Role
 
 RULES = Rules((("sre", "responder"), ("leads", "admin"), ("all", "viewer")), None, (("sre", "payments"),))
 

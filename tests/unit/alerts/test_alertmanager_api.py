@@ -2,8 +2,8 @@
 
 import pytest
 
-from ims.alerts.alertmanager_api import conversation
-from ims.errors import ConfigurationFaulty
+from ims.alerts.alertmanager import conversation
+from ims.core.errors import ConfigurationFaulty
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ims.alerts.correlation import NO_POLICY, is_worse, place
-from ims.alerts.models import Severity
+from ims.alerts.correlation import is_worse, place
+from ims.core.severity import Severity
+from ims.policy.queries import NO_POLICY
 from tests.support.notices import notice, policy
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.alerts.notices import (
+from ims.alerts.notifications import (
     BODY_LENGTH,
     FINGERPRINT_LENGTH,
     LABEL_NAME_LENGTH,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.alerts.cloudevents import NotCloudevents, parse_cloudevents, read_event
-from ims.alerts.generic import MOST_ALERTS, NotGeneric, parse_generic, read_generic
-from ims.alerts.grafana import read_grafana
-from ims.alerts.notices import Notice, NoticeStatus, Rejected, RejectReason
-from ims.errors import TooLarge
+from ims.alerts.notifications import Notice, NoticeStatus, Rejected, RejectReason
+from ims.alerts.parsers.cloudevents import NotCloudevents, parse_cloudevents, read_event
+from ims.alerts.parsers.generic import MOST_ALERTS, NotGeneric, parse_generic, read_generic
+from ims.alerts.parsers.grafana import read_grafana
+from ims.core.errors import TooLarge
 from tests.support.notices import NOW, SOURCE, alertmanager_alert, at, cloudevent, generic_alert
 from tests.unit.alerts.test_notices import json_values
 

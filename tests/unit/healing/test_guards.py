@@ -8,8 +8,8 @@ import pytest
 
 from ims.healing.guards import BUSY_RETRY, Facts, PastRun, Reason, judge, next_attempt
 from ims.policy.schema import HealingRule, Service, VerifyWindow
-from ims.runs.actions import STILL_FIRING_CHECK
 from ims.runs.models import RunStatus
+from ims.runs.usecases import STILL_FIRING_CHECK
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RULE = HealingRule(

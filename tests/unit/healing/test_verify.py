@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from ims.catalogue.probe import ProbeResult
-from ims.healing.verify import Finding, GreenWindow, Verification, watch
+from ims.healing.verification import Finding, GreenWindow, Verification, watch
+from ims.monitor.probe import ProbeResult
 
 RESOLVED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

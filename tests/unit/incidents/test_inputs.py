@@ -2,11 +2,11 @@
 
 import pytest
 
-from ims.errors import Invalid
-from ims.incidents.actions import StepNotAllowed, allowed_steps
+from ims.core.errors import Invalid
+from ims.core.validation import read
 from ims.incidents.inputs import Editable, NewIncident, Note
 from ims.incidents.models import Status
-from ims.inputs import read
+from ims.incidents.usecases import StepNotAllowed, allowed_steps
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from ims.errors import Invalid, Unprocessable
-from ims.http.paging import encode_cursor
-from ims.incidents.listing import FIELDS, next_page, read_listing, written
+from ims.core.errors import Invalid, Unprocessable
+from ims.core.paging import encode_cursor
 from ims.incidents.models import Status
 from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort
+from ims.web.incident_filters import FIELDS, next_page, read_listing, written
 
 EVERYTHING = {
     "status": "unresolved", "service": "checkout", "severity": "high", "q": "disk full", "environment": "production",

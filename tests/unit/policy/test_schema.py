@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ims.errors import PolicyFaulty
+from ims.core.errors import PolicyFaulty
 from ims.policy.parts import MATCHED_LENGTH
 from ims.policy.schema import Correlation, HealingRule, Parameter, Policy, Service, VerifyWindow
 

@@ -93,7 +93,7 @@ def test_another_inventory_of_the_same_tree_is_another_revision(tree: Path) -> N
 @pytest.mark.parametrize(
     "name",
     [
-        "ims/cli.py",
+        "ims/cli/main.py",
         "secrets/password",
         ".git/config",
         "roles/.git/config",
@@ -120,7 +120,7 @@ def test_a_link_inside_the_tree_is_kept(tree: Path, store: Path) -> None:
     assert "playbooks/again.yml" in packed.files
 
 
-@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", "nowhere.yml", "../ims/cli.py", "__pycache__"])
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", "nowhere.yml", "../ims/cli/main.py", "__pycache__"])
 def test_a_link_to_something_outside_the_tree_is_refused(tree: Path, target: str) -> None:
     (tree / "playbooks/link.yml").symlink_to(target)
     with pytest.raises(TreeFaulty, match=r"playbooks/link\.yml is a link"):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ims.errors import RunRefused
+from ims.core.errors import RunRefused
 from ims.runs.request import RunRequest
 from ims.runs.unsafe import UNSAFE_KEY
 

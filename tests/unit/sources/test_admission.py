@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.sources.admission import BURST_SECONDS, AddressRefused, Admission, TokenBucket, TooFast, client_address
+from ims.core.net import client_address
+from ims.sources.admission import BURST_SECONDS, AddressRefused, Admission, TokenBucket, TooFast
 from ims.sources.tokens import Sender
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ims.alerts.alertmanager_api import AlertmanagerAway, fetch_alerts
-from ims.sources.snapshot import SETTLING, Doubt, Snapshot, fetch_snapshot
+from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts
+from ims.alerts.snapshot import SETTLING, Doubt, Snapshot, fetch_snapshot
 from tests.support.notices import NOW
 
 STARTED = (NOW - 2 * SETTLING).isoformat()

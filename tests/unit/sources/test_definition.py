@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from ims.errors import Invalid
+from ims.alerts.parsers.paths import SENDERS
+from ims.cli.terminal import printable, read_duration
+from ims.core.errors import Invalid
 from ims.sources.definition import OWN_SOURCE, PATHS, SourceKind, check_definition
-from ims.terminal import printable, read_duration
-from webhook.sources.senders import SENDERS
 
 SHOP = {"name": "shop", "kind": "alertmanager"}
 

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.alerts.notices import labels_fingerprint
-from ims.sources.snapshot import SETTLING, Doubt, Snapshot, Witness, read_witness, take_snapshot
+from ims.alerts.notifications import labels_fingerprint
+from ims.alerts.snapshot import SETTLING, Doubt, Snapshot, Witness, read_witness, take_snapshot
 from tests.support.notices import NOW, at
 
 GRACE = timedelta(seconds=60)

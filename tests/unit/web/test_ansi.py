@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.web.ansi import to_markup, to_plain
+from ims.runs.ansi import to_markup, to_plain
 
 
 def test_colours_become_classes() -> None:

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ims.web.lanes import CELLS, LEAST, lay
-from ims.web.lifeline import Attempt, Lifeline, Phase, Story, draw
+from ims.reports.lanes import CELLS, LEAST, lay
+from ims.reports.lifeline import Attempt, Lifeline, Phase, Story, draw
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)

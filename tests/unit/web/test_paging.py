@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.errors import Invalid
-from ims.http.paging import cut, decode_cursor, encode_cursor, name_in, number_in
+from ims.core.errors import Invalid
+from ims.core.paging import cut, decode_cursor, encode_cursor, name_in, number_in
 
 
 @given(st.lists(st.text()), st.lists(st.text()))

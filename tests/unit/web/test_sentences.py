@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from ims.actors import ActorKind
+from ims.core.actors import ActorKind
 from ims.healing.guards import Reason
 from ims.incidents.models import EventKind, TimelineEvent
-from ims.web.sentences import _SENTENCES, REASONS, Tone, sentence_of
+from ims.incidents.sentences import _SENTENCES, REASONS, Tone, sentence_of
 
 
 def event(kind: str, actor_kind: ActorKind = ActorKind.SYSTEM, actor: str = "ims", **data: Any) -> TimelineEvent:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ims.web.wording import age, duration, web_address, words
+from ims.core.wording import age, duration, web_address, words
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ims.errors import TooLarge
+from ims.alerts.parsers.alertmanager import MOST_ALERTS, NotAlertmanager, parse
+from ims.core.errors import TooLarge
 from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.unit.alerts.test_notices import json_values
-from webhook.sources.alertmanager import MOST_ALERTS, NotAlertmanager, parse
 
 
 def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from psycopg.errors import DataError
 
-from ims.alerts.actions import Outcome
 from ims.alerts.episodes import Result
-from ims.alerts.models import Severity
-from ims.alerts.notices import Notice, Parsed, Rejected
-from ims.db.engine import Database
-from ims.errors import DatabaseAway
+from ims.alerts.ingest import Outcome
+from ims.alerts.notifications import Notice, Parsed, Rejected
+from ims.core.db.engine import Database
+from ims.core.errors import DatabaseAway
+from ims.core.severity import Severity
 from tests.support.notices import SOURCE, notice, policy
 from webhook import committer as committer_module
 from webhook.committer import MOST_BYTES, MOST_NOTICES, Committer, Request

@@ -4,10 +4,11 @@ import gzip
 
 import pytest
 
-from ims.alerts.bodies import NotJson, read_json, told
+from ims.alerts.bodies import told
 from ims.alerts.episodes import Result
-from ims.alerts.notices import Parsed
-from ims.errors import TooLarge
+from ims.alerts.notifications import Parsed
+from ims.core.errors import TooLarge
+from ims.core.json_body import NotJson, read_json
 from tests.support.notices import SOURCE, notice
 
 

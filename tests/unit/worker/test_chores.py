@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
-from ims.errors import DatabaseAway
-from ims.queue import WorkerContext
-from ims.worker import chores
-from ims.worker.chores import Chore, do_chores
+from ims.core.errors import DatabaseAway
+from ims.core.queue import WorkerContext
+from ims.engine.periodic import loop as chores
+from ims.engine.periodic.loop import Chore, do_chores
 
 NOBODY = cast(WorkerContext, None)
 

@@ -1,0 +1,134 @@
+"""What could not be accepted: looked through, tried again after a fix, or dropped."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from ims.alerts.ingest import ingest
+from ims.alerts.models import RejectedAlert
+from ims.alerts.notifications import Notice
+from ims.alerts.parsers.kinds import READERS
+from ims.audit.log import record
+from ims.core.context import Origin
+from ims.core.errors import NotFound
+from ims.policy.queries import policy_in_force
+from ims.sources.models import Source
+
+GONE: Final = "gone"
+STILL_REJECTED: Final = "still rejected"
+_MOST_ID: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rejected alerts are meant; what is not given does not narrow."""
+
+    ids: tuple[int, ...] = ()
+    source: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of one: the result of its notice, `still rejected` with the reason, or `gone`."""
+
+    id: int
+    result: str
+    message: str = ""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it was taken now, so that it is rejected no more."""
+        return self.result not in (GONE, STILL_REJECTED)
+
+
+def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[RejectedAlert]:
+    """Those that are meant, newest first; `before` is the last id of the page before."""
+    query = _narrowed(select(RejectedAlert), wanted).order_by(RejectedAlert.id.desc()).limit(limit)
+    return session.scalars(query.where(RejectedAlert.id < before) if before is not None else query).all()
+
+
+def rejected_ids(session: Session, wanted: Wanted) -> list[int]:
+    """Ids of those that are meant, oldest first: the order in which they came is the order to try them in."""
+    return list(session.scalars(_narrowed(select(RejectedAlert.id), wanted).order_by(RejectedAlert.id)))
+
+
+def count_rejected(session: Session, most: int) -> int:
+    """How many there are, counted up to `most`."""
+    kept = select(RejectedAlert.id).limit(most).subquery()
+    return session.scalar(select(func.count()).select_from(kept)) or 0
+
+
+def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
+    """One of them. Raises `NotFound`."""
+    found = session.get(RejectedAlert, rejected_id) if _is_id(rejected_id) else None
+    if found is None:
+        raise NotFound(f"There is no rejected alert {rejected_id}.")
+    return found
+
+
+def retry(session: Session, rejected_id: int, origin: Origin, now: datetime) -> Retried:
+    """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again."""
+    kept = session.get(RejectedAlert, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
+    if kept is None:
+        return Retried(rejected_id, GONE, "Somebody else has tried or dropped it.")
+    read = _read(session, kept, now)
+    if isinstance(read, str):
+        retried = Retried(rejected_id, STILL_REJECTED, read)
+    else:
+        outcome = ingest(session, [read], [], policy_in_force(session), now)
+        session.delete(kept)
+        session.flush()
+        retried = Retried(rejected_id, outcome.results[0].value)
+    after = {"source": kept.source, "result": retried.result}
+    record(session, origin, "rejected_alert.retried", str(rejected_id), now, after=after)
+    return retried
+
+
+def drop(session: Session, ids: Sequence[int], origin: Origin, now: datetime) -> int:
+    """Remove them for good; how many there were."""
+    statement = delete(RejectedAlert).where(RejectedAlert.id.in_([id_ for id_ in ids if _is_id(id_)]))
+    dropped = session.execute(statement.returning(RejectedAlert.id, RejectedAlert.source, RejectedAlert.reason)).all()
+    for row in dropped:
+        before = {"source": row.source, "reason": row.reason}
+        record(session, origin, "rejected_alert.dropped", str(row.id), now, before=before)
+    return len(dropped)
+
+
+def _is_id(given: int) -> bool:
+    """Whether the database could have such an id at all; comparing it with a larger number is an error there."""
+    return 0 < given < _MOST_ID
+
+
+def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
+    """The notice, or why there still is none."""
+    source = session.get_one(Source, kept.source)
+    reader = READERS.get(source.kind)
+    if reader is None:
+        return f"Alerts of a source of kind {source.kind} are not read one by one."
+    try:
+        body: Any = json.loads(kept.body)
+    except (ValueError, RecursionError):
+        return "Its body was too long to be kept as a whole, or was no alert: only its sender can send it again."
+    read = reader(body, source.name, now)
+    if isinstance(read, Notice):
+        return read
+    kept.reason = read.reason.value
+    kept.details = {**kept.details, "message": read.message}
+    session.flush()
+    return read.message
+
+
+def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    if wanted.ids:
+        query = query.where(RejectedAlert.id.in_([id_ for id_ in wanted.ids if _is_id(id_)]))
+    if wanted.source is not None:
+        query = query.where(RejectedAlert.source == wanted.source)
+    if wanted.reason is not None:
+        query = query.where(RejectedAlert.reason == wanted.reason)
+    return query

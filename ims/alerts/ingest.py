@@ -1,0 +1,319 @@
+"""Ingest: notices become alerts, episodes, incidents and one job, in the caller's transaction.
+
+A batch costs a fixed small number of statements whatever its size: they are in `statements.py`, with the order of
+their locks. What is decided in between is in `batch.py` and is pure. Two batches can still deadlock with other work
+on an incident, as any two transactions can: the caller repeats a batch once then, see `is_deadlock`.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.errors import DeadlockDetected, SerializationFailure
+from sqlalchemy.orm import Session
+
+from ims.alerts import statements
+from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
+from ims.alerts.correlation import place
+from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
+from ims.alerts.flapping import mark_flapping
+from ims.alerts.notifications import Notice, Rejected
+from ims.core.actors import SYSTEM
+from ims.core.db.direct import Execute, Rows, through
+from ims.core.queue import Job, defer_by
+from ims.core.severity import Severity
+from ims.incidents.models import EventKind
+from ims.incidents.timeline import NewEvent, append_by
+from ims.policy.schema import Correlation, Policy, QuietTime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch. `results` has one entry for each notice, in order."""
+
+    results: tuple[Result, ...]
+    severities: tuple[Severity, ...]
+    """Of each notice."""
+    new_episodes: tuple[int, ...] = ()
+    """Those that are to be decided about."""
+    new_incidents: tuple[tuple[UUID, Severity], ...] = ()
+    resolved_incidents: tuple[UUID, ...] = ()
+    durations: tuple[float, ...] = ()
+    """Seconds that each of the resolved incidents was open."""
+    flapping_incidents: tuple[UUID, ...] = ()
+    """Those marked as flapping."""
+
+
+def ingest(
+    session: Session, notices: Sequence[Notice], rejected: Sequence[Rejected], policy: Policy, now: datetime
+) -> Outcome:
+    """Take a batch of notices, of one sender or of several, in the order they came.
+
+    Opens before it resolves: when one batch closes an incident's last episode and opens another of its key, the
+    incident stays. Raises nothing of its own.
+    """
+    heard = {notice.source for notice in notices}
+    return ingest_by(through(session), notices, rejected, policy, now, heard=heard)
+
+
+def ingest_by(
+    execute: Execute,
+    notices: Sequence[Notice],
+    rejected: Sequence[Rejected],
+    policy: Policy,
+    now: datetime,
+    *,
+    heard: Collection[str],
+) -> Outcome:
+    """The same for whoever has no session. `heard` are the sources whose sign of life is noted.
+
+    Results are read as late as can be: on a direct connection the statements in between travel together.
+    """
+    _keep_rejected(execute, rejected, now)
+    if not notices:
+        return Outcome((), ())
+    batch = Batch(notices, [place(notice, policy) for notice in notices])
+    if heard:
+        execute(statements.TOUCH_SOURCES, {"sources": json.dumps(sorted(heard)), "now": now})
+    known = _take_alerts(execute, batch, now)
+    _read_episodes(execute, batch, known, now)
+    batch.take_all()
+    severities = tuple(placement.severity for placement in batch.placements)
+    if not batch.turns:
+        _update_episodes(execute, batch, now)
+        return Outcome(tuple(batch.results), severities)
+    correlator = _correlate(execute, batch, policy.correlation, now)
+    _update_episodes(execute, batch, now)
+    _insert_episodes(execute, batch, now)
+    resolved = _resolve_or_settle(execute, batch, policy.correlation, now)
+    flapping = mark_flapping(execute, batch, known, policy.correlation.flapping, now)
+    append_by(execute, [*correlator.story(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
+    new_episodes = tuple(
+        turn.episode.id for turn in batch.openings if turn.episode.is_open and turn.episode.id is not None
+    )
+    if new_episodes:
+        defer_by(execute, Job.DECIDE, episode_ids=list(new_episodes))
+    return Outcome(
+        results=tuple(batch.results),
+        severities=severities,
+        new_episodes=new_episodes,
+        new_incidents=tuple((new.id, new.placement.severity) for new in correlator.new),
+        resolved_incidents=tuple(resolved),
+        durations=tuple(resolved.values()),
+        flapping_incidents=tuple(event.incident_id for event in flapping),
+    )
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    """Whether PostgreSQL ended the transaction for another one's sake, so that it may simply be done again.
+
+    Follows the causes: whoever began the transaction has translated the driver's error.
+    """
+    while error is not None:
+        if isinstance(getattr(error, "orig", error), DeadlockDetected | SerializationFailure):
+            return True
+        error = error.__cause__
+    return False
+
+
+def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
+    """Resolve those of the incidents in which nothing fired for `quiet` seconds; return how long each was open."""
+    execute = through(session)
+    _lock_incidents(execute, incident_ids, [], []).fetchall()
+    resolved = _resolve(execute, incident_ids, quiet, now)
+    append_by(execute, [_resolved_event(id_) for id_ in resolved], now)
+    return resolved
+
+
+def _keep_rejected(execute: Execute, rejected: Sequence[Rejected], now: datetime) -> None:
+    if not rejected:
+        return
+    rows = [
+        {
+            "source": one.source,
+            "reason": one.reason.value,
+            "body": one.body,
+            "details": {"message": one.message, "place": one.place},
+        }
+        for one in rejected
+    ]
+    execute(statements.INSERT_REJECTED, {"rejected": json.dumps(rows), "now": now})
+
+
+def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey]:
+    """Write and lock the alerts and count what only repeats; return those whose episodes have to be read."""
+    rows = []
+    for (source, fingerprint), said in batch.said.items():
+        notice, placement = batch.notices[said.last], batch.placements[said.last]
+        rows.append(
+            {
+                "source": source,
+                "fingerprint": fingerprint,
+                "name": notice.name,
+                "service": placement.service_name,
+                "environment": placement.environment,
+                "severity": placement.severity.value,
+                "labels": notice.labels,
+                "annotations": notice.annotations,
+                "generator_url": notice.generator_url,
+                "notices": said.notices,
+                "starts": [at.isoformat() for at in said.starts],
+                "only_fires": said.only_fires,
+                "is_untimed": said.is_untimed,
+            }
+        )
+    known = []
+    taken = execute(statements.TAKE_ALERTS, {"alerts": json.dumps(rows), "now": now}).fetchall()
+    for id_, source, fingerprint, is_new, is_repeated in taken:
+        batch.alert_ids[source, fingerprint] = id_
+        if is_repeated:
+            batch.repeated.add((source, fingerprint))
+        elif not is_new:
+            known.append((source, fingerprint))
+    return known
+
+
+def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], now: datetime) -> None:
+    """Read what the notices of known alerts are compared with."""
+    if not known:
+        return
+    keys = {batch.alert_ids[key]: key for key in known}
+    starts = [
+        {"alert_id": alert_id, "starts_at": at.isoformat()}
+        for alert_id, key in keys.items()
+        for at in batch.said[key].starts
+    ]
+    rows = execute(statements.READ_EPISODES, {"alerts": json.dumps(list(keys)), "starts": json.dumps(starts)})
+    seen: dict[int, EpisodeState] = {}
+    for id_, alert_id, incident_id, sender_starts, is_open, is_newest, left_at in rows.fetchall():
+        alert = batch.alerts.setdefault(keys[alert_id], AlertState())
+        if id_ not in seen:
+            seen[id_] = EpisodeState(
+                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open,
+                is_left=left_at is not None, is_long_left=left_at is not None and left_at <= now - statements.LONG_LEFT,
+            )  # fmt: skip
+            if not is_open:
+                alert.closed.append(seen[id_])
+        if is_open:
+            alert.open = seen[id_]
+        elif is_newest:
+            alert.newest_closed = seen[id_]
+
+
+def _correlate(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> Correlator:
+    """Give each opened episode its id and its incident, new or not.
+
+    Locks the keys, then all incidents that may change.
+    """
+    placements = [turn.placement for turn in batch.openings]
+    # Sorted, so that two batches lock the keys they share in one order.
+    keys = sorted({key for one in placements for key in (one.key, one.lock)})
+    services = sorted({(one.service.name, one.environment) for one in placements if one.service})
+    # An episode that was opened in this batch too has its incident only later; that one is locked as its key's.
+    closing = {turn.episode.incident_id for turn in batch.closings if turn.episode.incident_id != NOWHERE}
+    locked = execute(statements.LOCK_CORRELATIONS, {"keys": json.dumps(keys), "now": now}) if keys else None
+    incidents = _lock_incidents(execute, closing, keys, services if rules.severity_joins else [])
+    if placements:
+        ids = execute(statements.TAKE_EPISODE_IDS, {"count": len(placements)})
+        for turn, (id_,) in zip(batch.openings, ids.fetchall(), strict=True):
+            turn.episode.id = id_
+    current = dict(map(tuple, locked.fetchall())) if locked else {}
+    known = [KnownIncident(*row) for row in incidents.fetchall()]
+    correlator = Correlator(rules, now, current, {incident.id: incident for incident in known})
+    for turn in batch.openings:
+        correlator.join(turn)
+    _write_incidents(execute, correlator, now)
+    return correlator
+
+
+def _lock_incidents(
+    execute: Execute, incident_ids: Collection[UUID], keys: Sequence[str], services: Sequence[tuple[str, str]]
+) -> Rows:
+    """Lock these incidents, those that the keys point at and the unresolved ones of the services."""
+    given = {
+        "incidents": json.dumps([str(id_) for id_ in incident_ids]),
+        "keys": json.dumps(keys),
+        "services": json.dumps([{"service": service, "environment": where} for service, where in services]),
+    }
+    return execute(statements.LOCK_INCIDENTS, given)
+
+
+def _write_incidents(execute: Execute, correlator: Correlator, now: datetime) -> None:
+    if correlator.new:
+        rows = [_incident_row(one) for one in correlator.new]
+        execute(statements.INSERT_INCIDENTS, {"incidents": json.dumps(rows), "now": now})
+    if correlator.moved:
+        moved = [{"key": key, "incident_id": str(id_)} for key, id_ in correlator.moved.items()]
+        execute(statements.POINT_CORRELATIONS, {"moved": json.dumps(moved)})
+    if correlator.raised:
+        raised = [{"id": str(id_), "severity": severity} for id_, severity in correlator.raised.items()]
+        execute(statements.RAISE_SEVERITIES, {"raised": json.dumps(raised)})
+
+
+def _incident_row(new: NewIncident) -> dict[str, Any]:
+    service = new.placement.service
+    return {
+        "id": str(new.id),
+        "title": new.title,
+        "description": new.description,
+        "service": new.placement.service_name,
+        "environment": new.placement.environment,
+        "severity": new.placement.severity.value,
+        "assignee": service.owner if service else None,
+        "team": service.team if service else None,
+        "runbook_url": new.runbook_url,
+        "labels": new.labels,
+        "correlation_key": new.placement.key,
+        "recurrence_of": str(new.recurrence_of) if new.recurrence_of else None,
+    }
+
+
+def _update_episodes(execute: Execute, batch: Batch, now: datetime) -> None:
+    """Update what was there; before the new ones, for an alert's old episode closes before its next one opens."""
+    if changed := batch.changed_episodes:
+        rows = [_episode_row(one) | {"is_changed": one.is_changed} for one in changed]
+        execute(statements.UPDATE_EPISODES, {"episodes": json.dumps(rows), "now": now})
+
+
+def _insert_episodes(execute: Execute, batch: Batch, now: datetime) -> None:
+    if openings := batch.openings:
+        rows = [
+            _episode_row(turn.episode) | {"alert_id": turn.alert_id, "incident_id": str(turn.episode.incident_id)}
+            for turn in openings
+        ]
+        execute(statements.INSERT_EPISODES, {"episodes": json.dumps(rows), "now": now})
+
+
+def _episode_row(episode: EpisodeState) -> dict[str, Any]:
+    return {
+        "id": episode.id,
+        "counted": episode.counted,
+        "starts": [at.isoformat() for at in episode.starts],
+        "is_open": episode.is_open,
+        "ends_at": episode.ends_at.isoformat() if episode.ends_at else None,
+    }
+
+
+def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
+    """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
+    closing = sorted({turn.episode.incident_id for turn in batch.closings})
+    if not closing or rules.auto_resolve == "never":
+        return {}
+    if isinstance(rules.auto_resolve, QuietTime):
+        wait = timedelta(seconds=rules.auto_resolve.quiet)
+        defer_by(execute, Job.SETTLE_INCIDENT, after=wait, incident_ids=[str(id_) for id_ in closing])
+        return {}
+    return _resolve(execute, closing, 0, now)
+
+
+def _resolve(execute: Execute, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
+    """The incidents that were resolved, in order of their ids, with the seconds each was open."""
+    found = {"incidents": json.dumps([str(id_) for id_ in incident_ids]), "quiet": quiet, "now": now}
+    return dict(sorted(map(tuple, execute(statements.RESOLVE_QUIET, found).fetchall())))
+
+
+def _resolved_event(incident_id: UUID) -> NewEvent:
+    return NewEvent(incident_id, EventKind.RESOLVED, SYSTEM, {"reason": "alerts_resolved"})

@@ -1,0 +1,46 @@
+"""Metrics of alerts and of the incidents they open. No label takes a value that a sender chooses."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Histogram
+
+from ims.alerts.ingest import Outcome
+from ims.alerts.notifications import Rejected
+from ims.incidents.metrics import count_resolved
+
+ALERTS_RECEIVED = Counter("alerts_received", "Alerts taken and committed, by our severity.", ["severity"])
+
+ALERTS_CORRELATED = Counter("alerts_correlated", "What became of the alerts taken.", ["result"])
+
+ALERTS_REJECTED = Counter("alerts_rejected", "Alerts kept aside because they could not be accepted.", ["reason"])
+
+ALERT_PROCESSING = Histogram(
+    "alert_processing_seconds",
+    "Seconds from a request's arrival to the commit of its alerts.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
+
+INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked because an alert of theirs comes and goes.")
+
+
+def count_taken(outcome: Outcome, rejected: Iterable[Rejected]) -> None:
+    """Count what a request or several brought; call it after the commit."""
+    for severity, count in Tally(outcome.severities).items():
+        ALERTS_RECEIVED.labels(severity.value).inc(count)
+    for result, count in Tally(outcome.results).items():
+        ALERTS_CORRELATED.labels(result.value).inc(count)
+    for one in rejected:
+        ALERTS_REJECTED.labels(one.reason.value).inc()
+    count_incidents(outcome)
+
+
+def count_incidents(outcome: Outcome) -> None:
+    """Count what alerts did to incidents; call it after the commit."""
+    for _, severity in outcome.new_incidents:
+        INCIDENTS_CREATED.labels(severity.value).inc()
+    if outcome.flapping_incidents:
+        INCIDENTS_FLAPPING.inc(len(outcome.flapping_incidents))
+    count_resolved(outcome.durations)

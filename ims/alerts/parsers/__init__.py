@@ -1,0 +1,1 @@
+"""One module for each payload: pure functions from a body to notifications."""

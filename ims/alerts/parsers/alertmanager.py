@@ -1,0 +1,57 @@
+"""Alertmanager's webhook, version 4.
+
+Source: github.com/prometheus/alertmanager, notify/webhook and template/template.go. Unknown keys are accepted, since
+newer versions add some.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from ims.alerts.notifications import NAME_LENGTH, Notice, Parsed, Rejected, clean, read_alert
+from ims.alerts.parsers.generic import Read
+from ims.core.errors import FieldError, Invalid, TooLarge
+
+MOST_ALERTS = 100_000
+"""In one body. One group of a large Alertmanager can hold 10,000; 32 MB of nothings could be 16 million."""
+MOST_TRUNCATED = 1_000_000
+
+
+class NotAlertmanager(Invalid):
+    """The body is not a notification of Alertmanager: an object with a list `alerts`."""
+
+
+def parse(body: Any, source: str, now: datetime) -> Parsed:
+    """The notices in a body. A malformed alert is put aside, the others go on. Raises as `parse_notification`."""
+    return parse_notification(body, source, now, read_alert)
+
+
+def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Parsed:
+    """The notices in a body whose alerts `read` understands.
+
+    Raises `NotAlertmanager` when the body as a whole has another shape, `TooLarge` when it holds too many alerts.
+    """
+    alerts = body.get("alerts") if isinstance(body, dict) else None
+    if not isinstance(alerts, list):
+        raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
+    if len(alerts) > MOST_ALERTS:
+        raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
+    told = [read(alert, source, now, place) for place, alert in enumerate(alerts)]
+    return Parsed(
+        notices=tuple(one for one in told if isinstance(one, Notice)),
+        rejected=tuple(one for one in told if isinstance(one, Rejected)),
+        truncated=_truncated(body.get("truncatedAlerts")),
+        receiver=_receiver(body.get("receiver")),
+        places=tuple(place for place, one in enumerate(told) if isinstance(one, Notice)),
+    )
+
+
+def _truncated(given: Any) -> int:
+    """How many alerts were cut; Alertmanager before 0.22 does not say."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return 0
+    return min(max(given, 0), MOST_TRUNCATED)
+
+
+def _receiver(given: Any) -> str | None:
+    """The receiver that the notification is for: its own Alertmanager lists each alert with its receivers."""
+    return clean(given)[:NAME_LENGTH] if isinstance(given, str) and given else None

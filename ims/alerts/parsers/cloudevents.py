@@ -1,0 +1,85 @@
+"""Alerts as CloudEvents 1.0: an event's `data` is a generic alert.
+
+Source: github.com/cloudevents/spec, cloudevents/spec.md and formats/json-format.md. Structured mode is one event in the
+body, batched mode a list of them. Unknown attributes are accepted: they are extensions.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from ims.alerts.notifications import Notice, Parsed, Rejected, RejectReason, Text, explain, reject
+from ims.alerts.parsers.generic import parse_list, read_generic
+from ims.core.errors import FieldError, Invalid
+
+_NO_REASONS: Final[Mapping[str, RejectReason]] = {}
+
+
+class NotCloudevents(Invalid):
+    """The body is no CloudEvent in JSON: send one event (structured mode) or a list of events (batched mode)."""
+
+
+class BinaryMode(Invalid):
+    """The event comes in binary mode, with its attributes in headers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Binary mode is not read: send the event in structured mode, with Content-Type"
+            " application/cloudevents+json and specversion, id, source, type and data in one JSON object.",
+            fields=[FieldError("ce-specversion", "is a header of binary mode")],
+        )
+
+
+Attribute = Annotated[Text, StringConstraints(min_length=1)]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    specversion: Literal["1.0"]
+    id: Attribute
+    source: Attribute
+    type: Attribute
+    time: Any = None
+    data: dict[str, Any]
+
+
+def parse_cloudevents(body: Any, source: str, now: datetime) -> Parsed:
+    """The notices in a body. A malformed event is put aside, the others go on. Raises `NotCloudevents`, `TooLarge`."""
+    if not isinstance(body, dict | list):
+        raise NotCloudevents(fields=[FieldError("body", "must be an event or a list of events")])
+    return parse_list(body if isinstance(body, list) else [body], read_event, source, now)
+
+
+def read_event(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+    """Read one event; never raises for bad input.
+
+    The event's `source` is a label, so the same alert of two producers is two alerts; its `id` is only kept, for what
+    a repeated event says is known already. `time` stands in for a missing `timestamp`.
+    """
+    if not isinstance(given, dict):
+        return reject(given, source, RejectReason.NOT_AN_OBJECT, "An event must be an object.", place)
+    try:
+        event = _Event.model_validate(given)
+    except ValidationError as error:
+        reason, message = explain(error, _NO_REASONS)
+        return reject(given, source, reason, message, place)
+    read = read_generic(_completed(event), source, now, place)
+    if isinstance(read, Rejected):
+        # What is kept is the event, as it was sent: that is what is read when it is tried again.
+        return reject(given, source, read.reason, f"data: {read.message}", place)
+    return read
+
+
+def _completed(event: _Event) -> dict[str, Any]:
+    data = dict(event.data)
+    if data.get("timestamp") is None and event.time is not None:
+        data["timestamp"] = event.time
+    labels, annotations = data.get("labels"), data.get("annotations")
+    if labels is None or isinstance(labels, dict):
+        data["labels"] = {"event_source": event.source, **(labels or {})}
+    if annotations is None or isinstance(annotations, dict):
+        data["annotations"] = {"event_id": event.id, "event_type": event.type, **(annotations or {})}
+    return data

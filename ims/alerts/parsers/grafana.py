@@ -1,0 +1,24 @@
+"""Alerts as Grafana's alerting sends them: Alertmanager's shape, with links and values of its own.
+
+Source: grafana.com/docs/grafana, "Webhook notifier". The keys `orgId`, `title`, `state` and `message` of the whole
+notification say nothing that its alerts do not.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from ims.alerts.notifications import VALUE_LENGTH, Notice, Rejected, clean, read_alert
+
+EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueString")
+"""What of an alert is kept as annotations."""
+
+
+def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+    """Read one alert; never raises for bad input. A link that is no text is left out: the alert matters more."""
+    read = read_alert(given, source, now, place)
+    if isinstance(read, Rejected):
+        return read
+    extras = {key: given[key] for key in EXTRAS if isinstance(given.get(key), str) and given[key]}
+    kept = {key: clean(value)[:VALUE_LENGTH] for key, value in extras.items()}
+    return replace(read, annotations={**kept, **read.annotations})

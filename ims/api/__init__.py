@@ -1,0 +1,1 @@
+"""The REST API: how operations are declared, served and documented."""

@@ -1,0 +1,78 @@
+"""The audit log of the REST API: for administrators."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from ims.api.fields import Cursor, Limit, Since, Until
+from ims.api.operations import Group, Stream
+from ims.api.v1.schemas.audit import AuditEntryShown, AuditList
+from ims.audit.models import AuditEntry
+from ims.audit.queries import Filters, exported, list_entries
+from ims.core.errors import Unprocessable
+from ims.core.paging import cut, number_in
+from ims.core.principal import Role
+from ims.core.schemas import Given
+from ims.core.validation import LINE_SCHEMA, one_line
+from ims.http.resources import database, transaction
+
+api: Final = Group("Audit log", "Who changed what, from where, and what it was before; nobody rewrites it.")
+
+_Word = Annotated[str, Field(max_length=200, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]
+
+
+class ExportQuery(Given):
+    """Which entries."""
+
+    actor: Annotated[_Word, Field(description="By this one: `alice`, or a token such as `alice (T-3)`.")] = ""
+    action: Annotated[_Word, Field(description="Only this action, such as `user.disabled`.")] = ""
+    kind: Annotated[_Word, Field(description="Only on this kind of object, such as `incident`.")] = ""
+    object: Annotated[_Word, Field(description="Only on this object, such as `INC-42`.")] = ""
+    address: Annotated[_Word, Field(description="Only from this address.")] = ""
+    since: Since = None
+    until: Until = None
+
+    @property
+    def filters(self) -> Filters:
+        """The filters as the log understands them."""
+        return Filters(**{name: getattr(self, name) for name in ExportQuery.model_fields})
+
+
+class AuditQuery(ExportQuery):
+    """Which entries, and which page of them."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+@api.get("/audit", answers=AuditList, least=Role.ADMIN, raises=(Unprocessable,), example_query="kind=incident&limit=20")
+def list_all(query: AuditQuery) -> AuditList:
+    """List entries.
+
+    Newest first, a page at a time. Filters are joined by "and".
+    """
+    bound_to = [repr(query.filters)]
+    with transaction() as session:
+        found = list_entries(session, query.filters, query.limit + 1, number_in(query.cursor, bound_to))
+    rows, following = cut(found, query.limit, lambda entry: entry.id, bound_to)
+    return AuditList(items=[AuditEntryShown.model_validate(entry) for entry in rows], next=following)
+
+
+@api.get(
+    "/audit/export", media_type="application/x-ndjson", least=Role.ADMIN, example_query="since=2026-03-01T00:00:00Z"
+)
+def export(query: ExportQuery) -> Stream:
+    """Export entries.
+
+    All that the filters leave, newest first, one JSON object a line. What is written meanwhile is not among them.
+    """
+    entries = exported(database(), query.filters)
+    # The first are read before the answer begins, so that an error can still be told.
+    begun = chain(list(islice(entries, 1)), entries)
+    return Stream(_lines(begun), headers={"Content-Disposition": 'attachment; filename="audit.jsonl"'})
+
+
+def _lines(entries: Iterator[AuditEntry]) -> Iterator[str]:
+    return (AuditEntryShown.model_validate(entry).model_dump_json() + "\n" for entry in entries)

@@ -1,0 +1,297 @@
+"""The incidents of the REST API."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+from uuid import uuid4
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from ims.api.fields import READ_NUMBER, Cursor, Limit, Since, Until, one_or_many
+from ims.api.operations import Answer, Group
+from ims.api.rest import wanted_version
+from ims.api.v1.schemas.incidents import (
+    IncidentList,
+    IncidentMetrics,
+    IncidentShown,
+    IncidentWhole,
+    Timeline,
+    measure,
+    read_whole,
+    show,
+    show_event,
+)
+from ims.core.errors import Conflict, FieldError, Stale, Unprocessable
+from ims.core.paging import decode_cursor, encode_cursor
+from ims.core.schemas import Changes, Given
+from ims.http.authentication import origin, require_may_act_on, signed_in
+from ims.http.resources import clock, transaction
+from ims.incidents import usecases as actions
+from ims.incidents.audit import audited, record_created
+from ims.incidents.idempotency import KeyUsedDifferently, claim_key
+from ims.incidents.inputs import KnownSeverity, Name, NewIncident, Text, Title
+from ims.incidents.metrics import count_resolved
+from ims.incidents.models import Incident, Status
+from ims.incidents.permissions import NotYourIncident
+from ims.incidents.queries import (
+    UNRESOLVED,
+    Filters,
+    Position,
+    Sort,
+    find_incident,
+    list_incidents,
+    timeline_of,
+)
+from ims.services.queries import read_catalogue
+
+api: Final = Group("Incidents", "What people and automation work on: open, list, change and resolve them.")
+
+Reference = Annotated[
+    str,
+    Field(
+        pattern=r"^(?:(?:INC-)?[1-9][0-9]{0,17}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        description="INC-42, 42, or the incident's id.",
+        examples=["INC-1"],
+    ),
+]
+
+
+class WantedStatus(StrEnum):
+    """A status of an incident, or all of them but resolved."""
+
+    OPEN = Status.OPEN.value
+    ACKNOWLEDGED = Status.ACKNOWLEDGED.value
+    IN_PROGRESS = Status.IN_PROGRESS.value
+    RESOLVED = Status.RESOLVED.value
+    UNRESOLVED = "unresolved"
+
+
+_Statuses = Annotated[
+    tuple[WantedStatus, ...],
+    BeforeValidator(one_or_many),
+    Field(description="Only these; may be repeated. `unresolved` is all but resolved.", examples=[["unresolved"]]),
+]
+_Only = Annotated[Name, Field(description="Only of this one.")]
+
+
+class IncidentQuery(Given):
+    """Which incidents, in which order."""
+
+    status: _Statuses = ()
+    service: _Only = ""
+    environment: _Only = ""
+    severity: Annotated[KnownSeverity | None, Field(description="Only of this severity.")] = None
+    assignee: _Only = ""
+    team: _Only = ""
+    words: Annotated[Name, Field(description="All of these words stand in title, description or notes.")] = ""
+    since: Since = None
+    until: Until = None
+    sort: Annotated[Sort, Field(description="By the time they were opened.")] = Sort.NEWEST
+    limit: Limit = 50
+    cursor: Cursor = None
+
+    @property
+    def filters(self) -> Filters:
+        """The filters as the list understands them."""
+        named = {Status(status) for status in self.status if status is not WantedStatus.UNRESOLVED}
+        if WantedStatus.UNRESOLVED in self.status:
+            named |= set(UNRESOLVED)
+        return Filters(
+            statuses=tuple(status for status in Status if status in named),
+            service=self.service,
+            environment=self.environment,
+            severity=self.severity or "",
+            assignee=self.assignee,
+            team=self.team,
+            words=self.words,
+            since=self.since,
+            until=self.until,
+        )
+
+
+class IncidentOpening(NewIncident):
+    """An incident to be opened."""
+
+    # A form may have more fields; a program that sends one more has made a typing mistake.
+    model_config = ConfigDict(extra="forbid")
+
+
+class OpeningHeaders(Given):
+    """Headers of opening an incident."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=128,
+            pattern=r"^[!-~]+$",
+            description="Your own name for this request: sent again within a day, it finds the incident it opened.",
+            examples=["backup-2026-03-01"],
+        ),
+    ] = None
+
+
+class ChangingHeaders(Given):
+    """Headers of changing an incident."""
+
+    if_match: Annotated[
+        str | None,
+        Field(
+            alias="If-Match",
+            pattern=r'^(\*|(W/)?"?[0-9]{1,9}"?)$',
+            description="The ETag you read: 412 if anything has happened to the incident since.",
+        ),
+    ] = None
+
+
+class TimelineQuery(Given):
+    """Which part of a timeline."""
+
+    after: Annotated[int, Field(ge=0, le=999_999_999, description="`seq` of the last event you know."), READ_NUMBER] = 0
+    limit: Limit = 100
+
+
+class IncidentChanges(Changes):
+    """What to change; what is left out stays. Empty assignee and team mean nobody."""
+
+    status: Annotated[
+        Status | None,
+        Field(description="The next step: acknowledged, in_progress or resolved.", examples=["acknowledged"]),
+    ] = None
+    title: Title | None = None
+    description: Annotated[Text | None, Field(description="Markdown.")] = None
+    severity: KnownSeverity | None = None
+    assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
+    team: Annotated[Name | None, Field(description="A known team that looks after it; empty is everybody.")] = None
+    note: Annotated[Text | None, Field(description="Goes into the timeline before the step. Markdown.")] = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields to be edited, with their new values."""
+        named = self.model_fields_set & {"title", "description", "severity", "assignee", "team"}
+        return {name: value for name in sorted(named) if (value := getattr(self, name)) is not None}
+
+
+@api.post(
+    "/incidents",
+    answers=IncidentShown,
+    status=201,
+    also={200: "It was opened before, by the same Idempotency-Key."},
+    raises=(Unprocessable, KeyUsedDifferently),
+    example={"title": "Backups are late", "severity": "medium", "description": "The last one is *two days* old."},
+)
+def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
+    """Open an incident.
+
+    A service of the inventory brings its environment, team and runbook, unless they are given. With an
+    Idempotency-Key a repeat opens no second one.
+    """
+    now, incident_id = clock(), uuid4()
+    with transaction() as session:
+        if headers.idempotency_key:
+            account = signed_in().account.id
+            known = claim_key(session, account, headers.idempotency_key, body, incident_id, now)
+            if known is not None:
+                return _answer(find_incident(session, str(known)), status=200)
+        service = read_catalogue(session).find(body.service)
+        actions.create_by_person(session, body, actor=origin().actor, now=now, incident_id=incident_id, service=service)
+        incident = find_incident(session, str(incident_id))
+        record_created(session, incident, origin(), now)
+    return _answer(incident, status=201)
+
+
+@api.get("/incidents", answers=IncidentList, raises=(Unprocessable,), example_query="status=unresolved&limit=20")
+def list_all(query: IncidentQuery) -> IncidentList:
+    """List incidents.
+
+    Newest first, a page at a time. Filters are joined by "and". A search for words that are common, but not together,
+    may stop before the page is full, even with no item: only `next` tells whether there are more.
+    """
+    filters = query.filters
+    with transaction() as session:
+        page = list_incidents(
+            session, filters, sort=query.sort, limit=query.limit, after=_position(query.cursor, filters, query.sort)
+        )
+    return IncidentList(
+        items=[show(incident) for incident in page.rows],
+        next=encode_cursor(page.next.texts, _bound_to(filters, query.sort)) if page.next else None,
+    )
+
+
+def _bound_to(filters: Filters, sort: Sort) -> list[str]:
+    return [repr(filters), sort.value]
+
+
+def _position(cursor: str | None, filters: Filters, sort: Sort) -> Position | None:
+    if not cursor:
+        return None
+    try:
+        return Position.read(decode_cursor(cursor, _bound_to(filters, sort)))
+    except ValueError as error:
+        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+
+
+@api.get("/incidents/{reference}", answers=IncidentWhole, also={304: "It is still what your If-None-Match says."})
+def one(reference: Reference) -> Answer:
+    """Read an incident.
+
+    With its alerts, notes, runs, refusals and timeline. The ETag is its version.
+    """
+    with transaction() as session:
+        incident = find_incident(session, reference)
+        whole = read_whole(session, incident)
+    return Answer(whole, etag=str(incident.version))
+
+
+@api.patch(
+    "/incidents/{reference}",
+    answers=IncidentShown,
+    raises=(NotYourIncident, Conflict, Stale, Unprocessable),
+    example={"severity": "high", "note": "The disk of the backup host is *full*."},
+)
+def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders) -> Answer:
+    """Change an incident.
+
+    Takes the next step, edits fields and writes a note, all or nothing. A step that the incident's status does not
+    allow is answered by 409 with the allowed ones. Only its team, its assignee and administrators may.
+    """
+    now, note = clock(), body.note or ""
+    with transaction() as session:
+        incident = actions.lock(session, find_incident(session, reference).id)
+        require_may_act_on(incident.team, incident.assignee)
+        version = wanted_version(headers.if_match)
+        if version is not None and version != incident.version:
+            raise actions.ChangedMeanwhile
+        with audited(session, incident, "incident.changed", origin(), now, note=note):
+            actions.change(session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=note)
+    if incident.resolved_at == now:
+        count_resolved([(now - incident.opened_at).total_seconds()])
+    return Answer(show(incident), etag=str(incident.version))
+
+
+@api.get("/incidents/{reference}/timeline", answers=Timeline)
+def timeline(reference: Reference, query: TimelineQuery) -> Timeline:
+    """Read a timeline.
+
+    Events in their order, from behind `after`; `next` is the `after` of the next part.
+    """
+    with transaction() as session:
+        incident = find_incident(session, reference)
+        events = timeline_of(session, incident.id, after=query.after, limit=query.limit)
+    more = bool(events) and events[-1].seq < incident.last_seq
+    return Timeline(items=[show_event(event) for event in events], next=str(events[-1].seq) if more else None)
+
+
+@api.get("/incidents/{reference}/metrics", answers=IncidentMetrics)
+def metrics(reference: Reference) -> IncidentMetrics:
+    """Read how long an incident took.
+
+    Time to acknowledge, to heal and to resolve, in seconds.
+    """
+    with transaction() as session:
+        return measure(find_incident(session, reference))
+
+
+def _answer(incident: Incident, *, status: int) -> Answer:
+    location = {"Location": f"/api/v1/incidents/INC-{incident.number}"}
+    return Answer(show(incident), status=status, headers=location, etag=str(incident.version))

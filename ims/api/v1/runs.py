@@ -1,0 +1,113 @@
+"""The runs of the REST API."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ims.api.fields import MOST_COUNTED, READ_NUMBER, Cursor, Limit
+from ims.api.operations import Group, Stream
+from ims.api.v1.schemas.runs import RunEventShown, RunList, RunLog, RunShown, show_run
+from ims.core.errors import Unprocessable
+from ims.core.paging import cut, number_in
+from ims.core.schemas import Given
+from ims.http.resources import database, transaction
+from ims.incidents.inputs import Name
+from ims.runs.log_text import plain_log
+from ims.runs.models import ACTIVE, RunStatus
+from ims.runs.queries import RunFilters, events_after, list_runs, run_by_name, run_listed
+
+api: Final = Group("Runs", "What automation did: each execution of a playbook, how it ended, and its log.")
+
+Reference = Annotated[
+    str,
+    Field(
+        pattern=r"^(?:(?:R-)?[1-9][0-9]{0,17}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        description="R-7, 7, or the run's id.",
+        examples=["R-1"],
+    ),
+]
+
+
+class RunQuery(Given):
+    """Which runs."""
+
+    status: Annotated[RunStatus | None, Field(description="Only those in this state.")] = None
+    target: Annotated[Name, Field(description="Only on this inventory host.")] = ""
+    rule: Annotated[Name, Field(description="Only of this healing rule.")] = ""
+    incident: Annotated[
+        str,
+        Field(
+            pattern=r"^(?:(?:INC-)?[1-9][0-9]{0,17})?$",
+            description="Only of this incident: INC-42 or 42.",
+            examples=["INC-1"],
+        ),
+    ] = ""
+    kind: Annotated[Name, Field(description="Only of this kind, such as `heal`.")] = ""
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class LogQuery(Given):
+    """Which part of a log."""
+
+    after: Annotated[
+        int, Field(ge=0, le=MOST_COUNTED, description="`counter` of the last line you know."), READ_NUMBER
+    ] = 0
+    limit: Limit = 100
+
+
+@api.get("/runs", answers=RunList, raises=(Unprocessable,), example_query="target=checkout&limit=20")
+def list_all(query: RunQuery) -> RunList:
+    """List runs.
+
+    Newest first, a page at a time. Filters are joined by "and".
+    """
+    filters = RunFilters(
+        status=query.status,
+        target=query.target,
+        rule=query.rule,
+        incident=int(query.incident.removeprefix("INC-") or 0),
+        kind=query.kind,
+    )
+    bound_to = [repr(filters)]
+    with transaction() as session:
+        found = list_runs(session, filters, limit=query.limit + 1, before=number_in(query.cursor, bound_to))
+    rows, following = cut(found, query.limit, lambda listed: listed.run.number, bound_to)
+    return RunList(items=[show_run(listed) for listed in rows], next=following)
+
+
+@api.get("/runs/{reference}", answers=RunShown)
+def one(reference: Reference) -> RunShown:
+    """Read a run.
+
+    What it did, to what, why, and how it ended.
+    """
+    with transaction() as session:
+        return show_run(run_listed(session, reference))
+
+
+@api.get("/runs/{reference}/log", answers=RunLog)
+def log(reference: Reference, query: LogQuery) -> RunLog:
+    """Read a log.
+
+    Its lines in their order, from behind `after`; `next` is the `after` of the next part. To follow a run, ask again
+    with the `counter` of the last line you have, for as long as `active` is true.
+    """
+    with transaction() as session:
+        # The state is read first: what is stored after that is missed only while the run goes on.
+        run = run_by_name(session, reference)
+        events = events_after(session, run.id, query.after, limit=query.limit + 1)
+    shown = [RunEventShown.model_validate(event) for event in events[: query.limit]]
+    following = str(shown[-1].counter) if len(events) > query.limit else None
+    return RunLog(items=shown, next=following, active=run.status in ACTIVE)
+
+
+@api.get("/runs/{reference}/log.txt", media_type="text/plain")
+def log_text(reference: Reference) -> Stream:
+    """Read a log as plain text.
+
+    All of it, as it was printed, without colours.
+    """
+    with transaction() as session:
+        run_id = run_by_name(session, reference).id
+    return Stream(plain_log(database(), run_id))

@@ -1,0 +1,29 @@
+"""Entries of the audit log as programs see them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ims.core.actors import ActorKind
+from ims.core.schemas import Listing, Shown
+
+
+class AuditEntryShown(Shown):
+    """One change by a person, a token or a command."""
+
+    id: int
+    at: datetime
+    actor_kind: ActorKind
+    actor: Annotated[str, Field(examples=["alice (T-3)"])]
+    address: Annotated[str | None, Field(description="Where the request came from; null for a command.")]
+    request_id: Annotated[str | None, Field(description="The same id stands in the log of IMS.")]
+    action: Annotated[str, Field(description="Object and verb, such as `user.disabled`.")]
+    object_kind: str
+    object: Annotated[str, Field(examples=["INC-42"])]
+    before: Annotated[dict[str, Any] | None, Field(description="What changed, as it was.")]
+    after: Annotated[dict[str, Any] | None, Field(description="What changed, as it is.")]
+
+
+class AuditList(Listing[AuditEntryShown]):
+    """A page of the audit log."""

@@ -1,0 +1,147 @@
+"""Accounts and teams as programs write and see them: never a password or its hash."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from ims.accounts.people.inputs import EMAIL_LENGTH, NAME_LENGTH, PASSWORD_LEAST, PASSWORD_MOST, TEAM_LENGTH, team_name
+from ims.accounts.people.queries import Person, TeamOfPeople
+from ims.core.principal import Role
+from ims.core.schemas import Changes, Given, Listing, Shown
+from ims.core.validation import FILLED_LINE_SCHEMA, one_line
+
+MOST_TEAMS: Final = 100
+# Good enough to find a slip; whether somebody reads it there only a message can tell.
+_PART: Final = r"[^@\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+"
+
+UserName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        max_length=NAME_LENGTH,
+        description="The account's name: a-z, 0-9, dots, hyphens and underscores.",
+        examples=["deploy-bot"],
+    ),
+]
+TeamInPath = Annotated[
+    str,
+    Field(
+        pattern=r"^[^/\x00-\x1f\x7f-\x9f]+$",
+        max_length=TEAM_LENGTH,
+        description="The team's name.",
+        examples=["storage"],
+    ),
+]
+_Email = Annotated[
+    str,
+    Field(pattern=rf"^(?:{_PART}@{_PART})?$", max_length=EMAIL_LENGTH, description="Empty means none."),
+    AfterValidator(one_line),
+]
+_TeamName = Annotated[
+    str, Field(min_length=1, max_length=TEAM_LENGTH, json_schema_extra=FILLED_LINE_SCHEMA), AfterValidator(one_line)
+]
+_Teams = Annotated[tuple[_TeamName, ...], Field(max_length=MOST_TEAMS, description="Exactly these.")]
+_Password = Annotated[
+    str,
+    # Blanks around it are part of a password.
+    StringConstraints(strip_whitespace=False, min_length=PASSWORD_LEAST, max_length=PASSWORD_MOST),
+]
+
+
+class NewUser(Given):
+    """An account that an administrator makes."""
+
+    name: UserName
+    role: Annotated[Role, Field(description="What it may do.")] = Role.RESPONDER
+    email: _Email = ""
+    teams: _Teams = ()
+    password: Annotated[
+        _Password | None,
+        Field(description="Without one nobody can sign in; programs use a token. At least 12 characters."),
+    ] = None
+
+
+class UserChanges(Changes):
+    """What to change; what is left out stays."""
+
+    role: Annotated[Role, Field(description="What it may do; another one ends its sessions.")] = Role.RESPONDER
+    email: _Email = ""
+    teams: _Teams = ()
+    enabled: Annotated[
+        bool, Field(strict=True, description="False: nobody is let in by it; its sessions and tokens end.")
+    ] = True
+
+
+class NewPassword(Given):
+    """Another password."""
+
+    password: Annotated[_Password, Field(description="At least 12 characters. Ends the account's sessions.")]
+
+
+class NewTeamName(Given):
+    """A team that an administrator makes."""
+
+    name: Annotated[
+        _TeamName,
+        # A schema's pattern cannot have a look ahead everywhere: what it leaves open is checked behind it.
+        Field(json_schema_extra={"not": {"pattern": r"/|^\s*\.{1,2}\s*$"}}, description="Without a slash."),
+        AfterValidator(team_name),
+    ]
+
+
+class NewMember(Given):
+    """Who joins."""
+
+    user: UserName
+
+
+class UserState(StrEnum):
+    """Whether somebody may sign in."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class UserShown(Shown):
+    """An account."""
+
+    name: str
+    role: Role
+    state: UserState
+    signs_in_by: Annotated[str, Field(description="`password`, `oidc`, or `nothing`.")]
+    teams: list[str]
+    email: str | None
+    oidc_issuer: str | None
+    oidc_subject: Annotated[str | None, Field(description="Who it is at the identity provider.")]
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class UserList(Listing[UserShown]):
+    """A page of the list of accounts."""
+
+
+class TeamShown(Shown):
+    """A team."""
+
+    name: str
+    members: list[str]
+    created_at: datetime
+
+
+class TeamList(Listing[TeamShown]):
+    """A page of the list of teams."""
+
+
+def show_user(person: Person) -> UserShown:
+    """An account as administrators see it."""
+    own = {name: getattr(person, name) for name in UserShown.model_fields if name not in ("state", "teams")}
+    state = UserState.ENABLED if person.disabled_at is None else UserState.DISABLED
+    return UserShown(**own, state=state, teams=list(person.teams))
+
+
+def show_team(team: TeamOfPeople) -> TeamShown:
+    """A team with its members."""
+    return TeamShown(name=team.name, members=list(team.members), created_at=team.created_at)

@@ -1,0 +1,77 @@
+"""The services of the REST API."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ims.api.fields import Cursor, Limit
+from ims.api.operations import Group
+from ims.api.v1.schemas.services import ServiceList, ServiceShown, show_service
+from ims.core.errors import NotFound, Unprocessable
+from ims.core.paging import cut, name_in
+from ims.core.schemas import Given
+from ims.http.resources import clock, transaction
+from ims.incidents.inputs import Name
+from ims.incidents.queries import unresolved_incidents
+from ims.policy.parts import NAME_LENGTH
+from ims.reports.service_status import Condition, ServiceCondition, read_conditions
+
+api: Final = Group("Services", "What is watched and healed: as the inventory describes it, and how it is now.")
+
+ServiceName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        max_length=NAME_LENGTH,
+        description="The inventory host.",
+        examples=["checkout"],
+    ),
+]
+_Only = Annotated[Name, Field(description="Only of this one.")]
+
+
+class ServiceQuery(Given):
+    """Which services."""
+
+    state: Annotated[Condition | None, Field(description="Only those in this state.")] = None
+    team: _Only = ""
+    environment: _Only = ""
+    limit: Limit = 50
+    cursor: Cursor = None
+
+    def takes(self, known: ServiceCondition) -> bool:
+        """Whether the filters leave a service."""
+        service = known.service
+        return (
+            self.state in (None, known.condition)
+            and self.team in ("", service.team)
+            and self.environment in ("", service.service_environment)
+        )
+
+
+@api.get("/services", answers=ServiceList, raises=(Unprocessable,), example_query="state=firing")
+def list_all(query: ServiceQuery) -> ServiceList:
+    """List services.
+
+    Those of the active policy by name, a page at a time. Filters are joined by "and".
+    """
+    bound_to = [str(query.state), query.team, query.environment]
+    after = name_in(query.cursor, bound_to) or ""
+    with transaction() as session:
+        known = [one for one in read_conditions(session, clock()) if query.takes(one) and one.name > after]
+        rows, following = cut(known, query.limit, lambda one: one.name, bound_to)
+        incidents = unresolved_incidents(session, [one.name for one in rows])
+    return ServiceList(items=[show_service(one, incidents.get(one.name, [])) for one in rows], next=following)
+
+
+@api.get("/services/{name}", answers=ServiceShown)
+def one(name: ServiceName) -> ServiceShown:
+    """Read a service.
+
+    What the inventory says of it, and how it is now.
+    """
+    with transaction() as session:
+        found = next((known for known in read_conditions(session, clock()) if known.name == name), None)
+        if found is None:
+            raise NotFound(f"There is no service {name}.")
+        return show_service(found, unresolved_incidents(session, [name]).get(name, []))

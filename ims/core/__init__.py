@@ -1,0 +1,1 @@
+"""What every domain needs: errors, settings, time, the database, the queue."""

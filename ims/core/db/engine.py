@@ -1,0 +1,123 @@
+"""Connections and transactions.
+
+The caller owns the transaction: `with database.begin() as session:` commits at its end or rolls back on an error, and
+what the actions inside did, jobs included, is one commit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.orm import Session, sessionmaker
+
+from ims.core.db.direct import DirectConnection
+from ims.core.errors import DatabaseAway
+from ims.core.settings import Settings
+
+CONNECT_TIMEOUT_SECONDS = 3
+POOL_WAIT_SECONDS = 5
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+def app_url(settings: Settings) -> URL:
+    """URL of the programs' role, with its password."""
+    password = settings.database_password.get_secret_value() if settings.database_password else None
+    return _psycopg_url(settings.database_url, password)
+
+
+def owner_url(settings: Settings) -> URL:
+    """URL of the role that owns the tables, with its password."""
+    password = settings.database_owner_password.get_secret_value() if settings.database_owner_password else None
+    return _psycopg_url(settings.database_owner_url, password)
+
+
+def _psycopg_url(url: str, password: str | None) -> URL:
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    return parsed.set(password=password) if password else parsed
+
+
+def conninfo(url: URL) -> str:
+    """The same address as a libpq connection string, for psycopg and Procrastinate."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+class Database:
+    """A pool of connections to the one PostgreSQL. Opens nothing until it is used."""
+
+    def __init__(self, url: URL, *, pool_size: int = 5) -> None:
+        self.url = url
+        self._direct: list[DirectConnection] = []
+        self.engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            # PostgreSQL may have been restarted under us: a dead connection is found before it is used.
+            pool_pre_ping=True,
+            connect_args=_connect_args(),
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Database":
+        """The programs' database as the settings say."""
+        return cls(app_url(settings), pool_size=settings.database_pool_size)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A session in one transaction: commits at the end, rolls back on any error.
+
+        Raises `DatabaseAway` when PostgreSQL cannot be reached or goes away inside; whether a commit under way took
+        effect is then unknown, so callers only report it as not done when a repeat is harmless.
+        """
+        try:
+            with self._sessions.begin() as session:
+                yield session
+        except (OperationalError, InterfaceError, PoolExhausted) as error:
+            raise DatabaseAway from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseAway from error
+            raise
+
+    def ping(self) -> None:
+        """One round trip. Raises `DatabaseAway`."""
+        with self.begin() as session:
+            session.execute(text("SELECT 1"))
+
+    def direct(self) -> DirectConnection:
+        """A connection of its own for statements without SQLAlchemy, opened when it is first used."""
+        connection = DirectConnection(self._connect_directly)
+        self._direct.append(connection)
+        return connection
+
+    def _connect_directly(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(conninfo(self.url), autocommit=True, **_connect_args(_LASTING_PLANS))
+
+    def dispose(self) -> None:
+        """Close all connections. Nobody may be using one."""
+        self.engine.dispose()
+        for connection in self._direct:
+            connection.close()
+
+
+# A plan is made once and kept. One made while the tables were empty would read them whole for ever; every statement
+# that is sent directly finds its rows by an index.
+_LASTING_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+
+
+def _connect_args(more: str = "") -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": "ims",
+        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC {more}".strip(),
+    }
+
+
+def jobs_connection(session: Session) -> psycopg.Connection:
+    """The session's own psycopg connection, for `task.configure(connection=…)`: the job is part of the transaction."""
+    return cast(psycopg.Connection, session.connection().connection.driver_connection)

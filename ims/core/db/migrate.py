@@ -1,0 +1,74 @@
+"""`ims migrate`: the one step that changes the schema. Programs only check that it was done."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from ims.core.db.engine import Database, owner_url
+from ims.core.errors import DatabaseAway, IMSError
+from ims.core.settings import Settings
+
+# Two migrates at once would create tables twice: one holds this lock for its session, the other waits.
+_MIGRATION_LOCK = 4_172_026
+
+
+class SchemaOutdated(IMSError):
+    """The database's schema is not the one of this program: run `ims migrate`, then start it again."""
+
+    status = 503
+
+
+class RoleMissing(IMSError):
+    """The database has no role `ims_app` for the programs: create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """The revision this program was written for."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def migrate(settings: Settings) -> bool:
+    """Bring the schema to this program's revision; true if something changed.
+
+    Raises `DatabaseAway` and `RoleMissing`.
+    """
+    engine = create_engine(owner_url(settings), poolclass=NullPool, connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()
+            if not connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = 'ims_app'")):
+                raise RoleMissing
+            before = _current(connection)
+            connection.commit()
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+            return before != _current(connection)
+    except OperationalError as error:
+        raise DatabaseAway from error
+    finally:
+        engine.dispose()
+
+
+def check_schema(database: Database) -> None:
+    """Raises `SchemaOutdated` unless the database is at this program's revision, and `DatabaseAway`."""
+    with database.begin() as session:
+        if _current(session.connection()) != head():
+            raise SchemaOutdated
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

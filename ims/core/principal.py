@@ -1,0 +1,103 @@
+"""Who is asking and what they may do. Pure: nothing here knows HTTP or the database.
+
+A role says what an account may do: viewers read, responders act on the incidents of their teams, administrators do
+everything. A token acts for an account and can only narrow this, by its scope. Sessions have the widest scope.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from ims.core.actors import Actor, ActorKind
+
+
+class Role(StrEnum):
+    """What an account may do; each role includes the one before it."""
+
+    VIEWER = "viewer"
+    RESPONDER = "responder"
+    ADMIN = "admin"
+
+
+class Scope(StrEnum):
+    """What a token may do; each scope includes the one before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    def includes(self, other: "Scope") -> bool:
+        """Whether a token of this scope may do what one of `other` may."""
+        return _SCOPES.index(self) >= _SCOPES.index(other)
+
+
+_ROLES: Final = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
+_SCOPES: Final = (Scope.READ, Scope.WRITE, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that may sign in, without its password's hash."""
+
+    id: UUID
+    name: str
+    role: Role
+    session_generation: int
+    teams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """An account that asks for something, by its session or by a token of it."""
+
+    account: Account
+    scope: Scope = Scope.ADMIN
+    token: str | None = None
+    """Name of the token (T-3); None for a session."""
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self.account.name
+
+    @property
+    def role(self) -> Role:
+        """The account's role."""
+        return self.account.role
+
+    @property
+    def actor(self) -> Actor:
+        """Who stands in timelines and in the audit log."""
+        if self.token is None:
+            return Actor(ActorKind.PERSON, self.name)
+        return Actor(ActorKind.TOKEN, f"{self.name} ({self.token})")
+
+    def has_role(self, least: Role) -> bool:
+        """Whether the account has `least` or a role that includes it."""
+        return _ROLES.index(self.role) >= _ROLES.index(least)
+
+    def has_scope(self, least: Scope) -> bool:
+        """Whether the token, if it is one, was made for this."""
+        return self.scope.includes(least)
+
+    def may_act_on(self, team: str | None, assignee: str | None) -> bool:
+        """Whether this is an incident to act on: of an own team, one's own, or nobody's; administrators act on all."""
+        if not self.has_role(Role.RESPONDER) or not self.has_scope(Scope.WRITE):
+            return False
+        return self.has_role(Role.ADMIN) or not team or team in self.account.teams or assignee == self.name
+
+
+_WIDEST: Final = {Role.VIEWER: Scope.READ, Role.RESPONDER: Scope.WRITE, Role.ADMIN: Scope.ADMIN}
+
+
+def widest_scope(role: Role) -> Scope:
+    """The widest scope that makes sense for a token of an account with this role."""
+    return _WIDEST[role]
+
+
+def scope_for(role: Role, *, is_safe: bool) -> Scope:
+    """The scope a token needs for something that asks for `role` at least; `is_safe` says that nothing is changed."""
+    if role is Role.ADMIN:
+        return Scope.ADMIN
+    return Scope.READ if is_safe else Scope.WRITE

@@ -1,1 +1,0 @@
-"""`ims demo`: break a service on purpose and watch, by the clock, how it comes back."""

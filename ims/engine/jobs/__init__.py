@@ -1,0 +1,1 @@
+"""The jobs that a worker does, one module for each domain."""

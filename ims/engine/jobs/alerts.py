@@ -1,0 +1,81 @@
+"""The jobs that fetch what a sender cut, and that settle incidents after a quiet time."""
+
+from uuid import UUID
+
+import procrastinate
+from sqlalchemy.orm import Session
+
+from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notices
+from ims.alerts.ingest import Outcome, ingest, resolve_quiet
+from ims.alerts.notifications import Notice, Rejected
+from ims.core.clock import utc_now
+from ims.core.errors import DatabaseAway, NotFound
+from ims.core.log import logger
+from ims.core.queue import Job, WorkerContext
+from ims.incidents.metrics import count_resolved
+from ims.policy.queries import policy_in_force
+from ims.policy.schema import QuietTime
+from ims.sources.queries import source_named
+
+log = logger(__name__)
+
+CHUNK = 1_000
+"""Notices in one transaction: their locks should not keep the webhook waiting."""
+
+# 2, 4, 8 … seconds, about half an hour in all; the sender's next notification begins anew.
+_AGAIN = procrastinate.RetryStrategy(
+    max_attempts=10, exponential_wait=2, retry_exceptions=[AlertmanagerAway, DatabaseAway]
+)
+
+
+def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
+    """The jobs of this domain."""
+    blueprint = procrastinate.Blueprint()
+
+    @blueprint.task(name=Job.FETCH_TRUNCATED.value, queue=Job.FETCH_TRUNCATED.queue.value, retry=_AGAIN)
+    async def fetch_truncated(source: str, receiver: str | None = None) -> None:
+        await fetch(worker, source, receiver)
+
+    @blueprint.task(name=Job.SETTLE_INCIDENT.value, queue=Job.SETTLE_INCIDENT.queue.value, retry=_AGAIN)
+    async def settle_incident(incident_ids: list[str]) -> None:
+        ids = [UUID(id_) for id_ in incident_ids]
+        resolved = await worker.transaction(lambda session: settle(session, ids))
+        count_resolved(resolved.values())
+        log.info("incidents_settled", waited_for=len(ids), resolved=len(resolved))
+
+    return blueprint
+
+
+def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
+    """Resolve what stayed quiet for as long as the policy says now; return how long each incident was open."""
+    auto_resolve = policy_in_force(session).correlation.auto_resolve
+    if auto_resolve == "never":
+        return {}
+    quiet = auto_resolve.quiet if isinstance(auto_resolve, QuietTime) else 0.0
+    return resolve_quiet(session, incident_ids, quiet, utc_now())
+
+
+async def fetch(worker: WorkerContext, source: str, receiver: str | None) -> int:
+    """Take from a source's own Alertmanager what its notification left out; return how many alerts were listed.
+
+    What we know already is a duplicate and costs little. Raises `AlertmanagerAway` and `DatabaseAway`.
+    """
+    try:
+        url = await worker.transaction(lambda session: source_named(session, source).alertmanager_url)
+    except NotFound:
+        url = None
+    if not url:
+        log.warning("truncated_without_alertmanager", source=source)
+        return 0
+    listing = await worker.in_thread(fetch_alerts, url)
+    notices, rejected = firing_notices(listing, source, receiver, utc_now())
+    for start in range(0, max(len(notices), 1), CHUNK):
+        chunk = notices[start : start + CHUNK]
+        await worker.in_thread(_take, worker, chunk, rejected if start == 0 else [])
+    log.info("truncated_fetched", source=source, alerts=len(notices), rejected=len(rejected))
+    return len(notices)
+
+
+def _take(worker: WorkerContext, notices: list[Notice], rejected: list[Rejected]) -> Outcome:
+    with worker.database.begin() as session:
+        return ingest(session, notices, rejected, policy_in_force(session), utc_now())

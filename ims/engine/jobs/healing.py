@@ -1,0 +1,104 @@
+"""The jobs that decide about episodes and verify runs."""
+
+import asyncio
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import procrastinate
+from structlog.contextvars import bound_contextvars
+
+from ims.core.clock import utc_now
+from ims.core.errors import DatabaseAway, IMSError
+from ims.core.log import logger
+from ims.core.queue import Job, WorkerContext
+from ims.healing.decide import decide
+from ims.healing.metrics import DECISIONS, PROBES, VERIFICATION_SECONDS
+from ims.healing.verification import Finding, Verification, alert_over, verification_of, watch
+from ims.monitor.probe import ProbeResult, probe
+from ims.runs.metrics import RUNS
+from ims.runs.models import RunStatus
+from ims.runs.usecases import finish_verification
+
+_PAUSE: Final = 0.5  # seconds between two tries while the database is away
+
+log = logger(__name__)
+
+
+def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
+    """The jobs of this domain."""
+    blueprint = procrastinate.Blueprint()
+
+    @blueprint.task(name=Job.DECIDE.value, queue=Job.DECIDE.queue.value)
+    async def decide_about(episode_ids: list[int]) -> None:
+        decisions = await worker.transaction(lambda session: decide(session, episode_ids, utc_now()))
+        for decision in decisions:
+            DECISIONS.labels(decision.verdict.reason.value).inc()
+            log.info(
+                "decided",
+                episode=decision.episode_id,
+                incident_id=str(decision.incident_id),
+                reason=decision.verdict.reason.value,
+                rule=decision.rule_name,
+                number=decision.number,
+            )
+
+    @blueprint.task(name=Job.VERIFY_RUN.value, queue=Job.VERIFY_RUN.queue.value)
+    async def verify_run(run_id: str) -> None:
+        with bound_contextvars(run_id=run_id):
+            await verify(worker, UUID(run_id))
+
+    return blueprint
+
+
+async def verify(worker: WorkerContext, run_id: UUID) -> None:
+    """Watch the service of a run and write the outcome; nothing if the run waits for no verification.
+
+    May be repeated, and done twice at once: the outcome is written by whoever is first.
+    """
+    begun = asyncio.get_running_loop().time()
+    try:
+        plan = await worker.transaction(lambda session: verification_of(session, run_id))
+    except DatabaseAway:
+        raise
+    except IMSError as error:
+        # Its policy cannot be read any more: without a window nothing can be verified.
+        await _write(worker, run_id, Finding(None, error.message), begun)
+        return
+    if plan is not None:
+        await _write(worker, run_id, await _watch(worker, plan), begun)
+
+
+async def _watch(worker: WorkerContext, plan: Verification) -> Finding:
+    async def is_over() -> datetime | None:
+        try:
+            return await worker.transaction(lambda session: alert_over(session, plan.episode_id))
+        except DatabaseAway:
+            return None
+
+    async def counted_probe(url: str) -> ProbeResult:
+        result = await probe(url)
+        PROBES.labels("well" if result.is_well else "unwell").inc()
+        return result
+
+    return await watch(plan, counted_probe, is_over)
+
+
+async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: float) -> None:
+    while True:
+        try:
+            ended = await worker.transaction(
+                lambda session: finish_verification(
+                    session, run_id, well_since=finding.well_since, reason=finding.reason, now=utc_now()
+                )
+            )
+            break
+        except DatabaseAway:
+            # What was seen is kept; watching again would only take longer.
+            await asyncio.sleep(_PAUSE)
+    if ended is None:
+        return
+    VERIFICATION_SECONDS.observe(asyncio.get_running_loop().time() - begun)
+    if ended.status is not RunStatus.UNKNOWN:  # that was counted when it was lost
+        RUNS.labels(ended.status.value).inc()
+    log.info("run_verified", status=ended.status.value, is_well=finding.well_since is not None)

@@ -1,0 +1,188 @@
+"""The job that executes a run."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import procrastinate
+from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
+
+from ims.core.clock import utc_now
+from ims.core.errors import DatabaseAway, IMSError
+from ims.core.log import logger
+from ims.core.queue import Job, WorkerContext
+from ims.runs.events import RunEvent
+from ims.runs.lease import Lease
+from ims.runs.metrics import RUN_SECONDS, RUNS
+from ims.runs.models import RunStatus
+from ims.runs.preparation import prepare_request
+from ims.runs.recap import Outcome, RunResult
+from ims.runs.request import RunRequest
+from ims.runs.supervision.execution import execute
+from ims.runs.supervision.warm import Spares
+from ims.runs.usecases import Claim, claim_run, finish_playbook, store_events
+
+_PAUSE: Final = 0.25  # seconds between two tries while the database is away
+_LAST_WORDS: Final = 3.0
+"""Seconds in which a worker that is being stopped tries to write how its run ended."""
+
+_STOPPED: Final = RunResult(Outcome.CANCELLED, "The worker was stopped in the middle of the run.")
+
+log = logger(__name__)
+
+
+class LeaseLost(IMSError):
+    """The run is not this worker's any more."""
+
+
+def tasks(worker: WorkerContext, spares: Spares) -> procrastinate.Blueprint:
+    """The jobs of this domain."""
+    blueprint = procrastinate.Blueprint()
+
+    @blueprint.task(name=Job.EXECUTE_RUN.value, queue=Job.EXECUTE_RUN.queue.value)
+    async def execute_run(run_id: str) -> None:
+        with bound_contextvars(run_id=run_id):
+            await claim_and_execute(worker, UUID(run_id), spares)
+
+    return blueprint
+
+
+async def claim_and_execute(worker: WorkerContext, run_id: UUID, spares: Spares) -> None:
+    """Claim the run, execute it while its lease is held, write how it ended; nothing if somebody else has it."""
+    begun = asyncio.get_running_loop().time()
+    lease = worker.settings.lease_seconds
+    claiming = asyncio.create_task(
+        worker.transaction(lambda session: claim_run(session, run_id, worker.worker_id, lease, utc_now()))
+    )
+    is_stopping = False
+    try:
+        claim = await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        # The thread goes on and may commit the claim: then the run is ours to hand over.
+        is_stopping = True
+        claim = await claiming
+    if claim is None:
+        log.info("run_not_claimed")
+        return
+    log.info("run_claimed", number=claim.number, fence=claim.fence)
+    async with Lease(worker.settings, claim, begun) as held:
+        await _ClaimedRun(worker, claim, held, spares, is_stopping=is_stopping).carry_out()
+
+
+class _ClaimedRun:
+    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease, spares: Spares, *, is_stopping: bool) -> None:
+        self._worker = worker
+        self._spares = spares
+        self._claim = claim
+        self._lease = lease
+        self._cancel = asyncio.Event()
+        self._is_stopping = is_stopping
+
+    async def carry_out(self) -> None:
+        """Execute the playbook and write its end. Raises nothing: what goes wrong is the run's outcome."""
+        try:
+            result = _STOPPED if self._is_stopping else await self._execute(await self._prepare())
+        except LeaseLost:
+            return
+        except asyncio.CancelledError:
+            self._is_stopping = True
+            result = _STOPPED
+        except (IMSError, ValidationError, OSError) as error:
+            log.warning("run_refused", error=type(error).__name__)
+            result = RunResult(Outcome.FAILED, _told(error))
+        if result.outcome is Outcome.CANCELLED and self._lease.lost.is_set():
+            # Stopped because the lease could not be held: whoever takes the run over says how it ended.
+            return
+        await self._finish(result)
+
+    async def _prepare(self) -> RunRequest:
+        while not self._lease.lost.is_set():
+            try:
+                return await self._worker.transaction(
+                    lambda session: prepare_request(session, self._claim.run_id, self._worker.settings)
+                )
+            except DatabaseAway:
+                await asyncio.sleep(_PAUSE)
+        raise LeaseLost
+
+    async def _execute(self, request: RunRequest) -> RunResult:
+        """Execute the playbook in a task of its own, so that a stop of this worker ends it in order."""
+        directory = self._worker.settings.state_dir / "runs" / str(self._claim.run_id)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fencing = asyncio.create_task(self._cancel_when_lost())
+        execution = asyncio.create_task(
+            execute(request, Path(directory), on_events=self._store, cancel=self._cancel, spares=self._spares),
+        )
+        try:
+            return await asyncio.shield(execution)
+        except asyncio.CancelledError:
+            self._is_stopping = True
+            self._cancel.set()
+            log.info("run_stopped_with_its_worker")
+            result = await execution
+            return _STOPPED if result.outcome is Outcome.CANCELLED else result
+        finally:
+            fencing.cancel()
+            await asyncio.gather(fencing, return_exceptions=True)
+
+    async def _cancel_when_lost(self) -> None:
+        await self._lease.lost.wait()
+        self._cancel.set()
+
+    async def _store(self, events: Sequence[RunEvent]) -> None:
+        """Store a batch, however long the database is away while the lease is held. Raises `LeaseLost`."""
+        while not self._lease.lost.is_set():
+            with contextlib.suppress(DatabaseAway):
+                if await self._worker.transaction(lambda session: store_events(session, self._claim, events)):
+                    return
+                log.warning("run_fenced_off", fence=self._claim.fence)
+                break
+            if self._is_stopping:
+                return
+            await asyncio.sleep(_PAUSE)
+        raise LeaseLost
+
+    async def _finish(self, result: RunResult) -> None:
+        """Write the end. The playbook is over, so this may take as long as the database is away: the fence decides."""
+        writing = asyncio.create_task(self._write_end(result))
+        if not self._is_stopping:
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                self._is_stopping = True
+        if self._is_stopping:
+            # What cannot be written now is found by the sweep when the lease has run out.
+            await asyncio.wait([writing], timeout=_LAST_WORDS)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _write_end(self, result: RunResult) -> None:
+        while True:
+            try:
+                status = await self._worker.transaction(
+                    lambda session: finish_playbook(session, self._claim, result, utc_now())
+                )
+                break
+            except DatabaseAway:
+                await asyncio.sleep(_PAUSE)
+        if status is None:
+            log.warning("run_fenced_off", fence=self._claim.fence)
+            return
+        log.info("run_finished", status=status.value, rc=result.rc, seconds=round(result.seconds, 2))
+        RUN_SECONDS.observe(result.seconds)
+        if status is not RunStatus.VERIFYING:
+            RUNS.labels(status.value).inc()
+
+
+def _told(error: Exception) -> str:
+    """A sentence for people; what an error of a library says may hold values from outside."""
+    if isinstance(error, IMSError):
+        return error.message
+    if isinstance(error, ValidationError):
+        fields = ", ".join(sorted({str(wrong["loc"][0]) for wrong in error.errors() if wrong["loc"]}))
+        return f"The run was refused before anything was started: {fields} does not fit the policy."
+    return f"The run could not be prepared on its worker ({type(error).__name__})."

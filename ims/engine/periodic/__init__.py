@@ -1,0 +1,1 @@
+"""What a worker does every few seconds or hours besides its jobs."""

@@ -1,0 +1,26 @@
+"""What every worker does every few seconds: follow the maintenance windows.
+
+A decision is made anew when its window is planned to end. This is for windows that were ended, edited or removed, for
+those that open while something fires already, and for decisions that got lost.
+"""
+
+from ims.core.clock import utc_now
+from ims.core.log import logger
+from ims.core.queue import WorkerContext
+from ims.maintenance.metrics import MARKS, WINDOWS_OPEN
+from ims.maintenance.usecases import follow_windows
+
+log = logger(__name__)
+
+
+async def follow(context: WorkerContext) -> None:
+    """Bring the marks of incidents up to date. Raises `DatabaseAway`."""
+    while True:
+        followed = await context.transaction(lambda session: follow_windows(session, utc_now()))
+        WINDOWS_OPEN.set(followed.open_windows)
+        MARKS.labels("began").inc(followed.began)
+        MARKS.labels("ended").inc(followed.ended)
+        if followed.began or followed.ended:
+            log.info("maintenance_followed", began=followed.began, ended=followed.ended)
+        if not followed.is_step:
+            return

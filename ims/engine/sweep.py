@@ -1,0 +1,213 @@
+"""What every worker looks for every few seconds: what another one left behind when it died.
+
+Each step is a statement that takes only what nobody else is taking, so any number of workers may sweep at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from ims.core.db.engine import Database
+from ims.core.queue import Job, defer
+from ims.engine.identity import is_dead, place
+from ims.policy.queries import active_digest
+from ims.policy.unpacking import remove
+from ims.runs.models import ACTIVE, Run, RunStatus
+from ims.runs.supervision.sweep import kill_run
+from ims.runs.usecases import EndedRun, expired_runs, lose_runs
+
+HEARTBEAT_SECONDS: Final = 2.0
+STALLED_SECONDS: Final = 10.0
+"""A job whose worker was silent so long is given to another one: five heartbeats, so that a slow one is not robbed."""
+FORGOTTEN_AFTER: Final = timedelta(seconds=10)
+"""A run that waits this long without a job gets one."""
+UNDECIDED_AFTER: Final = timedelta(seconds=30)
+"""An open episode of which nothing was heard for this long is decided about again."""
+REVISION_KEPT: Final = timedelta(hours=1)
+FINISHED_JOBS_KEPT: Final = timedelta(days=7)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did."""
+
+    lost: list[EndedRun] = field(default_factory=list)
+    jobs_again: int = 0
+    runs_again: int = 0
+    episodes_again: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.jobs_again or self.runs_again or self.episodes_again)
+
+
+def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
+    """Take runs from workers whose lease ran out, and at once from those that died on this machine.
+
+    What is left of such a run on this machine is killed first: its target is free for the next run as soon as this one
+    is marked. Raises `DatabaseAway`.
+    """
+    with database.begin() as session:
+        claimers = session.execute(
+            select(Run.id, Run.claimed_by).where(
+                Run.status == RunStatus.RUNNING, Run.claimed_by.startswith(f"{place()}/", autoescape=True)
+            )
+        ).all()
+        dead = {row.claimed_by for row in claimers if row.claimed_by and is_dead(row.claimed_by)}
+        doomed = {*expired_runs(session), *(row.id for row in claimers if row.claimed_by in dead)}
+    if not doomed:
+        return []
+    for run_id in doomed:
+        kill_run(run_id)
+    with database.begin() as session:
+        return lose_runs(session, sorted(doomed), now, dead=sorted(dead))
+
+
+# A database that has just come back has heard of nobody for a while: all are given the time to tell.
+_STALLED = text(
+    """
+    SELECT count(procrastinate_retry_job_v2(stalled.id, now(), NULL, NULL, NULL)) FROM (
+        SELECT job.id FROM procrastinate_jobs AS job
+        LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+        WHERE job.status = 'doing'
+          AND (worker.id IS NULL OR worker.last_heartbeat < now() - CAST(:patience AS interval))
+          AND pg_postmaster_start_time() < now() - CAST(:patience AS interval)
+        FOR UPDATE OF job SKIP LOCKED
+    ) AS stalled
+    """
+)
+
+
+def retry_stalled_jobs(session: Session) -> int:
+    """Give the jobs of silent workers to others; how many."""
+    return int(session.scalar(_STALLED, {"patience": timedelta(seconds=STALLED_SECONDS)}) or 0)
+
+
+_OWN = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = :worker_id")
+_RETRY = text(
+    """
+    SELECT count(procrastinate_retry_job_v2(own.id, now(), NULL, NULL, NULL)) FROM (
+        SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND id = ANY(CAST(:jobs AS bigint[]))
+        FOR UPDATE SKIP LOCKED
+    ) AS own
+    """
+)
+
+
+def jobs_of(session: Session, *, worker_id: int) -> set[int]:
+    """Jobs that the database believes one of Procrastinate's workers to be doing."""
+    return set(session.scalars(_OWN, {"worker_id": worker_id}))
+
+
+def retry_jobs(session: Session, *, jobs: Sequence[int]) -> int:
+    """Put jobs back into their queues; how many were still `doing`."""
+    return int(session.scalar(_RETRY, {"jobs": list(jobs)}) or 0)
+
+
+_FORGOTTEN = text(
+    """
+    SELECT run.id, run.status FROM run
+    WHERE ((run.status = 'queued' AND run.queued_at < :before)
+        OR (run.status = 'verifying' AND run.finished_at < :before)
+        OR (run.status = 'unknown' AND run.verified_at IS NULL AND run.finished_at < :before))
+      AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS job
+        WHERE job.status IN ('todo', 'doing')
+          AND job.task_name = CASE run.status WHEN 'queued' THEN 'execute_run' ELSE 'verify_run' END
+          AND job.args ->> 'run_id' = CAST(run.id AS text))
+    ORDER BY run.id
+    FOR UPDATE OF run SKIP LOCKED
+    """
+)
+
+
+def redefer_forgotten_runs(session: Session, now: datetime) -> int:
+    """Give a job to runs that wait for one and have none; how many."""
+    forgotten = session.execute(_FORGOTTEN, {"before": now - FORGOTTEN_AFTER}).all()
+    for run in forgotten:
+        job = Job.EXECUTE_RUN if run.status == RunStatus.QUEUED else Job.VERIFY_RUN
+        defer(session, job, run_id=str(run.id))
+    return len(forgotten)
+
+
+_UNDECIDED = text(
+    """
+    SELECT episode.id FROM episode JOIN incident ON incident.id = episode.incident_id
+    WHERE episode.closed_at IS NULL AND episode.opened_at < :before
+      AND incident.attention_at IS NULL AND incident.status <> 'resolved'
+      AND NOT EXISTS (
+        SELECT FROM run WHERE run.episode_id = episode.id AND (run.verified_at IS NULL OR run.verified_at > :before))
+      AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS job
+        WHERE job.status IN ('todo', 'doing') AND job.task_name = 'decide'
+          AND job.args -> 'episode_ids' @> to_jsonb(episode.id))
+    ORDER BY episode.id LIMIT 500
+    """
+)
+
+
+def decide_about_undecided(session: Session, now: datetime) -> int:
+    """Decide again about open episodes that have neither a run under way, nor a decision to come, nor a person called.
+
+    Everything that ends leaves one of these in its own transaction; this is for what nobody thought of.
+    """
+    episodes = list(session.scalars(_UNDECIDED, {"before": now - UNDECIDED_AFTER}))
+    if episodes:
+        defer(session, Job.DECIDE, episode_ids=episodes)
+    return len(episodes)
+
+
+_FINISHED = text(
+    """
+    DELETE FROM procrastinate_jobs AS job
+    WHERE job.status IN ('succeeded', 'failed', 'cancelled', 'aborted')
+      AND NOT EXISTS (
+        SELECT FROM procrastinate_events AS event
+        WHERE event.job_id = job.id AND event.at > now() - CAST(:kept AS interval))
+    """
+)
+
+
+def purge_finished_jobs(session: Session) -> None:
+    """Delete what remains of jobs that ended badly a week ago; those that ended well are deleted at once."""
+    session.execute(_FINISHED, {"kept": FINISHED_JOBS_KEPT})
+
+
+def revisions_in_use(session: Session) -> set[str]:
+    """The active revision and those of runs under way."""
+    digests = set(session.scalars(select(Run.revision).where(Run.status.in_(ACTIVE)).distinct()))
+    active = active_digest(session)
+    return digests | ({active} if active else set())
+
+
+def remove_unpacked(directory: Path, in_use: set[str], now: datetime) -> list[str]:
+    """Remove unpacked revisions that are neither in use nor new; their names."""
+    if not directory.is_dir():
+        return []
+    oldest = (now - REVISION_KEPT).timestamp()
+    stale = [
+        path
+        for path in directory.iterdir()
+        if path.is_dir() and path.name not in in_use and path.stat().st_mtime < oldest
+    ]
+    for path in stale:
+        remove(path)
+    return sorted(path.name for path in stale)
+
+
+_DUE = text(
+    """
+    SELECT queue_name, count(*) AS jobs FROM procrastinate_jobs
+    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+    GROUP BY queue_name
+    """
+)
+
+
+def queue_depths(session: Session) -> dict[str, int]:
+    """How many jobs wait in each queue for somebody to do them; those for later do not count."""
+    return {row.queue_name: row.jobs for row in session.execute(_DUE)}

@@ -1,0 +1,260 @@
+"""What changes with maintenance windows: the marks of incidents, and the windows that people add, end and remove.
+
+An incident is marked while a window covers all that fires in it. Decisions keep the marks of what they decide about;
+`follow_windows` does the rest: it finds what a window covers that opened later, and has decided anew what no window
+covers any more, whether it ended by itself, was ended or was edited.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from ims.alerts.models import Alert, Episode
+from ims.audit import log as audit
+from ims.core.actors import SYSTEM
+from ims.core.context import Origin
+from ims.core.errors import Conflict, FieldError, Invalid, NotFound
+from ims.core.queue import Job, defer
+from ims.incidents.models import EventKind, Incident, Status
+from ims.incidents.timeline import NewEvent, append
+from ims.maintenance.models import StoredWindow, WindowOrigin
+from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
+from ims.policy.queries import active_policy
+from ims.policy.schema import Policy
+from ims.policy.windows import Cover, MaintenanceWindow
+
+DECIDED_AT_ONCE = 500
+"""Episodes in one decide job."""
+MARKED_AT_ONCE = 1000
+"""Incidents whose marks one step changes: their alerts wait for it."""
+
+
+AnyRow = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What following the windows came to."""
+
+    open_windows: int
+    began: int
+    """Incidents that were marked."""
+    ended: int
+    """Incidents whose mark was cleared."""
+
+    @property
+    def is_step(self) -> bool:
+        """Whether more may be left to do."""
+        return MARKED_AT_ONCE in (self.began, self.ended)
+
+
+def cover_episodes(
+    session: Session, policy: Policy | None, episodes: Sequence[AnyRow], now: datetime
+) -> dict[int, Cover]:
+    """What covers each of these episodes, by id; their incidents, locked by the caller, are marked accordingly.
+
+    Each row has the `id` of an open episode, its `incident_id`, the `labels` of its alert, and `maintenance`, the mark
+    of its incident.
+    """
+    opened = open_windows(session, policy, now)
+    covers = {row.id: cover for row in episodes if (cover := cover_of(opened, policy, row.labels))}
+    bare = {row.incident_id for row in episodes if row.id not in covers}
+    _end(session, {row.incident_id: row.maintenance for row in episodes if row.incident_id in bare}, now)
+    fresh = {row.incident_id for row in episodes if row.maintenance is None} - bare
+    if fresh:
+        # What else fires in these incidents has a say too.
+        others = _firing(session, Incident.id.in_(fresh))
+        _begin(session, _covers_of_all(others, opened, policy), now)
+    return covers
+
+
+def follow_windows(session: Session, now: datetime) -> Followed:
+    """Mark what open windows cover, clear the marks of what none covers, and have that decided as if it were new.
+
+    May be done by many workers at once and at any time: incidents that another transaction works on, and those beyond
+    `MARKED_AT_ONCE`, are left to the next time.
+    """
+    active = active_policy(session)
+    policy = active.policy if active else None
+    opened = open_windows(session, policy, now)
+    marked = _firing(session, Incident.maintenance.is_not(None))
+    ended = _end_all(session, marked, opened, policy, now)
+    began = 0
+    if opened:
+        firing = _firing(session, Incident.maintenance.is_(None), Episode.id.is_not(None))
+        covers = _covers_of_all(firing, opened, policy)
+        began = _begin(session, {id_: covers[id_] for id_ in _lock(session, covers)}, now)
+    return Followed(len(opened), began, ended)
+
+
+def _end_all(
+    session: Session, marked: Sequence[AnyRow], opened: Sequence[OpenWindow], policy: Policy | None, now: datetime
+) -> int:
+    names = {one.window.name for one in opened}
+    over: dict[UUID, list[int]] = {}
+    for row in marked:
+        # Of an incident in which nothing fires at the moment, its window decides.
+        is_covered = row.maintenance in names if row.id is None else cover_of(opened, policy, row.labels)
+        if not is_covered:
+            over[row.incident_id] = []
+    for row in marked:
+        if row.incident_id in over and row.id is not None:
+            over[row.incident_id].append(row.id)
+    marks = {row.incident_id: row.maintenance for row in marked}
+    locked = _lock(session, over)
+    ended = _end(session, {id_: marks[id_] for id_ in locked}, now)
+    again = sorted(id_ for incident in ended for id_ in over[incident])
+    for start in range(0, len(again), DECIDED_AT_ONCE):
+        defer(session, Job.DECIDE, episode_ids=again[start : start + DECIDED_AT_ONCE])
+    return len(ended)
+
+
+def _firing(session: Session, *which: Any) -> Sequence[AnyRow]:
+    """The open episodes of unresolved incidents; an incident without one is a row without an episode."""
+    is_open = (Episode.incident_id == Incident.id) & Episode.closed_at.is_(None)
+    query = (
+        select(Episode.id, Incident.id.label("incident_id"), Incident.maintenance, Alert.labels)
+        .select_from(Incident)
+        .outerjoin(Episode, is_open)
+        .outerjoin(Alert, Alert.id == Episode.alert_id)
+        .where(Incident.status != Status.RESOLVED, *which)
+    )
+    return session.execute(query).all()
+
+
+def _covers_of_all(firing: Iterable[AnyRow], opened: Sequence[OpenWindow], policy: Policy | None) -> dict[UUID, Cover]:
+    """The incidents of which every open episode is covered, each with the cover that ends last."""
+    found: dict[UUID, Cover | None] = {}
+    for row in firing:
+        cover = cover_of(opened, policy, row.labels or {})
+        known = found.get(row.incident_id, cover)
+        found[row.incident_id] = max(known, cover, key=lambda one: one.until) if known and cover else None
+    return {id_: cover for id_, cover in found.items() if cover}
+
+
+def _lock(session: Session, incident_ids: Iterable[UUID]) -> list[UUID]:
+    """Lock those of the unresolved incidents that nobody else is at, in the order in which timelines lock them."""
+    query = (
+        select(Incident.id)
+        .where(Incident.id.in_(list(incident_ids)), Incident.status != Status.RESOLVED)
+        .order_by(Incident.id)
+        .limit(MARKED_AT_ONCE)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    return list(session.scalars(query))
+
+
+_MARK = text(
+    """
+    UPDATE incident SET maintenance = t.mark
+    FROM unnest(CAST(:incidents AS uuid[]), CAST(:marks AS text[])) AS t (id, mark)
+    WHERE incident.id = t.id AND incident.maintenance IS NULL
+    RETURNING incident.id
+    """
+)
+
+
+def _begin(session: Session, covers: Mapping[UUID, Cover], now: datetime) -> int:
+    """Mark these incidents, unless they are; how many were."""
+    if not covers:
+        return 0
+    marks = {"incidents": list(covers), "marks": [cover.window for cover in covers.values()]}
+    marked = sorted(session.scalars(_MARK, marks))
+    append(session, [_began_event(id_, covers[id_]) for id_ in marked], now)
+    return len(marked)
+
+
+def _began_event(incident_id: UUID, cover: Cover) -> NewEvent:
+    data = {"window": cover.window, "until": cover.until.isoformat(), "reason": cover.reason}
+    return NewEvent(incident_id, EventKind.MAINTENANCE_BEGAN, SYSTEM, data)
+
+
+def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> list[UUID]:
+    """Clear these marks; the incidents of which one was cleared."""
+    marked = [incident_id for incident_id, mark in marks.items() if mark is not None]
+    if not marked:
+        return []
+    statement = (
+        update(Incident)
+        .where(Incident.id.in_(marked), Incident.maintenance.is_not(None))
+        .values(maintenance=None)
+        .returning(Incident.id)
+        .execution_options(synchronize_session=False)
+    )
+    cleared = sorted(session.scalars(statement))
+    events = [NewEvent(id_, EventKind.MAINTENANCE_ENDED, SYSTEM, {"window": marks[id_]}) for id_ in cleared]
+    append(session, events, now)
+    return cleared
+
+
+def add_window(session: Session, window: MaintenanceWindow, origin: Origin, now: datetime) -> None:
+    """Store a window. Raises `Conflict` if there is one of its name, `Invalid` if the policy does not know a name."""
+    active = active_policy(session)
+    policy = active.policy if active else None
+    _check_names(window, policy)
+    if any(known.name == window.name for known in known_windows(session, policy)):
+        raise Conflict(f"There is already a maintenance window {window.name}.")
+    definition = window.model_dump(mode="json")
+    row: dict[str, Any] = {"origin": WindowOrigin.COMMAND, "name": window.name, "definition": definition}
+    row |= {"actor": origin.who, "changed_at": now}
+    stored = session.execute(insert(StoredWindow).values(row).on_conflict_do_nothing().returning(StoredWindow.name))
+    if stored.one_or_none() is None:
+        raise Conflict(f"There is already a maintenance window {window.name}.")
+    audit.record(session, origin, "maintenance.added", window.name, now, after=definition)
+    follow_windows(session, now)
+
+
+def _check_names(window: MaintenanceWindow, policy: Policy | None) -> None:
+    services = policy.services.values() if policy else ()
+    known = {name for service in services for name in (service.name, service.service)}
+    groups = policy.groups if policy else {}
+    faults = [FieldError("services", f"There is no service {name}.") for name in window.services if name not in known]
+    faults += [FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in groups]
+    if faults:
+        raise Invalid("The active policy does not know what the window names.", fields=faults)
+
+
+def end_window(session: Session, name: str, origin: Origin, now: datetime) -> None:
+    """End what is open of a window now; one that recurs comes again.
+
+    Raises `NotFound`, and `Conflict` if it is not open.
+    """
+    active = active_policy(session)
+    named = [known for known in known_windows(session, active.policy if active else None) if known.name == name]
+    if not named:
+        raise NotFound(f"There is no maintenance window {name}.")
+    ended = [known for known in named if (span := known.span_at(now)) and span.holds(now)]
+    if not ended:
+        raise Conflict(f"Maintenance window {name} is not open now.")
+    for known in ended:
+        values: dict[str, Any] = {"ended_at": now, "actor": origin.who, "changed_at": now}
+        row = {"origin": known.origin, "name": name, **values}
+        if known.origin is WindowOrigin.COMMAND:
+            row["definition"] = known.window.model_dump(mode="json")
+        statement = insert(StoredWindow).values(row)
+        session.execute(statement.on_conflict_do_update(index_elements=["origin", "name"], set_=values))
+    audit.record(session, origin, "maintenance.ended", name, now, after={"ended_at": now.isoformat()})
+    follow_windows(session, now)
+
+
+def remove_window(session: Session, name: str, origin: Origin, now: datetime) -> None:
+    """Remove a window that was added by command. Raises `NotFound`, `Conflict` for one of the inventory."""
+    gone = session.execute(
+        delete(StoredWindow)
+        .where(StoredWindow.origin == WindowOrigin.COMMAND, StoredWindow.name == name)
+        .returning(StoredWindow.definition)
+    )
+    if (removed := gone.one_or_none()) is not None:
+        audit.record(session, origin, "maintenance.removed", name, now, before=removed.definition)
+        follow_windows(session, now)
+        return
+    active = active_policy(session)
+    if active and any(window.name == name for window in active.policy.maintenance_windows):
+        raise Conflict(f"Maintenance window {name} is in the inventory: remove it there, or end it.")
+    raise NotFound(f"There is no maintenance window {name}.")

@@ -1,0 +1,1 @@
+"""Asking services whether they are healthy."""

@@ -1,0 +1,77 @@
+"""Store a revision and make it the active one."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from ims.audit.log import record
+from ims.core.context import Origin
+from ims.core.errors import PolicyFaulty
+from ims.policy.models import PolicyActivation, PolicySnapshot
+from ims.policy.queries import active_digest
+from ims.policy.revision import Revision
+
+_ACTIVATION_LOCK = 0x494D5350
+"""Key of the advisory lock that lets one activation happen at a time ("IMSP")."""
+
+
+class PolicyWithoutServices(PolicyFaulty):
+    """The policy has no services, but the active one has: is this the right inventory? Say --allow-empty if it is."""
+
+
+def store_and_activate(
+    session: Session, revision: Revision, now: datetime, origin: Origin, *, allow_empty: bool = False
+) -> bool:
+    """Store a revision and make it the active one; True if it, or what was read from it, was not active before.
+
+    A revision is only ever made of a policy without faults, so a faulty one cannot get here. Raises
+    `PolicyWithoutServices` when the active policy has services and this one has none, unless `allow_empty`.
+    """
+    # Two activations at once would each compare themselves with the same predecessor.
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ACTIVATION_LOCK})
+    active = active_digest(session)
+    if not allow_empty and active is not None and not revision.policy.services and _services_of(session, active):
+        raise PolicyWithoutServices
+    content = revision.policy.model_dump(mode="json")
+    stored = session.execute(select(PolicySnapshot.policy).filter_by(digest=revision.digest)).scalar_one_or_none()
+    _store(session, revision, content, now)
+    if active == revision.digest and stored == content:
+        return False
+    session.add(PolicyActivation(digest=revision.digest, activated_at=now, actor=origin.who))
+    labels = {"git_commit": revision.git.commit, "git_dirty": revision.git.dirty}
+    before = {"digest": active} if active is not None else None
+    record(
+        session,
+        origin,
+        "policy.activated",
+        revision.digest,
+        now,
+        before=before,
+        after={"digest": revision.digest, **labels},
+    )
+    session.flush()
+    return True
+
+
+def _services_of(session: Session, digest: str) -> int:
+    services = select(PolicySnapshot.policy["services"]).filter_by(digest=digest).scalar_subquery()
+    query = select(func.count()).select_from(func.jsonb_object_keys(services).table_valued("name"))
+    return session.execute(query).scalar_one()
+
+
+def _store(session: Session, revision: Revision, content: dict[str, object], now: datetime) -> None:
+    """Insert the snapshot, or bring what is no identity up to date.
+
+    The same bytes may be loaded again after they were committed, or read differently by a newer IMS.
+    """
+    labels = {"policy": content, "git_commit": revision.git.commit, "git_dirty": revision.git.dirty}
+    statement = insert(PolicySnapshot).values(
+        digest=revision.digest,
+        archive=revision.archive,
+        inventory=revision.policy.inventory,
+        created_at=now,
+        **labels,
+    )
+    session.execute(statement.on_conflict_do_update(index_elements=["digest"], set_=labels))

@@ -1,0 +1,1 @@
+"""The programs, put together from their parts: ims-web, and every table that migrations know."""

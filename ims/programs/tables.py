@@ -1,0 +1,15 @@
+"""All tables of all domains, for whoever compares them with the database."""
+
+import ims.accounts.models
+import ims.alerts.models
+import ims.audit.models
+import ims.healing.models
+import ims.heartbeats.models
+import ims.incidents.models
+import ims.maintenance.models
+import ims.policy.models
+import ims.runs.models
+import ims.sources.models  # noqa: F401
+from ims.core.db.base import Base
+
+metadata = Base.metadata

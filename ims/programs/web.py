@@ -1,0 +1,131 @@
+"""The program ims-web: pages for people and the REST API, assembled from the areas' views and operations."""
+
+from datetime import timedelta
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+
+from ims.accounts.usecases import nobodys_hash
+from ims.api import documentation, rest
+from ims.api.v1 import alerts as alert_api
+from ims.api.v1 import audit as audit_api
+from ims.api.v1 import dead_letters as rejected_api
+from ims.api.v1 import incidents as incident_api
+from ims.api.v1 import maintenance as maintenance_api
+from ims.api.v1 import me as own_api
+from ims.api.v1 import runs as run_api
+from ims.api.v1 import services as service_api
+from ims.api.v1 import sources as source_api
+from ims.api.v1 import summary as summary_api
+from ims.api.v1 import teams as team_api
+from ims.api.v1 import tokens as token_api
+from ims.api.v1 import users as user_api
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.errors import ConfigurationFaulty
+from ims.core.log import configure_logging
+from ims.core.settings import Settings, load_settings
+from ims.http import authentication as asking
+from ims.http import health, metrics, problems, requests, resources, security, senders
+from ims.reports.statistics import count_by_status, read_means
+from ims.runs.queries import count_active
+from ims.web import rendering
+from ims.web.pages import account as account_views
+from ims.web.pages import dead_letters as alert_views
+from ims.web.pages import incidents as incident_views
+from ims.web.pages import oidc as oidc_views
+from ims.web.pages import runs as run_views
+from ims.web.pages.audit import audit
+from ims.web.pages.people import administration
+from ims.web.pages.sources import sources
+
+PROGRAM = "ims-web"
+GROUPS = (
+    incident_api.api,
+    summary_api.api,
+    alert_api.api,
+    run_api.api,
+    service_api.api,
+    maintenance_api.api,
+    rejected_api.api,
+    source_api.api,
+    own_api.api,
+    token_api.api,
+    user_api.api,
+    team_api.api,
+    audit_api.api,
+)
+"""The REST API, in the order of its documentation."""
+MAX_FORM_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
+    """Build the application; without `settings` they are loaded and logging is set up, as for Gunicorn.
+
+    Raises `ConfigurationFaulty`.
+    """
+    if settings is None:
+        settings = load_settings()
+        configure_logging(settings, PROGRAM)
+    app = Flask("ims.web")
+    _configure(app, settings)
+    database = database or Database.of(settings)
+    resources.provide(app.extensions, settings, database)
+    # Order matters: an id first, then who is asking, then the form's token.
+    requests.install(app, PROGRAM)
+    metrics.observe(app)
+    asking.install(app)
+    api = rest.blueprint(GROUPS)
+    forgery = CSRFProtect(app)
+    forgery.exempt(api)
+    security.install(app)
+    problems.install(app)
+    rendering.install(app)
+    nobodys_hash()  # not when the first unknown name is tried: that one would take longer
+    senders.provide(app.extensions, settings, database)
+    oidc_views.provide(app.extensions, settings)
+    app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
+    for blueprint in (
+        health.health,
+        account_views.accounts,
+        oidc_views.oidc,
+        incident_views.incidents,
+        run_views.runs,
+        alert_views.alerts,
+        audit,
+        administration,
+        sources,
+        api,
+        documentation.blueprint(GROUPS),
+    ):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _figures(database: Database) -> metrics.Figures:
+    with database.begin() as session:
+        mtta, mttr = read_means(session, utc_now())
+        return metrics.Figures(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    if settings.secret_key is None:
+        raise ConfigurationFaulty("IMS_SECRET_KEY_FILE must name the file with the key that signs sessions.")
+    app.config.update(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours),
+        # Several installations on one host name must not sign each other out.
+        SESSION_COOKIE_NAME=f"ims_session_{settings.web_port}",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.web_url.startswith("https:"),
+        SESSION_REFRESH_EACH_REQUEST=False,
+        # A form left open over night still works as long as its session does.
+        WTF_CSRF_TIME_LIMIT=None,
+        # Never raised to the server, which would answer with a traceback's absence of style: problems.py answers.
+        PROPAGATE_EXCEPTIONS=False,
+        TRAP_HTTP_EXCEPTIONS=False,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True

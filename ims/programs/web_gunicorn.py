@@ -1,0 +1,51 @@
+"""How Gunicorn serves ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
+
+One process with threads: a page waits for PostgreSQL and little else.
+"""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
+from ims.core.settings import load_settings
+
+PROGRAM = "ims-web"
+_settings = load_settings()
+
+bind = f"{_settings.web_host}:{_settings.web_port}"
+worker_class = "gthread"
+# How often somebody tries a password is counted in a process: a second one would double what is allowed.
+workers = 1
+threads = 16
+timeout = 60
+graceful_timeout = 10
+keepalive = 30
+proc_name = PROGRAM
+# Requests are logged by the application, with their ids.
+accesslog = None
+loglevel = "warning"
+# A heartbeat file on a disk can block; memory does not.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkstemp
+raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
+
+
+def on_starting(_server: Any) -> None:
+    """Before any process serves."""
+    start_metrics(_settings, PROGRAM)
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """In each serving process, before the application is made."""
+    die_with_master(server.pid)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In each serving process, once the application is made: what is there now stays. Searched for garbage again and
+    again, it stopped every request for a tenth of a second."""
+    gc.freeze()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A serving process has ended."""
+    forget_process(worker.pid)

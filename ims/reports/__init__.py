@@ -1,0 +1,1 @@
+"""What is read across domains: the overview, lifelines, statistics, similar incidents."""

@@ -1,0 +1,193 @@
+"""The steps of retention. Each removes a little in the caller's transaction and waits for nobody.
+
+An incident goes as a whole: its runs with their logs, its episodes, its refusals, and then its timeline with itself.
+The last is not the programs' right: `remove_old_incidents` in the database does it, for incidents that are over and
+old by their own timelines, whole or not at all. See the first migration.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import CursorResult, text
+from sqlalchemy.orm import Session
+
+from ims.core.db.engine import Database
+from ims.retention.queries import OLD_INCIDENT, Kept
+
+T = TypeVar("T")
+
+INCIDENTS_A_STEP: Final = 20
+ROWS_A_STEP: Final = 1000
+
+Removed = dict[str, int]
+"""How many rows of each kind went."""
+
+_POLITE: Final = (
+    # What is lost in a crash is removed again: no commit of ours has to wait for the disk.
+    text("SET LOCAL synchronous_commit = off"),
+    # Whoever holds a row is using it.
+    text("SET LOCAL lock_timeout = '500ms'"),
+)
+
+_OLD = text(
+    f"""
+    SELECT id FROM incident WHERE {OLD_INCIDENT}
+    ORDER BY resolved_at LIMIT :limit
+    FOR UPDATE OF incident SKIP LOCKED
+    """  # noqa: S608 - the text is ours
+)
+_OF_INCIDENTS: Final = {
+    # Their events go with them.
+    "runs": text(
+        "DELETE FROM run WHERE incident_id = ANY(:incidents)"
+        " OR episode_id IN (SELECT id FROM episode WHERE incident_id = ANY(:incidents))"
+    ),
+    "episodes": text("DELETE FROM episode WHERE incident_id = ANY(:incidents)"),
+    "refusals": text("DELETE FROM refusal WHERE incident_id = ANY(:incidents)"),
+}
+# The timeline of a later incident still tells that it was a recurrence.
+_FORGET_RECURRENCE = text("UPDATE incident SET recurrence_of = NULL WHERE recurrence_of = ANY(:incidents)")
+_REMOVE = text("SELECT remove_old_incidents(CAST(:incidents AS uuid[]), :before)")
+
+
+def remove_incidents(session: Session, before: datetime, limit: int = INCIDENTS_A_STEP) -> Removed:
+    """Remove up to `limit` incidents that were resolved before `before`, with everything that is theirs."""
+    _be_polite(session)
+    incidents: list[UUID] = list(session.scalars(_OLD, {"before": before, "limit": limit}))
+    if not incidents:
+        return {}
+    removed = {kind: _count(session, step, {"incidents": incidents}) for kind, step in _OF_INCIDENTS.items()}
+    session.execute(_FORGET_RECURRENCE, {"incidents": incidents})
+    count = session.scalar(_REMOVE, {"incidents": incidents, "before": before})
+    return {"incidents": int(count or 0), **removed}
+
+
+# A notice that comes meanwhile changes last_seen_at, which PostgreSQL looks at again before it deletes the row.
+_ALERTS = text(
+    """  # noqa: S608 - the text is ours
+    DELETE FROM alert WHERE id IN (
+        SELECT id FROM alert
+        WHERE id > :after AND id <= :until AND last_seen_at < :before
+          AND NOT EXISTS (SELECT FROM episode WHERE alert_id = alert.id)
+        FOR UPDATE SKIP LOCKED
+    ) AND last_seen_at < :before
+    """
+)
+_LAST_ALERT = text("SELECT coalesce(max(id), 0) FROM alert")
+
+
+def remove_alerts(session: Session, before: datetime, after: int) -> tuple[Removed, int | None]:
+    """Remove alerts that have no episode left and were not heard of since `before`.
+
+    Looks at ids after `after` and tells where to go on, None at the end: one walk through the table in small steps.
+    """
+    _be_polite(session)
+    until = after + 5 * ROWS_A_STEP
+    removed = _count(session, _ALERTS, {"before": before, "after": after, "until": until})
+    last: int = session.execute(_LAST_ALERT).scalar_one()
+    return {"alerts": removed}, until if until < last else None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Rows that are old by themselves; `delete` removes up to :limit of them."""
+
+    kind: str
+    delete: str
+
+
+STEPS: Final = (
+    Step(
+        "rejected_alerts",
+        "DELETE FROM rejected_alert WHERE id IN (SELECT id FROM rejected_alert WHERE received_at < :before"
+        " ORDER BY received_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
+    # Runs that belong to no incident.
+    Step(
+        "runs",
+        "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE incident_id IS NULL AND episode_id IS NULL"
+        " AND finished_at < :before AND status NOT IN ('queued', 'running', 'verifying')"
+        " LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
+    # The incident of a key that nothing was heard of is gone, so the key has nothing to say.
+    Step(
+        "correlations",
+        "DELETE FROM correlation WHERE key IN (SELECT key FROM correlation WHERE updated_at < :before"
+        " AND NOT EXISTS (SELECT FROM incident WHERE id = correlation.incident_id)"
+        " LIMIT :limit FOR UPDATE SKIP LOCKED) AND updated_at < :before",
+    ),
+    Step(
+        "tokens",
+        "DELETE FROM api_token WHERE hash IN (SELECT hash FROM api_token WHERE expires_at < :before LIMIT :limit)",
+    ),
+    # They are promised for a day, whatever the policy keeps.
+    Step(
+        "idempotency_keys",
+        "DELETE FROM idempotency_key WHERE (account, key) IN (SELECT account, key FROM idempotency_key"
+        " WHERE created_at < greatest(CAST(:before AS timestamptz), now() - interval '1 day')"
+        " ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
+    # They count for minutes; an hour is longer than any of them.
+    Step(
+        "sign_in_tries",
+        "DELETE FROM sign_in_tries WHERE key IN (SELECT key FROM sign_in_tries"
+        " WHERE began_at < greatest(CAST(:before AS timestamptz), now() - interval '1 hour')"
+        " LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
+)
+
+
+def take_step(session: Session, step: Step, before: datetime, limit: int = ROWS_A_STEP) -> int:
+    """Remove up to `limit` rows older than `before`; how many it were."""
+    _be_polite(session)
+    return _count(session, text(step.delete), {"before": before, "limit": limit})
+
+
+_AUDIT = text("SELECT remove_old_audit_entries(:before, :limit)")
+
+
+def remove_audit_entries(session: Session, before: datetime, limit: int = ROWS_A_STEP) -> int:
+    """Remove up to `limit` entries of the audit log from before `before`; how many it were.
+
+    As with timelines it is not the programs' right: a function in the database does it.
+    """
+    _be_polite(session)
+    return int(session.scalar(_AUDIT, {"before": before, "limit": limit}) or 0)
+
+
+def steps(database: Database, kept: Kept) -> Iterator[Removed]:
+    """Remove everything older than what is kept; yields after each transaction, for a pause.
+
+    May be left anywhere. Raises `DatabaseAway`, also when somebody holds what was to go.
+    """
+    before = kept.since
+    while removed := _in_transaction(database, lambda session: remove_incidents(session, before)):
+        yield removed
+    after: int | None = 0
+    while after is not None:
+        removed, after = _in_transaction(database, partial(remove_alerts, before=before, after=after))
+        yield removed
+    for step in STEPS:
+        while count := _in_transaction(database, partial(take_step, step=step, before=before)):
+            yield {step.kind: count}
+    while count := _in_transaction(database, partial(remove_audit_entries, before=kept.audit_since)):
+        yield {"audit_entries": count}
+
+
+def _in_transaction(database: Database, work: Callable[[Session], T]) -> T:
+    with database.begin() as session:
+        return work(session)
+
+
+def _be_polite(session: Session) -> None:
+    for statement in _POLITE:
+        session.execute(statement)
+
+
+def _count(session: Session, statement: Any, columns: dict[str, Any]) -> int:
+    result = session.execute(statement, columns)
+    return result.rowcount if isinstance(result, CursorResult) else 0

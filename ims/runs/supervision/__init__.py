@@ -1,0 +1,1 @@
+"""Processes of runs: started, watched, ended, and nothing of them left behind."""

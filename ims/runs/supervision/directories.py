@@ -1,0 +1,91 @@
+"""The directory that a run has for itself: what stands in it, and how it goes."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ims.core.errors import RunRefused
+from ims.core.log import logger
+from ims.runs.environment import DIRECTORIES, EMPTY_CFG
+from ims.runs.processes import SPEC
+from ims.runs.request import RunRequest
+
+ERRORS: Final = "child.err"
+"""What the run's child said about a fault of its own."""
+_EXTRA_VARS = "extra_vars.json"
+
+log = logger(__name__)
+
+
+def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
+    """Make a directory, 0700, and what a child reads first, 0600; raise FileExistsError if it exists."""
+    directory.mkdir(mode=0o700)
+    for name in DIRECTORIES:
+        (directory / name).mkdir(mode=0o700)
+    _write(directory / EMPTY_CFG, "")
+    _write(directory / SPEC, json.dumps(spec))
+
+
+def make_run_directory(request: RunRequest, directory: Path) -> None:
+    """Make the run's directory with all that its child reads; raise RunRefused if it exists."""
+    try:
+        make_directory(directory, request.premises.spec())
+    except FileExistsError as error:
+        raise _started_before() from error
+    _describe(request, directory)
+
+
+def adopt_directory(request: RunRequest, directory: Path, spare: Path) -> None:
+    """Have ``directory`` mean the one of a spare child, which stays where it is; raise RunRefused if it exists.
+
+    All that the child was started with names its own directory, so that it cannot be moved.
+    """
+    try:
+        directory.symlink_to(spare, target_is_directory=True)
+    except FileExistsError as error:
+        raise _started_before() from error
+    _describe(request, directory)
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove the run's directory; what cannot be removed is left to the sweep and said in the log."""
+    place = directory.resolve()
+    try:
+        shutil.rmtree(place)
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
+    if directory.is_symlink() and not place.exists():
+        directory.unlink(missing_ok=True)
+    if directory.exists():
+        log.warning("run_directory_remains", directory=str(directory))
+
+
+def _started_before() -> RunRefused:
+    return RunRefused("The run was started before: its directory exists.")
+
+
+def _describe(request: RunRequest, directory: Path) -> None:
+    """Write what is to be done, as a whole or not at all."""
+    spec = {
+        **request.premises.spec(),
+        "run_id": str(request.run_id),
+        "timeout": request.timeout,
+        "inventory": str(request.path(request.inventory)),
+        "playbook": str(request.path(request.playbook)),
+        "limit": request.limit,
+        "extra_vars": str(directory / _EXTRA_VARS),
+    }
+    # Anything but JSON would be read as YAML, in which the marks of unsafe strings mean nothing.
+    _write(directory / _EXTRA_VARS, json.dumps(request.extra_vars(), allow_nan=False))
+    whole = directory / f"{SPEC}.new"
+    _write(whole, json.dumps(spec))
+    whole.replace(directory / SPEC)
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

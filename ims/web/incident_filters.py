@@ -1,0 +1,167 @@
+"""The list's filter as it stands in an address: read, written again, and bound to the cursor of the next page.
+
+A filter is added in one place, `FIELDS`: its name in the address, where it is kept in `Filters`, and what it may be.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ims.core.errors import FieldError, Invalid, Unprocessable
+from ims.core.paging import decode_cursor, encode_cursor
+from ims.incidents.inputs import SEVERITIES, TITLE_LENGTH
+from ims.incidents.models import Status
+from ims.incidents.queries import UNRESOLVED, Filters, Page, Position, Sort
+
+ANY_UNRESOLVED: Final = "unresolved"
+EARLIEST_YEAR: Final = 1970
+LATEST_YEAR: Final = 2199
+
+
+class Wrong(ValueError):
+    """What a parameter must be, as the end of a sentence that begins with its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One filter. `read` raises `Wrong`; `write` gives what `read` would understand, empty for no filter."""
+
+    parameter: str
+    attribute: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str] = str
+    label: str = ""
+    """Its name on the page, if it stands among the further filters, which are folded away."""
+
+
+def _statuses(text: str) -> tuple[Status, ...]:
+    if text == ANY_UNRESOLVED:
+        return UNRESOLVED
+    if text not in set(Status):
+        raise Wrong(f"must be {ANY_UNRESOLVED}, {', '.join(Status)}")
+    return (Status(text),)
+
+
+def status_word(statuses: tuple[Status, ...]) -> str:
+    """The filter's status as it stands in the address."""
+    if statuses == UNRESOLVED:
+        return ANY_UNRESOLVED
+    return statuses[0] if statuses else ""
+
+
+def _severity(text: str) -> str:
+    if text not in set(SEVERITIES):
+        raise Wrong(f"must be {', '.join(SEVERITIES)}")
+    return text
+
+
+def _text(text: str) -> str:
+    if "\0" in text or len(text) > TITLE_LENGTH:
+        raise Wrong(f"is not a text of at most {TITLE_LENGTH} characters")
+    return text
+
+
+def _words(text: str) -> str:
+    return " ".join(_text(text).split())
+
+
+def _moment(text: str) -> datetime:
+    """A time, to the second; one without an offset is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Wrong("must be a time such as 2026-03-01 or 2026-03-01T03:12, in UTC") from None
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise Wrong(f"must be between the years {EARLIEST_YEAR} and {LATEST_YEAR}")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+
+
+def _instant(moment: datetime | str) -> str:
+    """As a browser's field for a date and a time has it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") if isinstance(moment, datetime) else ""
+
+
+FIELDS: Final = (
+    Field("status", "statuses", _statuses, status_word),
+    Field("service", "service", _text),
+    Field("severity", "severity", _severity),
+    Field("q", "words", _words),
+    Field("environment", "environment", _text, label="Environment"),
+    Field("assignee", "assignee", _text, label="Assignee"),
+    Field("team", "team", _text, label="Team"),
+    Field("since", "since", _moment, _instant, label="Opened from"),
+    Field("until", "until", _moment, _instant, label="Opened before"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list: which incidents, in which order, and from where on."""
+
+    filters: Filters
+    sort: Sort
+    after: Position | None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing was asked for: then the page is the overview."""
+        return self.filters == Filters() and self.sort is Sort.NEWEST and self.after is None
+
+    @property
+    def further(self) -> list[tuple[Field, str]]:
+        """The further filters, each with what it is set to; empty is not used."""
+        texts = written(self.filters, self.sort)
+        return [(field, texts[field.parameter]) for field in FIELDS if field.label]
+
+    def parameters(self, **other: str) -> dict[str, str]:
+        """The filter as parameters of an address, with `other` ones instead of or beside its own."""
+        return {name: value for name, value in {**written(self.filters, self.sort), **other}.items() if value}
+
+
+def read_listing(given: Mapping[str, str]) -> Listing:
+    """What an address asks for. Raises `Invalid` naming every wrong parameter."""
+    values: dict[str, Any] = {}
+    wrong = []
+    for field in FIELDS:
+        if text := given.get(field.parameter, ""):
+            try:
+                values[field.attribute] = field.read(text)
+            except Wrong as reason:
+                wrong.append(FieldError(field.parameter, str(reason)))
+    order = given.get("sort") or Sort.NEWEST
+    if order not in set(Sort):
+        wrong.append(FieldError("sort", f"must be {', '.join(Sort)}"))
+    if wrong:
+        raise Invalid(fields=wrong)
+    filters, sort = Filters(**values), Sort(order)
+    return Listing(filters, sort, _position(given.get("cursor", ""), filters, sort))
+
+
+def written(filters: Filters, sort: Sort) -> dict[str, str]:
+    """Every filter as it stands in an address; empty is no filter."""
+    texts = {field.parameter: field.write(getattr(filters, field.attribute) or "") for field in FIELDS}
+    return {**texts, "sort": "" if sort is Sort.NEWEST else sort.value}
+
+
+def next_page(filters: Filters, sort: Sort, page: Page) -> dict[str, str] | None:
+    """The parameters of the page behind this one, None if it was the last."""
+    if page.next is None:
+        return None
+    cursor = encode_cursor(page.next.texts, _bound_to(filters, sort))
+    return {name: value for name, value in {**written(filters, sort), "cursor": cursor}.items() if value}
+
+
+def _position(cursor: str, filters: Filters, sort: Sort) -> Position | None:
+    """Where the page begins. Raises `Unprocessable` for a cursor that was not made for this list."""
+    if not cursor:
+        return None
+    parts = decode_cursor(cursor, _bound_to(filters, sort))
+    try:
+        return Position.read(parts)
+    except ValueError as error:
+        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+
+
+def _bound_to(filters: Filters, sort: Sort) -> list[str]:
+    return list(written(filters, sort).values())

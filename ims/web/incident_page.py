@@ -1,0 +1,119 @@
+"""What the incident pages show, gathered in one transaction: rows of the list, and one incident with all it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from ims.accounts.queries import account_names
+from ims.alerts.queries import AlertSeen, alerts_of
+from ims.healing.models import Refusal
+from ims.healing.queries import refusals_of
+from ims.incidents.models import Incident, Status
+from ims.incidents.queries import find_incident
+from ims.incidents.usecases import allowed_steps
+from ims.policy.schema import Service
+from ims.reports.history import story_of
+from ims.reports.lifeline import Lifeline, draw
+from ims.reports.similar import Similar, similar_to
+from ims.runs.models import ACTIVE, Run
+from ims.runs.queries import runs_of
+from ims.services.queries import read_catalogue
+from ims.web.markdown import Prose, read
+from ims.web.timeline import Timeline, tell
+
+MOST_ALERTS = 15
+MOST_OF_ALERTS = 12_000
+"""Characters of labels and annotations; a storm brings thousands of alerts, and a sender may write a book."""
+MOST_RUNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One incident in a list."""
+
+    incident: Incident
+    lifeline: Lifeline
+    runs: Sequence[Run]
+
+    @property
+    def is_healing(self) -> bool:
+        """Whether automation is at work on it right now."""
+        return any(run.status in ACTIVE for run in self.runs)
+
+    @property
+    def state(self) -> list[object]:
+        """What decides whether the row looks different."""
+        return [self.incident.number, self.incident.version, *(run.status for run in self.runs)]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """One incident with everything its page shows."""
+
+    row: Row
+    steps: Sequence[Status]
+    description: Prose
+    timeline: Timeline
+    alerts: Sequence[AlertSeen]
+    more_alerts: bool
+    similar: Sequence[Similar]
+    refusals: Sequence[Refusal]
+    service: Service | None
+    recurrence_of: Incident | None
+    people: Sequence[str]
+
+    @property
+    def incident(self) -> Incident:
+        """The incident itself."""
+        return self.row.incident
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """The newest runs, the last one first."""
+        return self.row.runs[: -MOST_RUNS - 1 : -1]
+
+
+def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> list[Row]:
+    """The incidents as rows, two queries for all of them."""
+    ids = [incident.id for incident in incidents]
+    runs, refusals = runs_of(session, ids), refusals_of(session, ids)
+    return [_row(incident, runs.get(incident.id, []), refusals.get(incident.id, []), now) for incident in incidents]
+
+
+def incident_page(session: Session, reference: str, now: datetime, before: int | None = None) -> IncidentPage:
+    """The incident called `reference`, its timeline up to event `before` if that is given. Raises `NotFound`."""
+    incident = find_incident(session, reference)
+    refusals = refusals_of(session, [incident.id]).get(incident.id, [])
+    row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), refusals, now)
+    alerts = alerts_of(session, incident.id)
+    shown = _first(alerts)
+    return IncidentPage(
+        row=row,
+        steps=allowed_steps(incident.status),
+        description=read(incident.description),
+        timeline=tell(session, incident.id, before),
+        alerts=shown,
+        more_alerts=len(alerts) > len(shown),
+        similar=similar_to(session, incident, [seen.alert for seen in alerts]),
+        refusals=refusals,
+        service=read_catalogue(session).find(incident.service),
+        recurrence_of=session.get(Incident, incident.recurrence_of) if incident.recurrence_of else None,
+        people=account_names(session),
+    )
+
+
+def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
+    """The first alerts that fit on a page, at least one."""
+    length = 0
+    for place, seen in enumerate(alerts[:MOST_ALERTS]):
+        texts = (*seen.alert.labels.items(), *seen.alert.annotations.items())
+        length += sum(len(name) + len(value) for name, value in texts)
+        if place and length > MOST_OF_ALERTS:
+            return alerts[:place]
+    return alerts[:MOST_ALERTS]
+
+
+def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:
+    return Row(incident, draw(story_of(incident, runs, refusals), now), runs)

@@ -1,0 +1,245 @@
+"""Pages: sign in, sign out, one's own account with its password and tokens, the theme of the pages."""
+
+from datetime import timedelta
+from typing import Final
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from ims.accounts.limits import Counted, TooManyTries, counted, give_back, take_try
+from ims.accounts.people import usecases as actions
+from ims.accounts.people.queries import person
+from ims.accounts.queries import account_by_id
+from ims.accounts.tokens.queries import token_name, tokens_of
+from ims.accounts.tokens.usecases import (
+    NewToken,
+    create_user_token,
+    locked_token,
+    revoke_token,
+    rotate_token,
+    token_id,
+)
+from ims.accounts.usecases import sign_in
+from ims.core.errors import FieldError, Invalid
+from ims.core.log import logger
+from ims.core.principal import Role, Scope, widest_scope
+from ims.http.authentication import (
+    allow,
+    begin_session,
+    client_host,
+    end_session,
+    identify,
+    origin,
+    public,
+    signed_in,
+)
+from ims.http.requests import request_id
+from ims.http.resources import clock, settings, transaction
+
+accounts = Blueprint("accounts", __name__)
+log = logger(__name__)
+
+THEMES = ("light", "dark")
+_YEAR_SECONDS = 365 * 24 * 3600
+_LONGEST = 256
+LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
+"""How long a token may work that is made on a page, by days."""
+OVERLAP: Final = timedelta(hours=1)
+"""How long a rotated token goes on working."""
+
+
+@accounts.get("/sign-in")
+@public
+def sign_in_page() -> Response | str:
+    """The form; somebody who is signed in goes on to where they wanted to."""
+    if identify():
+        return redirect(next_page())
+    return render_template("accounts/sign_in.html", next=request.args.get("next", ""))
+
+
+@accounts.post("/sign-in")
+@public
+def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """Check name and password. Says neither whether the name exists nor which of the two was wrong."""
+    name, password = request.form.get("name", "").strip(), request.form.get("password", "")
+    address, account = client_host(), None
+    try:
+        tries = _take_try(name)
+    except TooManyTries as limited:
+        log.warning("sign_in_limited", address=address)
+        return _again(name, limited.message, limited.status, {"Retry-After": str(limited.seconds)})
+    if name and "\0" not in name and max(len(name), len(password)) <= _LONGEST:
+        with transaction() as session:
+            account = sign_in(session, name, password, address, request_id(), clock())
+    if account is None:
+        log.warning("sign_in_failed", address=address)
+        return _again(name, "Name or password is wrong.", 401, {})
+    _give_back(tries)
+    begin_session(account)
+    log.info("signed_in", account=account.name)
+    return redirect(next_page())
+
+
+def _take_try(name: str) -> tuple[Counted, Counted]:
+    """Count a try of this name from where the request came; committed before any password is looked at.
+
+    Raises `TooManyTries`.
+    """
+    secret = settings().secret_key
+    assert secret is not None  # noqa: S101 - create_app asked for it
+    tries = counted(secret.get_secret_value(), client_host(), name)
+    with transaction() as session:
+        take_try(session, tries, clock())
+    return tries
+
+
+def _give_back(tries: tuple[Counted, Counted]) -> None:
+    with transaction() as session:
+        give_back(session, tries)
+
+
+def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
+    page = render_template(
+        "accounts/sign_in.html", name=name[:_LONGEST], message=message, next=request.form.get("next", "")
+    )
+    return page, status, headers
+
+
+@accounts.post("/sign-out")
+@allow(Role.VIEWER)
+def sign_out() -> Response:
+    """End this session, or with `everywhere` all sessions of the account."""
+    if request.form.get("everywhere"):
+        with transaction() as session:
+            actions.end_sessions(session, signed_in().name, origin(), clock())
+    end_session()
+    return redirect(url_for("accounts.sign_in_page"))
+
+
+@accounts.get("/account")
+@allow(Role.VIEWER)
+def own() -> str:
+    """Who one is here, one's password and one's tokens."""
+    return _own_page()
+
+
+def _own_page(wrong: object = (), values: object = None, new_token: NewToken | None = None) -> str:
+    now, asker = clock(), signed_in()
+    with transaction() as session:
+        me, tokens = person(session, asker.name), tokens_of(session, user_id=asker.account.id)
+    widest = widest_scope(asker.role)
+    return render_template(
+        "accounts/account.html",
+        person=me,
+        tokens=tokens,
+        scopes=[scope for scope in Scope if widest.includes(scope)],
+        lifetimes=LIFETIMES,
+        wrong=wrong,
+        values=values or {},
+        new_token=new_token,
+        now=now,
+    )
+
+
+@accounts.post("/account/password")
+@allow(Role.VIEWER)
+def change_password() -> Response | tuple[str, int]:
+    """Change one's own password: every other session ends, this one goes on."""
+    form, asker = request.form, signed_in()
+    present, wanted = form.get("present", ""), form.get("password", "")
+    try:
+        tries = _take_try(asker.name)
+    except TooManyTries as limited:
+        # Who has found somebody's session open may not go on to guess the password.
+        wrong = FieldError("present", f"was wrong too often: wait {limited.seconds} seconds")
+        return _own_page([wrong]), Invalid.status
+    try:
+        with transaction() as session:
+            actions.change_own_password(session, asker.name, present, wanted, origin(), clock())
+            account = account_by_id(session, asker.account.id)
+    except Invalid as error:
+        if all(field.field != "present" for field in error.fields):
+            _give_back(tries)
+        return _own_page(error.fields), error.status
+    _give_back(tries)
+    if account is not None:
+        begin_session(account)
+    flash("Your password is changed. You are signed out everywhere else.")
+    return redirect(url_for(".own"))
+
+
+@accounts.post("/account/tokens")
+@allow(Role.VIEWER)
+def create_token() -> tuple[str, int]:
+    """Make a token of one's own; its text is in this answer and nowhere else."""
+    form, asker = request.form, signed_in()
+    try:
+        scope, days = _scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
+        with transaction() as session:
+            label, by, now = form.get("label", ""), origin(), clock()
+            token = create_user_token(session, asker.name, scope, label, by, now, lifetime=days)
+    except Invalid as error:
+        return _own_page(error.fields, form), error.status
+    return _own_page(new_token=token), 200
+
+
+def _scope(given: str) -> Scope:
+    if given not in set(Scope):
+        raise Invalid(fields=[FieldError("scope", "must be one of the offered values")])
+    return Scope(given)
+
+
+def chosen_lifetime(given: str) -> timedelta | None:
+    """One of `LIFETIMES`, None for no end. Raises `Invalid`."""
+    if given not in LIFETIMES:
+        raise Invalid(fields=[FieldError("lifetime", "must be one of the offered values")])
+    return timedelta(days=int(given)) if given else None
+
+
+@accounts.post("/account/tokens/<token>/rotate")
+@allow(Role.VIEWER)
+def rotate(token: str) -> tuple[str, int]:
+    """Make the successor of a token of one's own; the old one works an hour more. Raises `NotFound`, `TokenEnded`."""
+    with transaction() as session:
+        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        new = rotate_token(session, mine.id, OVERLAP, origin(), clock())
+    return _own_page(new_token=new), 200
+
+
+@accounts.post("/account/tokens/<token>/revoke")
+@allow(Role.VIEWER)
+def revoke(token: str) -> Response:
+    """End a token of one's own. Raises `NotFound`."""
+    with transaction() as session:
+        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        revoke_token(session, mine.id, origin(), clock())
+    flash(f"{token_name(mine.id)} has ended.")
+    return redirect(url_for(".own"))
+
+
+@accounts.post("/theme")
+@public
+def set_theme() -> Response:
+    """Remember light or dark in a cookie; anything else follows the system again."""
+    theme = request.form.get("theme", "")
+    if theme and theme not in THEMES:
+        abort(400)
+    response = redirect(next_page())
+    secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
+    response.set_cookie("theme", theme, max_age=_YEAR_SECONDS, samesite="Lax", secure=secure, httponly=True)
+    return response
+
+
+def sign_in_again(message: str) -> str:
+    """The form with why it did not work: whoever cannot come by the identity provider may have a password."""
+    return render_template("accounts/sign_in.html", name="", message=message, next="")
+
+
+def next_page() -> str:
+    """Where to go on: a path of ours and nothing else, so that a link cannot send people elsewhere."""
+    wanted = request.values.get("next", "")
+    own_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    # Browsers drop tabs and newlines: "/<tab>/elsewhere" would be another host.
+    if not own_path or any(ord(character) < 0x20 for character in wanted):
+        return url_for("incidents.index")
+    return wanted

@@ -1,0 +1,364 @@
+"""Pages: the list of incidents, one incident, and what people do to it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from ims.accounts.queries import account_names
+from ims.core.actors import Actor
+from ims.core.errors import Conflict, FieldError, Invalid, NotFound
+from ims.core.principal import Role
+from ims.core.validation import read
+from ims.core.wording import web_address
+from ims.http.authentication import allow, origin, require_may_act_on, signed_in
+from ims.http.problems import wants_json
+from ims.http.resources import clock, settings, transaction
+from ims.incidents import usecases as actions
+from ims.incidents.audit import audited, record_created
+from ims.incidents.inputs import SEVERITIES, Assignment, Closing, Editable, NewIncident, Note
+from ims.incidents.metrics import count_resolved
+from ims.incidents.models import Incident, Status
+from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents
+from ims.reports.overview import draw_lanes, read_overview
+from ims.reports.statistics import read_figures
+from ims.runs.ansi import to_plain
+from ims.services.queries import known_teams, read_catalogue
+from ims.web import live
+from ims.web.incident_filters import Listing, next_page, read_listing, status_word
+from ims.web.incident_page import IncidentPage, incident_page, rows_of
+from ims.web.timeline import text_of
+
+incidents = Blueprint("incidents", __name__)
+
+Answer = Response | tuple[str, int]
+
+PAGE_ROWS = 40
+UNRESOLVED_ROWS = 40
+RESOLVED_ROWS = 25
+"""Both on the overview, which has other panels to carry: no page is larger than 150 kB."""
+UNRESOLVED_ONLY, RESOLVED_ONLY = Filters(UNRESOLVED), Filters((Status.RESOLVED,))
+LIST_MOVES_SECONDS = 5
+PAGE_MOVES_SECONDS = 2
+DAY_MOVES_SECONDS = 60
+MOST_CHOICES = 200
+MOST_EVENTS_EVER = 2**31 - 1
+
+
+@incidents.get("/")
+@incidents.get("/incidents")
+def index() -> Response:
+    """Figures, the services, what is not resolved, and what was; or one filtered list."""
+    listing, now = read_listing(request.args), clock()
+    return _overview(now) if listing.is_everything else _filtered(listing, now)
+
+
+def _overview(now: datetime) -> Response:
+    with transaction() as session:
+        figures, overview = read_figures(session, now), read_overview(session, now)
+        current = list_incidents(session, UNRESOLVED_ONLY, limit=UNRESOLVED_ROWS)
+        past = list_incidents(session, RESOLVED_ONLY, limit=RESOLVED_ROWS)
+        rows = rows_of(session, [*current.rows, *past.rows], now)
+    grows = any(row.lifeline.is_open for row in rows)
+    moments = [live.moment(now, DAY_MOVES_SECONDS), grows and live.moment(now, LIST_MOVES_SECONDS)]
+
+    def render() -> str:
+        with transaction() as session:
+            lanes = draw_lanes(session, overview.recent, now)
+            form = _form(session, Listing(Filters(), Sort.NEWEST, None))
+        return render_template(
+            "incidents/overview.html",
+            figures=figures,
+            overview=overview,
+            lanes=lanes,
+            current=rows[: len(current.rows)],
+            more_current=_address(next_page(UNRESOLVED_ONLY, Sort.NEWEST, current)),
+            past=rows[len(current.rows) :],
+            more_past=_address(next_page(RESOLVED_ONLY, Sort.NEWEST, past)),
+            **form,
+        )
+
+    return live.answer([figures, overview.state, [row.state for row in rows], moments], render)
+
+
+def _filtered(listing: Listing, now: datetime) -> Response:
+    with transaction() as session:
+        figures = read_figures(session, now)
+        page = list_incidents(session, listing.filters, sort=listing.sort, limit=PAGE_ROWS, after=listing.after)
+        rows, form = rows_of(session, page.rows, now), _form(session, listing)
+    grows = any(row.lifeline.is_open for row in rows)
+    state = [figures, [row.state for row in rows], form["services"], grows and live.moment(now, LIST_MOVES_SECONDS)]
+    return live.answer(
+        state,
+        lambda: render_template(
+            "incidents/list.html",
+            figures=figures,
+            rows=rows,
+            more=_address(next_page(listing.filters, listing.sort, page)),
+            stopped_at=page.next and page.next.opened_at,
+            **form,
+        ),
+    )
+
+
+def _form(session: Session, listing: Listing) -> dict[str, object]:
+    """What the form of the filters needs; `choices` are what is known to be a sensible value of a further one."""
+    services = read_catalogue(session).services
+    known = services.values()
+    return {
+        "choices": {
+            "environment": sorted({service.service_environment for service in known}),
+            "team": known_teams(session)[:MOST_CHOICES],
+            "assignee": account_names(session)[:MOST_CHOICES],
+        },
+        "listing": listing,
+        "filters": listing.filters,
+        "chosen": status_word(listing.filters.statuses),
+        "services": sorted(services)[:MOST_CHOICES],
+        "severities": SEVERITIES,
+    }
+
+
+def _address(parameters: dict[str, str] | None) -> str | None:
+    values: dict[str, Any] = dict(parameters or {})
+    return url_for("incidents.index", **values) if parameters else None
+
+
+@incidents.get("/incidents/<reference>")
+def one(reference: str) -> Response:
+    """One incident."""
+    now, before = clock(), request.args.get("before")
+    with transaction() as session:
+        page = incident_page(session, reference, now, _number(before, "before") if before else None)
+    state = [page.row.state, page.row.lifeline.is_open and live.moment(now, PAGE_MOVES_SECONDS)]
+    return live.answer(state, lambda: _incident_page(page))
+
+
+def _incident_page(page: IncidentPage, **more: object) -> str:
+    return render_template(
+        "incidents/one.html",
+        page=page,
+        may_act=signed_in().may_act_on(page.incident.team, page.incident.assignee),
+        prometheus=web_address(settings().prometheus_url),
+        **more,
+    )
+
+
+@incidents.get("/incidents/<reference>/description.txt")
+def description_text(reference: str) -> Response:
+    """The description as it was typed."""
+    with transaction() as session:
+        return _plain(find_incident(session, reference).description)
+
+
+@incidents.get("/incidents/<reference>/notes/<int:seq>.txt")
+def note_text(reference: str, seq: int) -> Response:
+    """A note as it was typed; `seq` is the number of its event."""
+    if seq > MOST_EVENTS_EVER:
+        raise NotFound
+    with transaction() as session:
+        return _plain(text_of(session, find_incident(session, reference).id, seq))
+
+
+def _plain(text: str) -> Response:
+    return Response(to_plain(text), mimetype="text/plain")
+
+
+@incidents.get("/incidents/new")
+@allow(Role.RESPONDER)
+def new() -> str:
+    """The form that opens an incident by hand. Its id makes sending it twice harmless."""
+    return _new_form({"severity": "medium", "id": str(uuid4())}, ())
+
+
+@incidents.post("/incidents/new")
+def create() -> Response | tuple[str, int]:
+    """Open an incident by hand."""
+    form = request.form.to_dict()
+    try:
+        incident_id = _form_id(form.get("id", ""))
+        given = read(NewIncident, form)
+        with transaction() as session:
+            service = read_catalogue(session).find(given.service)
+            now = clock()
+            is_new = actions.create_by_person(
+                session, given, actor=_person(), now=now, incident_id=incident_id, service=service
+            )
+            incident = find_incident(session, str(incident_id))
+            if is_new:
+                record_created(session, incident, origin(), now)
+            number = incident.number
+    except Invalid as error:
+        return _new_form(form, error.fields), error.status
+    return redirect(url_for("incidents.one", reference=f"INC-{number}"))
+
+
+def _form_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Invalid(fields=[FieldError("id", "is missing: load the form again")]) from error
+
+
+def _new_form(values: object, wrong: object) -> str:
+    with transaction() as session:
+        services, whose = sorted(read_catalogue(session).services), _whose(session)
+    return render_template(
+        "incidents/new.html", values=values, wrong=wrong, services=services, severities=SEVERITIES, **whose
+    )
+
+
+def _whose(session: Session) -> dict[str, list[str]]:
+    """Whom an incident may be given to: what the forms offer."""
+    return {"people": account_names(session), "teams": known_teams(session)}
+
+
+@incidents.get("/incidents/<reference>/edit")
+@allow(Role.RESPONDER)
+def edit_form(reference: str) -> str:
+    """The form that edits an incident."""
+    with transaction() as session:
+        incident, whose = _to_act_on(session, reference), _whose(session)
+    return _edit_page(incident, whose, actions.editable(incident).model_dump())
+
+
+@incidents.post("/incidents/<reference>/edit")
+def edit(reference: str) -> Response | tuple[str, int]:
+    """Change what may be edited; what somebody else changed meanwhile is told and nothing is overwritten."""
+    form = request.form.to_dict()
+    seen: dict[str, Any] = {name: form.get(f"seen_{name}", "") for name in actions.EDITABLE}
+    try:
+        wanted, before = read(Editable, form), Editable.model_construct(**_unix_lines(seen))
+        version = _version(form.get("version", ""))
+        with transaction() as session:
+            incident = _to_act_on(session, reference)
+            now = clock()
+            with audited(session, incident, "incident.edited", origin(), now):
+                actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
+    except (Invalid, actions.ChangedMeanwhile) as error:
+        with transaction() as session:
+            incident, whose = _to_act_on(session, reference), _whose(session)
+        stale = isinstance(error, actions.ChangedMeanwhile)
+        return _edit_page(incident, whose, form, error.fields, stale=stale), error.status
+    return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
+
+
+def _unix_lines(values: dict[str, str]) -> dict[str, Any]:
+    """Browsers send CRLF for the line breaks of a text."""
+    return {name: value.replace("\r\n", "\n").strip() for name, value in values.items()}
+
+
+def _version(text: str) -> int:
+    return _number(text, "version", "is missing: load the form again")
+
+
+def _number(text: str, name: str, remedy: str = "must be the number of an event") -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise Invalid(fields=[FieldError(name, remedy)])
+    return int(text)
+
+
+def _edit_page(
+    incident: Incident, whose: dict[str, list[str]], values: object, wrong: object = (), *, stale: bool = False
+) -> str:
+    return render_template(
+        "incidents/edit.html",
+        incident=incident,
+        seen=actions.editable(incident),
+        values=values,
+        wrong=wrong,
+        stale=stale,
+        severities=SEVERITIES,
+        **whose,
+    )
+
+
+@incidents.post("/incidents/<reference>/acknowledge")
+def acknowledge(reference: str) -> Answer:
+    """Somebody is looking."""
+    return _do(reference, "acknowledged", lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
+
+
+@incidents.post("/incidents/<reference>/start")
+def start(reference: str) -> Answer:
+    """Somebody is working on it."""
+    return _do(reference, "started", lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
+
+
+@incidents.post("/incidents/<reference>/resolve")
+def resolve(reference: str) -> Answer:
+    """It is over; what was done may be said."""
+
+    def close(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        text = read(Closing, request.form).text
+        actions.resolve(session, incident_id, actor=actor, now=now, note=text)
+
+    return _do(
+        reference,
+        "resolved",
+        close,
+        lambda incident, now: count_resolved([(now - incident.opened_at).total_seconds()]),
+    )
+
+
+@incidents.post("/incidents/<reference>/notes")
+def note(reference: str) -> Answer:
+    """Write a note."""
+
+    def write(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        actions.add_note(session, incident_id, read(Note, request.form).text, actor=actor, now=now)
+
+    return _do(reference, "noted", write)
+
+
+@incidents.post("/incidents/<reference>/assign")
+def assign(reference: str) -> Answer:
+    """Give the incident to somebody; without a name to nobody."""
+
+    def give(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
+        assignee = read(Assignment, request.form).assignee
+        actions.assign(session, incident_id, assignee, actor=actor, now=now)
+
+    return _do(reference, "assigned", give)
+
+
+Action = Callable[[Session, UUID, Actor, datetime], object]
+
+
+def _do(
+    reference: str, done: str, action: Action, then: Callable[[Incident, datetime], object] | None = None
+) -> Answer:
+    """Do one thing to one incident and show it again; `done` is how the audit log calls it, `then` follows the commit.
+
+    What is refused is told on the incident's own page, beside what can be done instead, and nothing typed is lost.
+    """
+    now, written = clock(), request.form.get("text", "")
+    try:
+        with transaction() as session:
+            incident = _to_act_on(session, reference)
+            with audited(session, incident, f"incident.{done}", origin(), now, note=written):
+                action(session, incident.id, _person(), now)
+    except (Conflict, Invalid) as error:
+        if wants_json():
+            raise
+        with transaction() as session:
+            page = incident_page(session, reference, now)
+        return _incident_page(page, refused=error, written=written), error.status
+    if then:
+        then(incident, now)
+    return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
+
+
+def _to_act_on(session: Session, reference: str) -> Incident:
+    """An incident that whoever asks may change. Raises `NotFound` and `NotYourIncident`."""
+    incident = find_incident(session, reference)
+    require_may_act_on(incident.team, incident.assignee)
+    return incident
+
+
+def _person() -> Actor:
+    return signed_in().actor

@@ -1,0 +1,113 @@
+"""Pages: to the identity provider and back."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from flask import Blueprint, current_app, redirect, request, session, url_for
+from werkzeug.wrappers import Response
+
+from ims.accounts.oidc.claims import Identity, Rules
+from ims.accounts.oidc.errors import SignInForgotten, SignInRefused
+from ims.accounts.oidc.provider import Begun, Provider
+from ims.accounts.oidc.usecases import admit, record_refusal
+from ims.core.errors import NotFound
+from ims.core.log import logger
+from ims.core.principal import Account
+from ims.core.settings import Settings
+from ims.http.authentication import begin_session, client_host, public
+from ims.http.requests import request_id
+from ims.http.resources import clock, settings, transaction
+from ims.web.pages.account import next_page, sign_in_again
+
+oidc = Blueprint("oidc", __name__)
+log = logger(__name__)
+
+_PROVIDER: Final = "ims.oidc"
+_BEGUN: Final = "oidc"
+"""Where the session cookie keeps the sign-ins that were begun in this browser, by their state."""
+MOST_BEGUN: Final = 3
+"""Tabs in which somebody may begin to sign in; a cookie has little room."""
+BEGUN_FOR: Final = timedelta(minutes=10)
+
+
+class NoProvider(NotFound):
+    """People do not sign in at an identity provider here: IMS_OIDC_ISSUER is not set."""
+
+
+def provide(extensions: dict[str, Any], settings: Settings) -> None:
+    """Hand the application its identity provider, if it has one."""
+    extensions[_PROVIDER] = Provider(settings) if settings.oidc_issuer else None
+
+
+def _provider() -> Provider:
+    found = current_app.extensions[_PROVIDER]
+    if found is None:
+        raise NoProvider
+    assert isinstance(found, Provider)  # noqa: S101 - `provide` put it there
+    return found
+
+
+@oidc.get("/sign-in/oidc")
+@public
+def begin() -> Response | tuple[str, int]:
+    """Go to the identity provider; this browser remembers that it did."""
+    try:
+        begun = _provider().begin(_callback())
+    except SignInRefused as refused:
+        return sign_in_again(refused.message), refused.status
+    kept = session.get(_BEGUN)
+    known = list(kept.items())[-(MOST_BEGUN - 1) :] if isinstance(kept, dict) else []
+    mine = {"nonce": begun.nonce, "verifier": begun.verifier, "next": next_page()[:500], "at": clock().isoformat()}
+    session[_BEGUN] = {**dict(known), begun.state: mine}
+    return redirect(begun.url)
+
+
+@oidc.get("/sign-in/oidc/callback")
+@public
+def finish() -> Response | tuple[str, int]:
+    """Come back from the identity provider, and go on to where one wanted to."""
+    identity: Identity | None = None
+    try:
+        provider = _provider()
+        begun, following = _begun(request.args.get("state", ""))
+        identity = provider.finish(begun, request.args, _callback())
+        account = _admit(identity)
+    except SignInRefused as refused:
+        log.warning("sign_in_refused", reason=type(refused).__name__, address=client_host())
+        if identity is not None:
+            with transaction() as db:
+                record_refusal(db, identity, refused, client_host(), request_id(), clock())
+        return sign_in_again(refused.message), refused.status
+    begin_session(account)
+    log.info("signed_in", account=account.name)
+    return redirect(following)
+
+
+def _admit(identity: Identity) -> Account:
+    ours = settings()
+    rules = Rules(ours.oidc_roles, ours.oidc_default_role, ours.oidc_teams)
+    with transaction() as db:
+        return admit(db, identity, rules, client_host(), request_id(), clock())
+
+
+def _begun(state: str) -> tuple[Begun, str]:
+    """The sign-in that this browser began with this state, which is used up by that. Raises `SignInForgotten`."""
+    kept = session.get(_BEGUN)
+    mine = kept.get(state) if isinstance(kept, dict) else None
+    if not isinstance(kept, dict) or not isinstance(mine, dict):
+        raise SignInForgotten
+    session[_BEGUN] = {other: value for other, value in kept.items() if other != state}
+    try:
+        begun_at = datetime.fromisoformat(mine["at"])
+        begun = Begun("", state, str(mine["nonce"]), str(mine["verifier"]))
+        following = str(mine["next"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise SignInForgotten from error
+    if clock() - begun_at > BEGUN_FOR:
+        raise SignInForgotten
+    return begun, following
+
+
+def _callback() -> str:
+    """Our address as people know it: what a request says of its host decides nothing."""
+    return settings().web_url.rstrip("/") + url_for(".finish")

@@ -1,0 +1,203 @@
+"""Pages for administrators: accounts, teams, and everybody's tokens."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from ims.accounts.people import usecases as actions
+from ims.accounts.people.inputs import NewAccount, NewTeam
+from ims.accounts.people.queries import all_teams, people, person, team_names
+from ims.accounts.people.teams import create_team, remove_team, set_teams
+from ims.accounts.tokens.queries import tokens_of
+from ims.accounts.tokens.usecases import locked_token, revoke_token, token_id
+from ims.core.context import Origin
+from ims.core.errors import IMSError
+from ims.core.principal import Role
+from ims.core.validation import read
+from ims.http.authentication import allow, origin
+from ims.http.resources import clock, transaction
+
+administration = Blueprint("people", __name__, url_prefix="/admin")
+
+ROLES = tuple(role.value for role in Role)
+
+
+@administration.get("/users")
+@allow(Role.ADMIN)
+def index() -> str:
+    """All accounts and all teams."""
+    return _list_page()
+
+
+def _list_page(values: object = (), wrong: object = ()) -> str:
+    with transaction() as session:
+        accounts, teams = people(session), all_teams(session)
+    return render_template("accounts/users.html", people=accounts, teams=teams, values=values or {}, wrong=wrong)
+
+
+@administration.get("/users/new")
+@allow(Role.ADMIN)
+def new() -> str:
+    """The form that makes an account."""
+    return _new_page({"role": Role.RESPONDER.value}, ())
+
+
+@administration.post("/users/new")
+@allow(Role.ADMIN)
+def create() -> Response | tuple[str, int]:
+    """Make an account; its password is told to whoever gets it by other ways."""
+    form = request.form
+    try:
+        given = read(NewAccount, {**form.to_dict(), "teams": form.getlist("teams")})
+        with transaction() as session:
+            actions.create_account(session, given, form.get("password", ""), origin(), clock())
+    except IMSError as error:
+        if not error.fields:
+            raise
+        return _new_page({**form.to_dict(), "teams": form.getlist("teams")}, error.fields), error.status
+    flash(f"{given.name} can sign in now.")
+    return redirect(url_for(".index"))
+
+
+def _new_page(values: object, wrong: object) -> str:
+    with transaction() as session:
+        teams = team_names(session)
+    return render_template("accounts/user_new.html", values=values, wrong=wrong, teams=teams, roles=ROLES)
+
+
+@administration.get("/users/<name>")
+@allow(Role.ADMIN)
+def one(name: str) -> str:
+    """One account and what may be changed of it. Raises `NoSuchAccount`."""
+    return _one_page(name)
+
+
+def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (), refused: str = "") -> str:
+    now = clock()
+    with transaction() as session:
+        account, teams = person(session, name), team_names(session)
+        tokens = tokens_of(session, user_id=account.id)
+    return render_template(
+        "accounts/user.html",
+        person=account,
+        values=values or {"role": account.role, "email": account.email or "", "teams": account.teams},
+        wrong=wrong,
+        refused=refused,
+        teams=teams,
+        tokens=tokens,
+        roles=ROLES,
+        now=now,
+    )
+
+
+@administration.post("/users/<name>")
+@allow(Role.ADMIN)
+def change(name: str) -> Response | tuple[str, int]:
+    """Change role, address and teams."""
+    form = request.form
+    values = {"role": form.get("role", ""), "email": form.get("email", ""), "teams": form.getlist("teams")}
+
+    def change_all(session: Session, by: Origin, now: datetime) -> None:
+        wanted = {"role": values["role"], "email": values["email"]}
+        actions.change_account(session, name, wanted, by, now)
+        set_teams(session, actions.locked_account(session, name), form.getlist("teams"), by, now)
+
+    return _do(name, change_all, "Saved.", values)
+
+
+@administration.post("/users/<name>/password")
+@allow(Role.ADMIN)
+def set_password(name: str) -> Response | tuple[str, int]:
+    """Give the account another password, which ends its sessions."""
+    password = request.form.get("password", "")
+    return _do(
+        name,
+        lambda session, by, now: actions.set_password(session, name, password, by, now),
+        "The password is changed, and all sessions have ended.",
+    )
+
+
+@administration.post("/users/<name>/disable")
+@allow(Role.ADMIN)
+def disable(name: str) -> Response | tuple[str, int]:
+    """Let nobody in by this account any more."""
+    return _do(
+        name,
+        lambda session, by, now: actions.disable_account(session, name, by, now),
+        "Disabled; its sessions and tokens have ended.",
+    )
+
+
+@administration.post("/users/<name>/enable")
+@allow(Role.ADMIN)
+def enable(name: str) -> Response | tuple[str, int]:
+    """Let the account in again."""
+    return _do(name, lambda session, by, now: actions.enable_account(session, name, by, now), "Enabled.")
+
+
+@administration.post("/users/<name>/sign-out")
+@allow(Role.ADMIN)
+def sign_out(name: str) -> Response | tuple[str, int]:
+    """End all sessions of the account."""
+    return _do(name, lambda session, by, now: actions.end_sessions(session, name, by, now), "All sessions have ended.")
+
+
+@administration.post("/users/<name>/tokens/<token>/revoke")
+@allow(Role.ADMIN)
+def revoke(name: str, token: str) -> Response | tuple[str, int]:
+    """End a token of the account. Raises `NotFound`."""
+
+    def revoke_its(session: Session, by: Origin, now: datetime) -> None:
+        found = locked_token(session, token_id(token), owner=person(session, name).id)
+        revoke_token(session, found.id, by, now)
+
+    return _do(name, revoke_its, f"{token.upper()} has ended.")
+
+
+def _do(
+    name: str,
+    action: Callable[[Session, Origin, datetime], object],
+    done: str,
+    values: dict[str, Any] | None = None,
+) -> Response | tuple[str, int]:
+    """Do one thing to one account and show it again; what was refused is told in its place."""
+    try:
+        with transaction() as session:
+            action(session, origin(), clock())
+    except IMSError as error:
+        if error.status not in (400, 409):
+            raise
+        return _one_page(name, values, error.fields, "" if error.fields else error.message), error.status
+    flash(done)
+    return redirect(url_for(".one", name=name))
+
+
+@administration.post("/teams")
+@allow(Role.ADMIN)
+def add_team() -> Response | tuple[str, int]:
+    """Make a team."""
+    try:
+        given = read(NewTeam, request.form)
+        with transaction() as session:
+            is_new = create_team(session, given, origin(), clock())
+    except IMSError as error:
+        if not error.fields:
+            raise
+        return _list_page(request.form, error.fields), error.status
+    flash(f"Team {given.name} is added." if is_new else f"There is a team {given.name} already.")
+    return redirect(url_for(".index"))
+
+
+@administration.post("/teams/remove")
+@allow(Role.ADMIN)
+def remove() -> Response:
+    """Remove a team with its memberships. Raises `Invalid`."""
+    given = read(NewTeam, request.form)
+    with transaction() as session:
+        is_removed = remove_team(session, given.name, origin(), clock())
+    flash(f"Team {given.name} is removed." if is_removed else f"There is no team {given.name}.")
+    return redirect(url_for(".index"))

@@ -1,0 +1,56 @@
+"""Pages: one run with its live log."""
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+from werkzeug.wrappers import Response as AnyResponse
+
+from ims.core.errors import FieldError, Invalid
+from ims.http.resources import clock, database, transaction
+from ims.incidents.models import Incident
+from ims.runs.log import end_of_log
+from ims.runs.log_text import plain_log
+from ims.runs.models import ACTIVE
+from ims.runs.queries import events_after, run_by_name
+from ims.web import live
+
+runs = Blueprint("runs", __name__)
+
+PAGE_CHARACTERS = 60_000
+_MOST = 2**31 - 1
+
+
+@runs.get("/runs/<reference>")
+def one(reference: str) -> AnyResponse:
+    """The run: what it did, to what, why, how it ended, and its log."""
+    with transaction() as session:
+        run = run_by_name(session, reference)
+        incident = session.get(Incident, run.incident_id) if run.incident_id else None
+        log = end_of_log(session, run.id, characters=PAGE_CHARACTERS)
+    is_active = run.status in ACTIVE
+    state = [run.status, run.started_at, run.finished_at, run.verified_at, run.reason, run.failed_task]
+    return live.answer(
+        state,
+        lambda: render_template("runs/one.html", run=run, incident=incident, log=log, is_active=is_active, now=clock()),
+    )
+
+
+@runs.get("/runs/<reference>/log")
+def log_part(reference: str) -> Response:
+    """The lines behind `after` as markup, for a page that follows; header X-IMS-Cursor says where to go on."""
+    after = request.args.get("after", "0")
+    if not after.isascii() or not after.isdecimal() or int(after[:12]) > _MOST:
+        raise Invalid(fields=[FieldError("after", "must be the number of a line")])
+    with transaction() as session:
+        run = run_by_name(session, reference)
+        events = events_after(session, run.id, int(after))
+    response = Response(render_template("runs/_lines.html", events=events), mimetype="text/html")
+    response.headers["X-IMS-Cursor"] = str(events[-1].counter if events else after)
+    response.headers["X-IMS-Active"] = "yes" if run.status in ACTIVE else "no"
+    return response
+
+
+@runs.get("/runs/<reference>/log.txt")
+def log_text(reference: str) -> Response:
+    """The whole log as plain text."""
+    with transaction() as session:
+        run_id = run_by_name(session, reference).id
+    return Response(stream_with_context(plain_log(database(), run_id)), mimetype="text/plain")

@@ -1,1 +1,0 @@
-"""One module for each sender's payload: pure functions from a body to notices."""
