@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken, Membership, UserAccount
-from ims.core.principal import Account, Asker, Role, Scope
+from ims.core.principal import Account, Principal, Role, Scope
 
 USE_REMEMBERED = timedelta(minutes=1)
 """A token's last use is written again only after this time."""
@@ -41,7 +41,7 @@ def is_account(session: Session, name: str) -> bool:
     return session.scalar(select(UserAccount.id).where(UserAccount.name == name)) is not None
 
 
-def asker_of_token(session: Session, token_hash: bytes, now: datetime) -> Asker | None:
+def principal_of_token(session: Session, token_hash: bytes, now: datetime) -> Principal | None:
     """Whom the valid token of this hash acts for; none if there is no such token, or its account is disabled.
 
     Remembers the use, to the minute.
@@ -59,7 +59,7 @@ def asker_of_token(session: Session, token_hash: bytes, now: datetime) -> Asker 
     scopes = [scope for scope in Scope if scope.value in token.scopes]
     if not scopes:
         return None
-    return Asker(_account(row.UserAccount, row.teams), scopes[-1], f"T-{token.id}")
+    return Principal.of_account(_account(row.UserAccount, row.teams), scopes[-1], f"T-{token.id}")
 
 
 def remember_use(session: Session, token_hash: bytes, now: datetime) -> None:

@@ -87,7 +87,7 @@ class Operation:
     @property
     def name(self) -> str:
         """Unique; the operationId, and the endpoint of Flask."""
-        return f"{self.function.__module__.split('.')[1]}_{self.function.__name__.strip('_')}"
+        return f"{self.function.__module__.rpartition('.')[2]}_{self.function.__name__.strip('_')}"
 
     @property
     def is_safe(self) -> bool:

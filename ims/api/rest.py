@@ -12,7 +12,7 @@ from ims.core.errors import FieldError, IMSError, Invalid, NotFound, Unprocessab
 from ims.core.json_body import read_json
 from ims.core.schemas import Given
 from ims.core.validation import check
-from ims.http.authentication import asker
+from ims.http.authentication import principal
 
 PREFIX: Final = "/api/v1"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -67,7 +67,7 @@ def _called(operation: Operation, arguments: dict[str, Any]) -> Any:
 
 def _refuse_forgery(operation: Operation) -> None:
     """A browser sends its cookie with what another site made it send; a token is only sent by who has it."""
-    found = asker()
+    found = principal()
     if found is not None and found.token is None and not operation.is_safe:
         current_app.extensions["csrf"].protect()
 

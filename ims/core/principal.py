@@ -6,10 +6,11 @@ everything. A token acts for an account and can only narrow this, by its scope. 
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
-from ims.core.actors import Actor, ActorKind
+from ims.core.actors import SYSTEM, Actor, ActorKind
+from ims.core.errors import Forbidden
 
 
 class Role(StrEnum):
@@ -48,30 +49,50 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """An account that asks for something, by its session or by a token of it."""
+class Principal:
+    """Who asks for something, and what they may do.
 
-    account: Account
+    An account, by its session or by a token of it; whoever may run `ims admin` on the machine that holds the database's
+    password, and so may do everything; or IMS itself.
+    """
+
+    actor: Actor
+    """Who stands in timelines and in the audit log."""
+    name: str
+    role: Role
     scope: Scope = Scope.ADMIN
+    teams: frozenset[str] = frozenset()
+    account_id: UUID | None = None
+    """None for the machine and for IMS itself."""
     token: str | None = None
     """Name of the token (T-3); None for a session."""
 
-    @property
-    def name(self) -> str:
-        """The account's name."""
-        return self.account.name
+    @classmethod
+    def of_account(cls, account: Account, scope: Scope = Scope.ADMIN, token: str | None = None) -> Self:
+        """An account by its session, or by its token of this name and scope."""
+        actor = (
+            Actor(ActorKind.PERSON, account.name)
+            if token is None
+            else Actor(ActorKind.TOKEN, f"{account.name} ({token})")
+        )
+        return cls(actor, account.name, account.role, scope, account.teams, account.id, token)
+
+    @classmethod
+    def of_machine(cls, user: str) -> Self:
+        """The system account `user`, who runs `ims admin` where the database's password can be read."""
+        return cls(Actor(ActorKind.PERSON, user), user, Role.ADMIN)
+
+    @classmethod
+    def of_ims(cls) -> Self:
+        """IMS itself: what a worker does by its own rules."""
+        return cls(SYSTEM, SYSTEM.name, Role.ADMIN)
 
     @property
-    def role(self) -> Role:
-        """The account's role."""
-        return self.account.role
-
-    @property
-    def actor(self) -> Actor:
-        """Who stands in timelines and in the audit log."""
-        if self.token is None:
-            return Actor(ActorKind.PERSON, self.name)
-        return Actor(ActorKind.TOKEN, f"{self.name} ({self.token})")
+    def account(self) -> UUID:
+        """The account's id. Raises `Forbidden`: neither IMS nor the machine has an account of its own."""
+        if self.account_id is None:
+            raise Forbidden
+        return self.account_id
 
     def has_role(self, least: Role) -> bool:
         """Whether the account has `least` or a role that includes it."""
@@ -85,7 +106,7 @@ class Asker:
         """Whether this is an incident to act on: of an own team, one's own, or nobody's; administrators act on all."""
         if not self.has_role(Role.RESPONDER) or not self.has_scope(Scope.WRITE):
             return False
-        return self.has_role(Role.ADMIN) or not team or team in self.account.teams or assignee == self.name
+        return self.has_role(Role.ADMIN) or not team or team in self.teams or assignee == self.name
 
 
 _WIDEST: Final = {Role.VIEWER: Scope.READ, Role.RESPONDER: Scope.WRITE, Role.ADMIN: Scope.ADMIN}

@@ -5,7 +5,8 @@ mark needs an account to read and a responder to change something. `public` and 
 scope for it, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,11 +15,11 @@ from uuid import UUID
 from flask import Flask, current_app, g, request, session
 
 from ims.accounts.passwords import hash_token
-from ims.accounts.queries import account_by_id, asker_of_token
-from ims.core.context import Origin
+from ims.accounts.queries import account_by_id, principal_of_token
+from ims.core.context import Context, Origin, ScopeTooNarrow
 from ims.core.errors import Forbidden, Unauthenticated
 from ims.core.net import client_address
-from ims.core.principal import Account, Asker, Role, scope_for
+from ims.core.principal import Account, Principal, Role, scope_for
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings, transaction
 from ims.incidents.permissions import NotYourIncident
@@ -26,10 +27,6 @@ from ims.incidents.permissions import NotYourIncident
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class ScopeTooNarrow(Forbidden):
-    """This token was not made for that: create one with a wider scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +54,25 @@ def allow(role: Role) -> Callable[[View], View]:
     return mark
 
 
-def asker() -> Asker | None:
+def principal() -> Principal | None:
     """Who asks, if anybody said so."""
-    found: Asker | None = g.get("asker")
+    found: Principal | None = g.get("principal")
     return found
 
 
-def signed_in() -> Asker:
+def signed_in() -> Principal:
     """Who asks. Raises `Unauthenticated`."""
-    found = asker()
+    found = principal()
     if found is None:
         raise Unauthenticated
     return found
+
+
+@contextmanager
+def use_case() -> Iterator[Context]:
+    """What a use case is called with, in one transaction. Raises `Unauthenticated` and `DatabaseAway`."""
+    with transaction() as db:
+        yield Context(db, signed_in(), origin(), clock())
 
 
 def origin() -> Origin:
@@ -85,7 +89,7 @@ def client_host() -> str:
 
 def may_change() -> bool:
     """Whether the page should offer changes to whoever asks."""
-    found = asker()
+    found = principal()
     return found is not None and found.has_role(Role.RESPONDER)
 
 
@@ -122,7 +126,7 @@ def _check() -> None:
     found = identify()
     if found is None:
         raise Unauthenticated
-    g.asker = found
+    g.principal = found
     is_safe = request.method in _SAFE_METHODS
     least = getattr(view, "least_role", Role.VIEWER if is_safe else Role.RESPONDER)
     if not found.has_role(least):
@@ -131,22 +135,22 @@ def _check() -> None:
         raise ScopeTooNarrow
 
 
-def identify() -> Asker | None:
+def identify() -> Principal | None:
     """Who asks, by a token if one was sent and else by the session's cookie. Raises `DatabaseAway`."""
     given = request.headers.get("Authorization")
     if given is not None:
         return _by_token(given)
     account = _by_session()
-    return Asker(account) if account else None
+    return Principal.of_account(account) if account else None
 
 
-def _by_token(authorization: str) -> Asker | None:
+def _by_token(authorization: str) -> Principal | None:
     """Whom a bearer token acts for. A wrong one is nobody, whatever cookie came with it."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return None
     with transaction() as db:
-        return asker_of_token(db, hash_token(token.strip()), clock())
+        return principal_of_token(db, hash_token(token.strip()), clock())
 
 
 def _by_session() -> Account | None:

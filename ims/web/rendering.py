@@ -9,7 +9,7 @@ from flask import Flask, request, url_for
 
 from ims.accounts.tokens.queries import is_rotated, token_name, token_state
 from ims.core import wording
-from ims.http.authentication import asker, may_change
+from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
 from ims.incidents.sentences import reason_in_words
@@ -45,7 +45,7 @@ def install(app: Flask) -> None:
 
 def _context() -> dict[str, object]:
     return {
-        "asker": asker(),
+        "principal": principal(),
         "may_change": may_change(),
         "request_id": request_id(),
         "has_provider": settings().oidc_issuer is not None,

@@ -189,7 +189,7 @@ def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
     now, incident_id = clock(), uuid4()
     with transaction() as session:
         if headers.idempotency_key:
-            account = signed_in().account.id
+            account = signed_in().account
             known = claim_key(session, account, headers.idempotency_key, body, incident_id, now)
             if known is not None:
                 return _answer(find_incident(session, str(known)), status=200)

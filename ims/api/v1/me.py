@@ -10,11 +10,12 @@ from ims.accounts.tokens.usecases import create_user_token, locked_token, revoke
 from ims.api.fields import Cursor, Limit
 from ims.api.operations import Group
 from ims.api.v1.schemas.tokens import OwnToken, Rotation, TokenList, TokenMade, show_made, show_token
+from ims.core.context import ScopeTooNarrow
 from ims.core.errors import Conflict, Unprocessable
 from ims.core.paging import cut, number_in
 from ims.core.principal import Role, Scope
 from ims.core.schemas import Given, Shown
-from ims.http.authentication import ScopeTooNarrow, origin, signed_in
+from ims.http.authentication import origin, signed_in
 from ims.http.resources import clock, transaction
 
 api: Final = Group("My account", "Who you are here and what you may do; your own tokens.")
@@ -47,8 +48,14 @@ def me() -> Me:
 
     The account that the token or the session belongs to.
     """
-    asker = signed_in()
-    return Me(name=asker.name, role=asker.role, teams=sorted(asker.account.teams), token=asker.token, scope=asker.scope)
+    principal = signed_in()
+    return Me(
+        name=principal.name,
+        role=principal.role,
+        teams=sorted(principal.teams),
+        token=principal.token,
+        scope=principal.scope,
+    )
 
 
 @api.post(
@@ -64,10 +71,12 @@ def create_own_token(body: OwnToken) -> TokenMade:
 
     It acts for you, within its scope and never beyond your role. Its text is told now and never again.
     """
-    asker = signed_in()
+    principal = signed_in()
     _require_scope(body.scope)
     with transaction() as session:
-        new = create_user_token(session, asker.name, body.scope, body.label, origin(), clock(), lifetime=body.lifetime)
+        new = create_user_token(
+            session, principal.name, body.scope, body.label, origin(), clock(), lifetime=body.lifetime
+        )
     return show_made(new)
 
 
@@ -77,13 +86,13 @@ def list_own_tokens(query: OwnTokenQuery) -> TokenList:
 
     The newest first, a page at a time; those that have ended are among them.
     """
-    asker, now = signed_in(), clock()
-    before = number_in(query.cursor, [asker.name])
+    principal, now = signed_in(), clock()
+    before = number_in(query.cursor, [principal.name])
     with transaction() as session:
-        own = tokens_of(session, user_id=asker.account.id)
+        own = tokens_of(session, user_id=principal.account)
     left = [token for token in reversed(own) if before is None or token.id < before]
-    rows, following = cut(left, query.limit, lambda token: token.id, [asker.name])
-    return TokenList(items=[show_token(token, asker.name, now) for token in rows], next=following)
+    rows, following = cut(left, query.limit, lambda token: token.id, [principal.name])
+    return TokenList(items=[show_token(token, principal.name, now) for token in rows], next=following)
 
 
 @api.post(
@@ -100,7 +109,7 @@ def rotate_own_token(token: OwnTokenName, body: Rotation) -> TokenMade:
     Makes its successor, told now and never again; the old one goes on working for `overlap` seconds.
     """
     with transaction() as session:
-        old = locked_token(session, token_id(token), signed_in().account.id)
+        old = locked_token(session, token_id(token), signed_in().account)
         # Else a token could get itself a wider one.
         for scope in old.scopes:
             _require_scope(Scope(scope))
@@ -114,7 +123,7 @@ def revoke_own_token(token: OwnTokenName) -> None:
     At once; one that has ended stays so.
     """
     with transaction() as session:
-        own = locked_token(session, token_id(token), signed_in().account.id)
+        own = locked_token(session, token_id(token), signed_in().account)
         revoke_token(session, own.id, origin(), clock())
 
 

@@ -124,10 +124,10 @@ def own() -> str:
 
 
 def _own_page(wrong: object = (), values: object = None, new_token: NewToken | None = None) -> str:
-    now, asker = clock(), signed_in()
+    now, principal = clock(), signed_in()
     with transaction() as session:
-        me, tokens = person(session, asker.name), tokens_of(session, user_id=asker.account.id)
-    widest = widest_scope(asker.role)
+        me, tokens = person(session, principal.name), tokens_of(session, user_id=principal.account)
+    widest = widest_scope(principal.role)
     return render_template(
         "accounts/account.html",
         person=me,
@@ -145,18 +145,18 @@ def _own_page(wrong: object = (), values: object = None, new_token: NewToken | N
 @allow(Role.VIEWER)
 def change_password() -> Response | tuple[str, int]:
     """Change one's own password: every other session ends, this one goes on."""
-    form, asker = request.form, signed_in()
+    form, principal = request.form, signed_in()
     present, wanted = form.get("present", ""), form.get("password", "")
     try:
-        tries = _take_try(asker.name)
+        tries = _take_try(principal.name)
     except TooManyTries as limited:
         # Who has found somebody's session open may not go on to guess the password.
         wrong = FieldError("present", f"was wrong too often: wait {limited.seconds} seconds")
         return _own_page([wrong]), Invalid.status
     try:
         with transaction() as session:
-            actions.change_own_password(session, asker.name, present, wanted, origin(), clock())
-            account = account_by_id(session, asker.account.id)
+            actions.change_own_password(session, principal.name, present, wanted, origin(), clock())
+            account = account_by_id(session, principal.account)
     except Invalid as error:
         if all(field.field != "present" for field in error.fields):
             _give_back(tries)
@@ -172,12 +172,12 @@ def change_password() -> Response | tuple[str, int]:
 @allow(Role.VIEWER)
 def create_token() -> tuple[str, int]:
     """Make a token of one's own; its text is in this answer and nowhere else."""
-    form, asker = request.form, signed_in()
+    form, principal = request.form, signed_in()
     try:
         scope, days = _scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
         with transaction() as session:
             label, by, now = form.get("label", ""), origin(), clock()
-            token = create_user_token(session, asker.name, scope, label, by, now, lifetime=days)
+            token = create_user_token(session, principal.name, scope, label, by, now, lifetime=days)
     except Invalid as error:
         return _own_page(error.fields, form), error.status
     return _own_page(new_token=token), 200
@@ -201,7 +201,7 @@ def chosen_lifetime(given: str) -> timedelta | None:
 def rotate(token: str) -> tuple[str, int]:
     """Make the successor of a token of one's own; the old one works an hour more. Raises `NotFound`, `TokenEnded`."""
     with transaction() as session:
-        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        mine = locked_token(session, token_id(token), owner=signed_in().account)
         new = rotate_token(session, mine.id, OVERLAP, origin(), clock())
     return _own_page(new_token=new), 200
 
@@ -211,7 +211,7 @@ def rotate(token: str) -> tuple[str, int]:
 def revoke(token: str) -> Response:
     """End a token of one's own. Raises `NotFound`."""
     with transaction() as session:
-        mine = locked_token(session, token_id(token), owner=signed_in().account.id)
+        mine = locked_token(session, token_id(token), owner=signed_in().account)
         revoke_token(session, mine.id, origin(), clock())
     flash(f"{token_name(mine.id)} has ended.")
     return redirect(url_for(".own"))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from ims.accounts.passwords import hash_token, is_password
-from ims.accounts.queries import account_by_name, asker_of_token
+from ims.accounts.queries import account_by_name, principal_of_token
 from ims.audit.models import AuditEntry
 from ims.cli.main import main
 from ims.core.db.engine import Database
@@ -85,9 +85,9 @@ def test_a_person_s_token_is_made_listed_and_revoked(ims: Ims, database: Databas
     ims("user", "add", "bob", "--no-password")
     text = ims("token", "create", "--user", "bob", "--scope", "write", "--label", "cron", "--expires", "90d")
     with database.begin() as session:
-        asker = asker_of_token(session, hash_token(text), NOW)
-    assert asker is not None
-    assert (asker.name, asker.scope) == ("bob", "write")
+        principal = principal_of_token(session, hash_token(text), NOW)
+    assert principal is not None
+    assert (principal.name, principal.scope) == ("bob", "write")
     (listed,) = json.loads(ims("token", "list", "--user", "bob", "--json"))
     assert (listed["user"], listed["scopes"], listed["state"]) == ("bob", ["write"], "ending")
     assert "bob" in ims("token", "list")

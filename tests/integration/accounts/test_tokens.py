@@ -10,7 +10,7 @@ from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
 from ims.accounts.people.inputs import NewAccount
 from ims.accounts.people.usecases import change_account, create_account, disable_account, enable_account
-from ims.accounts.queries import asker_of_token
+from ims.accounts.queries import principal_of_token
 from ims.accounts.tokens.usecases import (
     NewToken,
     TokenEnded,
@@ -113,15 +113,15 @@ def bob(session: Session) -> str:
 
 
 def scope_of(session: Session, token: NewToken, seconds: float = 0) -> Scope | None:
-    asker = asker_of_token(session, hash_token(token.text), at(seconds))
-    return asker.scope if asker else None
+    principal = principal_of_token(session, hash_token(token.text), at(seconds))
+    return principal.scope if principal else None
 
 
 def test_a_person_s_token_acts_for_them_within_its_scope(session: Session, bob: str) -> None:
     token = create_user_token(session, bob, Scope.READ, "the dashboard", ALICE, NOW)
-    asker = asker_of_token(session, hash_token(token.text), NOW)
-    assert asker is not None
-    assert (asker.name, asker.scope, asker.actor.name) == ("bob", Scope.READ, f"bob ({token.name})")
+    principal = principal_of_token(session, hash_token(token.text), NOW)
+    assert principal is not None
+    assert (principal.name, principal.scope, principal.actor.name) == ("bob", Scope.READ, f"bob ({token.name})")
     assert sender(session, token) is None
 
 
