@@ -107,7 +107,7 @@ def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set.
 
-    Raises `SchemaOutdated` when `ims migrate` was not run, and `ConfigurationFaulty` when the port is taken.
+    Raises `SchemaOutdated` when `ims admin migrate` was not run, and `ConfigurationFaulty` when the port is taken.
     """
     context = WorkerContext(
         settings=settings,
