@@ -45,7 +45,7 @@ def sent_to(*paths: str, tag: str | None = None):
 
 delivered, partial, nobody = sent_to("a"), sent_to("a", "refuses"), sent_to("a", tag="elsewhere")
 for name, result in (("delivered", delivered), ("partial", partial), ("nobody", nobody)):
-    print(f"{name}: bool {bool(result)}, == True {result == True}, == False {result == False}, {result.status.name}")  # noqa: E712
+    print(f"{name}: bool {bool(result)}, == True {result == True}, == False {result == False}, {result.status.name}")
 truth = [bool(result) for result in (delivered, partial, nobody)]
 equal = [result == truth_value for result in (delivered, partial, nobody) for truth_value in (True, False)]
 names = [result.status.name for result in (delivered, partial, nobody)]

@@ -26,7 +26,9 @@ croniter_says = [sooner.get_next(datetime).isoformat() for _ in range(2)]
 later = CronSim(LINE, start)
 cronsim_says = [next(later).isoformat() for _ in range(2)]
 print(f"{LINE}: croniter {croniter_says}, cronsim {cronsim_says}")
-if cronsim_says != ["2026-01-01T09:00:00+00:00", "2026-01-02T09:00:00+00:00"] or croniter_says != ["2026-01-09T00:00:00+00:00", "2026-01-09T00:00:01+00:00"]:
+nine_each_day = ["2026-01-01T09:00:00+00:00", "2026-01-02T09:00:00+00:00"]
+seconds_of_the_ninth = ["2026-01-09T00:00:00+00:00", "2026-01-09T00:00:01+00:00"]
+if (cronsim_says, croniter_says) != (nine_each_day, seconds_of_the_ninth):
     sys.exit("CHANGED")
 print("as described")
 EOF
