@@ -9,7 +9,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || { kill "$server" || true; wait "$server" || true; }; rm -rf "$work"' EXIT
 
 cd "$work"
 module=$(go mod download -json github.com/prometheus/alertmanager@v0.35.0 | sed -nE 's/^\t"Dir": "(.*)",$/\1/p')

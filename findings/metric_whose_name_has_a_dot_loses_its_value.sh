@@ -10,7 +10,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 started=()
-trap '[ "${#started[@]}" -eq 0 ] || kill "${started[@]}"; rm -rf "$work"' EXIT
+trap '[ "${#started[@]}" -eq 0 ] || kill "${started[@]}" || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check prometheus-client==0.26.0

@@ -11,7 +11,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || { kill -INT "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || { kill -INT "$server" || true; wait "$server" || true; }; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check supervisor==4.3.0 setuptools==80.9.0
