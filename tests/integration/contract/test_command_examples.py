@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import typer
 
+from ims.accounts.models import UserAccount
 from ims.cli.client import api
 from ims.cli.main import app, main
+from ims.core.clock import utc_now
 from ims.core.db.engine import Database
+from ims.core.principal import Role
 from ims.core.settings import Settings
 from tests.integration.contract.served import served
 from tests.support.postgres import PostgresServer
@@ -18,7 +21,12 @@ from tests.support.workers import environment_of
 ROOT = Path(__file__).resolve().parents[3]
 # They need a whole machine, a terminal, or more than one token; tests of their own run them.
 ELSEWHERE = ("ims demo", "ims admin ", "ims run log R-1 --follow", "ims user passwd")
-ORDER = ("add", "create", "open", "list", "show", "log", "metrics", "summary", "set", "note", "ack", "start", "resolve")
+STILL_BROKEN = ("ims dead-letter retry",)
+"""What is in the dead letter is broken for good, and these say so by their exit code."""
+ORDER = (
+    "add", "create", "open", "list", "show", "log", "metrics", "summary", "set", "note", "ack", "start", "resolve",
+    "join", "leave", "rotate", "retry", "drop", "end", "remove",
+)  # fmt: skip
 """What makes something comes before what needs it; what is not named comes last."""
 
 
@@ -65,6 +73,8 @@ def test_every_example_works_as_it_stands(
             monkeypatch.setenv(name, value)
     wanted = [example for _, command in ALL for example in examples_of(command) if not example.startswith(ELSEWHERE)]
     with served(settings, database, postgres) as installation:
+        with database.begin() as session:
+            session.add(UserAccount(name="admin", role=Role.ADMIN, created_at=utc_now()))
         monkeypatch.setenv("IMS_URL", installation.address)
         monkeypatch.setenv("IMS_TOKEN", installation.token)
         api.cache_clear()
@@ -72,7 +82,7 @@ def test_every_example_works_as_it_stands(
         for example in sorted(wanted, key=_place):
             code = main(shlex.split(example)[1:])
             printed = capsys.readouterr()
-            if code:
+            if code != (1 if example.startswith(STILL_BROKEN) else 0):
                 failed[example] = (code, printed.err)
     api.cache_clear()
     assert failed == {}
