@@ -13,11 +13,11 @@ from ims.api.v1.schemas.runs import RunEventShown, seconds_of, show_run
 from ims.cli.local import add_json, command_database
 from ims.cli.terminal import print_json, print_table
 from ims.core.db.engine import Database
-from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
+from ims.runs.models import ACTIVE, Run, RunEvent, RunOutcome, RunStatus
 from ims.runs.queries import PAGE, RunFilters, events_after, list_runs, run_by_name, run_listed
 
 _FOLLOW_SECONDS: Final = 0.5
-_COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
+_COLUMNS: Final = ("run", "outcome", "target", "rule", "attempt", "queued", "seconds", "reason")
 _REASON_WIDTH: Final = 60
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # What a playbook prints may come from anywhere: only colours may reach a terminal, nothing that moves its cursor.
@@ -30,7 +30,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     commands = group.add_subparsers(dest="run_command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="runs, newest first")
     listing.add_argument("--target", help="only runs on this inventory host")
-    listing.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
+    listing.add_argument("--outcome", "--status", choices=[one.value for one in RunOutcome], help="only runs with this outcome")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
     add_json(listing)
     listing.set_defaults(run=_list)
@@ -46,8 +46,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    status = RunStatus(arguments.status) if arguments.status else None
-    filters = RunFilters(status=status, target=arguments.target or "")
+    outcome = RunOutcome(arguments.outcome) if arguments.outcome else None
+    filters = RunFilters(outcome=outcome, target=arguments.target or "")
     with command_database() as database, database.begin() as session:
         runs = list_runs(session, filters, limit=max(arguments.limit, 1))
         if arguments.json:
@@ -107,7 +107,7 @@ def _row(run: Run) -> tuple[str, ...]:
     reason = run.reason or ""
     return (
         f"R-{run.number}",
-        f"{run.status} …" if run.status in ACTIVE else run.status,
+        f"{run.outcome} …" if run.outcome in ACTIVE else run.outcome,
         run.target,
         run.rule or "",
         str(run.attempt),

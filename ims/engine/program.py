@@ -270,7 +270,7 @@ class _Program:
         swept = sweep.Swept()
         swept.lost = await context.in_thread(sweep.take_over_runs, context.database, now)
         for run in swept.lost:
-            RUNS.labels(run.status.value).inc()
+            RUNS.labels(run.outcome.value).inc()
             log.warning("run_lost", run_id=str(run.run_id))
         swept.jobs_again = await context.transaction(sweep.retry_stalled_jobs)
         swept.jobs_again += await self._retry_own_jobs()

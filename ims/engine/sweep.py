@@ -112,8 +112,7 @@ _FORGOTTEN = text(
     """
     SELECT run.id, run.status FROM run
     WHERE ((run.status = 'queued' AND run.queued_at < :before)
-        OR (run.status = 'verifying' AND run.finished_at < :before)
-        OR (run.status = 'unknown' AND run.verified_at IS NULL AND run.finished_at < :before))
+        OR (run.verification = 'pending' AND run.finished_at < :before))
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.status IN ('todo', 'doing')
@@ -140,7 +139,7 @@ _UNDECIDED = text(
     WHERE episode.closed_at IS NULL AND episode.opened_at < :before
       AND incident.attention_at IS NULL AND incident.status <> 'resolved'
       AND NOT EXISTS (
-        SELECT FROM run WHERE run.episode_id = episode.id AND (run.verified_at IS NULL OR run.verified_at > :before))
+        SELECT FROM run WHERE run.episode_id = episode.id AND (run.ended_at IS NULL OR run.ended_at > :before))
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.status IN ('todo', 'doing') AND job.task_name = 'decide'
@@ -179,7 +178,7 @@ def purge_finished_jobs(session: Session) -> None:
 
 def revisions_in_use(session: Session) -> set[str]:
     """The active revision and those of runs under way."""
-    digests = set(session.scalars(select(Run.revision).where(Run.status.in_(ACTIVE)).distinct()))
+    digests = set(session.scalars(select(Run.revision).where(Run.outcome.in_(ACTIVE)).distinct()))
     active = active_digest(session)
     return digests | ({active} if active else set())
 

@@ -125,7 +125,7 @@ def _allowed(told: _Told) -> Sentence:
 
 def _refused(told: _Told) -> Sentence:
     rule = told.value("rule") or told.event.actor
-    reason = reason_in_words(told.value("reason"))
+    reason = told.value("words") or reason_in_words(told.value("reason"))
     text = f"Rule {rule} refused a run" + (f": {reason}" if reason else "")
     return Sentence(Tone.REFUSED, text, told.value("message"))
 
@@ -147,7 +147,7 @@ REASONS = {
     "maintenance": "a maintenance window is open",
     "flapping": "the alert comes and goes",
 }
-"""Reasons of guards in words."""
+"""Reasons of guards in words, for events that do not carry their own: those of earlier versions."""
 
 
 def reason_in_words(reason: str) -> str:
@@ -158,7 +158,7 @@ def reason_in_words(reason: str) -> str:
 def _no_rule(told: _Told) -> Sentence:
     name, reason = told.value("alert"), told.value("reason")
     if reason not in ("", "no_rule"):
-        return Sentence(Tone.REFUSED, f"Nothing was run: {reason_in_words(reason)}")
+        return Sentence(Tone.REFUSED, f"Nothing was run: {told.value('words') or reason_in_words(reason)}")
     return Sentence(Tone.REFUSED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
 
 

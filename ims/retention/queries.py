@@ -13,7 +13,7 @@ OLD_INCIDENT = """
     incident.status = 'resolved' AND incident.resolved_at < :before
     AND NOT EXISTS (SELECT FROM timeline_event WHERE incident_id = incident.id AND at >= :before)
     AND NOT EXISTS (SELECT FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
-    AND NOT EXISTS (SELECT FROM run WHERE incident_id = incident.id AND status IN ('queued', 'running', 'verifying'))
+    AND NOT EXISTS (SELECT FROM run WHERE incident_id = incident.id AND ended_at IS NULL)
 """
 
 _EXPECTED = text(
