@@ -274,6 +274,7 @@ class _Program:
             log.warning("run_lost", run_id=str(run.run_id))
         swept.jobs_again = await context.transaction(sweep.retry_stalled_jobs)
         swept.jobs_again += await self._retry_own_jobs()
+        await context.transaction(lambda session: sweep.attend_to_approvals(session, now))
         if rounds % 5 == 0:
             swept.runs_again = await context.transaction(lambda session: sweep.redefer_forgotten_runs(session, now))
         if rounds % 15 == 7:

@@ -17,6 +17,7 @@ from ims.core.queue import Job, defer
 from ims.engine.identity import is_dead, place
 from ims.policy.queries import active_digest
 from ims.policy.unpacking import remove
+from ims.runs.approvals import expire_approvals, queue_approved
 from ims.runs.models import ACTIVE, Run, RunStatus
 from ims.runs.supervision.sweep import kill_run
 from ims.runs.usecases import EndedRun, expired_runs, lose_runs
@@ -131,6 +132,11 @@ def redefer_forgotten_runs(session: Session, now: datetime) -> int:
         job = Job.EXECUTE_RUN if run.status == RunStatus.QUEUED else Job.VERIFY_RUN
         defer(session, job, run_id=str(run.id))
     return len(forgotten)
+
+
+def attend_to_approvals(session: Session, now: datetime) -> int:
+    """Queue approved runs whose targets are free by now, and cancel those that nobody answered about; how many."""
+    return expire_approvals(session, now) + queue_approved(session, now)
 
 
 _UNDECIDED = text(

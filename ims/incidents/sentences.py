@@ -184,6 +184,19 @@ def _lost(told: _Told) -> Sentence:
     return Sentence(Tone.ALERT, f"Run {run} was lost: its worker went away", told.value("reason"), run)
 
 
+def _approval_requested(told: _Told) -> Sentence:
+    playbook, target = told.value("playbook"), told.value("target")
+    return Sentence(Tone.PEOPLE, f"{told.who} asked for approval of {told.run}: {playbook} on {target}", run=told.run)
+
+
+def _approved(told: _Told) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{told.who} approved {told.run}", told.value("reason"), told.run)
+
+
+def _rejected(told: _Told) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{told.who} rejected {told.run}", told.value("reason"), told.run)
+
+
 def _well(told: _Told) -> Sentence:
     where, run = told.value("service", "target"), told.run
     return Sentence(Tone.WELL, f"Verified well{f': {where}' if where else ''}", told.value("reason"), run)
@@ -261,6 +274,9 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.RUN_STARTED: _started,
     EventKind.RUN_FINISHED: _finished,
     EventKind.RUN_LOST: _lost,
+    EventKind.APPROVAL_REQUESTED: _approval_requested,
+    EventKind.RUN_APPROVED: _approved,
+    EventKind.RUN_REJECTED: _rejected,
     EventKind.VERIFIED_WELL: _well,
     EventKind.NOT_VERIFIED: _not_well,
     EventKind.AUTOMATION_GAVE_UP: _gave_up,

@@ -143,7 +143,7 @@ def claim_run(session: Session, run_id: UUID, worker_id: str, lease: float, now:
     ).one_or_none()
     if claimed is None:
         return None
-    _tell(session, claimed, EventKind.RUN_STARTED, now)
+    tell(session, claimed, EventKind.RUN_STARTED, now)
     return Claim(claimed.id, claimed.number, claimed.fence)
 
 
@@ -157,7 +157,7 @@ def _cancel_if_over(session: Session, run_id: UUID, now: datetime) -> bool:
     ).one_or_none()
     if cancelled is None:
         return False
-    _tell(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
+    tell(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
     return True
 
 
@@ -193,7 +193,7 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
         return None
     outcome = RunOutcome(finished.outcome)
     told = outcome.value if status is not RunStatus.SUCCEEDED else "playbook_ended"
-    _tell(session, finished, EventKind.RUN_FINISHED, now, outcome=told, reason=reason,
+    tell(session, finished, EventKind.RUN_FINISHED, now, outcome=told, reason=reason,
           failed_task=finished.failed_task, seconds=round(result.seconds, 3))  # fmt: skip
     if finished.verification is not None:
         _begin_verification(session, [finished], now)
@@ -266,7 +266,7 @@ def finish_verification(session: Session, run_id: UUID, finding: Finding, now: d
     )  # fmt: skip
     outcome = outcome_of(waiting.kind, RunStatus(waiting.status), status)
     kind = EventKind.VERIFIED_WELL if since else EventKind.NOT_VERIFIED
-    _tell(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
+    tell(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
           well_since=since.isoformat() if since else None)  # fmt: skip
     if since:
         _mark_healed(session, waiting, since)
@@ -381,11 +381,12 @@ _TOLD = (Run.id, Run.number, Run.incident_id, Run.episode_id, Run.rule, Run.atte
 """What the timeline tells about a run."""
 
 
-def _tell(session: Session, run: AnyRow, kind: EventKind, now: datetime, **more: Any) -> None:
+def tell(session: Session, run: AnyRow | Run, kind: EventKind, now: datetime, **more: Any) -> None:
+    """Write a line about a run into the timeline of its incident, if it belongs to one."""
     append(session, _events(run, kind, **more), now)
 
 
-def _events(run: AnyRow, kind: EventKind, **more: Any) -> list[NewEvent]:
+def _events(run: AnyRow | Run, kind: EventKind, **more: Any) -> list[NewEvent]:
     """The event of a run's incident; a run that belongs to none has no timeline."""
     if run.incident_id is None:
         return []

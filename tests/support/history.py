@@ -180,8 +180,8 @@ class Tale:
         self.tell(at, EventKind.RUN_STARTED, Actor(ActorKind.RUN, name), number=run.number, playbook=PLAYBOOK,
                   target=self.service)  # fmt: skip
         if ended:
-            outcome = "playbook_ended" if failed_task is None else str(outcome)
-            told = {"number": run.number, "outcome": outcome, "failed_task": failed_task}
+            ending = "playbook_ended" if failed_task is None else str(outcome)
+            told = {"number": run.number, "outcome": ending, "failed_task": failed_task}
             self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **told, reason=reason)
         if outcome is RunOutcome.HEALED:
             self.tell(at + seconds + verify, EventKind.VERIFIED_WELL, Actor(ActorKind.RUN, name), number=run.number,
