@@ -15,6 +15,7 @@ from ims.cli import administration
 from ims.cli import alert as alert_commands
 from ims.cli import audit as audit_commands
 from ims.cli import dead_letter as rejected_commands
+from ims.cli import decision as decision_commands
 from ims.cli import demo as demo_commands
 from ims.cli import incident as incident_commands
 from ims.cli import maintenance as maintenance_commands
@@ -34,6 +35,7 @@ _GROUPS = (
     incident_commands,
     alert_commands,
     run_commands,
+    decision_commands,
     service_commands,
     maintenance_commands,
     source_commands,

@@ -30,7 +30,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     commands = group.add_subparsers(dest="run_command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="runs, newest first")
     listing.add_argument("--target", help="only runs on this inventory host")
-    listing.add_argument("--outcome", "--status", choices=[one.value for one in RunOutcome], help="only runs with this outcome")
+    listing.add_argument(
+        "--outcome", "--status", choices=[one.value for one in RunOutcome], help="only runs with this outcome"
+    )
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
     add_json(listing)
     listing.set_defaults(run=_list)

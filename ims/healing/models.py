@@ -32,9 +32,7 @@ class Decision(Base):
     __tablename__ = "decision"
     __table_args__ = (
         # What makes decisions equal; it also finds those of an episode.
-        Index(
-            "uq_decision_repeated", "episode_id", "outcome", "reason", "rule", "attempt", "revision", unique=True
-        ),
+        Index("uq_decision_repeated", "episode_id", "outcome", "reason", "rule", "attempt", "revision", unique=True),
         # Denials of an incident: its page, its lifeline, and whether one is the first of its kind, all by the index.
         Index("ix_decision_incident", "incident_id", "rule", "reason", "first_at"),
         # Removing a run looks for the decision that made it.

@@ -106,7 +106,9 @@ def decision_listed(session: Session, number: int) -> ListedDecision:
 
 
 def _conditions(filters: DecisionFilters) -> list[ColumnElement[bool]]:
-    found = [getattr(Decision, name) == value for name in ("rule", "outcome", "reason") if (value := getattr(filters, name))]
+    found = [
+        getattr(Decision, name) == value for name in ("rule", "outcome", "reason") if (value := getattr(filters, name))
+    ]
     if filters.episode:
         found.append(Decision.episode_id == filters.episode)
     if filters.incident:

@@ -19,7 +19,7 @@ from ims.runs.spec import RunSpec
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
     """What is to be executed, exactly as the run's own revision says, which is unpacked on this machine if need be.
 
-    Raises `NotFound`, `SpecUnreadable`, `TreeFaulty`, and `pydantic.ValidationError` when the run does not fit its policy.
+    Raises `NotFound`, `SpecUnreadable`, `TreeFaulty`, and `pydantic.ValidationError` when it does not fit its policy.
     """
     run = session.get(Run, run_id)
     if run is None:

@@ -203,7 +203,9 @@ def test_a_program_that_is_not_ours_is_watched_killed_and_healed(installation: I
     )  # fmt: skip
     (incident,) = incidents(installation, "shop")
     # The alert's resolve may arrive before the verification has seen enough.
-    eventually(lambda: runs(installation, incident)[0].outcome == RunOutcome.HEALED, saying="the run did not end healed")
+    eventually(
+        lambda: runs(installation, incident)[0].outcome == RunOutcome.HEALED, saying="the run did not end healed"
+    )
     (run,) = runs(installation, incident)
     assert (run.rule, run.target) == ("restart-the-shop", "shop")
     assert incident.team == "shop"

@@ -87,9 +87,7 @@ async def _watch(worker: WorkerContext, plan: Watch) -> Finding:
 async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: float) -> None:
     while True:
         try:
-            ended = await worker.transaction(
-                lambda session: finish_verification(session, run_id, finding, utc_now())
-            )
+            ended = await worker.transaction(lambda session: finish_verification(session, run_id, finding, utc_now()))
             break
         except DatabaseAway:
             # What was seen is kept; watching again would only take longer.

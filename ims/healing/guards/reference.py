@@ -1,5 +1,6 @@
 """Prints the reference of the guards, docs/reference/guards.md, from the guards themselves."""
 
+import sys
 from typing import Final
 
 from ims.healing.guards import GUARDS
@@ -28,4 +29,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    sys.stdout.write(reference())

@@ -19,9 +19,7 @@ GUARD: Final = Guard(
     name="target",
     sentence="A run has one target: the inventory host of the alert's service.",
     reasons=(
-        Reason(
-            "no_target", "the alert names no known service", "the alert names no service of the inventory", PEOPLE
-        ),
+        Reason("no_target", "the alert names no known service", "the alert names no service of the inventory", PEOPLE),
     ),
     judge=judge,
 )

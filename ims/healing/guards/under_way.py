@@ -32,7 +32,7 @@ def last_passed(facts: Facts) -> datetime | None:
 
 GUARD: Final = Guard(
     name="under_way",
-    sentence="An episode is healed by one run at a time, and an alert gets ten minutes to resolve after one that healed.",
+    sentence="An episode is healed by one run at a time; after one that healed its alert gets ten minutes to resolve.",
     reasons=(
         Reason(
             UNDER_WAY,

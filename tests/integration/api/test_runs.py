@@ -60,7 +60,17 @@ def test_runs_are_filtered_and_listed_a_page_at_a_time(ask: Ask, runs: list[Run]
 
 
 @pytest.mark.parametrize(
-    "query", ["status=done", "status=healed", "outcome=done", "incident=INC-0", "incident=x", "limit=201", "target=%00", "state=healed"]
+    "query",
+    [
+        "status=done",
+        "status=healed",
+        "outcome=done",
+        "incident=INC-0",
+        "incident=x",
+        "limit=201",
+        "target=%00",
+        "state=healed",
+    ],
 )
 def test_a_wrong_parameter_is_named(ask: Ask, query: str) -> None:
     assert query.partition("=")[0] in errors_of(ask("victor", "GET", f"/runs?{query}"))

@@ -90,9 +90,10 @@ class History:
             )
             self._run(
                 session,
-                "INSERT INTO decision (incident_id, episode_id, rule, attempt, revision, outcome, reason, message, facts,"
-                " answers, run_id, first_at, last_at, count)"
-                " VALUES (:incident, :episode, 'r', 1, 'd', 'allowed', 'allowed', '', '{}', '[]', :run, now(), now(), 1)",
+                "INSERT INTO decision (incident_id, episode_id, rule, attempt, revision, outcome, reason, message,"
+                " facts, answers, run_id, first_at, last_at, count)"
+                " VALUES (:incident, :episode, 'r', 1, 'd', 'allowed', 'allowed', '', '{}', '[]', :run, now(), now(),"
+                " 1)",
                 incident=row.incident_id, episode=row.id, run=run,
             )  # fmt: skip
             return UUID(str(row.incident_id))

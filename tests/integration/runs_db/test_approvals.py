@@ -1,4 +1,4 @@
-"""Runs that wait for a person: once, in time, for exactly what was looked at, and without holding anything meanwhile."""
+"""Runs that wait for a person: answered once, in time, for exactly what was looked at; nothing is held meanwhile."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -160,7 +160,11 @@ def test_the_overview_moves_by_itself(browser: Browser, address: str, stored: Da
         )  # fmt: skip
     browser.wait_for(f"{healing}.innerText.includes('task 1') && {healing}.innerText.includes('Purge the queue')")
     with stored.begin() as session:
-        session.execute(update(Run).where(Run.number == number).values(status=RunStatus.SUCCEEDED, verification=VerificationStatus.PASSED, ended_at=utc_now()))
+        session.execute(
+            update(Run)
+            .where(Run.number == number)
+            .values(status=RunStatus.SUCCEEDED, verification=VerificationStatus.PASSED, ended_at=utc_now())
+        )
         session.execute(update(Episode).where(Episode.alert_id == tale.episode.alert_id).values(closed_at=utc_now()))
     browser.wait_for(f"!{healing}.innerText.includes('→ mailer')")
     # The lanes have a table's numbers beside them, and can be pointed at.

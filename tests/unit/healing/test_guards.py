@@ -1,16 +1,21 @@
 """The guards: what allows a run, what refuses it, what only delays it."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ims.healing.guards import judge
+from ims.healing.guards import GUARDS, ask, conclude, judge
 from ims.healing.guards.facts import Facts, PastRun, next_attempt
 from ims.healing.guards.target_busy import BUSY_RETRY
+from ims.healing.guards.verdict import Answer
+from ims.healing.specs import healing_spec
 from ims.policy.schema import HealingRule, Service, VerifyWindow
+from ims.policy.windows import Cover
 from ims.runs.models import ACTIVE, RunOutcome
+from ims.runs.spec import RunSpec, VerificationSpec
 from ims.runs.usecases import STILL_FIRING_CHECK
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -145,3 +150,42 @@ def test_a_service_whose_verification_passed_is_not_healed_again_and_people_look
 def test_what_makes_a_run_pointless_is_said_before_what_only_delays_it() -> None:
     assert reason(target_is_busy=True, mode="off") == "mode_off"
     assert reason(target_is_busy=True, runs=[past(RunOutcome.FAILED), past(RunOutcome.FAILED, 2)]) == "attempts"
+
+
+def test_without_a_policy_the_decision_waits_for_one() -> None:
+    verdict = judge(replace(FACTS, mode=None, rule=None, service=None))
+    assert (verdict.reason, verdict.again, verdict.is_final) == ("no_policy", timedelta(seconds=10), False)
+
+
+def test_every_guard_is_asked_and_the_first_objection_is_the_outcome() -> None:
+    facts = replace(FACTS, mode="observe", target_is_busy=True, target_ended_at=NOW, is_flapping=True)
+    answers = ask(facts)
+    assert list(answers) == [guard.name for guard in GUARDS]
+    objecting = {name for name, verdict in answers.items() if verdict.answer in (Answer.DENY, Answer.WAIT)}
+    assert objecting == {"flapping", "observe", "target_busy", "cooldown"}
+    assert conclude(answers, facts).reason == "flapping"
+
+
+def test_guards_of_a_run_have_nothing_to_judge_without_a_rule() -> None:
+    answers = ask(replace(FACTS, rule=None, target_is_busy=True))
+    assert {name for name, verdict in answers.items() if verdict.answer is Answer.SKIP} == {
+        "mode", "recovery", "parameters", "flapping", "attempts", "not_repeatable", "observe", "target_busy",
+        "cooldown",
+    }  # fmt: skip
+
+
+def test_the_record_of_the_facts_is_bounded_and_holds_nothing_that_a_sender_wrote() -> None:
+    runs = [past(RunOutcome.FAILED, attempt) for attempt in range(1, 2001)]
+    facts = replace(FACTS, runs=runs, parameter_fault="x" * 10_000, cover=Cover("w" * 10_000, NOW))
+    record = json.dumps(facts.record())
+    assert len(record) < 8_000
+    assert '"attempt": 2000' in record
+    assert RULE.match["alertname"] not in record
+
+
+def test_healing_specs_carry_all_that_a_run_needs_of_its_rule() -> None:
+    spec = healing_spec(RULE, SERVICE.model_copy(update={"url": "http://shop/health"}), {"size": 3})
+    assert (spec.kind, spec.playbook, spec.target, spec.lock_keys) == ("heal", RULE.playbook, "shop", ("shop",))
+    assert (spec.timeout, spec.parameters, spec.safe_to_repeat) == (RULE.timeout, {"size": 3}, False)
+    assert spec.verification == VerificationSpec(url="http://shop/health", green_for=3.0, within=60.0, interval=0.5)
+    assert RunSpec.from_stored(spec.stored()) == spec

@@ -36,9 +36,7 @@ def _create_verification() -> None:
         sa.Column("decided_by", sa.String(), nullable=True),
         sa.Column("probes", sa.Integer(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.CheckConstraint(
-            "status IN ('pending', 'passed', 'failed', 'skipped')", name=op.f("ck_verification_status")
-        ),
+        sa.CheckConstraint("status IN ('pending', 'passed', 'failed', 'skipped')", name=op.f("ck_verification_status")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_verification_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_verification")),
     )
@@ -116,9 +114,7 @@ def _split_status() -> None:
         "uq_run_healed_episode", "run", ["episode_id"], unique=True, postgresql_where=sa.text("outcome = 'healed'")
     )
     # The sweep finds verifications whose job got lost.
-    op.create_index(
-        "ix_run_unverified", "run", ["finished_at"], postgresql_where=sa.text("verification = 'pending'")
-    )
+    op.create_index("ix_run_unverified", "run", ["finished_at"], postgresql_where=sa.text("verification = 'pending'"))
     # The sweep looks for runs that people have approved and whose target is free by now.
     op.create_index(
         "ix_run_awaiting_approval", "run", ["number"], postgresql_where=sa.text("status = 'awaiting_approval'")
@@ -177,9 +173,7 @@ def _create_approval() -> None:
         sa.Column("decided_at", _AT, nullable=True),
         sa.Column("decided_by", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('pending', 'approved', 'rejected', 'expired')", name=op.f("ck_approval_state")
-        ),
+        sa.CheckConstraint("state IN ('pending', 'approved', 'rejected', 'expired')", name=op.f("ck_approval_state")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_approval_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approval")),
         # A run is asked about once.
