@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 
 from ims.core.db.engine import Database
 from ims.healing.decide import decide
+from ims.healing.guards import GUARDS
 from ims.healing.models import Decision
 from ims.incidents.models import Incident
 from ims.runs.models import Run, RunStatus, VerificationStatus
+from ims.runs.spec import RunSpec
 from tests.integration.healing.conftest import MakeSite
 from tests.support.healing import fire, kinds, now, resolve, runs_of, told
 from tests.support.workers import wait_until
@@ -245,3 +247,77 @@ def test_a_storm_of_one_service_makes_one_run_and_one_later_decision(make_site: 
     with database.begin() as session:
         assert session.scalar(select(func.count()).select_from(Run)) == 1
         assert len(jobs(session, "decide")) == 1
+
+
+def decisions_about(database: Database, episode: int) -> list[Decision]:
+    with database.begin() as session:
+        return list(session.scalars(select(Decision).filter_by(episode_id=episode).order_by(Decision.id)))
+
+
+def test_a_decision_keeps_what_was_known_and_what_every_guard_said(make_site: MakeSite, database: Database) -> None:
+    make_site(rule={"cooldown": 30})
+    with database.begin() as session:
+        episode, incident = fire(session, "shop", decide=False)
+    decide_now(database, episode)
+    with database.begin() as session:
+        (run,) = runs_of(session, episode)
+        end_run(session, run, RunStatus.FAILED)
+    decide_now(database, episode)
+    allowed, waiting = decisions_about(database, episode)
+    assert (allowed.outcome, allowed.reason, allowed.run_id) == ("allowed", "allowed", run.id)
+    assert (allowed.incident_id, allowed.attempt, allowed.revision) == (incident, 1, run.revision)
+    assert {said["answer"] for said in allowed.answers} == {"pass"}
+    assert (waiting.outcome, waiting.reason, waiting.attempt, waiting.run_id) == ("waiting", "cooldown", 2, None)
+    assert [said["guard"] for said in waiting.answers] == [guard.name for guard in GUARDS]
+    cooldown = waiting.answers[-1]
+    assert (cooldown["answer"], cooldown["message"]) == ("wait", waiting.message)
+    assert waiting.until is not None
+    assert waiting.until > now()
+    assert waiting.facts["runs"][0]["outcome"] == "failed"
+    assert "It is down." not in str(waiting.facts), "what a sender wrote may be a secret"
+
+
+def test_a_storm_of_equal_decisions_stays_one_row_for_each_episode(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    with database.begin() as session:
+        episodes = [fire(session, "shop", decide=False)[0] for _ in range(50)]
+    for _ in range(10):
+        decide_now(database, *episodes)
+    (first,) = decisions_about(database, episodes[0])[1:]
+    assert (first.reason, first.count) == ("under_way", 9)
+    for episode in episodes[1:]:
+        (one,) = decisions_about(database, episode)
+        assert (one.reason, one.count) == ("target_busy", 10)
+        assert one.first_at < one.last_at
+
+
+def test_who_lost_the_race_for_a_target_keeps_that_it_was_busy(make_site: MakeSite, database: Database) -> None:
+    make_site("mail", "shop")
+    with database.begin() as session:
+        episodes = [fire(session, "shop", decide=False)[0] for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        reasons = [reason for found in pool.map(lambda one: decide_now(database, one), episodes) for reason in found]
+    assert (reasons.count("allowed"), reasons.count("target_busy")) == (1, 7)
+    for episode, reason in zip(episodes, reasons, strict=True):
+        (decision,) = decisions_about(database, episode)
+        said = {said["guard"]: said["answer"] for said in decision.answers}
+        assert (decision.reason, decision.run_id is None) == (reason, reason != "allowed")
+        assert said["target_busy"] == ("pass" if reason == "allowed" else "wait")
+
+
+def test_a_decision_without_a_policy_is_kept(make_site: MakeSite, database: Database) -> None:
+    with database.begin() as session:
+        episode, _ = fire(session, "shop", decide=False)
+    decide_now(database, episode)
+    (decision,) = decisions_about(database, episode)
+    assert (decision.reason, decision.revision, decision.facts["healing_mode"]) == ("no_policy", "", None)
+
+
+def test_a_running_rule_may_change_and_its_run_stays_as_it_was_decided(make_site: MakeSite, database: Database) -> None:
+    make_site(rule={"timeout": 60})
+    with database.begin() as session:
+        episode, _ = fire(session, "shop", decide=False)
+    decide_now(database, episode)
+    with database.begin() as session:
+        spec = RunSpec.from_stored(runs_of(session, episode)[0].spec)
+    assert (spec.timeout, spec.target, spec.verification is not None) == (60, "shop", True)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from sqlalchemy import func, select, text
 from ims.core.db.engine import Database
 from ims.incidents.models import Incident
 from ims.runs.events import RunEvent
+from ims.runs.models import Run, RunOutcome, RunStatus, VerificationStatus, outcome_of
 from ims.runs.models import RunEvent as StoredEvent
-from ims.runs.models import RunOutcome, RunStatus
 from ims.runs.recap import FailedTask, HostRecap, Outcome, RunResult
 from ims.runs.usecases import (
     Claim,
@@ -32,6 +33,9 @@ BAD = RunResult(
     Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)},
     failed_task=FailedTask("Start", "shop", "No such \0 file \ud800."),
 )  # fmt: skip
+
+
+DIED = RunResult(Outcome.DIED, "The process of the run was killed from outside.")
 
 
 def claim(database: Database, run_id: UUID, lease: float = 30, worker: str = "worker-1") -> Claim | None:
@@ -110,8 +114,7 @@ def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued
 def test_an_end_that_nobody_saw_is_probed_first(database: Database, queued: Queued) -> None:
     mine = claimed(database, queued.run_id)
     with database.begin() as session:
-        died = RunResult(Outcome.DIED, "The process of the run was killed from outside.")
-        assert finish_playbook(session, mine, died, now()) is RunOutcome.UNKNOWN
+        assert finish_playbook(session, mine, DIED, now()) is RunOutcome.UNKNOWN
     assert jobs(database) == ["verify_run"]
 
 
@@ -206,3 +209,29 @@ def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_heal
         assert (kind, data["end_was_seen"]) == ("verified_well", False)
         again = session.scalar(text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'decide'"))
         assert again > now() + timedelta(minutes=5), "the alert gets time to resolve"
+
+
+@pytest.mark.parametrize("change", [{"verification": None}, {"mode": "check"}])
+@pytest.mark.parametrize(("ending", "expected"), [(GOOD, "succeeded"), (DIED, "unknown")])
+def test_a_run_that_declares_no_verification_or_changes_nothing_is_over_at_once(
+    database: Database, queued: Queued, change: dict[str, Any], ending: RunResult, expected: str
+) -> None:
+    with database.begin() as session:
+        run = session.get_one(Run, queued.run_id)
+        run.spec = {**run.spec, **change}
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        assert finish_playbook(session, mine, ending, now()) == expected
+    run = run_row(database, queued.run_id)
+    assert (run.outcome, run.verification) == (expected, "skipped")
+    assert run.ended_at is not None
+    assert verification_row(database, queued.run_id).status == "skipped"
+    assert jobs(database) == ["decide"]
+
+
+def test_the_database_and_the_code_agree_about_every_outcome(database: Database, queued: Queued) -> None:
+    for kind, status, verification in product(("heal", "operate"), RunStatus, (None, *VerificationStatus)):
+        with database.begin() as session:
+            run = session.get_one(Run, queued.run_id)
+            run.kind, run.status, run.verification = kind, status, verification
+        assert run_row(database, queued.run_id).outcome == outcome_of(kind, status, verification)

@@ -199,3 +199,11 @@ def test_the_times_of_an_incident_stand_on_its_page(sign_in: SignIn) -> None:
     healed = sign_in("charlie").get("/incidents/INC-25").text
     assert "nobody was needed" in healed
     assert "<dd>1:55</dd>" in healed
+
+
+def test_a_decision_shows_what_each_guard_said(sign_in: SignIn) -> None:
+    page = sign_in("charlie").get("/incidents/INC-27").text
+    decision = re.search(r'<details id="decision-\d+">(.*?)</details>', page, re.DOTALL)
+    assert decision
+    assert "only people restart this service" in decision[1]
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", decision[1]) == [("mode", "pass"), ("manual", "deny: Said so.")]
