@@ -14,6 +14,7 @@ from ims.healing.decide import decide
 from ims.incidents.models import Incident
 from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, Verification
 from ims.runs.processes import is_alive
+from ims.runs.spec import Kind, RunSpec
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
 from tests.support.postgres import PostgresServer
@@ -215,6 +216,7 @@ def test_an_alert_that_is_over_before_its_run_begins_stops_it(
             Run(
                 incident_id=incident_id, episode_id=episode, rule="restart", playbook="playbooks/heal/restart.yml",
                 target="shop", revision=session.scalar(text("SELECT digest FROM policy_snapshot")), queued_at=now(),
+                spec=RunSpec(kind=Kind.HEAL, playbook="playbooks/heal/restart.yml", target="shop", timeout=60).stored(),
             )
         )  # fmt: skip
         session.flush()
