@@ -36,6 +36,7 @@ from ims.engine.endpoint import LAST_SWEEP, QUEUE_DEPTH, Endpoint, Pulse
 from ims.engine.identity import new_worker_id
 from ims.engine.jobs import alerts as alert_jobs
 from ims.engine.jobs import healing as healing_jobs
+from ims.engine.jobs import incidents as incident_jobs
 from ims.engine.jobs import runs as run_jobs
 from ims.engine.periodic.loop import do_chores
 from ims.engine.periodic.warm_runners import keep_spares
@@ -92,9 +93,14 @@ class _Pool:
 def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
     """The app with every domain's jobs; each is repeated until it succeeds."""
     app = procrastinate.App(connector=PatientConnector.of(context.settings))
-    for blueprint in (alert_jobs.tasks(context), healing_jobs.tasks(context), run_jobs.tasks(context, spares)):
-        for task in blueprint.tasks.values():
-            app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
+    blueprints = (
+        alert_jobs.tasks(context),
+        incident_jobs.tasks(context),
+        healing_jobs.tasks(context),
+        run_jobs.tasks(context, spares),
+    )
+    for task in (task for blueprint in blueprints for task in blueprint.tasks.values()):
+        app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
     return app
 
 

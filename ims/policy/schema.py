@@ -36,6 +36,7 @@ from ims.policy.parts import (
     fault,
     matchers_of,
 )
+from ims.policy.patterns import compile_pattern
 from ims.policy.windows import MaintenanceWindow
 
 PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
@@ -45,7 +46,6 @@ SOURCE_PATTERN = re.compile(r"(labels|annotations)\.[a-zA-Z_][a-zA-Z0-9_]*")
 Severity = Literal["critical", "high", "medium", "low"]
 HealingMode = Literal["auto", "observe", "off"]
 Recovery = Literal["ims", "platform", "manual"]
-Platform = Literal["supervisor", "systemd", "kubernetes", "compose"]
 
 DEFAULT_ENVIRONMENT = "default"
 """Environment of what names none and belongs to no service."""
@@ -121,7 +121,7 @@ class Service(PolicyPart):
     instances: tuple[Instance, ...] = Field(
         default=(), description="host:port strings; an alert with such a label `instance` is this service's."
     )
-    platform: Platform | None = Field(default=None, description="What runs it; role managed_service knows them.")
+    platform: Name | None = Field(default=None, description="What runs it: a platform of the role managed_service.")
     unit: Text = Field(
         default_factory=lambda given: given["name"],
         min_length=1,
@@ -175,8 +175,10 @@ class Parameter(PolicyPart):
             raise fault("`pattern` is for type str; remove it.")
         if self.default is not None and type(self.default).__name__ != self.type:
             raise fault(f"`default` must be of type {self.type}.")
-        if self.pattern is not None and isinstance(self.default, str) and not re.fullmatch(self.pattern, self.default):
-            raise fault("`default` does not fit `pattern`.")
+        if self.pattern is not None and isinstance(self.default, str):
+            fits = compile_pattern(self.pattern)
+            if not fits(self.default):
+                raise fault("`default` does not fit `pattern`.")
         return self
 
 

@@ -21,7 +21,7 @@ from ims.core.errors import Conflict, NotFound
 from ims.core.principal import Role
 from ims.core.queue import Job, defer
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.transitions import NewEvent, append
 from ims.runs.models import Approval, ApprovalState, Run, RunStatus
 from ims.runs.queries import run_by_name
 from ims.runs.spec import RunSpec
