@@ -28,6 +28,7 @@ class Commands(LazyGroup):
             "incident": "Open, list, change and resolve incidents.",
             "alert": "List what sources report.",
             "run": "List and show runs of playbooks, and their logs.",
+            "decision": "Show why a run started, or did not.",
             "service": "List the services and whether they are healthy.",
             "maintenance": "Add, list and end maintenance windows.",
             "source": "Manage who sends alerts.",

@@ -16,7 +16,7 @@ from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say
 app = group("run", "List and show runs of playbooks, and what they printed.")
 
 _FOLLOW_SECONDS: Final = 0.5
-_COLUMNS: Final = ("run", "status", "target", "rule", "attempt", "queued", "seconds", "reason")
+_COLUMNS: Final = ("run", "outcome", "target", "rule", "attempt", "queued", "seconds", "reason")
 _ACTIVE: Final = ("queued", "running", "verifying")
 _REASON_WIDTH: Final = 60
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -39,14 +39,16 @@ Name = Annotated[str, typer.Argument(metavar="RUN", help="R-7, 7 or the run's id
 @app.command("list", epilog=examples("ims run list --target checkout", "ims run list --incident INC-1 --json"))
 def list_runs(
     target: Annotated[str, typer.Option(help="Only on this inventory host.")] = "",
-    status: Annotated[str, typer.Option(help="Only in this status, such as healed or failed.")] = "",
+    outcome: Annotated[
+        str, typer.Option("--outcome", "--status", help="Only with this outcome, such as healed or failed.")
+    ] = "",
     rule: Annotated[str, typer.Option(help="Only of this healing rule.")] = "",
     incident: Annotated[str, typer.Option(help="Only of this incident: INC-42 or 42.")] = "",
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    rows = api().first("/runs", limit, target=target, status=status, rule=rule, incident=incident)
+    rows = api().first("/runs", limit, target=target, outcome=outcome, rule=rule, incident=incident)
     if as_json:
         print_json(rows)
     else:
@@ -54,9 +56,9 @@ def list_runs(
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    status, seconds = row["status"], row["seconds"]
+    outcome, seconds = row["outcome"], row["seconds"]
     return (
-        row["run"], f"{status} …" if status in _ACTIVE else status, row["target"], row["rule"], row["attempt"],
+        row["run"], f"{outcome} …" if outcome in _ACTIVE else outcome, row["target"], row["rule"], row["attempt"],
         local(row["queued_at"]), "" if seconds is None else f"{seconds:.1f}", cut(row["reason"], _REASON_WIDTH),
     )  # fmt: skip
 

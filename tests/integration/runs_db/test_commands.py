@@ -32,7 +32,7 @@ def run(terminal: Database, queued: Queued) -> str:
 def test_list_is_a_table_of_runs(capsys: Captured, run: str) -> None:
     assert main(["run", "list"]) == 0
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["RUN", "STATUS", "TARGET", "RULE"]
+    assert head.split()[:4] == ["RUN", "OUTCOME", "TARGET", "RULE"]
     assert row.split()[:4] == [run, "failed", "shop", "restart"]
 
 
