@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
 from ims.core.actors import SYSTEM, Actor, ActorKind
-from ims.core.queue import Job, defer
+from ims.core.queue import Job, defer, runs_queue
 from ims.healing.guards import BUSY_RETRY, Facts, PastRun, Reason, Verdict, judge, next_attempt
 from ims.healing.match import ParameterUnfit, parameters_of, rule_for
 from ims.healing.models import Refusal
@@ -200,7 +200,7 @@ def _start_runs(session: Session, decisions: Sequence[Decision], revision: str, 
     for decision in allowed:
         if decision.run_id in numbers:
             decision.number = numbers[decision.run_id]
-            defer(session, Job.EXECUTE_RUN, run_id=str(decision.run_id))
+            defer(session, Job.EXECUTE_RUN, queue=_queue_of(decision), run_id=str(decision.run_id))
         else:
             decision.run_id = None
             message = f"Another run is under way on {_target_of(decision)}."
@@ -226,6 +226,10 @@ def _insert_runs(session: Session, allowed: Sequence[Decision], revision: str, n
 
 def _target_of(decision: Decision) -> str:
     return decision.service.name if decision.service else ""
+
+
+def _queue_of(decision: Decision) -> str | None:
+    return runs_queue(decision.service.worker_pool) if decision.service else None
 
 
 def _allowed_event(decision: Decision) -> NewEvent:
