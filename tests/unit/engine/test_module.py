@@ -1,10 +1,12 @@
 """Engine modules run in their own time and scope; one that fails is run again, and hinders no other."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -175,14 +177,25 @@ def test_an_interval_may_come_from_the_settings(worker: WorkerContext) -> None:
     assert Module("work", never, Scope.EACH, work).seconds(worker.settings) == worker.settings.lease_seconds
 
 
-def test_every_module_has_its_own_name_and_time(worker: WorkerContext) -> None:
-    unused = cast(Any, None)
+@pytest.fixture
+def catalogue(worker: WorkerContext) -> Sequence[Module]:
+    """All modules; only their names, times and scopes are looked at."""
 
     class NoPools:
         async def retry_lost_jobs(self, _: WorkerContext) -> None:
             """Nothing."""
 
-    modules = engine_modules(Membership(worker, Reports()), cast(Any, NoPools()), unused, unused)
-    assert len({module.name for module in modules}) == len(modules)
-    assert all(module.seconds(worker.settings) >= 1 for module in modules)
-    assert {module.scope for module in modules} == set(Scope)
+    unused = cast(Any, None)
+    return engine_modules(Membership(worker, Reports()), cast(Any, NoPools()), unused, unused)
+
+
+def test_every_module_has_its_own_name_and_time(worker: WorkerContext, catalogue: Sequence[Module]) -> None:
+    assert len({module.name for module in catalogue}) == len(catalogue)
+    assert all(module.seconds(worker.settings) >= 1 for module in catalogue)
+    assert {module.scope for module in catalogue} == set(Scope)
+
+
+def test_the_documentation_lists_every_module_with_its_scope(catalogue: Sequence[Module]) -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/workers.md").read_text()
+    rows = re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| (each|leader|sharded) \|", page)
+    assert rows == [(module.name, module.scope.value) for module in catalogue]
