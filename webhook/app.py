@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ims.alerts.bodies import told
 from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.notifications import clean
-from ims.alerts.parsers.paths import MODE_HEADER, SENDERS, check_mode, parser_for
+from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, check_mode, parser_for
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database, app_url
 from ims.core.db.migrate import SchemaOutdated, check_schema
@@ -77,7 +77,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
                 take_beat(session, clean(name), sender.name, utc_now())
         return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
 
-    for path in SENDERS:
+    for path in ALERT_PATHS:
         app.add_url_rule(path, path, partial(take, path), methods=["POST"])
 
 

@@ -11,7 +11,7 @@ from ims.alerts.notifications import Notice, NoticeStatus
 from ims.core.actors import Actor, ActorKind
 from ims.core.severity import Severity
 from ims.incidents.models import EventKind, Status
-from ims.incidents.timeline import NewEvent
+from ims.incidents.transitions import NewEvent
 from ims.policy.schema import Correlation
 
 TITLE_LENGTH = 200

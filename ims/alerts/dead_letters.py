@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.ingest import ingest
 from ims.alerts.models import RejectedAlert
 from ims.alerts.notifications import Notice
-from ims.alerts.parsers.kinds import READERS
+from ims.alerts.parsers.formats import FORMATS
 from ims.audit.log import record
 from ims.core.context import Origin
 from ims.core.errors import NotFound
@@ -108,14 +108,14 @@ def _is_id(given: int) -> bool:
 def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
     """The notice, or why there still is none."""
     source = session.get_one(Source, kept.source)
-    reader = READERS.get(source.kind)
-    if reader is None:
+    known = FORMATS.get(source.kind)
+    if known is None:
         return f"Alerts of a source of kind {source.kind} are not read one by one."
     try:
         body: Any = json.loads(kept.body)
     except (ValueError, RecursionError):
         return "Its body was too long to be kept as a whole, or was no alert: only its sender can send it again."
-    read = reader(body, source.name, now)
+    read = known.read(body, source.name, now)
     if isinstance(read, Notice):
         return read
     kept.reason = read.reason.value

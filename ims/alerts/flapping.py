@@ -4,17 +4,16 @@ What is counted are the episodes of one alert. Those of all alerts with one corr
 incident of every outage in which many alerts fire once.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Turn
 from ims.core.actors import SYSTEM
 from ims.core.db.direct import Execute
+from ims.incidents import transitions
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import NewEvent
+from ims.incidents.transitions import NewEvent
 from ims.policy.schema import Flapping
 
 
@@ -28,14 +27,10 @@ def mark_flapping(
     again = _openings_of_old_alerts(batch, known)
     if not again:
         return []
-    openings = [{"alert_id": turn.alert_id, "incident_id": str(turn.episode.incident_id)} for turn in again]
-    given = {
-        "openings": json.dumps(openings),
-        "since": now - timedelta(seconds=limits.within),
-        "most": limits.episodes,
-        "now": now,
-    }
+    openings = [(turn.alert_id, turn.episode.incident_id) for turn in again]
+    since = now - timedelta(seconds=limits.within)
     names = {turn.alert_id: turn.notice.name for turn in again}
+    marked = transitions.mark_flapping(execute, openings, most=limits.episodes, since=since, now=now)
     return [
         NewEvent(
             incident_id,
@@ -43,7 +38,7 @@ def mark_flapping(
             SYSTEM,
             {"alert": names[alert_id], "episodes": limits.episodes, "within": limits.within},
         )
-        for incident_id, alert_id in execute(statements.MARK_FLAPPING, given).fetchall()
+        for incident_id, alert_id in marked
     ]
 
 

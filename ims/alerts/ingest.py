@@ -25,8 +25,9 @@ from ims.core.actors import SYSTEM
 from ims.core.db.direct import Execute, Rows, through
 from ims.core.queue import Job, defer_by
 from ims.core.severity import Severity
+from ims.incidents import transitions
 from ims.incidents.models import EventKind
-from ims.incidents.timeline import NewEvent, append_by
+from ims.incidents.transitions import NewEvent, append_by
 from ims.policy.schema import Correlation, Policy, QuietTime
 
 
@@ -123,7 +124,7 @@ def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, 
     """Resolve those of the incidents in which nothing fired for `quiet` seconds; return how long each was open."""
     execute = through(session)
     _lock_incidents(execute, incident_ids, [], []).fetchall()
-    resolved = _resolve(execute, incident_ids, quiet, now)
+    resolved = transitions.resolve_quiet(execute, incident_ids, quiet, now)
     append_by(execute, [_resolved_event(id_) for id_ in resolved], now)
     return resolved
 
@@ -242,15 +243,11 @@ def _lock_incidents(
 
 
 def _write_incidents(execute: Execute, correlator: Correlator, now: datetime) -> None:
-    if correlator.new:
-        rows = [_incident_row(one) for one in correlator.new]
-        execute(statements.INSERT_INCIDENTS, {"incidents": json.dumps(rows), "now": now})
+    transitions.open_incidents(execute, [_incident_row(one) for one in correlator.new], now)
     if correlator.moved:
         moved = [{"key": key, "incident_id": str(id_)} for key, id_ in correlator.moved.items()]
         execute(statements.POINT_CORRELATIONS, {"moved": json.dumps(moved)})
-    if correlator.raised:
-        raised = [{"id": str(id_), "severity": severity} for id_, severity in correlator.raised.items()]
-        execute(statements.RAISE_SEVERITIES, {"raised": json.dumps(raised)})
+    transitions.raise_severities(execute, correlator.raised)
 
 
 def _incident_row(new: NewIncident) -> dict[str, Any]:
@@ -306,13 +303,7 @@ def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: 
         wait = timedelta(seconds=rules.auto_resolve.quiet)
         defer_by(execute, Job.SETTLE_INCIDENT, after=wait, incident_ids=[str(id_) for id_ in closing])
         return {}
-    return _resolve(execute, closing, 0, now)
-
-
-def _resolve(execute: Execute, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
-    """The incidents that were resolved, in order of their ids, with the seconds each was open."""
-    found = {"incidents": json.dumps([str(id_) for id_ in incident_ids]), "quiet": quiet, "now": now}
-    return dict(sorted(map(tuple, execute(statements.RESOLVE_QUIET, found).fetchall())))
+    return transitions.resolve_quiet(execute, closing, 0, now)
 
 
 def _resolved_event(incident_id: UUID) -> NewEvent:

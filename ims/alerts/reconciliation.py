@@ -75,7 +75,7 @@ _DUE = text(
     """
 )
 _CLAIM = text(
-    """  # noqa: S608 - our own words
+    """
     UPDATE source SET repair_tried_at = :now
     WHERE name IN (
         SELECT name FROM source
@@ -104,7 +104,7 @@ def claim_askings(
 
 
 _FINISH = text(
-    """  # noqa: S608 - our own words
+    """
     UPDATE source SET repair_problem = :problem, repaired_at = coalesce(CAST(:repaired_at AS timestamptz), repaired_at)
     WHERE name = :source AND repair_tried_at = :claimed_at
     """
@@ -153,7 +153,7 @@ def mend(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelt
 
 
 _IS_CURRENT = text(
-    """  # noqa: S608 - our own words
+    """
     SELECT pg_try_advisory_xact_lock(:lock, hashtext(:source)) AND EXISTS (
         SELECT FROM source WHERE name = :source AND repair_tried_at = :claimed_at AND disabled_at IS NULL)
     """
@@ -167,7 +167,7 @@ def _is_current(session: Session, asking: Asking) -> bool:
 
 # Of what is listed and has no open episode: when the episode closed that began when this one did, if there is one.
 _MISSED = text(
-    """  # noqa: S608 - our own words
+    """
     SELECT listed.fingerprint, (
         SELECT max(closed_at) FROM episode WHERE alert_id = alert.id AND listed.starts_at = ANY(sender_starts)
     ) AS closed_at
@@ -244,7 +244,7 @@ def _mark_missing(session: Session, snapshot: Snapshot) -> None:
 
 # Written once for each episode and Alertmanager, not at each asking; the last eight are remembered.
 _REMEMBER = text(
-    """  # noqa: S608 - our own words
+    """
     WITH listed AS (
         SELECT episode.id FROM episode JOIN alert ON alert.id = episode.alert_id
         WHERE alert.source = :source AND alert.fingerprint = ANY(CAST(:present AS text[]))
@@ -303,7 +303,7 @@ _LOCK_GONE = text(
     """  # noqa: S608 - our own words
 )
 _GONE = text(
-    """  # noqa: S608 - our own words
+    """
     SELECT alert.fingerprint, alert.name, alert.labels, alert.annotations, alert.generator_url
     FROM alert JOIN episode ON episode.alert_id = alert.id
     WHERE alert.id = ANY(:alerts) AND episode.closed_at IS NULL

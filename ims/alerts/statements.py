@@ -128,31 +128,10 @@ LOCK_INCIDENTS: Final = """
 # Taken before they are used, for timelines name them: so all that is written can be sent in one go.
 TAKE_EPISODE_IDS: Final = "SELECT nextval('episode_id_seq') FROM generate_series(1, %(count)s::integer)"
 
-# The number is taken here, where the row is really new: the key's lock is held and no incident was found.
-INSERT_INCIDENTS: Final = """
-    INSERT INTO incident (id, number, title, description, service, environment, severity, status, assignee, team,
-                          runbook_url, labels, correlation_key, recurrence_of, opened_at, updated_at, version, last_seq)
-    SELECT id, nextval('incident_number_seq'), title, description, service, environment, severity, 'open', assignee,
-           team, runbook_url, labels, correlation_key, recurrence_of, %(now)s, %(now)s, 1, 0
-    FROM (
-        SELECT * FROM ROWS FROM (json_to_recordset(%(incidents)s::json) AS (
-            id uuid, title text, description text, service text, environment text, severity text, assignee text,
-            team text, runbook_url text, labels jsonb, correlation_key text, recurrence_of uuid
-        )) WITH ORDINALITY
-        ORDER BY ordinality
-    ) AS new
-    """
-
 POINT_CORRELATIONS: Final = """
     UPDATE correlation SET incident_id = t.incident_id
     FROM json_to_recordset(%(moved)s::json) AS t (key text, incident_id uuid)
     WHERE correlation.key = t.key
-    """
-
-RAISE_SEVERITIES: Final = """
-    UPDATE incident SET severity = t.severity
-    FROM json_to_recordset(%(raised)s::json) AS t (id uuid, severity text)
-    WHERE incident.id = t.id
     """
 
 UPDATE_EPISODES: Final = """
@@ -176,39 +155,6 @@ INSERT_EPISODES: Final = """
         id bigint, alert_id bigint, incident_id uuid, counted integer, starts timestamptz[], is_open boolean,
         ends_at timestamptz
     )
-    """
-
-# Of these incidents, locked before, those whose last open episode is closed. Without a quiet time the times are not
-# compared: the clock of the process that closed it may be ahead of ours.
-RESOLVE_QUIET: Final = """
-    UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
-    WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
-      AND status <> 'resolved'
-      AND NOT EXISTS (SELECT 1 FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
-      AND (%(quiet)s::double precision = 0 OR NOT EXISTS (
-            SELECT 1 FROM episode WHERE incident_id = incident.id
-            AND closed_at > %(now)s - make_interval(secs => %(quiet)s::double precision)))
-    RETURNING id, extract(epoch FROM resolved_at - opened_at)::double precision AS seconds
-    """
-
-# The incidents are locked. Counting ends one above the limit, however often the alert fired.
-MARK_FLAPPING: Final = """
-    UPDATE incident SET flapping_since = %(now)s
-    FROM (
-        SELECT DISTINCT ON (t.incident_id) t.incident_id, t.alert_id
-        FROM ROWS FROM (json_to_recordset(%(openings)s::json) AS (alert_id bigint, incident_id uuid))
-            WITH ORDINALITY AS t
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS n FROM (
-                SELECT FROM episode WHERE alert_id = t.alert_id AND opened_at > %(since)s
-                LIMIT %(most)s::integer + 1
-            ) AS recent
-        ) AS counted
-        WHERE counted.n > %(most)s::integer
-        ORDER BY t.incident_id, t.ordinality
-    ) AS flapping
-    WHERE incident.id = flapping.incident_id AND incident.flapping_since IS NULL
-    RETURNING incident.id, flapping.alert_id
     """
 
 INSERT_REJECTED: Final = """

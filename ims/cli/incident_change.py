@@ -6,25 +6,17 @@ in the name of the system account that types it, and stands in the audit log.
 
 import argparse
 import sys
-from collections.abc import Callable
-from datetime import datetime
-from uuid import uuid4
-
-from sqlalchemy.orm import Session
 
 from ims.api.v1.schemas.incidents import show
-from ims.cli.local import add_json, command_origin, command_session
+from ims.cli.local import add_json, local_context
 from ims.cli.terminal import print_json
-from ims.core.clock import utc_now
-from ims.core.context import Origin
 from ims.core.errors import FieldError, Invalid
 from ims.core.validation import read
-from ims.incidents import usecases as actions
-from ims.incidents.audit import audited, record_created
+from ims.incidents import usecases
+from ims.incidents.edits import editable
 from ims.incidents.inputs import SEVERITIES, Closing, Editable, NewIncident, Note
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import find_incident
-from ims.services.queries import read_catalogue
 
 _FROM_STANDARD_INPUT = "-"
 
@@ -77,66 +69,36 @@ def add_reference(parser: argparse.ArgumentParser) -> None:
 def _open(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in NewIncident.model_fields}
     new = read(NewIncident, {**given, "description": _text(arguments.description)})
-    origin, now, own_id = command_origin(), utc_now(), uuid4()
-    with command_session() as session:
-        service = read_catalogue(session).find(new.service)
-        actions.create_by_person(session, new, actor=origin.actor, now=now, incident_id=own_id, service=service)
-        incident = find_incident(session, str(own_id))
-        record_created(session, incident, origin, now)
+    with local_context() as context:
+        incident = usecases.open_incident(context, new).incident
     return _tell(arguments, incident, "opened")
 
 
 def _step(arguments: argparse.Namespace) -> int:
     status = Status(arguments.status)
     note = read(Closing, {"text": getattr(arguments, "note", "")}).text
-
-    def step(session: Session, incident: Incident, origin: Origin, now: datetime) -> None:
-        with audited(session, incident, f"incident.{_AUDITED[status]}", origin, now, note=note):
-            if status is Status.RESOLVED:
-                actions.resolve(session, incident.id, actor=origin.actor, now=now, note=note)
-            else:
-                actions.change(session, incident, {}, actor=origin.actor, now=now, status=status)
-
-    return _tell(arguments, _change(arguments, step), status.value.replace("_", " "))
-
-
-_AUDITED = {Status.ACKNOWLEDGED: "acknowledged", Status.IN_PROGRESS: "started", Status.RESOLVED: "resolved"}
+    with local_context() as context:
+        incident = usecases.change(context, arguments.name, {}, status=status, note=note)
+    return _tell(arguments, incident, status.value.replace("_", " "))
 
 
 def _set(arguments: argparse.Namespace) -> int:
     fields = {name: given for name in Editable.model_fields if (given := getattr(arguments, name)) is not None}
     if not fields:
         raise Invalid(fields=[FieldError("set", "name something to change, such as --severity high")])
-
-    def edit(session: Session, incident: Incident, origin: Origin, now: datetime) -> None:
-        wanted = read(Editable, {**actions.editable(incident).model_dump(), **fields})
+    with local_context() as context:
+        present = editable(find_incident(context.session, arguments.name)).model_dump()
+        wanted = read(Editable, {**present, **fields})
         changes = {name: str(getattr(wanted, name)) for name in fields}
-        with audited(session, incident, "incident.edited", origin, now):
-            actions.change(session, incident, changes, actor=origin.actor, now=now)
-
-    return _tell(arguments, _change(arguments, edit), "changed")
+        incident = usecases.change(context, arguments.name, changes)
+    return _tell(arguments, incident, "changed")
 
 
 def _note(arguments: argparse.Namespace) -> int:
     text = read(Note, {"text": _text(arguments.text)}).text
-
-    def write(session: Session, incident: Incident, origin: Origin, now: datetime) -> None:
-        with audited(session, incident, "incident.noted", origin, now, note=text):
-            actions.add_note(session, incident.id, text, actor=origin.actor, now=now)
-
-    return _tell(arguments, _change(arguments, write), "noted")
-
-
-Change = Callable[[Session, Incident, Origin, datetime], None]
-
-
-def _change(arguments: argparse.Namespace, change: Change) -> Incident:
-    """Do something to the incident, locked, in one transaction; gives it as it is afterwards."""
-    with command_session() as session:
-        incident = actions.lock(session, find_incident(session, arguments.name).id)
-        change(session, incident, command_origin(), utc_now())
-        session.refresh(incident)
-    return incident
+    with local_context() as context:
+        incident = usecases.add_note(context, arguments.name, text)
+    return _tell(arguments, incident, "noted")
 
 
 def _tell(arguments: argparse.Namespace, incident: Incident, done: str) -> int:

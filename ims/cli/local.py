@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from ims.core.actors import Actor, ActorKind
-from ims.core.context import Origin
+from ims.core.clock import utc_now
+from ims.core.context import Context, Origin
 from ims.core.db.engine import Database
+from ims.core.principal import Principal
 from ims.core.settings import load_settings
 
 
@@ -29,6 +31,17 @@ def command_session() -> Iterator[Session]:
     """One transaction on it. Raises `DatabaseAway`."""
     with command_database() as database, database.begin() as session:
         yield session
+
+
+@contextmanager
+def local_context() -> Iterator[Context]:
+    """What a use case is called with on this machine: whoever may read the database's password may do everything.
+
+    Raises `DatabaseAway`.
+    """
+    origin = command_origin()
+    with command_session() as session:
+        yield Context(session, Principal.of_machine(origin.actor.name), origin, utc_now())
 
 
 def command_origin() -> Origin:

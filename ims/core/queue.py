@@ -61,6 +61,7 @@ class Job(StrEnum):
     VERIFY_RUN = "verify_run"
     FETCH_TRUNCATED = "fetch_truncated"
     SETTLE_INCIDENT = "settle_incident"
+    INCIDENTS_CHANGED = "incidents_changed"
 
     @property
     def queue(self) -> Queue:

@@ -23,6 +23,7 @@ from ims.engine import sweep
 from ims.engine.connector import PatientConnector
 from ims.engine.jobs import alerts as alert_jobs
 from ims.engine.jobs import healing as healing_jobs
+from ims.engine.jobs import incidents as incident_jobs
 from ims.engine.jobs import runs as run_jobs
 from ims.runs.supervision.warm import Spares
 
@@ -77,9 +78,14 @@ class _Pool:
 def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
     """The app with every domain's jobs; each is repeated until it succeeds."""
     app = procrastinate.App(connector=PatientConnector.of(context.settings))
-    for blueprint in (alert_jobs.tasks(context), healing_jobs.tasks(context), run_jobs.tasks(context, spares)):
-        for task in blueprint.tasks.values():
-            app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
+    blueprints = (
+        alert_jobs.tasks(context),
+        incident_jobs.tasks(context),
+        healing_jobs.tasks(context),
+        run_jobs.tasks(context, spares),
+    )
+    for task in (task for blueprint in blueprints for task in blueprint.tasks.values()):
+        app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
     return app
 
 

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,7 @@ from ims.healing.guards import BUSY_RETRY, Facts, PastRun, Reason, Verdict, judg
 from ims.healing.match import ParameterUnfit, parameters_of, rule_for
 from ims.healing.models import Refusal
 from ims.incidents.models import EventKind, Incident, Status
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.transitions import NewEvent, append, need_attention
 from ims.maintenance.usecases import cover_episodes
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.schema import HealingRule, Service
@@ -301,23 +301,11 @@ def _call_people(session: Session, decisions: Sequence[Decision], now: datetime)
     for decision in decisions:
         if not decision.verdict.is_final and decision.verdict.reason is not Reason.MAINTENANCE:
             final.pop(decision.incident_id, None)
-    called = [decision for decision in final.values() if _needs_person(session, decision, now)]
-    append(session, [_gave_up_event(decision) for decision in called], now)
-
-
-def _needs_person(session: Session, decision: Decision, now: datetime) -> bool:
-    marked = session.execute(
-        update(Incident)
-        .where(
-            Incident.id == decision.incident_id,
-            Incident.attention_at.is_(None),
-            ~select(Run.id).where(Run.incident_id == Incident.id, Run.status.in_(ACTIVE)).exists(),
-        )
-        .values(attention_at=now, attention_reason=decision.verdict.message)
-        .returning(Incident.id)
-        .execution_options(synchronize_session=False)
-    )
-    return marked.one_or_none() is not None
+    healing = set(session.scalars(select(Run.incident_id).where(Run.incident_id.in_(final), Run.status.in_(ACTIVE))))
+    reasons = {id_: decision.verdict.message for id_, decision in final.items() if id_ not in healing}
+    # The incidents are locked, and only a decision starts a run: none can have begun meanwhile.
+    marked = need_attention(session, reasons, now)
+    append(session, [_gave_up_event(decision) for id_, decision in final.items() if id_ in marked], now)
 
 
 def _gave_up_event(decision: Decision) -> NewEvent:

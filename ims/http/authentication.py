@@ -22,7 +22,6 @@ from ims.core.net import client_address
 from ims.core.principal import Account, Principal, Role, scope_for
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings, transaction
-from ims.incidents.permissions import NotYourIncident
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -91,12 +90,6 @@ def may_change() -> bool:
     """Whether the page should offer changes to whoever asks."""
     found = principal()
     return found is not None and found.has_role(Role.RESPONDER)
-
-
-def require_may_act_on(team: str | None, assignee: str | None) -> None:
-    """Raises `NotYourIncident` unless whoever asks may act on an incident of this team and assignee."""
-    if not signed_in().may_act_on(team, assignee):
-        raise NotYourIncident
 
 
 def begin_session(account: Account) -> None:

@@ -1,39 +1,39 @@
-"""What people do to incidents. The caller owns the transaction.
+"""What people and their programs do to incidents.
 
-A change of state is a guarded update (only from the states it may come from) and its timeline event, together. Two
-people who do the same at once see one success and one clear refusal.
+Each use case takes a `Context` and an incident's name (INC-42, 42, or its id), decides whether the principal may, makes
+the change by `transitions`, and writes timeline and audit log in the same transaction; metrics count once it is
+committed. A change that the incident's status does not allow is refused with what it does allow.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid4
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
-from ims.core.actors import HUMAN, Actor
-from ims.core.errors import Conflict, FieldError, NotFound, Stale, Unprocessable
+from ims.audit.log import differences, record
+from ims.core.context import Context
+from ims.core.db.direct import through
+from ims.core.errors import Conflict, FieldError, Unprocessable
+from ims.core.principal import Role
+from ims.incidents import transitions
+from ims.incidents.edits import ChangedMeanwhile, Changes, changes_of, editable
+from ims.incidents.idempotency import claim_key
 from ims.incidents.inputs import Editable, NewIncident
+from ims.incidents.metrics import count_resolved
 from ims.incidents.models import EventKind, Incident, Status
-from ims.incidents.timeline import NewEvent, append
-from ims.policy.schema import DEFAULT_ENVIRONMENT, Service
-from ims.services.queries import known_teams
+from ims.incidents.permissions import require_may_act_on
+from ims.incidents.queries import find_incident
+from ims.incidents.transitions import COMES_FROM, NewEvent, append
+from ims.policy.schema import DEFAULT_ENVIRONMENT
+from ims.services.queries import known_teams, read_catalogue
 
-COMES_FROM: dict[Status, tuple[Status, ...]] = {
-    Status.ACKNOWLEDGED: (Status.OPEN,),
-    Status.IN_PROGRESS: (Status.ACKNOWLEDGED,),
-    Status.RESOLVED: (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS),
-}
-"""The lifecycle: each status and those it can be reached from. Nothing leaves `resolved`."""
-
-EDITABLE = tuple(Editable.model_fields)
-
-
-def allowed_steps(status: str) -> list[Status]:
-    """The statuses an incident can go to from `status`."""
-    return [to for to, origins in COMES_FROM.items() if status in origins]
+_AUDITED: Final = ("status", "title", "description", "severity", "service", "environment", "team", "assignee")
+"""The fields that people see as the incident itself."""
 
 
 class StepNotAllowed(Conflict):
@@ -47,183 +47,194 @@ class StepNotAllowed(Conflict):
         self.members = {"incident_status": status, "allowed": allowed}
 
 
-class ChangedMeanwhile(Stale):
-    """Somebody changed this incident while you were editing it."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An incident that was asked for; `is_new` is false when it had been opened by the same request before."""
+
+    incident: Incident
+    is_new: bool
 
 
-def create_by_person(
-    session: Session, new: NewIncident, *, actor: Actor, now: datetime, incident_id: UUID, service: Service | None
-) -> bool:
-    """Open an incident by hand; false if `incident_id` exists already, as when a form is sent twice.
+def allowed_steps(status: str) -> list[Status]:
+    """The statuses an incident can go to from `status`."""
+    return [to for to, origins in COMES_FROM.items() if status in origins]
+
+
+def open_incident(
+    context: Context, new: NewIncident, *, incident_id: UUID | None = None, idempotency_key: str | None = None
+) -> Opened:
+    """Open an incident by hand, once for an id (of a form) or an idempotency key (of a program).
 
     The service brings what nobody said: its environment, team and runbook. Raises `Unprocessable` when the assignee has
-    no account or nobody knows the team.
+    no account or nobody knows the team, and `KeyUsedDifferently`.
     """
-    if session.scalar(select(Incident.id).where(Incident.id == incident_id)):
-        return False
+    context.require(Role.RESPONDER)
+    session, own_id = context.session, incident_id or uuid4()
+    if idempotency_key:
+        known = claim_key(session, context.principal.account, idempotency_key, new, own_id, context.now)
+        if known is not None:
+            return Opened(find_incident(session, str(known)), is_new=False)
+    if session.scalar(select(Incident.id).where(Incident.id == own_id)):
+        return Opened(find_incident(session, str(own_id)), is_new=False)
     _require_known(session, assignee=new.assignee, team=new.team)
-    session.add(
-        Incident(
-            id=incident_id,
-            title=new.title,
-            description=new.description,
-            severity=new.severity,
-            service=new.service or None,
-            environment=new.environment or (service.service_environment if service else None) or DEFAULT_ENVIRONMENT,
-            team=new.team or (service.team if service else None),
-            assignee=new.assignee or None,
-            runbook_url=service.runbook if service else None,
-            labels={},
-            opened_at=now,
-            updated_at=now,
-        )
-    )
-    event = NewEvent(incident_id, EventKind.INCIDENT_OPENED, actor, {"title": new.title, "severity": new.severity})
-    append(session, [event], now)
-    return True
+    transitions.open_incidents(through(session), [_row(session, new, own_id)], context.now)
+    event = NewEvent(own_id, EventKind.INCIDENT_OPENED, context.actor, {"title": new.title, "severity": new.severity})
+    append(session, [event], context.now)
+    incident = find_incident(session, str(own_id))
+    _audit(context, incident, "created", after=_audited(incident))
+    return Opened(incident, is_new=True)
 
 
-def acknowledge(session: Session, incident_id: UUID, *, actor: Actor, now: datetime) -> None:
-    """Say that somebody is looking. Raises `StepNotAllowed` and `NotFound`."""
-    _move(session, incident_id, Status.ACKNOWLEDGED, EventKind.ACKNOWLEDGED, actor, now, acknowledged_at=now)
+def acknowledge(context: Context, reference: str) -> Incident:
+    """Say that somebody is looking. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
+    with _to_change(context, reference, "acknowledged") as incident:
+        _step(context, incident, Status.ACKNOWLEDGED)
+    return incident
 
 
-def start_progress(session: Session, incident_id: UUID, *, actor: Actor, now: datetime) -> None:
-    """Say that somebody is working on it. Raises `StepNotAllowed` and `NotFound`."""
-    _move(session, incident_id, Status.IN_PROGRESS, EventKind.IN_PROGRESS, actor, now, in_progress_at=now)
+def start_progress(context: Context, reference: str) -> Incident:
+    """Say that somebody is working on it. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
+    with _to_change(context, reference, "started") as incident:
+        _step(context, incident, Status.IN_PROGRESS)
+    return incident
 
 
-def resolve(session: Session, incident_id: UUID, *, actor: Actor, now: datetime, note: str = "") -> None:
-    """Close the incident, with what was done if somebody says so. Raises `StepNotAllowed` and `NotFound`."""
-    data = {"note": note} if note else {}
-    _move(session, incident_id, Status.RESOLVED, EventKind.RESOLVED, actor, now, data, resolved_at=now)
+def resolve(context: Context, reference: str, note: str = "") -> Incident:
+    """Close the incident, with what was done if somebody says so. Raises as `acknowledge` does."""
+    with _to_change(context, reference, "resolved", note) as incident:
+        _step(context, incident, Status.RESOLVED, note)
+    return incident
 
 
-_STEPS = {Status.ACKNOWLEDGED: acknowledge, Status.IN_PROGRESS: start_progress, Status.RESOLVED: resolve}
+def add_note(context: Context, reference: str, text: str) -> Incident:
+    """Write a note into the timeline, in any status. Raises `NotYourIncident` and `NotFound`."""
+    with _to_change(context, reference, "noted", text) as incident:
+        transitions.touch(context.session, incident.id, actor=context.actor, now=context.now)
+        append(context.session, [NewEvent(incident.id, EventKind.NOTE, context.actor, {"text": text})], context.now)
+    return incident
 
 
-def add_note(session: Session, incident_id: UUID, text: str, *, actor: Actor, now: datetime) -> None:
-    """Write a note into the timeline, in any state. Raises `NotFound`."""
-    if not _touch(session, incident_id, actor, now):
-        raise NotFound
-    append(session, [NewEvent(incident_id, EventKind.NOTE, actor, {"text": text})], now)
+def assign(context: Context, reference: str, assignee: str) -> Incident:
+    """Give the incident to somebody, or to nobody (empty). Raises `Unprocessable` for an unknown account."""
+    with _to_change(context, reference, "assigned") as incident:
+        wanted = editable(incident).model_copy(update={"assignee": assignee})
+        _edit(context, incident, changes_of(editable(incident), wanted, None, is_current=True))
+    return incident
 
 
 def edit(
-    session: Session,
-    incident_id: UUID,
-    wanted: Editable,
-    *,
-    actor: Actor,
-    now: datetime,
-    version: int,
-    seen: Editable | None = None,
-) -> list[str]:
-    """Change what may be edited; returns the names of the fields that changed.
+    context: Context, reference: str, wanted: Editable, *, version: int | None = None, seen: Editable | None = None
+) -> Incident:
+    """Change what may be edited. `version` is the one the person saw; None means the present one.
 
-    `version` is the one the person saw. If the incident has moved on, `seen` (the fields as the person saw them)
-    decides: a timeline that merely grew is no conflict, a field that somebody else changed is. Raises
-    `ChangedMeanwhile` naming those fields with their present values, `Unprocessable` for an unknown assignee
-    or team, and `NotFound`.
+    If the incident has moved on, `seen` (the fields as the person saw them) decides. Raises `ChangedMeanwhile` naming
+    the fields that somebody else changed, `Unprocessable` for an unknown assignee or team, `NotYourIncident`,
+    `NotFound`.
     """
-    row = lock(session, incident_id)
-    present = editable(row)
-    if row.version != version:
-        _require_unchanged(present, seen, wanted)
-    base = seen or present
-    changes = {
-        name: {"from": getattr(present, name), "to": getattr(wanted, name)}
-        for name in EDITABLE
-        # A field the person left alone keeps the value somebody else gave it.
-        if getattr(wanted, name) not in (getattr(base, name), getattr(present, name))
-    }
-    if not changes:
-        return []
-    given = {name: getattr(wanted, name) for name in ("assignee", "team") if name in changes}
-    _require_known(session, **given)
-    for name, change in changes.items():
-        empty = "" if name == "description" else None
-        setattr(row, name, change["to"] or empty)
-    if actor.kind in HUMAN and row.first_human_at is None and row.status != Status.RESOLVED:
-        row.first_human_at = now
-    append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
-    return list(changes)
+    with _to_change(context, reference, "edited") as incident:
+        is_current = version is None or incident.version == version
+        _edit(context, incident, changes_of(editable(incident), wanted, seen, is_current=is_current))
+    return incident
 
 
 def change(
-    session: Session,
-    incident: Incident,
+    context: Context,
+    reference: str,
     fields: Mapping[str, str],
     *,
-    actor: Actor,
-    now: datetime,
     status: Status | None = None,
     note: str = "",
-) -> None:
-    """Change several things of a locked incident at once, all or none: fields, then the note, then the step.
+    version: int | None = None,
+) -> Incident:
+    """Change several things at once, all or none: fields, then the note, then the step.
 
-    Raises `Unprocessable` for an unknown assignee or team, and `StepNotAllowed`.
+    Each is told and audited as when it is done by itself. Raises `ChangedMeanwhile` unless `version` is the present
+    one, if it is given, and as the others do.
     """
-    if fields:
-        wanted = editable(incident).model_copy(update=dict(fields))
-        edit(session, incident.id, wanted, actor=actor, now=now, version=incident.version)
-    if note:
-        add_note(session, incident.id, note, actor=actor, now=now)
-    if status is Status.OPEN:
-        raise StepNotAllowed(incident.status, status)
-    if status is not None:
-        _STEPS[status](session, incident.id, actor=actor, now=now)
-
-
-def lock(session: Session, incident_id: UUID) -> Incident:
-    """The incident as it is now, kept from others until the end of the transaction. Raises `NotFound`."""
-    query = select(Incident).where(Incident.id == incident_id).with_for_update()
-    found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if found is None:
-        raise NotFound("There is no such incident.")
-    return found
-
-
-def assign(session: Session, incident_id: UUID, assignee: str, *, actor: Actor, now: datetime) -> None:
-    """Give the incident to somebody, or to nobody (empty).
-
-    Raises `Unprocessable` for an unknown account, and `NotFound`.
-    """
-    before = session.execute(
-        select(Incident.assignee).where(Incident.id == incident_id).with_for_update()
-    ).one_or_none()
-    if before is None:
-        raise NotFound
-    if (before.assignee or "") == assignee:
-        return
-    _require_known(session, assignee=assignee)
-    _touch(session, incident_id, actor, now, assignee=assignee or None)
-    changes = {"assignee": {"from": before.assignee or "", "to": assignee}}
-    append(session, [NewEvent(incident_id, EventKind.EDITED, actor, {"changes": changes})], now)
-
-
-def editable(incident: Incident) -> Editable:
-    """The editable fields as they are, without checking them again."""
-    return Editable.model_construct(
-        title=incident.title,
-        description=incident.description,
-        severity=incident.severity,
-        team=incident.team or "",
-        assignee=incident.assignee or "",
-    )
-
-
-def _require_unchanged(present: Editable, seen: Editable | None, wanted: Editable) -> None:
-    if seen is None:
+    incident = _locked(context, reference)
+    if version is not None and version != incident.version:
         raise ChangedMeanwhile
-    moved = [
-        FieldError(name, f"is now “{getattr(present, name)}”")
-        for name in EDITABLE
-        if getattr(present, name) not in (getattr(seen, name), getattr(wanted, name))
-        and getattr(wanted, name) != getattr(seen, name)
-    ]
-    if moved:
-        raise ChangedMeanwhile(fields=moved)
+    name = f"INC-{incident.number}"
+    if fields and set(fields) == {"assignee"}:
+        assign(context, name, fields["assignee"])
+    elif fields:
+        edit(context, name, editable(incident).model_copy(update=dict(fields)))
+    if note and status is not Status.RESOLVED:
+        add_note(context, name, note)
+    match status:
+        case Status.OPEN:
+            raise StepNotAllowed(incident.status, status)
+        case Status.ACKNOWLEDGED:
+            acknowledge(context, name)
+        case Status.IN_PROGRESS:
+            start_progress(context, name)
+        case Status.RESOLVED:
+            resolve(context, name, note)
+        case None:
+            pass
+    return incident
+
+
+@contextmanager
+def _to_change(context: Context, reference: str, done: str, note: str = "") -> Iterator[Incident]:
+    """An incident to change inside, locked; what became different is one entry of the audit log, `incident.<done>`.
+
+    What changed nothing is no change. Raises `NotFound` and `NotYourIncident`.
+    """
+    incident = _locked(context, reference)
+    present = _audited(incident)
+    yield incident
+    context.session.refresh(incident)
+    before, after = differences(present, _audited(incident))
+    if note:
+        after["note"] = note
+    if after:
+        _audit(context, incident, done, before=before, after=after)
+
+
+def _locked(context: Context, reference: str) -> Incident:
+    context.require(Role.RESPONDER)
+    incident = transitions.lock(context.session, find_incident(context.session, reference))
+    require_may_act_on(context.principal, incident)
+    return incident
+
+
+def _step(context: Context, incident: Incident, to: Status, note: str = "") -> None:
+    if not transitions.step(context.session, incident.id, to, actor=context.actor, now=context.now):
+        raise StepNotAllowed(incident.status, to)
+    kind = {Status.ACKNOWLEDGED: EventKind.ACKNOWLEDGED, Status.IN_PROGRESS: EventKind.IN_PROGRESS}.get(
+        to, EventKind.RESOLVED
+    )
+    append(context.session, [NewEvent(incident.id, kind, context.actor, {"note": note} if note else {})], context.now)
+    if to is Status.RESOLVED:
+        seconds = (context.now - incident.opened_at).total_seconds()
+        context.after_commit(lambda: count_resolved([seconds]))
+
+
+def _edit(context: Context, incident: Incident, changes: Changes) -> None:
+    if not changes:
+        return
+    given = {name: changes[name]["to"] for name in ("assignee", "team") if name in changes}
+    _require_known(context.session, **given)
+    values = {name: change["to"] if name == "description" else change["to"] or None for name, change in changes.items()}
+    transitions.touch(context.session, incident.id, actor=context.actor, now=context.now, values=values)
+    append(context.session, [NewEvent(incident.id, EventKind.EDITED, context.actor, {"changes": changes})], context.now)
+
+
+def _row(session: Session, new: NewIncident, incident_id: UUID) -> dict[str, Any]:
+    service = read_catalogue(session).find(new.service)
+    return {
+        "id": str(incident_id),
+        "title": new.title,
+        "description": new.description,
+        "severity": new.severity,
+        "service": new.service or None,
+        "environment": new.environment or (service.service_environment if service else None) or DEFAULT_ENVIRONMENT,
+        "team": new.team or (service.team if service else None),
+        "assignee": new.assignee or None,
+        "runbook_url": service.runbook if service else None,
+        "labels": {},
+    }
 
 
 def _require_known(session: Session, *, assignee: str = "", team: str = "") -> None:
@@ -238,46 +249,9 @@ def _require_known(session: Session, *, assignee: str = "", team: str = "") -> N
         raise Unprocessable(fields=wrong)
 
 
-def _move(
-    session: Session,
-    incident_id: UUID,
-    to: Status,
-    kind: EventKind,
-    actor: Actor,
-    now: datetime,
-    data: dict[str, Any] | None = None,
-    **times: datetime,
-) -> None:
-    """The guarded update of one step, and its event."""
-    if not _touch(session, incident_id, actor, now, COMES_FROM[to], status=to, **times):
-        status = session.scalar(select(Incident.status).where(Incident.id == incident_id))
-        if status is None:
-            raise NotFound
-        raise StepNotAllowed(status, to)
-    append(session, [NewEvent(incident_id, kind, actor, data or {})], now)
+def _audit(context: Context, incident: Incident, done: str, **values: dict[str, Any]) -> None:
+    record(context.session, context.origin, f"incident.{done}", f"INC-{incident.number}", context.now, **values)
 
 
-def _touch(
-    session: Session,
-    incident_id: UUID,
-    actor: Actor,
-    now: datetime,
-    origins: Sequence[Status] = tuple(Status),
-    **values: object,
-) -> bool:
-    """Update the incident if it is in one of `origins`.
-
-    A person's first action is remembered for MTTA; what they do after its end is no acknowledgement.
-    """
-    values["updated_at"] = now
-    if actor.kind in HUMAN:
-        is_over = Incident.status == Status.RESOLVED
-        values["first_human_at"] = func.coalesce(Incident.first_human_at, case((~is_over, now)))
-    changed = session.execute(
-        update(Incident)
-        .where(Incident.id == incident_id, Incident.status.in_(origins))
-        .values(**values)
-        .returning(Incident.id)
-        .execution_options(synchronize_session=False)
-    )
-    return changed.scalar_one_or_none() is not None
+def _audited(incident: Incident) -> dict[str, Any]:
+    return {name: getattr(incident, name) for name in _AUDITED}

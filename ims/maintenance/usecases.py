@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, text, update
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,7 +22,7 @@ from ims.core.context import Origin
 from ims.core.errors import Conflict, FieldError, Invalid, NotFound
 from ims.core.queue import Job, defer
 from ims.incidents.models import EventKind, Incident, Status
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.transitions import NewEvent, append, begin_maintenance, end_maintenance
 from ims.maintenance.models import StoredWindow, WindowOrigin
 from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
 from ims.policy.queries import active_policy
@@ -150,22 +150,9 @@ def _lock(session: Session, incident_ids: Iterable[UUID]) -> list[UUID]:
     return list(session.scalars(query))
 
 
-_MARK = text(
-    """
-    UPDATE incident SET maintenance = t.mark
-    FROM unnest(CAST(:incidents AS uuid[]), CAST(:marks AS text[])) AS t (id, mark)
-    WHERE incident.id = t.id AND incident.maintenance IS NULL
-    RETURNING incident.id
-    """
-)
-
-
 def _begin(session: Session, covers: Mapping[UUID, Cover], now: datetime) -> int:
     """Mark these incidents, unless they are; how many were."""
-    if not covers:
-        return 0
-    marks = {"incidents": list(covers), "marks": [cover.window for cover in covers.values()]}
-    marked = sorted(session.scalars(_MARK, marks))
+    marked = begin_maintenance(session, {id_: cover.window for id_, cover in covers.items()})
     append(session, [_began_event(id_, covers[id_]) for id_ in marked], now)
     return len(marked)
 
@@ -177,17 +164,7 @@ def _began_event(incident_id: UUID, cover: Cover) -> NewEvent:
 
 def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> list[UUID]:
     """Clear these marks; the incidents of which one was cleared."""
-    marked = [incident_id for incident_id, mark in marks.items() if mark is not None]
-    if not marked:
-        return []
-    statement = (
-        update(Incident)
-        .where(Incident.id.in_(marked), Incident.maintenance.is_not(None))
-        .values(maintenance=None)
-        .returning(Incident.id)
-        .execution_options(synchronize_session=False)
-    )
-    cleared = sorted(session.scalars(statement))
+    cleared = end_maintenance(session, [incident_id for incident_id, mark in marks.items() if mark is not None])
     events = [NewEvent(id_, EventKind.MAINTENANCE_ENDED, SYSTEM, {"window": marks[id_]}) for id_ in cleared]
     append(session, events, now)
     return cleared

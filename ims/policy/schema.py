@@ -46,7 +46,6 @@ SOURCE_PATTERN = re.compile(r"(labels|annotations)\.[a-zA-Z_][a-zA-Z0-9_]*")
 Severity = Literal["critical", "high", "medium", "low"]
 HealingMode = Literal["auto", "observe", "off"]
 Recovery = Literal["ims", "platform", "manual"]
-Platform = Literal["supervisor", "systemd", "kubernetes", "compose"]
 
 DEFAULT_ENVIRONMENT = "default"
 """Environment of what names none and belongs to no service."""
@@ -122,7 +121,7 @@ class Service(PolicyPart):
     instances: tuple[Instance, ...] = Field(
         default=(), description="host:port strings; an alert with such a label `instance` is this service's."
     )
-    platform: Platform | None = Field(default=None, description="What runs it; role managed_service knows them.")
+    platform: Name | None = Field(default=None, description="What runs it: a platform of the role managed_service.")
     unit: Text = Field(
         default_factory=lambda given: given["name"],
         min_length=1,

@@ -12,6 +12,7 @@ from ims.core.errors import FieldError
 from ims.policy.faults import Fault
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
+from ims.policy.platforms import platforms_of
 from ims.policy.reader import Reading
 from ims.policy.schema import (
     Correlation,
@@ -117,7 +118,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     windows = _windows(work)
     heartbeats = _heartbeats(work)
     mode = _mode(work)
-    services = _services(work)
+    services = _services(work, platforms_of(files))
     _check_names(work)
     for path in reading.overridden:
         name = path.rpartition(".")[2]
@@ -238,15 +239,24 @@ def _check_playbook(work: _Validation, rule: HealingRule, path: str, files: Coll
         )
 
 
-def _services(work: _Validation) -> dict[str, Service]:
+def _services(work: _Validation, platforms: Sequence[str]) -> dict[str, Service]:
     services = {}
     for name, given in sorted(work.reading.services.items()):
         path = f"services.{name}"
         service = work.part(Service, {"name": name, **work.rendered(f"{path}.", given)}, path)
         if service is not None:
             services[name] = service
+            if service.platform is not None and service.platform not in platforms:
+                work.fault(f"{path}.platform", _no_platform(service.platform, platforms))
     _check_services(work, services)
     return services
+
+
+def _no_platform(platform: str, platforms: Sequence[str]) -> str:
+    return (
+        f"{platform!r} is no platform of the role managed_service, which has: {', '.join(platforms)}. Name one of them,"
+        f" or add roles/managed_service/tasks/platforms/{platform}.yml."
+    )
 
 
 def _check_services(work: _Validation, services: Mapping[str, Service]) -> None:

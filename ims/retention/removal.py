@@ -16,6 +16,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.orm import Session
 
 from ims.core.db.engine import Database
+from ims.incidents.transitions import forget_recurrence
 from ims.retention.queries import OLD_INCIDENT, Kept
 
 T = TypeVar("T")
@@ -49,8 +50,6 @@ _OF_INCIDENTS: Final = {
     "episodes": text("DELETE FROM episode WHERE incident_id = ANY(:incidents)"),
     "refusals": text("DELETE FROM refusal WHERE incident_id = ANY(:incidents)"),
 }
-# The timeline of a later incident still tells that it was a recurrence.
-_FORGET_RECURRENCE = text("UPDATE incident SET recurrence_of = NULL WHERE recurrence_of = ANY(:incidents)")
 _REMOVE = text("SELECT remove_old_incidents(CAST(:incidents AS uuid[]), :before)")
 
 
@@ -61,14 +60,14 @@ def remove_incidents(session: Session, before: datetime, limit: int = INCIDENTS_
     if not incidents:
         return {}
     removed = {kind: _count(session, step, {"incidents": incidents}) for kind, step in _OF_INCIDENTS.items()}
-    session.execute(_FORGET_RECURRENCE, {"incidents": incidents})
+    forget_recurrence(session, incidents)
     count = session.scalar(_REMOVE, {"incidents": incidents, "before": before})
     return {"incidents": int(count or 0), **removed}
 
 
 # A notice that comes meanwhile changes last_seen_at, which PostgreSQL looks at again before it deletes the row.
 _ALERTS = text(
-    """  # noqa: S608 - the text is ours
+    """
     DELETE FROM alert WHERE id IN (
         SELECT id FROM alert
         WHERE id > :after AND id <= :until AND last_seen_at < :before

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from ims.alerts.models import Episode
 from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.queue import Job, defer
-from ims.incidents.models import EventKind, Incident
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.models import EventKind
+from ims.incidents.transitions import NewEvent, append, mark_healed
 from ims.runs.events import RunEvent
 from ims.runs.models import Run, RunStatus
 from ims.runs.recap import Outcome, RunResult
@@ -182,7 +182,7 @@ def finish_verification(
 
 def _mark_healed(session: Session, run: AnyRow, well_since: datetime) -> None:
     if run.incident_id is not None:
-        session.execute(update(Incident).where(Incident.id == run.incident_id).values(healed_at=well_since))
+        mark_healed(session, run.incident_id, well_since)
 
 
 def expired_runs(session: Session) -> list[UUID]:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ims.policy.platforms import SHIPPED
+
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").rglob("*.yml"))
@@ -25,7 +27,13 @@ def specification(role: str) -> dict[str, Any]:
 
 def defaults(role: str) -> dict[str, Any]:
     """The role's default variables."""
-    return dict(load(ROOT / "roles" / role / "defaults" / "main.yml"))
+    return variables(ROOT / "roles" / role / "defaults")
+
+
+def variables(folder: Path) -> dict[str, Any]:
+    """What Ansible loads from a role's folder: `main.yml`, or all files of `main/`."""
+    files = [folder / "main.yml"] if (folder / "main.yml").is_file() else sorted((folder / "main").glob("*.yml"))
+    return {name: value for path in files for name, value in load(path).items()}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -56,9 +64,12 @@ def test_every_role_variable_has_a_type_and_a_description_and_is_in_the_readme(r
 @pytest.mark.parametrize("role", ROLES)
 def test_a_roles_variables_carry_its_name(role: str) -> None:
     assert all(name.startswith(f"{role}_") for name in defaults(role))
-    internal = ROOT / "roles" / role / "vars" / "main.yml"
-    if internal.is_file():
-        assert all(name.startswith(f"__{role}_") for name in load(internal))
+    assert all(name.startswith(f"__{role}_") for name in variables(ROOT / "roles" / role / "vars"))
+
+
+def test_the_policy_check_knows_the_platforms_that_the_role_has() -> None:
+    files = (ROOT / "roles/managed_service/tasks/platforms").glob("*.yml")
+    assert tuple(sorted(path.stem for path in files)) == SHIPPED
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -19,7 +19,7 @@ from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.principal import Role
 from ims.healing.models import Refusal
 from ims.incidents.models import EventKind, Incident
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.transitions import NewEvent, append
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.runs.models import Run, RunEvent, RunStatus
 from ims.sources.models import Source

@@ -7,8 +7,8 @@ newer versions add some.
 from datetime import datetime
 from typing import Any
 
-from ims.alerts.notifications import NAME_LENGTH, Notice, Parsed, Rejected, clean, read_alert
-from ims.alerts.parsers.generic import Read
+from ims.alerts.notifications import NAME_LENGTH, Parsed, clean, read_alert
+from ims.alerts.parsers.each import Read, read_each
 from ims.core.errors import FieldError, Invalid, TooLarge
 
 MOST_ALERTS = 100_000
@@ -35,14 +35,8 @@ def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Par
         raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
     if len(alerts) > MOST_ALERTS:
         raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
-    told = [read(alert, source, now, place) for place, alert in enumerate(alerts)]
-    return Parsed(
-        notices=tuple(one for one in told if isinstance(one, Notice)),
-        rejected=tuple(one for one in told if isinstance(one, Rejected)),
-        truncated=_truncated(body.get("truncatedAlerts")),
-        receiver=_receiver(body.get("receiver")),
-        places=tuple(place for place, one in enumerate(told) if isinstance(one, Notice)),
-    )
+    truncated, receiver = _truncated(body.get("truncatedAlerts")), _receiver(body.get("receiver"))
+    return read_each(alerts, read, source, now, truncated=truncated, receiver=receiver)
 
 
 def _truncated(given: Any) -> int:

@@ -4,7 +4,7 @@
 says becomes the labels that Alertmanager would send, so that everything after it sees one kind of alert.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -28,12 +28,11 @@ from ims.alerts.notifications import (
     reject,
     short_fingerprint,
 )
+from ims.alerts.parsers.each import Read, read_each
 from ims.core.errors import FieldError, Invalid, TooLarge
 
 MOST_ALERTS: Final = 100_000
 """In one body."""
-
-Read = Callable[[Any, str, datetime, int | None], Notice | Rejected]
 
 
 class NotGeneric(Invalid):
@@ -114,12 +113,7 @@ def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Par
     """Read one alert after the other. Raises `TooLarge`."""
     if len(alerts) > MOST_ALERTS:
         raise TooLarge(f"A body may hold {MOST_ALERTS} alerts: send less at once.")
-    told = [read(alert, source, now, place) for place, alert in enumerate(alerts)]
-    return Parsed(
-        notices=tuple(one for one in told if isinstance(one, Notice)),
-        rejected=tuple(one for one in told if isinstance(one, Rejected)),
-        places=tuple(place for place, one in enumerate(told) if isinstance(one, Notice)),
-    )
+    return read_each(alerts, read, source, now)
 
 
 def read_generic(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:

@@ -1,4 +1,4 @@
-"""Alerts as Grafana's alerting sends them: Alertmanager's shape, with links and values of its own.
+"""Alerts as Grafana's alerting sends them: Alertmanager's shape, `version` "1", with links and values of its own.
 
 Source: grafana.com/docs/grafana, "Webhook notifier". The keys `orgId`, `title`, `state` and `message` of the whole
 notification say nothing that its alerts do not.
@@ -8,10 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from ims.alerts.notifications import VALUE_LENGTH, Notice, Rejected, clean, read_alert
+from ims.alerts.notifications import VALUE_LENGTH, Notice, Parsed, Rejected, clean, read_alert
+from ims.alerts.parsers.alertmanager import parse_notification
 
 EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueString")
 """What of an alert is kept as annotations."""
+
+
+def parse(body: Any, source: str, now: datetime) -> Parsed:
+    """The notices in a body. A malformed alert is put aside, the others go on. Raises as Alertmanager's does."""
+    return parse_notification(body, source, now, read_grafana)
 
 
 def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:

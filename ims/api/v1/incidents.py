@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 from typing import Annotated, Final
-from uuid import uuid4
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -23,13 +22,11 @@ from ims.api.v1.schemas.incidents import (
 from ims.core.errors import Conflict, FieldError, Stale, Unprocessable
 from ims.core.paging import decode_cursor, encode_cursor
 from ims.core.schemas import Changes, Given
-from ims.http.authentication import origin, require_may_act_on, signed_in
-from ims.http.resources import clock, transaction
-from ims.incidents import usecases as actions
-from ims.incidents.audit import audited, record_created
-from ims.incidents.idempotency import KeyUsedDifferently, claim_key
+from ims.http.authentication import use_case
+from ims.http.resources import transaction
+from ims.incidents import usecases
+from ims.incidents.idempotency import KeyUsedDifferently
 from ims.incidents.inputs import KnownSeverity, Name, NewIncident, Text, Title
-from ims.incidents.metrics import count_resolved
 from ims.incidents.models import Incident, Status
 from ims.incidents.permissions import NotYourIncident
 from ims.incidents.queries import (
@@ -41,7 +38,6 @@ from ims.incidents.queries import (
     list_incidents,
     timeline_of,
 )
-from ims.services.queries import read_catalogue
 
 api: Final = Group("Incidents", "What people and automation work on: open, list, change and resolve them.")
 
@@ -163,7 +159,10 @@ class IncidentChanges(Changes):
     severity: KnownSeverity | None = None
     assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
     team: Annotated[Name | None, Field(description="A known team that looks after it; empty is everybody.")] = None
-    note: Annotated[Text | None, Field(description="Goes into the timeline before the step. Markdown.")] = None
+    note: Annotated[
+        Text | None,
+        Field(description="Goes into the timeline; with `resolved` it says what was done. Markdown."),
+    ] = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -186,18 +185,9 @@ def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
     A service of the inventory brings its environment, team and runbook, unless they are given. With an
     Idempotency-Key a repeat opens no second one.
     """
-    now, incident_id = clock(), uuid4()
-    with transaction() as session:
-        if headers.idempotency_key:
-            account = signed_in().account
-            known = claim_key(session, account, headers.idempotency_key, body, incident_id, now)
-            if known is not None:
-                return _answer(find_incident(session, str(known)), status=200)
-        service = read_catalogue(session).find(body.service)
-        actions.create_by_person(session, body, actor=origin().actor, now=now, incident_id=incident_id, service=service)
-        incident = find_incident(session, str(incident_id))
-        record_created(session, incident, origin(), now)
-    return _answer(incident, status=201)
+    with use_case() as context:
+        opened = usecases.open_incident(context, body, idempotency_key=headers.idempotency_key)
+    return _answer(opened.incident, status=201 if opened.is_new else 200)
 
 
 @api.get("/incidents", answers=IncidentList, raises=(Unprocessable,), example_query="status=unresolved&limit=20")
@@ -255,17 +245,11 @@ def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders
     Takes the next step, edits fields and writes a note, all or nothing. A step that the incident's status does not
     allow is answered by 409 with the allowed ones. Only its team, its assignee and administrators may.
     """
-    now, note = clock(), body.note or ""
-    with transaction() as session:
-        incident = actions.lock(session, find_incident(session, reference).id)
-        require_may_act_on(incident.team, incident.assignee)
-        version = wanted_version(headers.if_match)
-        if version is not None and version != incident.version:
-            raise actions.ChangedMeanwhile
-        with audited(session, incident, "incident.changed", origin(), now, note=note):
-            actions.change(session, incident, body.fields, actor=origin().actor, now=now, status=body.status, note=note)
-    if incident.resolved_at == now:
-        count_resolved([(now - incident.opened_at).total_seconds()])
+    with use_case() as context:
+        incident = usecases.change(
+            context, reference, body.fields, status=body.status, note=body.note or "",
+            version=wanted_version(headers.if_match),
+        )  # fmt: skip
     return Answer(show(incident), etag=str(incident.version))
 
 

@@ -10,19 +10,19 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from ims.accounts.queries import account_names
-from ims.core.actors import Actor
+from ims.core.context import Context
 from ims.core.errors import Conflict, FieldError, Invalid, NotFound
 from ims.core.principal import Role
 from ims.core.validation import read
 from ims.core.wording import web_address
-from ims.http.authentication import allow, origin, require_may_act_on, signed_in
+from ims.http.authentication import allow, signed_in, use_case
 from ims.http.problems import wants_json
 from ims.http.resources import clock, settings, transaction
-from ims.incidents import usecases as actions
-from ims.incidents.audit import audited, record_created
+from ims.incidents import usecases
+from ims.incidents.edits import EDITABLE, ChangedMeanwhile, editable
 from ims.incidents.inputs import SEVERITIES, Assignment, Closing, Editable, NewIncident, Note
-from ims.incidents.metrics import count_resolved
 from ims.incidents.models import Incident, Status
+from ims.incidents.permissions import require_may_act_on
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents
 from ims.reports.overview import draw_lanes, read_overview
 from ims.reports.statistics import read_figures
@@ -182,16 +182,8 @@ def create() -> Response | tuple[str, int]:
     try:
         incident_id = _form_id(form.get("id", ""))
         given = read(NewIncident, form)
-        with transaction() as session:
-            service = read_catalogue(session).find(given.service)
-            now = clock()
-            is_new = actions.create_by_person(
-                session, given, actor=_person(), now=now, incident_id=incident_id, service=service
-            )
-            incident = find_incident(session, str(incident_id))
-            if is_new:
-                record_created(session, incident, origin(), now)
-            number = incident.number
+        with use_case() as context:
+            number = usecases.open_incident(context, given, incident_id=incident_id).incident.number
     except Invalid as error:
         return _new_form(form, error.fields), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{number}"))
@@ -223,26 +215,23 @@ def edit_form(reference: str) -> str:
     """The form that edits an incident."""
     with transaction() as session:
         incident, whose = _to_act_on(session, reference), _whose(session)
-    return _edit_page(incident, whose, actions.editable(incident).model_dump())
+    return _edit_page(incident, whose, editable(incident).model_dump())
 
 
 @incidents.post("/incidents/<reference>/edit")
 def edit(reference: str) -> Response | tuple[str, int]:
     """Change what may be edited; what somebody else changed meanwhile is told and nothing is overwritten."""
     form = request.form.to_dict()
-    seen: dict[str, Any] = {name: form.get(f"seen_{name}", "") for name in actions.EDITABLE}
+    seen: dict[str, Any] = {name: form.get(f"seen_{name}", "") for name in EDITABLE}
     try:
         wanted, before = read(Editable, form), Editable.model_construct(**_unix_lines(seen))
         version = _version(form.get("version", ""))
-        with transaction() as session:
-            incident = _to_act_on(session, reference)
-            now = clock()
-            with audited(session, incident, "incident.edited", origin(), now):
-                actions.edit(session, incident.id, wanted, actor=_person(), now=now, version=version, seen=before)
-    except (Invalid, actions.ChangedMeanwhile) as error:
+        with use_case() as context:
+            incident = usecases.edit(context, reference, wanted, version=version, seen=before)
+    except (Invalid, ChangedMeanwhile) as error:
         with transaction() as session:
             incident, whose = _to_act_on(session, reference), _whose(session)
-        stale = isinstance(error, actions.ChangedMeanwhile)
+        stale = isinstance(error, ChangedMeanwhile)
         return _edit_page(incident, whose, form, error.fields, stale=stale), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
@@ -268,7 +257,7 @@ def _edit_page(
     return render_template(
         "incidents/edit.html",
         incident=incident,
-        seen=actions.editable(incident),
+        seen=editable(incident),
         values=values,
         wrong=wrong,
         stale=stale,
@@ -280,85 +269,52 @@ def _edit_page(
 @incidents.post("/incidents/<reference>/acknowledge")
 def acknowledge(reference: str) -> Answer:
     """Somebody is looking."""
-    return _do(reference, "acknowledged", lambda s, i, a, now: actions.acknowledge(s, i, actor=a, now=now))
+    return _do(reference, usecases.acknowledge)
 
 
 @incidents.post("/incidents/<reference>/start")
 def start(reference: str) -> Answer:
     """Somebody is working on it."""
-    return _do(reference, "started", lambda s, i, a, now: actions.start_progress(s, i, actor=a, now=now))
+    return _do(reference, usecases.start_progress)
 
 
 @incidents.post("/incidents/<reference>/resolve")
 def resolve(reference: str) -> Answer:
     """It is over; what was done may be said."""
-
-    def close(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
-        text = read(Closing, request.form).text
-        actions.resolve(session, incident_id, actor=actor, now=now, note=text)
-
-    return _do(
-        reference,
-        "resolved",
-        close,
-        lambda incident, now: count_resolved([(now - incident.opened_at).total_seconds()]),
-    )
+    return _do(reference, lambda context, name: usecases.resolve(context, name, read(Closing, request.form).text))
 
 
 @incidents.post("/incidents/<reference>/notes")
 def note(reference: str) -> Answer:
     """Write a note."""
-
-    def write(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
-        actions.add_note(session, incident_id, read(Note, request.form).text, actor=actor, now=now)
-
-    return _do(reference, "noted", write)
+    return _do(reference, lambda context, name: usecases.add_note(context, name, read(Note, request.form).text))
 
 
 @incidents.post("/incidents/<reference>/assign")
 def assign(reference: str) -> Answer:
     """Give the incident to somebody; without a name to nobody."""
-
-    def give(session: Session, incident_id: UUID, actor: Actor, now: datetime) -> None:
-        assignee = read(Assignment, request.form).assignee
-        actions.assign(session, incident_id, assignee, actor=actor, now=now)
-
-    return _do(reference, "assigned", give)
+    return _do(reference, lambda context, name: usecases.assign(context, name, read(Assignment, request.form).assignee))
 
 
-Action = Callable[[Session, UUID, Actor, datetime], object]
-
-
-def _do(
-    reference: str, done: str, action: Action, then: Callable[[Incident, datetime], object] | None = None
-) -> Answer:
-    """Do one thing to one incident and show it again; `done` is how the audit log calls it, `then` follows the commit.
+def _do(reference: str, step: Callable[[Context, str], Incident]) -> Answer:
+    """Do one thing to one incident and show it again.
 
     What is refused is told on the incident's own page, beside what can be done instead, and nothing typed is lost.
     """
-    now, written = clock(), request.form.get("text", "")
     try:
-        with transaction() as session:
-            incident = _to_act_on(session, reference)
-            with audited(session, incident, f"incident.{done}", origin(), now, note=written):
-                action(session, incident.id, _person(), now)
+        with use_case() as context:
+            incident = step(context, reference)
     except (Conflict, Invalid) as error:
         if wants_json():
             raise
         with transaction() as session:
-            page = incident_page(session, reference, now)
-        return _incident_page(page, refused=error, written=written), error.status
-    if then:
-        then(incident, now)
+            page = incident_page(session, reference, clock())
+        return _incident_page(page, refused=error, written=request.form.get("text", "")), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
 def _to_act_on(session: Session, reference: str) -> Incident:
     """An incident that whoever asks may change. Raises `NotFound` and `NotYourIncident`."""
     incident = find_incident(session, reference)
-    require_may_act_on(incident.team, incident.assignee)
+    require_may_act_on(signed_in(), incident)
     return incident
-
-
-def _person() -> Actor:
-    return signed_in().actor

@@ -21,7 +21,8 @@ from ims.alerts.dead_letters import (
 from ims.alerts.ingest import ingest
 from ims.alerts.models import Alert, RejectedAlert
 from ims.alerts.notifications import BODY_LENGTH, Notice, Rejected, RejectReason, read_alert, reject
-from ims.alerts.parsers import kinds as reading
+from ims.alerts.parsers import alertmanager
+from ims.alerts.parsers.formats import Format
 from ims.cli import dead_letter as commands
 from ims.core.db.engine import Database
 from ims.core.errors import IMSError, NotFound
@@ -81,8 +82,7 @@ def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monke
     def fixed(given: dict[str, object], source: str, now: object) -> Notice | Rejected:
         return read_alert({**given, "status": "firing"}, source, NOW)
 
-    monkeypatch.setattr(reading, "READERS", {})
-    monkeypatch.setattr("ims.alerts.dead_letters.READERS", {"alertmanager": fixed})
+    monkeypatch.setattr("ims.alerts.dead_letters.FORMATS", {"alertmanager": Format(alertmanager.parse, fixed)})
     assert retry(session, id_, ALICE, at(61)).result == "opened"
 
 

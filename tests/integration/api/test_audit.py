@@ -28,7 +28,7 @@ def test_the_log_is_filtered_and_read_a_page_at_a_time(ask: Ask, done: str) -> N
     first = ask("root", "GET", f"/audit?kind=incident&object={done}&limit=2").get_json()
     rest = ask("root", "GET", f"/audit?kind=incident&object={done}&limit=2&cursor={first['next']}").get_json()
     actions = [entry["action"] for entry in first["items"] + rest["items"]]
-    assert actions == ["incident.changed", "incident.changed", "incident.created"]
+    assert actions == ["incident.acknowledged", "incident.edited", "incident.created"]
     moment = first["items"][0]["at"]
     assert [entry["id"] for entry in ask("root", "GET", f"/audit?since={moment}").get_json()["items"]] == [
         first["items"][0]["id"]

@@ -223,11 +223,22 @@ def test_a_wrong_token_is_nobody(ask: Ask, authorization: str) -> None:
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
+def test_several_steps_at_once_are_audited_and_told_as_when_each_is_done_by_itself(
+    ask: Ask, incident: str, database: Database
+) -> None:
+    ask("bob", "PATCH", f"/incidents/{incident}", json={"severity": "low", "note": "x", "status": "acknowledged"})
+    with database.begin() as session:
+        entries = session.scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
+    assert entries == ["incident.created", "incident.edited", "incident.noted", "incident.acknowledged"]
+    told = ask("bob", "GET", f"/incidents/{incident}/timeline").get_json()["items"]
+    assert [event["kind"] for event in told] == ["incident_opened", "edited", "note", "acknowledged"]
+
+
 def test_what_changes_an_incident_is_audited(ask: Ask, incident: str, database: Database) -> None:
     ask("bob", "PATCH", f"/incidents/{incident}", json={"severity": "low"})
     with database.begin() as session:
         entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
-    assert [entry.action for entry in entries] == ["incident.created", "incident.changed"]
+    assert [entry.action for entry in entries] == ["incident.created", "incident.edited"]
     changed = entries[-1]
     assert (changed.object, changed.address, changed.actor_kind) == (incident, "127.0.0.1", "token")
     assert changed.before is not None

@@ -11,10 +11,12 @@ from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.db.engine import Database
 from ims.core.errors import Conflict, Invalid, NotFound
 from ims.incidents import usecases as actions
+from ims.incidents.edits import ChangedMeanwhile, editable
 from ims.incidents.inputs import Editable, NewIncident
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.queries import find_incident, timeline_of
-from ims.incidents.timeline import NewEvent, append
+from ims.incidents.transitions import NewEvent, append
+from tests.support.context import by
 from tests.support.history import add_cast
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
@@ -29,7 +31,7 @@ def later(seconds: float) -> datetime:
 def opened(session: Session, **values: str) -> UUID:
     given = NewIncident.model_validate({"title": "checkout is down", "severity": "high", **values})
     own_id = uuid4()
-    assert actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
+    assert actions.open_incident(by(session, ALICE, NOW), given, incident_id=own_id).is_new
     return own_id
 
 
@@ -44,9 +46,9 @@ def kinds(session: Session, own_id: UUID) -> list[str]:
 
 def test_an_incident_goes_through_its_life_and_each_step_stands_in_the_timeline(session: Session) -> None:
     own_id = opened(session)
-    actions.acknowledge(session, own_id, actor=BOB, now=later(42))
-    actions.start_progress(session, own_id, actor=BOB, now=later(50))
-    actions.resolve(session, own_id, actor=BOB, now=later(90), note="Restarted it.")
+    actions.acknowledge(by(session, BOB, later(42)), str(own_id))
+    actions.start_progress(by(session, BOB, later(50)), str(own_id))
+    actions.resolve(by(session, BOB, later(90)), str(own_id), note="Restarted it.")
     incident = fresh(session, own_id)
     assert (incident.status, incident.acknowledged_at, incident.resolved_at) == ("resolved", later(42), later(90))
     assert kinds(session, own_id) == ["incident_opened", "acknowledged", "in_progress", "resolved"]
@@ -64,11 +66,11 @@ def test_each_step_is_done_or_refused_as_the_lifecycle_says(session: Session, st
     session.flush()
     before = kinds(session, own_id)
     if to in actions.allowed_steps(status):
-        getattr(actions, step)(session, own_id, actor=BOB, now=later(1))
+        getattr(actions, step)(by(session, BOB, later(1)), str(own_id))
         assert fresh(session, own_id).status == to
     else:
         with pytest.raises(Conflict) as refused:
-            getattr(actions, step)(session, own_id, actor=BOB, now=later(1))
+            getattr(actions, step)(by(session, BOB, later(1)), str(own_id))
         assert refused.value.members["allowed"] == actions.allowed_steps(status)
         assert fresh(session, own_id).status == status
         assert kinds(session, own_id) == before
@@ -77,86 +79,84 @@ def test_each_step_is_done_or_refused_as_the_lifecycle_says(session: Session, st
 def test_the_first_action_of_a_person_counts_for_mtta_and_later_ones_do_not(session: Session) -> None:
     own_id = opened(session)
     assert fresh(session, own_id).first_human_at is None
-    actions.add_note(session, own_id, "Looking.", actor=BOB, now=later(5))
-    actions.acknowledge(session, own_id, actor=BOB, now=later(9))
+    actions.add_note(by(session, BOB, later(5)), str(own_id), "Looking.")
+    actions.acknowledge(by(session, BOB, later(9)), str(own_id))
     assert fresh(session, own_id).first_human_at == later(5)
 
 
 def test_what_automation_does_is_no_human_action(session: Session) -> None:
     own_id = opened(session)
-    actions.resolve(session, own_id, actor=SYSTEM, now=later(5))
+    actions.resolve(by(session, SYSTEM, later(5)), str(own_id))
     assert fresh(session, own_id).first_human_at is None
 
 
 def test_what_a_person_does_after_the_end_is_no_acknowledgement(session: Session) -> None:
     own_id = opened(session)
-    actions.resolve(session, own_id, actor=SYSTEM, now=later(5))
-    actions.add_note(session, own_id, "The provider explains it.", actor=BOB, now=later(3600))
-    wanted = actions.editable(fresh(session, own_id)).model_copy(update={"severity": "low"})
+    actions.resolve(by(session, SYSTEM, later(5)), str(own_id))
+    actions.add_note(by(session, BOB, later(3600)), str(own_id), "The provider explains it.")
+    wanted = editable(fresh(session, own_id)).model_copy(update={"severity": "low"})
     version = fresh(session, own_id).version
-    actions.edit(session, own_id, wanted, actor=BOB, now=later(3700), version=version)
+    actions.edit(by(session, BOB, later(3700)), str(own_id), wanted, version=version)
     assert fresh(session, own_id).first_human_at is None
 
 
 def test_automation_may_write_notes(session: Session) -> None:
     own_id = opened(session)
-    actions.add_note(session, own_id, "Seen before.", actor=SYSTEM, now=later(5))
+    actions.add_note(by(session, SYSTEM, later(5)), str(own_id), "Seen before.")
     assert kinds(session, own_id) == ["incident_opened", "note"]
 
 
 def test_a_form_sent_twice_opens_one_incident(session: Session) -> None:
     own_id = opened(session)
     given = NewIncident(title="again", severity="low")
-    assert not actions.create_by_person(session, given, actor=ALICE, now=NOW, incident_id=own_id, service=None)
+    assert not actions.open_incident(by(session, ALICE, NOW), given, incident_id=own_id).is_new
     assert kinds(session, own_id) == ["incident_opened"]
 
 
 def test_an_edit_changes_what_is_wanted_and_tells_it(session: Session) -> None:
     add_cast(session, NOW)
     own_id = opened(session, team="payments")
-    seen = actions.editable(fresh(session, own_id))
+    seen = editable(fresh(session, own_id))
     wanted = seen.model_copy(update={"severity": "critical", "assignee": "bob", "team": ""})
-    changed = actions.edit(session, own_id, wanted, actor=BOB, now=later(5), version=fresh(session, own_id).version)
+    actions.edit(by(session, BOB, later(5)), str(own_id), wanted, version=fresh(session, own_id).version)
     incident = fresh(session, own_id)
     assert (incident.severity, incident.assignee, incident.team) == ("critical", "bob", None)
-    assert set(changed) == {"severity", "assignee", "team"}
-    assert timeline_of(session, own_id)[-1].data["changes"]["team"] == {"from": "payments", "to": ""}
+    changes = timeline_of(session, own_id)[-1].data["changes"]
+    assert set(changes) == {"severity", "assignee", "team"}
+    assert changes["team"] == {"from": "payments", "to": ""}
 
 
 def test_an_edit_that_changes_nothing_leaves_no_trace(session: Session) -> None:
     own_id = opened(session)
     incident = fresh(session, own_id)
-    assert (
-        actions.edit(session, own_id, actions.editable(incident), actor=BOB, now=later(5), version=incident.version)
-        == []
-    )
+    actions.edit(by(session, BOB, later(5)), str(own_id), editable(incident), version=incident.version)
     assert kinds(session, own_id) == ["incident_opened"]
 
 
 def test_an_assignee_without_an_account_is_refused(session: Session) -> None:
     own_id = opened(session)
     incident = fresh(session, own_id)
-    wanted = actions.editable(incident).model_copy(update={"assignee": "nobody-we-know"})
+    wanted = editable(incident).model_copy(update={"assignee": "nobody-we-know"})
     with pytest.raises(Invalid):
-        actions.edit(session, own_id, wanted, actor=BOB, now=later(5), version=incident.version)
+        actions.edit(by(session, BOB, later(5)), str(own_id), wanted, version=incident.version)
     with pytest.raises(Invalid):
-        actions.assign(session, own_id, "nobody-we-know", actor=BOB, now=later(5))
+        actions.assign(by(session, BOB, later(5)), str(own_id), "nobody-we-know")
 
 
 def _after_alice_made_it_critical(session: Session) -> tuple[UUID, Editable, int]:
     own_id = opened(session)
     incident = fresh(session, own_id)
-    seen, version = actions.editable(incident), incident.version
+    seen, version = editable(incident), incident.version
     changed = seen.model_copy(update={"severity": "critical"})
-    actions.edit(session, own_id, changed, actor=ALICE, now=later(1), version=version, seen=seen)
+    actions.edit(by(session, ALICE, later(1)), str(own_id), changed, version=version, seen=seen)
     return own_id, seen, version
 
 
 def test_a_stale_edit_of_the_same_field_is_refused_and_says_what_it_is_now(session: Session) -> None:
     own_id, seen, version = _after_alice_made_it_critical(session)
     wanted = seen.model_copy(update={"severity": "low"})
-    with pytest.raises(actions.ChangedMeanwhile) as refused:
-        actions.edit(session, own_id, wanted, actor=BOB, now=later(2), version=version, seen=seen)
+    with pytest.raises(ChangedMeanwhile) as refused:
+        actions.edit(by(session, BOB, later(2)), str(own_id), wanted, version=version, seen=seen)
     assert [(wrong.field, wrong.message) for wrong in refused.value.fields] == [("severity", "is now “critical”")]
     assert fresh(session, own_id).severity == "critical"
 
@@ -164,7 +164,7 @@ def test_a_stale_edit_of_the_same_field_is_refused_and_says_what_it_is_now(sessi
 def test_an_edit_of_another_field_keeps_what_somebody_else_changed(session: Session) -> None:
     own_id, seen, version = _after_alice_made_it_critical(session)
     wanted = seen.model_copy(update={"title": "checkout and search are down"})
-    actions.edit(session, own_id, wanted, actor=BOB, now=later(2), version=version, seen=seen)
+    actions.edit(by(session, BOB, later(2)), str(own_id), wanted, version=version, seen=seen)
     incident = fresh(session, own_id)
     assert (incident.title, incident.severity) == ("checkout and search are down", "critical")
 
@@ -172,23 +172,24 @@ def test_an_edit_of_another_field_keeps_what_somebody_else_changed(session: Sess
 def test_a_timeline_that_merely_grew_is_no_conflict(session: Session) -> None:
     own_id = opened(session)
     incident = fresh(session, own_id)
-    seen, version = actions.editable(incident), incident.version
+    seen, version = editable(incident), incident.version
     append(session, [NewEvent(own_id, EventKind.ALERT_FIRING, SYSTEM)], later(1))
     wanted = seen.model_copy(update={"severity": "low"})
-    assert actions.edit(session, own_id, wanted, actor=BOB, now=later(2), version=version, seen=seen) == ["severity"]
+    actions.edit(by(session, BOB, later(2)), str(own_id), wanted, version=version, seen=seen)
+    assert list(timeline_of(session, own_id)[-1].data["changes"]) == ["severity"]
 
 
 def test_an_old_version_without_what_was_seen_is_refused(session: Session) -> None:
     own_id, seen, version = _after_alice_made_it_critical(session)
-    with pytest.raises(actions.ChangedMeanwhile):
-        actions.edit(session, own_id, seen, actor=BOB, now=later(2), version=version)
+    with pytest.raises(ChangedMeanwhile):
+        actions.edit(by(session, BOB, later(2)), str(own_id), seen, version=version)
 
 
 def test_what_does_not_exist_is_not_found(session: Session) -> None:
     with pytest.raises(NotFound):
-        actions.acknowledge(session, uuid4(), actor=BOB, now=NOW)
+        actions.acknowledge(by(session, BOB, NOW), str(uuid4()))
     with pytest.raises(NotFound):
-        actions.add_note(session, uuid4(), "x", actor=BOB, now=NOW)
+        actions.add_note(by(session, BOB, NOW), str(uuid4()), "x")
 
 
 def test_two_people_at_once_see_one_success_and_one_refusal_and_no_note_is_lost(database: Database) -> None:
@@ -200,13 +201,13 @@ def test_two_people_at_once_see_one_success_and_one_refusal_and_no_note_is_lost(
         for own_id in ids:
             try:
                 with database.begin() as session:
-                    actions.acknowledge(session, own_id, actor=actor, now=later(1))
-                    actions.add_note(session, own_id, f"{actor.name} is here", actor=actor, now=later(1))
+                    actions.acknowledge(by(session, actor, later(1)), str(own_id))
+                    actions.add_note(by(session, actor, later(1)), str(own_id), f"{actor.name} is here")
                 outcomes.append("done")
             except Conflict:
                 outcomes.append("refused")
             with database.begin() as session:
-                actions.add_note(session, own_id, "second", actor=actor, now=later(2))
+                actions.add_note(by(session, actor, later(2)), str(own_id), "second")
 
     threads = [threading.Thread(target=work, args=[actor]) for actor in (ALICE, BOB)]
     for thread in threads:

@@ -17,6 +17,7 @@ from ims.incidents import usecases as actions
 from ims.incidents.inputs import NewIncident
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import timeline_of
+from tests.support.context import by
 
 ROUNDS = int(os.environ.get("IMS_RACE_ROUNDS", "250"))
 ALICE, BOB = (Actor(ActorKind.PERSON, name) for name in ("alice", "bob"))
@@ -29,7 +30,7 @@ AFTER = {"incident_opened": {"acknowledged", "resolved"}, "acknowledged": {"reso
 def _open(session: Session) -> UUID:
     given = NewIncident(title="checkout is down", severity="high")
     own_id = uuid4()
-    actions.create_by_person(session, given, actor=ALICE, now=utc_now(), incident_id=own_id, service=None)
+    actions.open_incident(by(session, ALICE, utc_now()), given, incident_id=own_id)
     return own_id
 
 
@@ -38,12 +39,11 @@ def _do(database: Database, barrier: threading.Barrier, own_id: UUID, step: Step
     barrier.wait()
     try:
         with database.begin() as session:
-            incident = actions.lock(session, own_id)
-            actions.change(session, incident, {}, actor=actor, now=utc_now(), note=f"{actor.name} was here")
-            step(session, own_id, actor=actor, now=utc_now())
+            actions.change(by(session, actor, utc_now()), str(own_id), {}, note=f"{actor.name} was here")
+            step(by(session, actor, utc_now()), str(own_id))
     except Conflict:
         with database.begin() as session:
-            actions.add_note(session, own_id, f"{actor.name} was here", actor=actor, now=utc_now())
+            actions.add_note(by(session, actor, utc_now()), str(own_id), f"{actor.name} was here")
         return "refused"
     return "done"
 

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from ims.core.actors import ActorKind
+from ims.core.actors import Actor, ActorKind
 from ims.incidents import search as words
 from ims.incidents import search_cost as effort
 from ims.incidents import usecases as actions
 from ims.incidents.inputs import Editable
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, list_incidents
-from ims.incidents.timeline import Actor
+from tests.support.context import by
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
 BOB = Actor(ActorKind.PERSON, "bob")
@@ -58,8 +58,8 @@ def test_punctuation_and_what_cannot_be_stored_find_nothing_and_break_nothing(se
 
 def test_notes_and_what_was_said_on_resolving_are_found(session: Session) -> None:
     noted, resolved = add(session, "one"), add(session, "two")
-    actions.add_note(session, noted, "Cleaned the journal's archive.", actor=BOB, now=NOW)
-    actions.resolve(session, resolved, actor=BOB, now=NOW, note="The provider was down.")
+    actions.add_note(by(session, BOB, NOW), str(noted), "Cleaned the journal's archive.")
+    actions.resolve(by(session, BOB, NOW), str(resolved), note="The provider was down.")
     assert found(session, "one archive") == ["one"]
     assert found(session, "provider") == ["two"]
     assert found(session, "provider", statuses=UNRESOLVED) == []
@@ -68,9 +68,9 @@ def test_notes_and_what_was_said_on_resolving_are_found(session: Session) -> Non
 
 def test_an_edited_title_is_found_by_its_new_words_only_and_keeps_those_of_its_notes(session: Session) -> None:
     own_id = add(session, "Disks are full", description="journal")
-    actions.add_note(session, own_id, "archive", actor=BOB, now=NOW)
+    actions.add_note(by(session, BOB, NOW), str(own_id), "archive")
     wanted = Editable(title="Memory is full", description="heap", severity="high")
-    actions.edit(session, own_id, wanted, actor=BOB, now=NOW, version=2)
+    actions.edit(by(session, BOB, NOW), str(own_id), wanted, version=2)
     assert found(session, "memory heap archive") == ["Memory is full"]
     assert not found(session, "disks")
     assert not found(session, "journal")
@@ -80,7 +80,7 @@ def test_notes_without_end_are_kept_and_the_first_thousands_of_words_are_found(s
     own_id = add(session, "one")
     for note in range(12):
         text = " ".join(f"ä{note:02}ü{word:04}öööööööö" for word in range(1100))
-        actions.add_note(session, own_id, text, actor=BOB, now=NOW)
+        actions.add_note(by(session, BOB, NOW), str(own_id), text)
     assert found(session, "ä00ü0007")
     assert not found(session, "ä11ü0007")
     session.get_one(Incident, own_id).title = "two"

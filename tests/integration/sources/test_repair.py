@@ -19,6 +19,7 @@ from ims.incidents.usecases import resolve
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from ims.sources.usecases import change_source
+from tests.support.context import by
 from tests.support.notices import NOW, SOURCE, add_source, at, notice
 
 EVERY = timedelta(seconds=30)
@@ -197,7 +198,7 @@ def test_what_a_person_called_over_ends_when_it_is_not_listed(world: World) -> N
     assert world.held() == (1, "never_listed")
     with world.database.begin() as session:
         [incident] = session.scalars(text("SELECT id FROM incident"))
-        resolve(session, incident, actor=SYSTEM, now=at(150))
+        resolve(by(session, SYSTEM, at(150)), str(incident))
     world.repair(seconds=200)
     world.repair(seconds=300)
     assert world.open() == {}

@@ -13,10 +13,10 @@ from ims.core.clock import utc_now
 from ims.core.db.engine import Database, app_url
 from ims.core.settings import Settings
 from ims.incidents import usecases as actions
-from ims.incidents.queries import find_incident
 from ims.programs.web import create_app
 from ims.runs.models import Run, RunEvent, RunStatus
 from tests.support.browser import CHROMIUM, Browser
+from tests.support.context import by
 from tests.support.history import PASSWORD, Tale
 from tests.support.serving import serving
 from tests.support.shop import newest_run
@@ -76,8 +76,7 @@ def text(browser: Browser, selector: str) -> str:
 def alice(stored: Database) -> Callable[[Callable[..., object]], None]:
     def do(action: Callable[..., object], *arguments: object, incident: str = "INC-27") -> None:
         with stored.begin() as session:
-            found = find_incident(session, incident)
-            action(session, found.id, *arguments, actor=ALICE, now=utc_now())
+            action(by(session, ALICE, utc_now()), incident, *arguments)
 
     return do
 

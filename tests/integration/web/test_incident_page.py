@@ -13,6 +13,7 @@ from ims.incidents.usecases import add_note
 from ims.runs.models import RunStatus
 from ims.web.incident_page import incident_page
 from tests.integration.web.conftest import SignIn, storm, token
+from tests.support.context import by
 from tests.support.history import Tale
 from tests.support.shop import IMPORTER
 
@@ -63,9 +64,9 @@ def test_a_long_timeline_of_long_notes_is_shown_in_parts(sign_in: SignIn, databa
         tale = Tale(session, now, "search", "search is down")
         tale.incident.description = "&" * 20_000
         for place in range(30):
-            add_note(session, tale.id, f"note {place} " + "&" * 19_000, actor=ALICE, now=now)
+            add_note(by(session, ALICE, now), str(tale.id), f"note {place} " + "&" * 19_000)
         for place in range(300):
-            add_note(session, tale.id, f"short {place}", actor=ALICE, now=now)
+            add_note(by(session, ALICE, now), str(tale.id), f"short {place}")
         number = tale.incident.number
     bob, path, seen = sign_in("bob"), f"/incidents/INC-{number}", ""
     while path:

@@ -291,3 +291,23 @@ def test_heartbeats_are_read_and_their_faults_are_named() -> None:
     assert "name of heartbeat 1" in found["heartbeats.1.name"]
     assert found["heartbeats.1.service"] == "'wob' is none of the services here; did you mean web."
     assert {"heartbeats.2.name", "heartbeats.2.every", "heartbeats.2.severity"} <= set(found)
+
+
+def test_a_platform_that_the_role_does_not_have_is_a_fault_that_names_those_it_has() -> None:
+    faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": "kubernetes"}}))
+    assert faults == {
+        "services.web.platform": (
+            "'kubernetes' is no platform of the role managed_service, which has: supervisor. Name one of them, or add"
+            " roles/managed_service/tasks/platforms/kubernetes.yml."
+        )
+    }
+
+
+def test_the_platforms_of_the_policys_own_role_count() -> None:
+    role = {f"roles/managed_service/tasks/platforms/{name}.yml" for name in ("systemd", "kubernetes")}
+    given = {"web": {"url": "http://h:1/", "platform": "kubernetes"}}
+    policy, faults = validate(reading(given), FILES | role)
+    assert (policy is not None, faults) == (True, [])
+    policy, faults = validate(reading({"web": {"url": "http://h:1/", "platform": "supervisor"}}), FILES | role)
+    assert policy is None
+    assert "has: kubernetes, systemd." in faults[0].message

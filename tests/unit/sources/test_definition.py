@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ims.alerts.parsers.paths import SENDERS
+from ims.alerts.parsers.formats import ALERT_PATHS, FORMATS
 from ims.cli.terminal import printable, read_duration
 from ims.core.errors import Invalid
 from ims.sources.definition import OWN_SOURCE, PATHS, SourceKind, check_definition
@@ -67,5 +67,5 @@ def test_text_from_outside_cannot_move_a_terminal_s_cursor() -> None:
 
 
 def test_people_are_told_the_paths_that_the_webhook_takes() -> None:
-    taken = {kind: path for path, kinds in SENDERS.items() for kind in kinds}
-    assert {kind: path for kind, path in PATHS.items() if kind != SourceKind.HEARTBEAT} == taken
+    assert {PATHS[SourceKind(kind)] for kind in FORMATS} == set(ALERT_PATHS)
+    assert {kind for kind in PATHS if kind != SourceKind.HEARTBEAT} == set(FORMATS)

@@ -51,7 +51,7 @@ def _keep_words() -> None:
     """What is searched. A lexeme is the day the incident was opened on, a slash, and a word: 20780/disk.
 
     A search for words then reads only the days it needs, newest first, however common a word is; see
-    ims/incidents/search.py. Days are counted from 1970 in UTC. The text search configurations are not used: they know
+    ims/incidents/words.py. Days are counted from 1970 in UTC. The text search configurations are not used: they know
     file names, hosts and numbers with an exponent, and nobody can tell which part of those a prefix would find.
     """
     op.execute(_SEARCHABLE_WORDS)
@@ -185,7 +185,7 @@ _INCIDENTS_WITH = """
 
 
 def _keep_changes() -> None:
-    """Daily figures, and the queue of changes they are made of; see ims/reports/rollups.py."""
+    """Daily figures, and the queue of changes they are made of; see ims/incidents/rollups.py."""
     op.create_table(
         "incident_change",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
