@@ -48,6 +48,13 @@ def runs_queue(pool: str) -> str:
     return f"{RUNS_PREFIX}{pool}"
 
 
+def pool_of(queue: str) -> str | None:
+    """The pool whose workers take jobs from a queue; None if all do."""
+    if queue == _BEFORE_POOLS:
+        return DEFAULT_POOL
+    return queue.removeprefix(RUNS_PREFIX) if queue.startswith(RUNS_PREFIX) else None
+
+
 def queues_of(pools: Sequence[str]) -> list[str]:
     """The queues of runs that a worker of these pools takes jobs from."""
     return [*map(runs_queue, pools), *([_BEFORE_POOLS] if DEFAULT_POOL in pools else [])]

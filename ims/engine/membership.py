@@ -4,6 +4,7 @@ One heartbeat does all three in one transaction, on a connection of the pool and
 can do no database work cannot go on leading.
 """
 
+import asyncio
 import os
 import socket
 import time
@@ -46,8 +47,10 @@ class Membership:
         self._leads_until = float("-inf")
         self._has_led = False
         """Whether it led as of the last heartbeat."""
+        self._sending: asyncio.Future[Standing] | None = None
         self._beats = 0
         self._news_written = -1
+        LEADS.set_function(lambda: self.is_leader)
 
     @property
     def is_leader(self) -> bool:
@@ -71,7 +74,9 @@ class Membership:
         modules = {name: run.to_json() for name, run in sorted(self._reports.last.items())} if is_due else None
         sent = time.monotonic()
         tell = partial(beat, me=self._me, state=self.state, modules=modules, dead=self._dead_leader())
-        self._standing = await self._worker.transaction(tell)
+        # A cancelled heartbeat goes on in its thread: whoever steps down waits for it, lest it comes afterwards.
+        self._sending = asyncio.ensure_future(self._worker.transaction(tell))
+        self._standing = await asyncio.shield(self._sending)
         self._beats += 1
         self._news_written = news
         self._lead(sent)
@@ -84,7 +89,6 @@ class Membership:
     def _lead(self, sent: float) -> None:
         leads = self._standing.leader == self._me.id
         self._leads_until = sent + LEADER_LEASE.total_seconds() if leads else float("-inf")
-        LEADS.set(leads)
         if leads != self._has_led:
             log.info("leads_from_now" if leads else "leads_no_longer")
         self._has_led = leads
@@ -93,7 +97,8 @@ class Membership:
         """Tell that this worker stops, so that another one leads and takes its shard at once."""
         self.state = WorkerState.STOPPING
         self._leads_until = float("-inf")
-        LEADS.set(0)
+        if self._sending is not None:
+            await asyncio.gather(self._sending, return_exceptions=True)
         try:
             await self._worker.transaction(partial(step_down, me=self._me))
         except DatabaseAway:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from ims.core.queue import RUNS_PREFIX, Queue, queues_of
+from ims.core.queue import Queue, pool_of, queues_of
 from ims.workers.models import EngineLeader, Worker
 
 LEADER: Final = "leader"
@@ -87,11 +87,12 @@ def workers_of_queues(pools_of_workers: Iterable[Sequence[str]]) -> dict[str, in
 
 def unserved(depths: Mapping[str, int], workers: Mapping[str, int]) -> list[UnservedPool]:
     """Pools in which jobs wait and which no worker serves, by name."""
-    return [
-        UnservedPool(queue.removeprefix(RUNS_PREFIX), depths[queue])
-        for queue in sorted(depths)
-        if queue.startswith(RUNS_PREFIX) and depths[queue] and queue not in workers
-    ]
+    waiting: dict[str, int] = {}
+    for queue, jobs in depths.items():
+        pool = pool_of(queue)
+        if pool is not None and jobs and queue not in workers:
+            waiting[pool] = waiting.get(pool, 0) + jobs
+    return [UnservedPool(pool, waiting[pool]) for pool in sorted(waiting)]
 
 
 def unserved_pools(session: Session, workers: Iterable[ListedWorker]) -> list[UnservedPool]:

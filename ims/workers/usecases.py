@@ -89,17 +89,20 @@ def beat(
     session.execute(_HEARTBEAT, columns)
     if state is WorkerState.WORKING:
         session.execute(_LEAD, {"name": LEADER, "id": me.id, "lease": LEADER_LEASE, "dead": list(dead)})
-    peers = session.execute(
-        select(Worker.id, Worker.pools, Worker.state)
+    return _standing(session)
+
+
+def _standing(session: Session) -> Standing:
+    leader = select(EngineLeader.worker_id).where(
+        EngineLeader.name == LEADER, EngineLeader.until > func.clock_timestamp()
+    )
+    rows = session.execute(
+        select(Worker.id, Worker.pools, Worker.state, leader.scalar_subquery().label("leader"))
         .where(Worker.heartbeat_at > func.clock_timestamp() - LOST_AFTER, Worker.state != WorkerState.STOPPING)
         .order_by(Worker.id)
-    )
-    leader = session.scalar(
-        select(EngineLeader.worker_id).where(EngineLeader.name == LEADER, EngineLeader.until > func.clock_timestamp())
-    )
-    return Standing(
-        tuple(LivePeer(row.id, tuple(row.pools), row.state == WorkerState.WORKING) for row in peers), leader
-    )
+    ).all()
+    peers = tuple(LivePeer(row.id, tuple(row.pools), row.state == WorkerState.WORKING) for row in rows)
+    return Standing(peers, rows[0].leader if rows else None)
 
 
 def step_down(session: Session, me: Registration) -> None:

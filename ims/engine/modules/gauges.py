@@ -66,8 +66,7 @@ class _Queues:
         for queue in self._known:
             QUEUE_DEPTH.labels(queue).set(depths.get(queue, 0))
             QUEUE_WORKERS.labels(queue).set(workers.get(queue, 0))
-        if self._membership.is_leader:
-            self._tell(unserved(depths, workers))
+        self._tell(unserved(depths, workers) if self._membership.is_leader else [])
 
     def _tell(self, waiting: list[UnservedPool]) -> None:
         for one in waiting:
