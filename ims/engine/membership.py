@@ -90,14 +90,14 @@ class Membership:
         leads = self._standing.leader == self._me.id
         self._leads_until = sent + LEADER_LEASE.total_seconds() if leads else float("-inf")
         if leads != self._has_led:
-            log.info("leads_from_now" if leads else "leads_no_longer")
+            log.info("became_leader" if leads else "lost_leadership")
         self._has_led = leads
 
     async def step_down(self) -> None:
         """Tell that this worker stops, so that another one leads and takes its shard at once."""
         self.state = WorkerState.STOPPING
         self._leads_until = float("-inf")
-        if self._sending is not None:
+        if self._sending is not None and not self._sending.done():
             await asyncio.gather(self._sending, return_exceptions=True)
         try:
             await self._worker.transaction(partial(step_down, me=self._me))

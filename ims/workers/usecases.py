@@ -51,21 +51,19 @@ class Standing:
     leader: str | None
 
 
+# Only one of those who want to lead at once does: the others wait for its row and then find it taken.
 _HEARTBEAT = text(
     """
-    INSERT INTO worker (id, host, pid, pools, run_capacity, fast_capacity, version, state, started_at, heartbeat_at,
-                        modules)
-    VALUES (:id, :host, :pid, :pools, :run_capacity, :fast_capacity, :version, :state, clock_timestamp(),
-            clock_timestamp(), coalesce(CAST(:modules AS jsonb), '{}'))
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, heartbeat_at = excluded.heartbeat_at,
-        modules = CASE WHEN CAST(:modules AS jsonb) IS NULL THEN worker.modules ELSE excluded.modules END
-    """
-)
-# Only one of those who want it at once gets it: the others wait for its row and then find it taken.
-_LEAD = text(
-    """
+    WITH heartbeat AS (
+        INSERT INTO worker (id, host, pid, pools, run_capacity, fast_capacity, version, state, started_at,
+                            heartbeat_at, modules)
+        VALUES (:id, :host, :pid, :pools, :run_capacity, :fast_capacity, :version, :state, clock_timestamp(),
+                clock_timestamp(), coalesce(CAST(:modules AS jsonb), '{}'))
+        ON CONFLICT (id) DO UPDATE SET state = excluded.state, heartbeat_at = excluded.heartbeat_at,
+            modules = CASE WHEN CAST(:modules AS jsonb) IS NULL THEN worker.modules ELSE excluded.modules END
+    )
     INSERT INTO engine_leader AS leader (name, worker_id, until)
-    VALUES (:name, :id, clock_timestamp() + CAST(:lease AS interval))
+    SELECT :leader, :id, clock_timestamp() + CAST(:lease AS interval) WHERE CAST(:state AS text) = 'working'
     ON CONFLICT (name) DO UPDATE SET worker_id = excluded.worker_id, until = excluded.until
     WHERE leader.worker_id = excluded.worker_id OR leader.until < clock_timestamp() OR leader.worker_id = ANY(:dead)
     """
@@ -84,11 +82,9 @@ def beat(
 
     `modules` of None leaves what was written of them. The lease of a worker in `dead` counts no more.
     """
-    columns = {name: getattr(me, name) for name in me.__slots__}
-    columns |= {"pools": list(me.pools), "state": state.value, "modules": Jsonb(modules) if modules else None}
-    session.execute(_HEARTBEAT, columns)
-    if state is WorkerState.WORKING:
-        session.execute(_LEAD, {"name": LEADER, "id": me.id, "lease": LEADER_LEASE, "dead": list(dead)})
+    columns = {name: getattr(me, name) for name in me.__slots__} | {"pools": list(me.pools)}
+    written = {"state": state.value, "modules": Jsonb(modules) if modules else None}
+    session.execute(_HEARTBEAT, columns | written | {"leader": LEADER, "lease": LEADER_LEASE, "dead": list(dead)})
     return _standing(session)
 
 

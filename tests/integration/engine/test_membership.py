@@ -41,7 +41,7 @@ def leads(worker: WorkerProcess, database: Database) -> bool:
 
 
 def led_since(worker: WorkerProcess) -> bool:
-    return '"leads_from_now"' in worker.log.read_text()
+    return '"became_leader"' in worker.log.read_text()
 
 
 def end_lease(session: Session) -> None:
@@ -179,7 +179,7 @@ def test_a_leader_that_hangs_loses_its_lease_and_says_so_when_it_is_back(
         assert wait_until(lambda: leads(second, database), 10)
     finally:
         first.process.send_signal(signal.SIGCONT)
-    assert wait_until(lambda: '"leads_no_longer"' in first.log.read_text(), 10)
+    assert wait_until(lambda: '"lost_leadership"' in first.log.read_text(), 10)
     assert leads(second, database)
 
 
