@@ -15,7 +15,7 @@ from ims.engine.lifecycle import Life, stop_at_signals
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set.
 
-    Raises `SchemaOutdated` when `ims migrate` was not run, and `ConfigurationFaulty` when the port is taken.
+    Raises `SchemaOutdated` when `ims admin migrate` was not run, and `ConfigurationFaulty` when the port is taken.
     """
     context = WorkerContext(
         settings=settings,

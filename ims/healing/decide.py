@@ -33,7 +33,7 @@ from ims.runs.models import ACTIVE, RUN_NUMBER, Run
 AnyRow = Row[*tuple[Any, ...]]
 
 NO_POLICY_RETRY = timedelta(seconds=10)
-_NO_POLICY = Verdict(Reason.NO_POLICY, "No policy is active: run `ims policy load`.", again=NO_POLICY_RETRY)
+_NO_POLICY = Verdict(Reason.NO_POLICY, "No policy is active: run `ims admin policy load`.", again=NO_POLICY_RETRY)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ class WorkerState(StrEnum):
 
 
 class Worker(Base):
-    """One start of `ims worker`. Times are the database's."""
+    """One start of `ims admin worker`. Times are the database's."""
 
     __tablename__ = "worker"
     __table_args__ = (CheckConstraint("state IN ('starting', 'working', 'stopping')", name="state"),)

@@ -281,14 +281,14 @@ def test_what_the_platform_restarts_comes_back_by_itself(installation: Installat
 def test_a_faulty_policy_never_replaces_a_good_one(installation: Installation, shop: int) -> None:
     path = "inventory/local/group_vars/all/healing.yml"
     good = (installation.checkout / path).read_text()
-    shown = json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout)
+    shown = json.loads(installation.run("bin/ims", "admin", "policy", "show", "--json").stdout)
     installation.edit(path, {r"    attempts: 2\n": "    attempts: many\n"})
     try:
         checked = installation.run("bin/ims", "policy", "check", check=False)
         assert checked.returncode == 1
         assert re.search(r"healing\.yml:\d+", checked.stdout)
-        assert installation.run("bin/ims", "policy", "load", check=False).returncode == 1
-        assert json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout) == shown
+        assert installation.run("bin/ims", "admin", "policy", "load", check=False).returncode == 1
+        assert json.loads(installation.run("bin/ims", "admin", "policy", "show", "--json").stdout) == shown
     finally:
         (installation.checkout / path).write_text(good)
 

@@ -87,7 +87,7 @@ def _make(session: Session, identity: Identity, role: Role | None, origin: Origi
             return known
         raise NameBelongsToAnother(
             f"There is already an account {new.name} that is not yours at the identity provider. If it is you, an "
-            f"administrator connects it: ims user link {new.name} --subject {shlex.quote(identity.subject)}"
+            f"administrator connects it: ims admin user link {new.name} --subject {shlex.quote(identity.subject)}"
         )
     record(session, origin, "user.created", new.name, now, after={"role": new.role, "email": new.email, **whose})
     return made

@@ -179,7 +179,7 @@ def test_a_quiet_day_without_services_says_what_to_do(sign_in: SignIn, database:
     page = sign_in("bob").get("/").text
     for told in (
         "No service is known yet.",
-        "ims policy load",
+        "ims admin policy load",
         "No run is at work.",
         "A quiet day",
         "Nothing is wrong",

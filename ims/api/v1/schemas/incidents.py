@@ -11,6 +11,7 @@ from ims.core.schemas import Listing, Shown
 from ims.healing.queries import refusals_of
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.incidents.queries import latest_events, notes_of
+from ims.incidents.sentences import sentence_of
 from ims.incidents.usecases import allowed_steps
 from ims.runs.models import Run
 from ims.runs.queries import runs_of
@@ -57,6 +58,7 @@ class EventShown(Shown):
     kind: EventKind
     actor_kind: str
     actor: str
+    text: Annotated[str, Field(description="The same as a sentence for people.")]
     data: dict[str, Any]
 
 
@@ -162,7 +164,16 @@ def read_whole(session: Session, incident: Incident) -> IncidentWhole:
 
 def show_event(event: TimelineEvent) -> EventShown:
     """An event of the timeline."""
-    return EventShown.model_validate(event)
+    sentence = sentence_of(event)
+    return EventShown(
+        seq=event.seq,
+        at=event.at,
+        kind=EventKind(event.kind),
+        actor_kind=event.actor_kind,
+        actor=event.actor,
+        text=f"{sentence.text} ({sentence.detail})" if sentence.detail else sentence.text,
+        data=event.data,
+    )
 
 
 def show_note(event: TimelineEvent) -> NoteShown:

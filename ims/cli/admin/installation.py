@@ -1,6 +1,5 @@
-"""`ims migrate` and `ims bootstrap`: what the roles do before the programs start."""
+"""What an installation starts with: the administrator, the source of its Alertmanager, the command's token."""
 
-import argparse
 from datetime import datetime
 from pathlib import Path
 
@@ -11,13 +10,13 @@ from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_password, hash_token, is_password
 from ims.accounts.tokens.usecases import ALERTS_WRITE
 from ims.audit.log import record
-from ims.cli.local import command_origin
+from ims.cli.admin.local import command_origin
 from ims.core.clock import utc_now
 from ims.core.context import Origin
 from ims.core.db.engine import Database
-from ims.core.db.migrate import check_schema, migrate
+from ims.core.db.migrate import check_schema
 from ims.core.errors import ConfigurationFaulty
-from ims.core.principal import Role
+from ims.core.principal import Role, Scope
 from ims.core.settings import Settings, load_settings
 from ims.sources.models import Source
 
@@ -29,36 +28,23 @@ BOOTSTRAP_LABEL = "bootstrap"
 """Label of the token that the file holds; tokens that people made for the source are theirs."""
 
 
+COMMAND_LABEL = "command line"
+"""Label of the token of the command's profile."""
+
+
+class CommandTokenEnded(ConfigurationFaulty):
+    """The token in `secrets/command_token` was revoked: remove the file, and `site.yml` generates another one."""
+
+
 class BootstrapTokenEnded(ConfigurationFaulty):
     """The token in `secrets/alertmanager_token` was revoked: remove the file, and `site.yml` generates another one."""
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    migrate_command = subparsers.add_parser(
-        "migrate",
-        help="bring the database's schema to this version",
-        description="Bring the database's schema to this version, as role ims_owner. Safe to repeat, and at once.",
-    )
-    migrate_command.set_defaults(run=_migrate)
-    bootstrap_command = subparsers.add_parser(
-        "bootstrap",
-        help="create the administrator and the source of the local Alertmanager",
-        description="Create the administrator and the source `alertmanager` from the files in the state directory's "
-        "`secrets`, or change them to what the files say. Prints `changed` or `unchanged`.",
-    )
-    bootstrap_command.set_defaults(run=_bootstrap)
-
-
-def _migrate(_arguments: argparse.Namespace) -> int:
-    print("changed" if migrate(load_settings()) else "unchanged")
-    return 0
-
-
-def _bootstrap(_arguments: argparse.Namespace) -> int:
+def bootstrap() -> bool:
+    """Create what an installation starts with, or change it to what the files in `secrets` say; true if it changed."""
     settings = load_settings()
-    password = _secret(settings, "admin_password")
-    token = _secret(settings, "alertmanager_token")
+    password, token = _secret(settings, "admin_password"), _secret(settings, "alertmanager_token")
+    command_token = _secret(settings, "command_token")
     database = Database.of(settings)
     try:
         check_schema(database)
@@ -67,11 +53,11 @@ def _bootstrap(_arguments: argparse.Namespace) -> int:
             changes = [
                 ensure_administrator(session, password, origin, now),
                 ensure_source(session, settings.alertmanager_url, token, origin, now),
+                ensure_command_token(session, command_token, origin, now),
             ]
     finally:
         database.dispose()
-    print("changed" if any(changes) else "unchanged")
-    return 0
+    return any(changes)
 
 
 def _secret(settings: Settings, name: str) -> str:
@@ -138,4 +124,26 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, origin: O
     )
     after = {**described, "token": BOOTSTRAP_LABEL}
     record(session, origin, "source.changed" if before else "source.added", ALERTMANAGER_SOURCE, now, after=after)
+    return True
+
+
+def ensure_command_token(session: Session, token: str, origin: Origin, now: datetime) -> bool:
+    """Let the command `ims` of whoever installed act for the administrator by this token; true if it changed.
+
+    A token that the file no longer holds stops working at once. Raises `CommandTokenEnded`.
+    """
+    account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).one()
+    known_hash = hash_token(token)
+    tokens = session.query(ApiToken).filter_by(user_id=account.id, label=COMMAND_LABEL).all()
+    if any(known.hash == known_hash and known.expires_at and known.expires_at <= now for known in tokens):
+        raise CommandTokenEnded
+    if [known.hash for known in tokens] == [known_hash]:
+        return False
+    for old in tokens:
+        session.delete(old)
+    session.add(
+        ApiToken(hash=known_hash, label=COMMAND_LABEL, user_id=account.id, scopes=[Scope.ADMIN], created_at=now)
+    )
+    session.flush()
+    record(session, origin, "token.created", COMMAND_LABEL, now, after={"user": ADMINISTRATOR, "scope": Scope.ADMIN})
     return True
