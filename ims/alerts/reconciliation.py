@@ -7,7 +7,7 @@ That something is absent is believed of that very Alertmanager only which has li
 remembers who did.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -64,12 +64,22 @@ class Mended:
         return bool(self.opened or self.closed)
 
 
+# Whom its own worker has not asked for so long, as it may hang, anybody may ask.
+_DUE = text(
+    """
+    SELECT name, coalesce(
+        repair_tried_at <= CAST(:now AS timestamptz) - 4 * CAST(:every AS interval), false) AS is_overdue
+    FROM source
+    WHERE kind IN ('alertmanager', 'grafana') AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
+      AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+    """
+)
 _CLAIM = text(
     """
     UPDATE source SET repair_tried_at = :now
     WHERE name IN (
         SELECT name FROM source
-        WHERE kind IN ('alertmanager', 'grafana') AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
+        WHERE name = ANY(:names) AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
           AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
         FOR NO KEY UPDATE SKIP LOCKED
     )
@@ -78,9 +88,15 @@ _CLAIM = text(
 )
 
 
-def claim_askings(session: Session, every: timedelta, now: datetime) -> list[Asking]:
-    """Claim the sources that were not asked for `every`; nobody else asks them meanwhile."""
-    rows = session.execute(_CLAIM, {"every": every, "now": now})
+def claim_askings(
+    session: Session, every: timedelta, now: datetime, owns: Callable[[str], bool] = lambda _: True
+) -> list[Asking]:
+    """Claim the sources that were not asked for `every` and that the caller `owns`; nobody else asks them meanwhile."""
+    due = session.execute(_DUE, {"every": every, "now": now}).all()
+    names = [row.name for row in due if row.is_overdue or owns(row.name)]
+    if not names:
+        return []
+    rows = session.execute(_CLAIM, {"names": names, "every": every, "now": now})
     return [
         Asking(row.name, row.alertmanager_url, row.receiver, now, Held(row.repair_held, row.repair_held_reason))
         for row in rows

@@ -1,14 +1,14 @@
 """Jobs: how they are deferred inside a transaction, and what a worker hands to them.
 
-Procrastinate keeps jobs in our PostgreSQL, so a job and what caused it are one commit. Two queues: `runs` for
-playbooks, `fast` for everything that must not wait behind one.
+Procrastinate keeps jobs in our PostgreSQL, so a job and what caused it are one commit. Playbooks wait in a queue for
+each pool of workers, `runs:<pool>`; `fast` is for everything that must not wait behind one.
 
 Never a `queueing_lock` here: a collision would abort the caller's transaction, and the alert in it would be lost.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,17 +24,40 @@ from ims.core.clock import utc_now
 from ims.core.db.direct import Execute
 from ims.core.db.engine import Database, jobs_connection
 from ims.core.errors import DatabaseAway
-from ims.core.settings import Settings
+from ims.core.settings import DEFAULT_POOL, Settings
+from ims.core.sharding import EVERYTHING, Shard
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Queue(StrEnum):
-    """The worker's two pools."""
+RUNS_PREFIX: Final = "runs:"
+_BEFORE_POOLS: Final = "runs"
+"""Where runs waited before there were pools; after an upgrade some may still be there."""
 
-    RUNS = "runs"
+
+class Queue(StrEnum):
+    """Where jobs wait that name no queue themselves."""
+
+    RUNS = f"{RUNS_PREFIX}{DEFAULT_POOL}"
     FAST = "fast"
+
+
+def runs_queue(pool: str) -> str:
+    """Where runs wait for the workers of a pool."""
+    return f"{RUNS_PREFIX}{pool}"
+
+
+def pool_of(queue: str) -> str | None:
+    """The pool whose workers take jobs from a queue; None if all do."""
+    if queue == _BEFORE_POOLS:
+        return DEFAULT_POOL
+    return queue.removeprefix(RUNS_PREFIX) if queue.startswith(RUNS_PREFIX) else None
+
+
+def queues_of(pools: Sequence[str]) -> list[str]:
+    """The queues of runs that a worker of these pools takes jobs from."""
+    return [*map(runs_queue, pools), *([_BEFORE_POOLS] if DEFAULT_POOL in pools else [])]
 
 
 class Job(StrEnum):
@@ -49,7 +72,7 @@ class Job(StrEnum):
 
     @property
     def queue(self) -> Queue:
-        """The pool that does this job."""
+        """Where this job waits unless its caller says otherwise."""
         return Queue.RUNS if self is Job.EXECUTE_RUN else Queue.FAST
 
 
@@ -59,14 +82,17 @@ def _deferring_app() -> procrastinate.App:
     return procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 
-def defer(session: Session, job: Job, *, after: timedelta | None = None, **arguments: Any) -> int:
+def defer(
+    session: Session, job: Job, *, after: timedelta | None = None, queue: str | None = None, **arguments: Any
+) -> int:
     """Write a job in the session's transaction and return its id; it starts once the transaction has committed.
 
-    `arguments` are ids, never content. `after` delays the start. Raises `DatabaseAway`.
+    `arguments` are ids, never content. `after` delays the start, `queue` is another one than the job's own. Raises
+    `DatabaseAway`.
     """
     when: dict[str, Any] = {"schedule_at": utc_now() + after} if after else {}
     deferrer = _deferring_app().configure_task(
-        job.value, queue=job.queue.value, connection=jobs_connection(session), **when
+        job.value, queue=queue or job.queue.value, connection=jobs_connection(session), **when
     )
     try:
         return deferrer.defer(**arguments)
@@ -101,6 +127,8 @@ class WorkerContext:
     """Where blocking database work is done: never on the event loop, which renews leases."""
     watching_since: datetime = field(default_factory=utc_now)
     """When this worker began. What did not come before that is held against nobody: we were not there to hear it."""
+    shard: Shard = EVERYTHING
+    """What an engine module of scope `sharded` works on, for this one run of it."""
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in the pool and wait for its result."""

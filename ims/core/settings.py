@@ -6,6 +6,7 @@ A variable of the process environment wins over the same one in `$IMS_STATE_DIR/
 """
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -27,6 +28,9 @@ from ims.core.errors import ConfigurationFaulty
 from ims.core.places import default_state_dir
 
 ENV_FILE = "ims.env"
+DEFAULT_POOL = "default"
+"""The pool of a worker, and of a service, that names none."""
+_POOL = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
 
 
 def _pairs(given: object) -> object:
@@ -76,6 +80,10 @@ class Settings(BaseModel):
     webhook_port: int = Field(default=8081, ge=1, le=65535, description="Port the webhook listens on.")
     worker_metrics_host: str = Field(default="127.0.0.1", description="Address of the worker's metrics.")
     worker_metrics_port: int = Field(default=8082, ge=1, le=65535, description="Port of the worker's metrics.")
+    worker_pools: str = Field(
+        default=DEFAULT_POOL,
+        description="Pools whose runs this worker takes, separated by commas; a service names one by `worker_pool`.",
+    )
     prometheus_url: str = Field(default="http://127.0.0.1:9090", description="Prometheus, for links and the demo.")
     alertmanager_url: str = Field(
         default="http://127.0.0.1:9093",
@@ -156,6 +164,14 @@ class Settings(BaseModel):
                 ip_network(network.strip())
         return given
 
+    @field_validator("worker_pools")
+    @classmethod
+    def _are_pools(cls, given: str) -> str:
+        pools = [pool.strip() for pool in given.split(",") if pool.strip()]
+        if not pools or not all(_POOL.fullmatch(pool) for pool in pools):
+            raise ValueError("must be names of a-z, 0-9, dots and hyphens, separated by commas")
+        return given
+
     @field_validator("oidc_issuer")
     @classmethod
     def _is_address(cls, given: str | None) -> str | None:
@@ -197,6 +213,11 @@ class Settings(BaseModel):
         if self.oidc_issuer and not self.oidc_roles and self.oidc_default_role is None:
             raise ValueError("IMS_OIDC_ROLES or IMS_OIDC_DEFAULT_ROLE is missing: without both nobody could sign in")
         return self
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools of `worker_pools`, each once."""
+        return tuple(dict.fromkeys(pool.strip() for pool in self.worker_pools.split(",") if pool.strip()))
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -9,18 +9,15 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Final, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import Gauge, make_wsgi_app
+from prometheus_client import make_wsgi_app
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-QUEUE_DEPTH = Gauge("ims_queue_depth", "Jobs that wait, by queue; read from the database.", ["queue"])
-LAST_SWEEP = Gauge("ims_worker_last_sweep_timestamp_seconds", "When this worker last swept.")
-
 ALIVE_SECONDS: Final = 15.0
 """The event loop must have turned within this time: it renews leases."""
 READY_SECONDS: Final = 15.0
-"""A sweep, which needs the database, must have ended within this time."""
+"""A heartbeat must have been written to the database within this time."""
 
 
 @dataclass(slots=True)
@@ -28,8 +25,12 @@ class Pulse:
     """When the worker last did what shows that it is well, in seconds of `time.monotonic`."""
 
     beat: float = field(default_factory=time.monotonic)
-    swept: float = float("-inf")
+    heartbeat: float = float("-inf")
     is_stopping: bool = False
+
+    def written(self) -> None:
+        """A heartbeat was written to the database."""
+        self.heartbeat = time.monotonic()
 
     def is_alive(self) -> bool:
         """Whether the event loop turns."""
@@ -37,7 +38,7 @@ class Pulse:
 
     def is_ready(self) -> bool:
         """Whether it takes jobs: it lives, the database answers, it is not being stopped."""
-        return self.is_alive() and not self.is_stopping and time.monotonic() - self.swept < READY_SECONDS
+        return self.is_alive() and not self.is_stopping and time.monotonic() - self.heartbeat < READY_SECONDS
 
 
 class _Server(ThreadingMixIn, WSGIServer):

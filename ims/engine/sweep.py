@@ -1,10 +1,9 @@
-"""What every worker looks for every few seconds: what another one left behind when it died.
+"""What engine modules look for every few seconds: what a worker left behind when it died.
 
 Each step is a statement that takes only what nobody else is taking, so any number of workers may sweep at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ims.core.db.engine import Database
-from ims.core.queue import Job, defer
+from ims.core.queue import Job, defer, runs_queue
 from ims.engine.identity import is_dead, place
 from ims.policy.queries import active_digest
 from ims.policy.unpacking import remove
@@ -31,19 +30,6 @@ UNDECIDED_AFTER: Final = timedelta(seconds=30)
 """An open episode of which nothing was heard for this long is decided about again."""
 REVISION_KEPT: Final = timedelta(hours=1)
 FINISHED_JOBS_KEPT: Final = timedelta(days=7)
-
-
-@dataclass(slots=True)
-class Swept:
-    """What a sweep did."""
-
-    lost: list[EndedRun] = field(default_factory=list)
-    jobs_again: int = 0
-    runs_again: int = 0
-    episodes_again: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.lost or self.jobs_again or self.runs_again or self.episodes_again)
 
 
 def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
@@ -88,7 +74,12 @@ def retry_stalled_jobs(session: Session) -> int:
     return int(session.scalar(_STALLED, {"patience": timedelta(seconds=STALLED_SECONDS)}) or 0)
 
 
-_OWN = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = :worker_id")
+_OWN = text(
+    """
+    SELECT worker_id, id FROM procrastinate_jobs
+    WHERE status = 'doing' AND worker_id = ANY(CAST(:worker_ids AS bigint[]))
+    """
+)
 _RETRY = text(
     """
     SELECT count(procrastinate_retry_job_v2(own.id, now(), NULL, NULL, NULL)) FROM (
@@ -99,9 +90,12 @@ _RETRY = text(
 )
 
 
-def jobs_of(session: Session, *, worker_id: int) -> set[int]:
-    """Jobs that the database believes one of Procrastinate's workers to be doing."""
-    return set(session.scalars(_OWN, {"worker_id": worker_id}))
+def jobs_of(session: Session, *, worker_ids: Sequence[int]) -> dict[int, set[int]]:
+    """Jobs that the database believes each of these workers of Procrastinate to be doing."""
+    found: dict[int, set[int]] = {}
+    for row in session.execute(_OWN, {"worker_ids": list(worker_ids)}):
+        found.setdefault(row.worker_id, set()).add(row.id)
+    return found
 
 
 def retry_jobs(session: Session, *, jobs: Sequence[int]) -> int:
@@ -111,7 +105,7 @@ def retry_jobs(session: Session, *, jobs: Sequence[int]) -> int:
 
 _FORGOTTEN = text(
     """
-    SELECT run.id, run.status FROM run
+    SELECT run.id, run.status, coalesce(run.spec ->> 'pool', 'default') AS pool FROM run
     WHERE ((run.status = 'queued' AND run.queued_at < :before)
         OR (run.verification = 'pending' AND run.finished_at < :before))
       AND NOT EXISTS (
@@ -129,8 +123,10 @@ def redefer_forgotten_runs(session: Session, now: datetime) -> int:
     """Give a job to runs that wait for one and have none; how many."""
     forgotten = session.execute(_FORGOTTEN, {"before": now - FORGOTTEN_AFTER}).all()
     for run in forgotten:
-        job = Job.EXECUTE_RUN if run.status == RunStatus.QUEUED else Job.VERIFY_RUN
-        defer(session, job, run_id=str(run.id))
+        if run.status == RunStatus.QUEUED:
+            defer(session, Job.EXECUTE_RUN, queue=runs_queue(run.pool), run_id=str(run.id))
+        else:
+            defer(session, Job.VERIFY_RUN, run_id=str(run.id))
     return len(forgotten)
 
 
@@ -202,17 +198,3 @@ def remove_unpacked(directory: Path, in_use: set[str], now: datetime) -> list[st
     for path in stale:
         remove(path)
     return sorted(path.name for path in stale)
-
-
-_DUE = text(
-    """
-    SELECT queue_name, count(*) AS jobs FROM procrastinate_jobs
-    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
-    GROUP BY queue_name
-    """
-)
-
-
-def queue_depths(session: Session) -> dict[str, int]:
-    """How many jobs wait in each queue for somebody to do them; those for later do not count."""
-    return {row.queue_name: row.jobs for row in session.execute(_DUE)}

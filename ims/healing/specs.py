@@ -15,6 +15,7 @@ def healing_spec(rule: HealingRule, service: Service, parameters: Mapping[str, A
         target=service.name,
         parameters=dict(parameters),
         timeout=rule.timeout,
+        pool=service.worker_pool,
         lock_keys=(service.name,),
         verification=VerificationSpec.of_window(rule.verify, service.url),
         safe_to_repeat=rule.safe_to_repeat,

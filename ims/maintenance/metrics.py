@@ -4,5 +4,5 @@ from prometheus_client import Counter, Gauge
 
 WINDOWS_OPEN = Gauge("ims_maintenance_windows_open", "Maintenance windows that are open.")
 MARKS = Counter(
-    "ims_maintenance_marks", "Incidents that were marked, or whose mark was cleared, by the sweep.", ["change"]
+    "ims_maintenance_marks", "Incidents that were marked, or whose mark was cleared, by the engine.", ["change"]
 )

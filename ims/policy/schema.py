@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from ims.core.errors import PolicyFaulty
+from ims.core.settings import DEFAULT_POOL
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import (
     Matcher,
@@ -132,6 +133,7 @@ class Service(PolicyPart):
         default="manual",
         description="Who restarts it: `ims` heals it, `platform` restarts it by itself, `manual` means people.",
     )
+    worker_pool: Name = Field(default=DEFAULT_POOL, description="Pool of the workers that take its runs.")
 
 
 class VerifyWindow(PolicyPart):

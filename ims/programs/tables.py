@@ -9,7 +9,8 @@ import ims.incidents.models
 import ims.maintenance.models
 import ims.policy.models
 import ims.runs.models
-import ims.sources.models  # noqa: F401
+import ims.sources.models
+import ims.workers.models  # noqa: F401
 from ims.core.db.base import Base
 
 metadata = Base.metadata

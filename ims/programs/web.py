@@ -21,6 +21,7 @@ from ims.api.v1 import summary as summary_api
 from ims.api.v1 import teams as team_api
 from ims.api.v1 import tokens as token_api
 from ims.api.v1 import users as user_api
+from ims.api.v1 import workers as worker_api
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
@@ -39,6 +40,7 @@ from ims.web.pages import runs as run_views
 from ims.web.pages.audit import audit
 from ims.web.pages.people import administration
 from ims.web.pages.sources import sources
+from ims.web.pages.workers import workers
 
 PROGRAM = "ims-web"
 GROUPS = (
@@ -51,6 +53,7 @@ GROUPS = (
     maintenance_api.api,
     rejected_api.api,
     source_api.api,
+    worker_api.api,
     own_api.api,
     token_api.api,
     user_api.api,
@@ -97,6 +100,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         audit,
         administration,
         sources,
+        workers,
         api,
         documentation.blueprint(GROUPS),
     ):

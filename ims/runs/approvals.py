@@ -19,7 +19,8 @@ from ims.audit.log import record
 from ims.core.context import Context
 from ims.core.errors import Conflict, NotFound
 from ims.core.principal import Role
-from ims.core.queue import Job, defer
+from ims.core.queue import Job, defer, runs_queue
+from ims.core.settings import DEFAULT_POOL
 from ims.incidents.models import EventKind
 from ims.incidents.transitions import NewEvent, append
 from ims.runs.models import Approval, ApprovalState, Run, RunStatus
@@ -142,14 +143,14 @@ def _take_target(session: Session, run_id: UUID, now: datetime) -> bool:
                 update(Run)
                 .where(Run.id == run_id, Run.status == RunStatus.AWAITING_APPROVAL)
                 .values(status=RunStatus.QUEUED, queued_at=now)
-                .returning(Run.id)
+                .returning(Run.spec)
                 .execution_options(synchronize_session=False)
             ).one_or_none()
     except IntegrityError:
         return False
     if queued is None:
         return False
-    defer(session, Job.EXECUTE_RUN, run_id=str(run_id))
+    defer(session, Job.EXECUTE_RUN, queue=runs_queue(queued.spec.get("pool", DEFAULT_POOL)), run_id=str(run_id))
     return True
 
 

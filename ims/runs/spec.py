@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ims.core.errors import IMSError
+from ims.core.settings import DEFAULT_POOL
 from ims.policy.schema import VerifyWindow
 
 VERSION = 1
@@ -73,6 +74,8 @@ class RunSpec(_Part):
     mode: Mode = Mode.APPLY
     timeout: float = Field(gt=0, le=86_400)
     """Seconds after which the playbook is stopped."""
+    pool: str = DEFAULT_POOL
+    """Workers of this pool take it: those that are near its target."""
     lock_keys: tuple[str, ...]
     """What the run holds while it is active; nobody else may hold any of it."""
     verification: VerificationSpec | None = None

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.models import Episode
 from ims.core.actors import SYSTEM, Actor, ActorKind
-from ims.core.queue import Job, defer
+from ims.core.queue import Job, defer, runs_queue
 from ims.incidents.models import EventKind
 from ims.incidents.transitions import NewEvent, append, mark_healed
 from ims.runs.events import RunEvent
@@ -107,7 +107,7 @@ def queue_runs(session: Session, wanted: Sequence[NewRun], now: datetime) -> dic
     numbers: dict[UUID, int] = dict(iter(session.execute(statement)))
     for run in ordered:
         if run.run_id in numbers:
-            defer(session, Job.EXECUTE_RUN, run_id=str(run.run_id))
+            defer(session, Job.EXECUTE_RUN, queue=runs_queue(run.spec.pool), run_id=str(run.run_id))
     return numbers
 
 

@@ -95,3 +95,12 @@ def test_a_half_or_unsafe_identity_provider_is_refused_by_name(
 
 def test_the_roles_of_the_settings_are_those_of_accounts() -> None:
     assert set(get_args(RoleName)) == set(Role)
+
+
+def test_pools_are_names_each_once_or_refused(tmp_path: Path) -> None:
+    given = {"IMS_STATE_DIR": str(tmp_path)}
+    assert load_settings(given).pools == ("default",)
+    assert load_settings({**given, "IMS_WORKER_POOLS": "edge, default,edge,"}).pools == ("edge", "default")
+    for wrong in (",", "Edge", "a b", "runs:edge", "x" * 129):
+        with pytest.raises(ConfigurationFaulty, match="IMS_WORKER_POOLS"):
+            load_settings({**given, "IMS_WORKER_POOLS": wrong})

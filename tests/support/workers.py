@@ -32,6 +32,7 @@ def environment_of(settings: Settings, directory: Path) -> dict[str, str]:
         "IMS_DATABASE_URL": settings.database_url,
         "IMS_DATABASE_PASSWORD_FILE": str(password),
         "IMS_SPARE_CHILDREN": str(settings.spare_children),
+        "IMS_WORKER_POOLS": settings.worker_pools,
         "IMS_LEASE_SECONDS": str(settings.lease_seconds),
         "IMS_LOG_FORMAT": "json",
     }

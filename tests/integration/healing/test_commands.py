@@ -6,7 +6,6 @@ import pytest
 
 from ims.cli.main import main
 from ims.core.db.engine import Database
-from ims.core.settings import Settings
 from ims.healing.decide import decide
 from tests.integration.healing.conftest import MakeSite
 from tests.support.healing import fire, now
@@ -15,11 +14,10 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def decided(settings: Settings, monkeypatch: pytest.MonkeyPatch, make_site: MakeSite, database: Database) -> None:
-    """An alert that is healed and one that no rule matches; the commands use the test's database."""
-    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
+def decided(terminal: Database, make_site: MakeSite) -> None:
+    """An alert that is healed and one that no rule matches; the commands ask a server of it."""
     make_site()
-    with database.begin() as session:
+    with terminal.begin() as session:
         episodes = [fire(session, "shop", alertname=name, decide=False)[0] for name in ("ServiceDown", "DiskFull")]
         decide(session, episodes, now())
 

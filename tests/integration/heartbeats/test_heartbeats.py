@@ -11,7 +11,7 @@ from ims.alerts.models import Alert
 from ims.core.db.engine import Database
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
-from ims.engine.periodic.heartbeats import watch_heartbeats
+from ims.engine.modules.heartbeats import watch_heartbeats
 from ims.heartbeats.models import StoredHeartbeat
 from ims.heartbeats.usecases import (
     Checked,

@@ -1,4 +1,4 @@
-"""`ims retention run`, and the worker's chore."""
+"""`ims retention run`, and the worker's engine module."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from ims.cli.main import main
 from ims.core.db.engine import Database
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
-from ims.engine.periodic import retention as chores
+from ims.engine.modules import retention as module
 from ims.policy.queries import NO_POLICY
 from tests.support.notices import add_source, notice
 
@@ -59,13 +59,13 @@ def test_a_dry_run_counts_what_a_run_then_removes(
 def test_a_worker_removes_it_and_counts_what_went(
     past: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
 
     def removed() -> float:
         return REGISTRY.get_sample_value("ims_retention_removed_total", {"kind": "incidents"}) or 0
 
     before = removed()
     with ThreadPoolExecutor(2) as threads:
-        asyncio.run(chores.remove_old(WorkerContext(settings, past, "w", threads)))
+        asyncio.run(module.remove_old(WorkerContext(settings, past, "w", threads)))
     assert removed() - before == 2
     assert incidents(past) == 1

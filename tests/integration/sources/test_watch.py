@@ -17,7 +17,10 @@ from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
-from ims.engine.periodic.sources import watch_sources
+from ims.engine.membership import Membership
+from ims.engine.module import Reports
+from ims.engine.modules.gauges import reading
+from ims.engine.modules.sources import notice_stale_sources, poll_sources
 from ims.sources.models import Source
 from tests.support.alertmanager import Alertmanager, running_alertmanager
 
@@ -45,7 +48,12 @@ def worker(settings: Settings, database: Database, alertmanager: Alertmanager) -
 
 
 def look(worker: WorkerContext) -> None:
-    asyncio.run(watch_sources(worker))
+    async def work() -> None:
+        await poll_sources(worker)
+        await notice_stale_sources(worker)
+        await reading(Membership(worker, Reports()))(worker)
+
+    asyncio.run(work())
 
 
 def rows(worker: WorkerContext, query: str) -> list[Any]:

@@ -18,7 +18,7 @@ READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "
          "/runs/R-29/log.txt", "/rejected", "/incidents/INC-28/description.txt",
          "/incidents/INC-29/notes/5.txt", "/account"]  # fmt: skip
 ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob", "/admin/sources",
-               "/admin/sources/alertmanager"]  # fmt: skip
+               "/admin/sources/alertmanager", "/admin/workers"]  # fmt: skip
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
            "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/rejected/1/retry",

@@ -33,6 +33,7 @@ class ServiceShown(Shown):
     unit: Annotated[str, Field(description="Its name at the platform.")]
     machine: Annotated[str | None, Field(description="Inventory host of the machine it runs on.")]
     recovery: Annotated[str, Field(description="Who restarts it: ims, platform or manual.")]
+    worker_pool: Annotated[str, Field(description="Pool of the workers that take its runs.", examples=["default"])]
     state: Annotated[
         Condition,
         Field(
@@ -64,6 +65,7 @@ def show_service(known: ServiceCondition, incidents: Sequence[int]) -> ServiceSh
         environment=service.service_environment,
         instances=list(service.instances),
         recovery=service.service_recovery,
+        worker_pool=service.worker_pool,
         state=known.condition,
         incidents=[f"INC-{number}" for number in incidents],
         unresolved=known.unresolved,

@@ -15,7 +15,7 @@ from ims.incidents.models import Incident
 from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, Verification
 from ims.runs.processes import is_alive
 from ims.runs.spec import Kind, RunSpec
-from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.integration.engine.conftest import MakeSite, StartWorker
 from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
 from tests.support.postgres import PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, run_processes, spares_of, wait_until
@@ -76,8 +76,8 @@ def test_a_killed_service_is_healed_verified_and_told(
     assert wait_until(lambda: 'ims_runs_total{outcome="healed"} 1.0' in ask(worker, "/metrics")[1], 5)
     figures = ask(worker, "/metrics")[1]
     assert 'ims_healing_decisions_total{reason="allowed"} 1.0' in figures
-    assert 'ims_queue_depth{queue="runs"}' in figures
-    assert 'ims_queue_depth{queue="runs"}' in figures
+    assert 'ims_queue_depth{queue="runs:default"}' in figures
+    assert 'ims_queue_depth{queue="fast"}' in figures
     assert [ask(worker, path)[0] for path in ("/health", "/health/ready", "/nothing")] == [200, 200, 404]
     assert worker.terminate() == 0
     assert run_processes(worker.settings.state_dir) == []

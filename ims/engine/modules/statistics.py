@@ -1,4 +1,4 @@
-"""What every worker does now and then: add what happened to incidents to the figures of its day."""
+"""Engine module: add what happened to incidents to the statistics of its day."""
 
 from ims.core.log import logger
 from ims.core.queue import WorkerContext

@@ -11,7 +11,7 @@ import pytest
 from ims.core.db.engine import Database
 from ims.runs.models import RunStatus
 from ims.runs.processes import descendants
-from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.integration.engine.conftest import MakeSite, StartWorker
 from tests.support.healing import fire, runs_of
 from tests.support.postgres import PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until

@@ -1,4 +1,4 @@
-"""Retention as a worker's chore: gently, once an hour."""
+"""Engine module: retention, gently, once an hour."""
 
 import asyncio
 from typing import Final
@@ -19,7 +19,7 @@ log = logger(__name__)
 async def remove_old(worker: WorkerContext) -> None:
     """Remove what the policy does not keep any longer. Raises `DatabaseAway`; what was removed until then is gone.
 
-    Several workers may be at it: each takes what no other one has.
+    Two workers may be at it when another one begins to lead: each takes what the other has not.
     """
     kept = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
 

@@ -1,4 +1,4 @@
-"""What every worker does every few seconds: see which heartbeats are missed."""
+"""Engine module: see which heartbeats are missed."""
 
 from ims.alerts.metrics import count_incidents
 from ims.core.clock import utc_now

@@ -1,4 +1,4 @@
-"""What a worker does about sources now and then: ask them for what was missed, and notice who is silent."""
+"""Engine modules about sources: ask their Alertmanagers for what was missed, and notice who is stale."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,33 +6,35 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
-
 from ims.alerts.alertmanager import AlertmanagerAway
-from ims.alerts.dead_letters import count_rejected
 from ims.alerts.ingest import Outcome
 from ims.alerts.metrics import count_incidents
 from ims.alerts.reconciliation import Asking, claim_askings, finish_asking, mend
 from ims.alerts.snapshot import fetch_snapshot
-from ims.alerts.stale_sources import silences, turn_silent
+from ims.alerts.stale_sources import turn_silent
 from ims.core.clock import utc_now
 from ims.core.errors import ConfigurationFaulty
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
-from ims.sources.metrics import HELD, REJECTED_KEPT, REPAIRED, REPAIRS, SILENT
-from ims.sources.queries import held_back
+from ims.core.settings import Settings
+from ims.sources.metrics import REPAIRED, REPAIRS
 
 AT_ONCE: Final = 4
 """Alertmanagers that one worker asks at once."""
-_MOST_COUNTED: Final = 10_000
+_LOOK_SECONDS: Final = 5.0
 
 log = logger(__name__)
 
 
-async def watch_sources(worker: WorkerContext) -> None:
-    """Ask the sources that are due, mend what they tell, then see who is silent. Raises `DatabaseAway`."""
+def poll_interval(settings: Settings) -> float:
+    """Seconds between two looks which sources are due."""
+    return min(_LOOK_SECONDS, settings.repair_seconds)
+
+
+async def poll_sources(worker: WorkerContext) -> None:
+    """Ask the sources of this worker's shard that are due and mend what they tell. Raises `DatabaseAway`."""
     every = timedelta(seconds=worker.settings.repair_seconds)
-    askings = await worker.transaction(lambda session: claim_askings(session, every, utc_now()))
+    askings = await worker.transaction(lambda session: claim_askings(session, every, utc_now(), worker.shard.owns))
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(asking: Asking) -> None:
@@ -40,8 +42,6 @@ async def watch_sources(worker: WorkerContext) -> None:
             await _ask(worker, asking)
 
     await asyncio.gather(*(in_turn(asking) for asking in askings))
-    await _notice_silence(worker)
-    await worker.transaction(_read_figures)
 
 
 async def _ask(worker: WorkerContext, asking: Asking) -> None:
@@ -69,7 +69,8 @@ async def _ask(worker: WorkerContext, asking: Asking) -> None:
         log.warning("source_mended", source=asking.source, opened=mended.opened, closed=mended.closed)
 
 
-async def _notice_silence(worker: WorkerContext) -> None:
+async def notice_stale_sources(worker: WorkerContext) -> None:
+    """Tell of sources that became stale, and of those that are heard again. Raises `DatabaseAway`."""
     patience = timedelta(seconds=worker.settings.silent_seconds)
     turned = await worker.transaction(
         lambda session: turn_silent(session, patience, utc_now(), watching_since=worker.watching_since)
@@ -84,13 +85,3 @@ async def _notice_silence(worker: WorkerContext) -> None:
 def _count(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         count_incidents(outcome)
-
-
-def _read_figures(session: Session) -> None:
-    SILENT.clear()
-    for source, is_silent in silences(session):
-        SILENT.labels(source).set(is_silent)
-    HELD.clear()
-    for source, alerts in held_back(session):
-        HELD.labels(source).set(alerts)
-    REJECTED_KEPT.set(count_rejected(session, _MOST_COUNTED))

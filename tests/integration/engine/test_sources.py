@@ -11,7 +11,7 @@ from ims.core.db.engine import Database
 from ims.incidents.models import Incident
 from ims.runs.models import Run
 from ims.sources.models import Source
-from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.integration.engine.conftest import MakeSite, StartWorker
 from tests.support.alertmanager import running_alertmanager
 from tests.support.workers import wait_until
 

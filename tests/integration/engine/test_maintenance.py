@@ -11,7 +11,7 @@ from ims.incidents.models import Incident
 from ims.maintenance.models import StoredWindow
 from ims.maintenance.usecases import add_window, end_window
 from ims.policy.windows import MaintenanceWindow
-from tests.integration.worker.conftest import MakeSite, StartWorker
+from tests.integration.engine.conftest import MakeSite, StartWorker
 from tests.support.healing import fire, kinds, now, runs_of
 from tests.support.origins import ALICE
 from tests.support.workers import WorkerProcess, wait_until

@@ -1,4 +1,4 @@
-"""What every worker does every few seconds: follow the maintenance windows.
+"""Engine module: follow the maintenance windows.
 
 A decision is made anew when its window is planned to end. This is for windows that were ended, edited or removed, for
 those that open while something fires already, and for decisions that got lost.
@@ -7,17 +7,16 @@ those that open while something fires already, and for decisions that got lost.
 from ims.core.clock import utc_now
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
-from ims.maintenance.metrics import MARKS, WINDOWS_OPEN
+from ims.maintenance.metrics import MARKS
 from ims.maintenance.usecases import follow_windows
 
 log = logger(__name__)
 
 
-async def follow(context: WorkerContext) -> None:
+async def follow_maintenance(context: WorkerContext) -> None:
     """Bring the marks of incidents up to date. Raises `DatabaseAway`."""
     while True:
         followed = await context.transaction(lambda session: follow_windows(session, utc_now()))
-        WINDOWS_OPEN.set(followed.open_windows)
         MARKS.labels("began").inc(followed.began)
         MARKS.labels("ended").inc(followed.ended)
         if followed.began or followed.ended:

@@ -1,0 +1,80 @@
+"""Workers as programs see them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ims.core.schemas import Listing, Shown
+from ims.workers.queries import ListedWorker, SeenState, UnservedPool
+
+
+class WorkerCapacity(Shown):
+    """How much a worker does at once."""
+
+    runs: Annotated[int, Field(description="Playbooks.")]
+    fast: Annotated[int, Field(description="Other jobs.")]
+
+
+class ModuleRun(Shown):
+    """The last run of an engine module in a worker."""
+
+    module: str
+    ended_at: datetime
+    result: Literal["ok", "failed", "database_away"]
+    seconds: float
+    error: Annotated[str | None, Field(description="The kind of error, if it failed; its text is in the log.")] = None
+
+
+class WorkerShown(Shown):
+    """One start of a worker."""
+
+    id: Annotated[str, Field(description="Another one for each start.")]
+    host: str
+    pid: int
+    state: Annotated[
+        SeenState,
+        Field(description="What it says of itself; `lost`: it has sent no heartbeat for ten seconds."),
+    ]
+    is_leader: Annotated[bool, Field(description="It runs the engine modules of which there is one at a time.")]
+    pools: Annotated[list[str], Field(description="It takes the runs of these.", examples=[["default"]])]
+    capacity: WorkerCapacity
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    modules: Annotated[list[ModuleRun], Field(description="By name; up to ten seconds old.")]
+
+
+class UnservedPoolShown(Shown):
+    """A pool in which runs wait and which no worker serves."""
+
+    pool: str
+    jobs: int
+
+
+class WorkerList(Listing[WorkerShown]):
+    """A page of the list of workers."""
+
+    unserved_pools: Annotated[
+        list[UnservedPoolShown], Field(description="Runs wait in these, and no worker takes them.")
+    ]
+
+
+def list_of(listed: Sequence[ListedWorker], following: str | None, waiting: Sequence[UnservedPool]) -> WorkerList:
+    """A page of workers as programs see it."""
+    pools = [UnservedPoolShown(pool=one.pool, jobs=one.jobs) for one in waiting]
+    return WorkerList(items=[show_worker(one) for one in listed], next=following, unserved_pools=pools)
+
+
+def show_worker(listed: ListedWorker) -> WorkerShown:
+    """A worker as programs see it."""
+    row = listed.row
+    same = ("id", "host", "pid", "pools", "version", "started_at", "heartbeat_at")
+    return WorkerShown(
+        **{name: getattr(row, name) for name in same},
+        state=listed.state,
+        is_leader=listed.is_leader,
+        capacity=WorkerCapacity(runs=row.run_capacity, fast=row.fast_capacity),
+        modules=[ModuleRun(module=name, **run) for name, run in sorted(row.modules.items())],
+    )

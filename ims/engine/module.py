@@ -1,0 +1,171 @@
+"""Engine modules: what a worker does besides its jobs, each with a name, an interval and a scope.
+
+A module that is not run in time costs nothing but delay: whatever may not be lost is a job. Leadership and shards keep
+workers from doing the same thing at once, but do not promise it: a worker that slept may believe for a moment that it
+still leads. So a module takes only what nobody else is at, whatever its scope.
+"""
+
+import asyncio
+import inspect
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from prometheus_client import Counter, Gauge, Summary
+
+from ims.core.clock import utc_now
+from ims.core.errors import DatabaseAway
+from ims.core.log import logger
+from ims.core.queue import WorkerContext
+from ims.core.settings import Settings
+from ims.core.sharding import Shard
+
+MODULE_RUNS = Counter("ims_engine_module_runs", "Runs of engine modules, by result.", ["module", "result"])
+MODULE_SECONDS = Summary("ims_engine_module_seconds", "Duration of the runs of engine modules.", ["module"])
+LAST_SUCCESS = Gauge(
+    "ims_engine_module_last_success_timestamp_seconds", "When this worker last ran a module successfully.", ["module"]
+)
+
+MOST_JITTER: Final = 5.0
+"""Workers that were started together should not all come at once: each begins within so many seconds."""
+_WITHOUT_TURN: Final = 1.0
+"""Seconds after which a worker that does not lead looks again whether it does."""
+
+log = logger(__name__)
+
+
+class Scope(StrEnum):
+    """Which workers run a module."""
+
+    EACH = "each"
+    """Every worker, for what belongs to it or to its machine."""
+    LEADER = "leader"
+    """One of them, for what is one thing in the whole installation."""
+    SHARDED = "sharded"
+    """Every worker, each with its part of the keys: `WorkerContext.shard`."""
+
+
+class Result(StrEnum):
+    """How a run of a module ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    DATABASE_AWAY = "database_away"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """Something a worker does every so many seconds. A `run` that is no coroutine function is called in a thread."""
+
+    name: str
+    interval: float | Callable[[Settings], float]
+    """Seconds from the end of one run to the beginning of the next."""
+    scope: Scope
+    run: Callable[[WorkerContext], Awaitable[None]] | Callable[[WorkerContext], None]
+
+    def seconds(self, settings: Settings) -> float:
+        """The interval under these settings."""
+        return self.interval(settings) if callable(self.interval) else self.interval
+
+
+class Turn(Protocol):
+    """Where a worker stands among the others."""
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads at this moment."""
+
+    @property
+    def shard(self) -> Shard:
+        """Its part of all keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How a module's last run in this worker ended."""
+
+    ended_at: datetime
+    result: Result
+    seconds: float
+    error: str | None = None
+    """The kind of error, never its text: that may hold values from outside."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept in the worker's row."""
+        told = {"ended_at": self.ended_at.isoformat(), "result": self.result.value, "seconds": round(self.seconds, 3)}
+        return told | ({"error": self.error} if self.error else {})
+
+
+@dataclass(slots=True)
+class Reports:
+    """What the modules of this worker last did, by name."""
+
+    last: dict[str, LastRun] = field(default_factory=dict)
+    news: int = 0
+    """Goes up whenever a module's result is another one than before."""
+
+    def note(self, module: Module, run: LastRun) -> None:
+        """Keep how a run ended, and count it."""
+        before = self.last.get(module.name)
+        self.news += before is None or (before.result, before.error) != (run.result, run.error)
+        self.last[module.name] = run
+        MODULE_RUNS.labels(module.name, run.result.value).inc()
+        MODULE_SECONDS.labels(module.name).observe(run.seconds)
+        if run.result is Result.OK:
+            LAST_SUCCESS.labels(module.name).set_to_current_time()
+
+
+async def run_modules(modules: Sequence[Module], worker: WorkerContext, turn: Turn, reports: Reports) -> None:
+    """Run all modules, each in its own time, until cancelled. Never raises for what a module does."""
+    async with asyncio.TaskGroup() as group:
+        for module in modules:
+            group.create_task(_keep_running(module, worker, turn, reports), name=module.name)
+
+
+async def _keep_running(module: Module, worker: WorkerContext, turn: Turn, reports: Reports) -> None:
+    seconds = module.seconds(worker.settings)
+    await asyncio.sleep(random.uniform(0, min(seconds, MOST_JITTER)))  # noqa: S311 - nothing secret
+    while True:
+        if module.scope is Scope.LEADER and not turn.is_leader:
+            # What it did while it led says nothing any more.
+            reports.last.pop(module.name, None)
+            await asyncio.sleep(min(seconds, _WITHOUT_TURN))
+            continue
+        own = replace(worker, shard=turn.shard) if module.scope is Scope.SHARDED else worker
+        await _run_once(module, own, reports)
+        await asyncio.sleep(seconds)
+
+
+async def _run_once(module: Module, worker: WorkerContext, reports: Reports) -> None:
+    """Run a module and keep how it ended. A failure is logged when it begins, not each time it happens."""
+    before = reports.last.get(module.name)
+    begun, result, kind = time.monotonic(), Result.OK, None
+    try:
+        await _call(module, worker)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        result, kind = Result.FAILED, type(error).__name__  # something inside was cancelled by others
+    except DatabaseAway:
+        result = Result.DATABASE_AWAY
+        if before is None or before.result is not result:
+            log.warning("engine_module_waits_for_database", module=module.name)
+    except Exception as error:
+        result, kind = Result.FAILED, type(error).__name__
+        if before is None or before.error != kind:
+            log.exception("engine_module_failed", module=module.name)
+    if result is Result.OK and before is not None and before.result is not Result.OK:
+        log.info("engine_module_recovered", module=module.name)
+    reports.note(module, LastRun(utc_now(), result, time.monotonic() - begun, kind))
+
+
+async def _call(module: Module, worker: WorkerContext) -> None:
+    if inspect.iscoroutinefunction(module.run):
+        await module.run(worker)
+    else:
+        await worker.in_thread(module.run, worker)

@@ -1,1 +1,0 @@
-"""What a worker does every few seconds or hours besides its jobs."""

@@ -1,0 +1,170 @@
+"""The two pools of jobs of a worker: runs of its pools, and everything fast.
+
+Each is a worker of Procrastinate, started again should it ever end by itself.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, cast
+
+import procrastinate
+from procrastinate.job_context import JobContext
+from procrastinate.jobs import Job as QueuedJob
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.worker import Worker
+
+from ims.core.errors import DatabaseAway
+from ims.core.log import logger
+from ims.core.queue import Queue, WorkerContext, queues_of
+from ims.engine import sweep
+from ims.engine.connector import PatientConnector
+from ims.engine.jobs import alerts as alert_jobs
+from ims.engine.jobs import healing as healing_jobs
+from ims.engine.jobs import incidents as incident_jobs
+from ims.engine.jobs import runs as run_jobs
+from ims.runs.supervision.warm import Spares
+
+POLL_SECONDS: Final = 1.0
+"""New jobs announce themselves; jobs for later and those of a dead worker are found by polling."""
+VERIFICATIONS: Final = 256
+"""Jobs of the fast pool beyond `fast_concurrency`: a verification only waits between two probes and holds no thread, so
+that many of them must not keep decisions waiting."""
+_RESTART_AFTER: Final = 1.0
+_LONGEST_RETRY = 60
+_FORGET_JOB_AFTER = 10.0  # seconds in which the end of a job is written
+
+log = logger(__name__)
+
+
+class _Again(BaseRetryStrategy):
+    """No job is ever given up: it is repeated at once after a stop, else after 1, 2, 4 … 60 seconds."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> RetryDecision:
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_in={"seconds": 0})
+        return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_RETRY)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a pool is made of, each time that it is started."""
+
+    name: str
+    queues: Sequence[str]
+    concurrency: int
+    stop_grace: float
+    """Seconds for jobs to end by themselves when the worker is stopped; then runs are cancelled in order."""
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Procrastinate's worker, and the jobs that this process really does."""
+
+    worker: Worker
+    running: Counter[int] = field(default_factory=Counter)
+    """How often each job is being done: one that is repeated at once may overlap with its own end."""
+    suspects: set[int] = field(default_factory=set)
+
+    def forget(self, job_id: int) -> None:
+        """A job's end is written by now."""
+        self.running[job_id] -= 1
+        if not self.running[job_id]:
+            del self.running[job_id]
+
+
+def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
+    """The app with every domain's jobs; each is repeated until it succeeds."""
+    app = procrastinate.App(connector=PatientConnector.of(context.settings))
+    blueprints = (
+        alert_jobs.tasks(context),
+        incident_jobs.tasks(context),
+        healing_jobs.tasks(context),
+        run_jobs.tasks(context, spares),
+    )
+    for task in (task for blueprint in blueprints for task in blueprint.tasks.values()):
+        app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)
+    return app
+
+
+class Pools:
+    """The pools of one worker; `keep` runs them until it is cancelled."""
+
+    def __init__(self, app: procrastinate.App, context: WorkerContext, stop: asyncio.Event) -> None:
+        self._app = app
+        self._context = context
+        self._stop = stop
+        self._pools: list[_Pool] = []
+
+    async def keep(self) -> None:
+        """Do jobs until cancelled; then end in order."""
+        settings = self._context.settings
+        plans = (
+            _Plan("runs", queues_of(settings.pools), settings.run_concurrency, stop_grace=4.0),
+            _Plan("fast", [Queue.FAST.value], settings.fast_concurrency + VERIFICATIONS, stop_grace=2.0),
+        )
+        async with asyncio.TaskGroup() as group:
+            for plan in plans:
+                group.create_task(self._keep_pool(plan))
+
+    async def _keep_pool(self, plan: _Plan) -> None:
+        # A pool that fails while it is stopped must not come back.
+        while not self._stop.is_set():
+            pool = _Pool(self._new_worker(plan))
+            self._pools.append(pool)
+            try:
+                await cast(Awaitable[None], pool.worker.run())  # type: ignore[no-untyped-call]
+            except Exception:
+                log.exception("pool_failed", pool=plan.name)
+            finally:
+                self._pools.remove(pool)
+            await asyncio.sleep(_RESTART_AFTER)
+
+    def _new_worker(self, plan: _Plan) -> Worker:
+        return Worker(
+            app=self._app,
+            queues=list(plan.queues),
+            name=plan.name,
+            concurrency=plan.concurrency,
+            fetch_job_polling_interval=POLL_SECONDS,
+            shutdown_graceful_timeout=plan.stop_grace,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+            update_heartbeat_interval=sweep.HEARTBEAT_SECONDS,
+            # Whom another worker deletes here could fetch no job any more; the sweep judges by the heartbeat instead.
+            stalled_worker_timeout=3600,
+            worker_middleware=[self._around_job],
+        )
+
+    async def _around_job(self, call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
+        """Remember what this process is doing, and say what failed."""
+        pool = next((pool for pool in self._pools if pool.worker is worker), None)
+        job_id = context.job.id
+        if pool is None or job_id is None:
+            return await call_next()
+        pool.running[job_id] += 1
+        try:
+            return await call_next()
+        except DatabaseAway:
+            log.warning("job_waits_for_database", job=context.job.task_name)
+            raise
+        except Exception:
+            log.exception("job_failed", job=context.job.task_name, attempts=context.job.attempts)
+            raise
+        finally:
+            asyncio.get_running_loop().call_later(_FORGET_JOB_AFTER, pool.forget, job_id)
+
+    async def retry_lost_jobs(self, context: WorkerContext) -> None:
+        """Put back jobs that were fetched for this process but never reached it, because the database went away."""
+        pools = {pool.worker.worker_id: pool for pool in self._pools if pool.worker.worker_id is not None}
+        found = await context.transaction(partial(sweep.jobs_of, worker_ids=list(pools)))
+        lost: set[int] = set()
+        for worker_id, pool in pools.items():
+            idle = found.get(worker_id, set()) - pool.running.keys()
+            # What is seen twice, a sweep apart, is not on its way.
+            lost |= idle & pool.suspects
+            pool.suspects = idle
+        if lost and (again := await context.transaction(partial(sweep.retry_jobs, jobs=sorted(lost)))):
+            log.warning("lost_jobs_retried", jobs=again)

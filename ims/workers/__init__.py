@@ -1,0 +1,1 @@
+"""The workers of an installation: who lives, who leads, which pools they serve."""
