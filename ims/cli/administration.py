@@ -1,19 +1,16 @@
 """`ims migrate` and `ims bootstrap`: what the roles do before the programs start."""
 
 import argparse
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_password, hash_token, is_password
 from ims.accounts.tokens.usecases import ALERTS_WRITE
 from ims.audit.log import record
-from ims.cli.local import command_origin
-from ims.core.clock import utc_now
-from ims.core.context import Origin
+from ims.cli.local import local_context
+from ims.core.context import Context
 from ims.core.db.engine import Database
 from ims.core.db.migrate import check_schema, migrate
 from ims.core.errors import ConfigurationFaulty
@@ -62,11 +59,10 @@ def _bootstrap(_arguments: argparse.Namespace) -> int:
     database = Database.of(settings)
     try:
         check_schema(database)
-        with database.begin() as session:
-            origin, now = command_origin(), utc_now()
+        with local_context(database) as context:
             changes = [
-                ensure_administrator(session, password, origin, now),
-                ensure_source(session, settings.alertmanager_url, token, origin, now),
+                ensure_administrator(context, password),
+                ensure_source(context, settings.alertmanager_url, token),
             ]
     finally:
         database.dispose()
@@ -86,28 +82,32 @@ def _secret(settings: Settings, name: str) -> str:
     return secret
 
 
-def ensure_administrator(session: Session, password: str, origin: Origin, now: datetime) -> bool:
+def ensure_administrator(context: Context, password: str) -> bool:
     """Create the administrator, or set the password again if the file has another; true if something changed."""
+    session = context.session
     account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).with_for_update().one_or_none()
     if account is None:
         session.add(
-            UserAccount(name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=now)
+            UserAccount(
+                name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=context.now
+            )
         )
-        record(session, origin, "user.created", ADMINISTRATOR, now, after={"role": Role.ADMIN})
+        record(context, "user.created", ADMINISTRATOR, after={"role": Role.ADMIN})
         return True
     if account.password_hash and is_password(account.password_hash, password):
         return False
     account.password_hash = hash_password(password)
     account.session_generation += 1
-    record(session, origin, "user.password_set", ADMINISTRATOR, now)
+    record(context, "user.password_set", ADMINISTRATOR)
     return True
 
 
-def ensure_source(session: Session, alertmanager_url: str, token: str, origin: Origin, now: datetime) -> bool:
+def ensure_source(context: Context, alertmanager_url: str, token: str) -> bool:
     """Create the source `alertmanager` with its token, its address and our receiver there; true if it changed.
 
     A token that the file no longer holds stops working at once. Raises `BootstrapTokenEnded`.
     """
+    session, now = context.session, context.now
     before = session.get(Source, ALERTMANAGER_SOURCE)
     known_hash = hash_token(token)
     tokens = session.query(ApiToken).filter_by(source=ALERTMANAGER_SOURCE, label=BOOTSTRAP_LABEL).all()
@@ -137,5 +137,5 @@ def ensure_source(session: Session, alertmanager_url: str, token: str, origin: O
         .on_conflict_do_nothing()
     )
     after = {**described, "token": BOOTSTRAP_LABEL}
-    record(session, origin, "source.changed" if before else "source.added", ALERTMANAGER_SOURCE, now, after=after)
+    record(context, "source.changed" if before else "source.added", ALERTMANAGER_SOURCE, after=after)
     return True

@@ -3,18 +3,28 @@
 import argparse
 from typing import Any, Final
 
-from ims.alerts.dead_letters import Wanted, drop, find_rejected, rejected_ids, rejected_one, retry
+from ims.alerts.dead_letters import (
+    NoSuchDeadLetter,
+    Retried,
+    Wanted,
+    drop,
+    find_rejected,
+    rejected_ids,
+    rejected_one,
+    retry,
+)
 from ims.alerts.models import RejectedAlert
 from ims.alerts.notifications import RejectReason
-from ims.cli.local import add_json, command_database, command_origin
+from ims.cli.local import add_json, command_database, local_context
 from ims.cli.terminal import local, print_fields, print_json, print_table
-from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import Invalid
 from ims.core.wording import iso
 
 _COLUMNS: Final = ("id", "received", "source", "reason", "message")
 _MESSAGE_WIDTH: Final = 80
+_GONE: Final = "gone"
+"""What became of one that somebody else has tried or dropped meanwhile."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -86,22 +96,25 @@ def _retry(arguments: argparse.Namespace) -> int:
     retried = []
     with command_database() as database:
         for rejected_id in _chosen(database, arguments):
-            with database.begin() as session:
-                retried.append(retry(session, rejected_id, command_origin(), utc_now()))
+            try:
+                with local_context(database) as context:
+                    retried.append(retry(context, rejected_id))
+            except NoSuchDeadLetter as gone:
+                retried.append(Retried(rejected_id, _GONE, gone.message))
     if arguments.json:
         print_json([{"id": one.id, "result": one.result, "message": one.message} for one in retried])
     elif retried:
         print_table(("id", "result", "message"), [(str(one.id), one.result, one.message) for one in retried])
     else:
         print("There is nothing to try again.")
-    return 0 if all(one.is_taken for one in retried) else 1
+    return 0 if all(one.is_taken and one.result != _GONE for one in retried) else 1
 
 
 def _drop(arguments: argparse.Namespace) -> int:
     with command_database() as database:
         chosen = _chosen(database, arguments)
-        with database.begin() as session:
-            dropped = drop(session, chosen, command_origin(), utc_now())
+        with local_context(database) as context:
+            dropped = drop(context, chosen)
     print(f"{dropped} dropped")
     return 0
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from ims.core.actors import Actor, ActorKind
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db.engine import Database
@@ -34,24 +33,22 @@ def command_session() -> Iterator[Session]:
 
 
 @contextmanager
-def local_context() -> Iterator[Context]:
+def local_context(database: Database | None = None) -> Iterator[Context]:
     """What a use case is called with on this machine: whoever may read the database's password may do everything.
 
-    Raises `DatabaseAway`.
+    One transaction, on the programs' database unless another one is given. Raises `DatabaseAway`.
     """
-    origin = command_origin()
-    with command_session() as session:
-        yield Context(session, Principal.of_machine(origin.actor.name), origin, utc_now())
+    with command_session() if database is None else database.begin() as session:
+        yield Context(session, Principal.of_machine(_system_account()), Origin(), utc_now())
 
 
-def command_origin() -> Origin:
-    """The system account that types the command, for the audit log: no address, it is on this machine."""
+def _system_account() -> str:
+    """Who types the command."""
     try:
-        name = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
         # An account of a container may have no name.
-        name = str(os.geteuid())
-    return Origin(Actor(ActorKind.PERSON, name))
+        return str(os.geteuid())
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -6,16 +6,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy.orm import Session
 
-from ims.api.v1.schemas.maintenance import show_window, state_of
-from ims.cli.local import add_json, command_origin, command_session
+from ims.api.v1.schemas.maintenance import show_window
+from ims.cli.local import add_json, command_session, local_context
 from ims.cli.terminal import print_json, print_table, read_duration
 from ims.core.clock import utc_now
 from ims.core.errors import FieldError, Invalid
-from ims.maintenance.queries import KnownWindow, known_windows
+from ims.maintenance.queries import KnownWindow, all_windows, windows_named
+from ims.maintenance.state import state_of
 from ims.maintenance.usecases import add_window, end_window, remove_window
-from ims.policy.queries import active_policy
 from ims.policy.validation import wrong_fields
 from ims.policy.windows import MaintenanceWindow, Span
 
@@ -66,9 +65,9 @@ def _add_definition(parser: argparse.ArgumentParser) -> None:
 def _add(arguments: argparse.Namespace) -> int:
     now = utc_now()
     window = window_of(arguments, now)
-    with command_session() as session:
-        add_window(session, window, command_origin(), now)
-        (known,) = [known for known in _known(session) if known.name == window.name]
+    with local_context() as context:
+        add_window(context, window)
+        known = windows_named(context.session, window.name)[0]
     if arguments.json:
         print_json(_as_json(known, now))
     else:
@@ -79,7 +78,7 @@ def _add(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     now = utc_now()
     with command_session() as session:
-        shown = [known for known in _known(session) if arguments.all or known.span_at(now)]
+        shown = [known for known in all_windows(session) if arguments.all or known.span_at(now)]
     if arguments.json:
         print_json([_as_json(known, now) for known in shown])
     elif shown:
@@ -90,22 +89,17 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _end(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        end_window(session, arguments.name, command_origin(), utc_now())
+    with local_context() as context:
+        end_window(context, arguments.name)
     print(f"{arguments.name} has ended.")
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        remove_window(session, arguments.name, command_origin(), utc_now())
+    with local_context() as context:
+        remove_window(context, arguments.name)
     print(f"{arguments.name} is removed.")
     return 0
-
-
-def _known(session: Session) -> list[KnownWindow]:
-    active = active_policy(session)
-    return known_windows(session, active.policy if active else None)
 
 
 def window_of(arguments: argparse.Namespace, now: datetime) -> MaintenanceWindow:

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
-
 from ims.accounts.people import usecases as actions
 from ims.accounts.people.inputs import NewAccount, NewTeam
-from ims.accounts.people.queries import Person, TeamOfPeople, all_teams, people, person
+from ims.accounts.people.queries import NoSuchTeam, Person, TeamOfPeople, all_teams, people, person
 from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team
-from ims.cli.local import add_json, command_origin, command_session
+from ims.cli.local import add_json, command_session, local_context
 from ims.cli.terminal import local, print_fields, print_json, print_table
-from ims.core.clock import utc_now
+from ims.core.context import Context
 from ims.core.errors import FieldError, Invalid
 from ims.core.principal import Role
 from ims.core.settings import load_settings
@@ -120,8 +118,8 @@ def read_password(path: str | None) -> str:
 def _add(arguments: argparse.Namespace) -> int:
     new = read(NewAccount, {name: getattr(arguments, name) for name in ("name", "role", "email", "teams")})
     password = None if arguments.no_password else read_password(arguments.password_file)
-    with command_session() as session:
-        actions.create_account(session, new, password, command_origin(), utc_now())
+    with local_context() as context:
+        actions.create_account(context, new, password)
     print(f"{new.name} is {new.role}.")
     return 0
 
@@ -170,30 +168,28 @@ def _set(arguments: argparse.Namespace) -> int:
     changes = {name: value for name in ("role", "email") if (value := getattr(arguments, name)) is not None}
     if changes.get("email", "").lower() == "none":
         changes["email"] = ""
-    return _change(
-        lambda session: actions.change_account(session, arguments.name, changes, command_origin(), utc_now())
-    )
+    return _change(lambda context: actions.change_account(context, arguments.name, changes))
 
 
 def _passwd(arguments: argparse.Namespace) -> int:
     password = read_password(arguments.password_file)
-    with command_session() as session:
-        actions.set_password(session, arguments.name, password, command_origin(), utc_now())
+    with local_context() as context:
+        actions.set_password(context, arguments.name, password)
     print("changed")
     return 0
 
 
 def _disable(arguments: argparse.Namespace) -> int:
-    return _change(lambda session: actions.disable_account(session, arguments.name, command_origin(), utc_now()))
+    return _change(lambda context: actions.disable_account(context, arguments.name))
 
 
 def _enable(arguments: argparse.Namespace) -> int:
-    return _change(lambda session: actions.enable_account(session, arguments.name, command_origin(), utc_now()))
+    return _change(lambda context: actions.enable_account(context, arguments.name))
 
 
 def _sign_out(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        actions.end_sessions(session, arguments.name, command_origin(), utc_now())
+    with local_context() as context:
+        actions.end_sessions(context, arguments.name)
     print(f"{arguments.name} is signed out everywhere.")
     return 0
 
@@ -202,28 +198,30 @@ def _link(arguments: argparse.Namespace) -> int:
     issuer = arguments.issuer or load_settings().oidc_issuer
     if not issuer:
         raise Invalid(fields=[FieldError("issuer", "is missing: give --issuer, or set IMS_OIDC_ISSUER")])
-    return _change(
-        lambda session: actions.link_identity(
-            session, arguments.name, issuer, arguments.subject, command_origin(), utc_now()
-        )
-    )
+    return _change(lambda context: actions.link_identity(context, arguments.name, issuer, arguments.subject))
 
 
 def _add_team(arguments: argparse.Namespace) -> int:
     new = read(NewTeam, {"name": arguments.team})
-    return _change(lambda session: create_team(session, new, command_origin(), utc_now()))
+    return _change(lambda context: create_team(context, new))
 
 
 def _remove_team(arguments: argparse.Namespace) -> int:
-    return _change(lambda session: remove_team(session, arguments.team, command_origin(), utc_now()))
+    def remove(context: Context) -> bool:
+        try:
+            remove_team(context, arguments.team)
+        except NoSuchTeam:
+            return False
+        return True
+
+    return _change(remove)
 
 
 def _membership(change: Callable[..., bool]) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
-        def change_all(session: Session) -> bool:
-            origin, now = command_origin(), utc_now()
+        def change_all(context: Context) -> bool:
             # Each of them, also after the first that changed something.
-            changed = [change(session, arguments.team, name, origin, now) for name in arguments.names]
+            changed = [change(context, arguments.team, name) for name in arguments.names]
             return any(changed)
 
         return _change(change_all)
@@ -231,9 +229,9 @@ def _membership(change: Callable[..., bool]) -> Callable[[argparse.Namespace], i
     return run
 
 
-def _change(change: Callable[[Session], bool]) -> int:
-    with command_session() as session:
-        is_changed = change(session)
+def _change(change: Callable[[Context], bool]) -> int:
+    with local_context() as context:
+        is_changed = change(context)
     print("changed" if is_changed else "unchanged")
     return 0
 

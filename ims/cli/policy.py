@@ -5,11 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ims.cli.local import command_origin
+from ims.cli.local import local_context
 from ims.core.db.engine import Database
 from ims.core.errors import IMSError
 from ims.core.settings import load_settings
@@ -84,14 +83,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _load(arguments: argparse.Namespace) -> int:
     revision = _revision(arguments)
-    database = Database.of(load_settings())
-    try:
-        with database.begin() as session:
-            changed = store_and_activate(
-                session, revision, datetime.now(UTC), command_origin(), allow_empty=arguments.allow_empty
-            )
-    finally:
-        database.dispose()
+    with local_context() as context:
+        changed = store_and_activate(context, revision, allow_empty=arguments.allow_empty)
     if arguments.json:
         _print_json({"ok": True, "changed": changed, **_summary(revision)})
     else:

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from ims.alerts.source_statistics import figures_of
 from ims.api.v1.schemas.sources import show_source, show_source_whole
-from ims.cli.local import add_json, command_origin, command_session
+from ims.cli.local import add_json, command_session, local_context
 from ims.cli.terminal import local, print_fields, print_json, print_table, read_duration
-from ims.core.clock import utc_now
-from ims.core.errors import FieldError, Invalid
+from ims.core.errors import FieldError, Invalid, NotFound
 from ims.sources.definition import SourceKind
 from ims.sources.models import Source
 from ims.sources.queries import all_sources
@@ -65,21 +64,24 @@ def _add_description(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        is_new = add_source(session, {"name": arguments.name, **_given(arguments)}, command_origin(), utc_now())
+    with local_context() as context:
+        is_new = add_source(context, {"name": arguments.name, **_given(arguments)})
     return _told(is_new)
 
 
 def _set(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        is_changed = change_source(session, arguments.name, _given(arguments), command_origin(), utc_now())
+    with local_context() as context:
+        is_changed = change_source(context, arguments.name, _given(arguments))
     return _told(is_changed)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        is_removed = remove_source(session, arguments.name, command_origin(), utc_now())
-    return _told(is_removed)
+    try:
+        with local_context() as context:
+            remove_source(context, arguments.name)
+    except NotFound:
+        return _told(False)
+    return _told(True)
 
 
 def _told(is_changed: bool) -> int:

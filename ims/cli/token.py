@@ -5,18 +5,18 @@ import sys
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
-
 from ims.accounts.models import ApiToken
 from ims.accounts.people.queries import people, person
-from ims.accounts.tokens.queries import token_as_json, token_name, tokens_of
-from ims.accounts.tokens.usecases import NewToken, create_user_token, revoke_token, rotate_token, token_id
-from ims.cli.local import add_json, command_origin, command_session
+from ims.accounts.token_names import token_id, token_name
+from ims.accounts.tokens.queries import token_as_json, tokens_of
+from ims.accounts.tokens.usecases import NewToken, create_user_token, revoke_token, rotate_token
+from ims.cli.local import add_json, command_session, local_context
 from ims.cli.terminal import local, print_json, print_table, read_duration
 from ims.core.clock import utc_now
+from ims.core.context import Context
 from ims.core.errors import FieldError, Invalid
 from ims.core.principal import Scope
-from ims.sources.tokens import create_source_token
+from ims.sources.usecases import create_source_token
 
 _COLUMNS: Final = ("token", "of", "scope", "label", "state", "created", "expires", "last used")
 
@@ -52,27 +52,26 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        token = _created(session, arguments)
+    with local_context() as context:
+        token = _created(context, arguments)
     return _show_token(token, as_json=arguments.json)
 
 
-def _created(session: Session, arguments: argparse.Namespace) -> NewToken:
-    origin, now = command_origin(), utc_now()
+def _created(context: Context, arguments: argparse.Namespace) -> NewToken:
     lifetime = read_duration(arguments.expires, "expires") if arguments.expires else None
     if arguments.user is not None:
         scope = Scope(arguments.scope or Scope.READ)
-        return create_user_token(session, arguments.user, scope, arguments.label, origin, now, lifetime=lifetime)
+        return create_user_token(context, arguments.user, scope, arguments.label, lifetime=lifetime)
     if arguments.scope is not None:
         raise Invalid(fields=[FieldError("scope", "is for the tokens of a user: a source's may send alerts")])
     source = arguments.named_source or arguments.source
-    return create_source_token(session, source, arguments.label, origin, now, lifetime=lifetime)
+    return create_source_token(context, source, arguments.label, lifetime=lifetime)
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
     overlap = read_duration(arguments.overlap, "overlap")
-    with command_session() as session:
-        token = rotate_token(session, token_id(arguments.token), overlap, command_origin(), utc_now())
+    with local_context() as context:
+        token = rotate_token(context, arguments.token, overlap)
     return _show_token(token, as_json=arguments.json, told=_until(overlap, arguments.token))
 
 
@@ -91,8 +90,8 @@ def _show_token(token: NewToken, *, as_json: bool, told: str = "") -> int:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        is_ended = revoke_token(session, token_id(arguments.token), command_origin(), utc_now())
+    with local_context() as context:
+        is_ended = revoke_token(context, arguments.token)
     print("changed" if is_ended else "unchanged")
     return 0
 

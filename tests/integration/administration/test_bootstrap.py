@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
+from ims.accounts.token_names import token_name
 from ims.accounts.tokens.usecases import revoke_token
 from ims.cli import administration
 from ims.cli.main import main
@@ -14,8 +15,8 @@ from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
 from ims.sources.models import Source
-from ims.sources.tokens import create_source_token
-from tests.support.origins import COMMAND
+from ims.sources.usecases import create_source_token
+from tests.support.context import by_command
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_tokens_that_people_made_for_the_source_are_left_alone(
     main(["bootstrap"])
     with database.begin() as session:
         theirs = create_source_token(
-            session, administration.ALERTMANAGER_SOURCE, "a second Alertmanager", COMMAND, utc_now()
+            by_command(session, utc_now()), administration.ALERTMANAGER_SOURCE, "a second Alertmanager"
         )
     capsys.readouterr()
     assert main(["bootstrap"]) == 0
@@ -100,7 +101,7 @@ def test_a_revoked_token_does_not_come_back(
 ) -> None:
     main(["bootstrap"])
     with database.begin() as session:
-        revoke_token(session, session.scalars(select(ApiToken.id)).one(), COMMAND, utc_now())
+        revoke_token(by_command(session, utc_now()), token_name(session.scalars(select(ApiToken.id)).one()))
     assert main(["bootstrap"]) == 1
     assert "alertmanager_token" in capsys.readouterr().err
     (secrets / "alertmanager_token").write_text("second token")

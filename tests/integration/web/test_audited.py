@@ -14,9 +14,9 @@ from ims.core.db.engine import Database
 from ims.web.pages.audit import PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
 from tests.integration.web.test_rejected import put_aside
+from tests.support.context import ALICE, by
 from tests.support.history import PASSWORD
 from tests.support.notices import alertmanager_alert
-from tests.support.origins import ALICE
 
 NO_CHANGE = {"accounts.set_theme"}
 """A cookie of one's own; alerts, which have their timeline."""
@@ -156,7 +156,7 @@ def test_pages_of_the_log_follow_each_other(sign_in: SignIn, database: Database)
     alice = sign_in("alice")
     with database.begin() as session:
         for number in range(PAGE_ROWS + 5):
-            record(session, ALICE, "incident.noted", "INC-28", utc_now(), after={"note": str(number)})
+            record(by(session, ALICE, utc_now()), "incident.noted", "INC-28", after={"note": str(number)})
     first = alice.get("/audit?action=incident.noted").text
     found = re.search(r'<p class="more"><a href="([^"]+)"', first)
     assert found
