@@ -86,12 +86,12 @@ def test_every_change_that_matters_ends_the_sessions(session: Session, bob: User
         return session.get_one(UserAccount, bob.id).session_generation
 
     changes: list[Callable[[], object]] = [
+        lambda: end_own_sessions(by_account(session, "bob", NOW)),
         lambda: set_password(by(session, ALICE, NOW), "bob", "another long password"),
         lambda: change_own_password(by_account(session, "bob", NOW), "another long password", PASSWORD),
         lambda: change_account(by(session, ALICE, NOW), "bob", {"role": "viewer"}),
         lambda: disable_account(by(session, ALICE, NOW), "bob"),
         lambda: end_sessions(by(session, ALICE, NOW), "bob"),
-        lambda: end_own_sessions(by_account(session, "bob", NOW)),
         lambda: link_identity(by(session, ALICE, NOW), "bob", "https://id.example", "0815"),
     ]
     for change in changes:
