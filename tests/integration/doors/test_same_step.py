@@ -43,7 +43,7 @@ from ims.policy.schema import Policy
 from ims.policy.usecases import store_and_activate
 from ims.programs.web import GROUPS, create_app
 from ims.sources import usecases as sources
-from tests.integration.doors.world import PEOPLE, Call, Do, Doors, Form, Happened, create_world, kind_of
+from tests.integration.doors.world import PEOPLE, SECRET, Call, Do, Doors, Form, Happened, create_world, kind_of
 from tests.integration.web.conftest import OneConnection
 from tests.support.history import PASSWORD
 
@@ -51,7 +51,6 @@ ADMINS: Final = frozenset({"alice"})
 RESPONDERS: Final = frozenset({"alice", "bob"})
 EVERYBODY: Final = frozenset(PEOPLE)
 
-SECRET: Final = "another long password"
 FRANK: Final = {"name": "frank", "role": "viewer", "password": SECRET}
 WINDOW: Final = {"name": "disks", "services": ["checkout"], "seconds": 3600, "reason": "New disks"}
 EDIT: Final = {"title": "Slower", "severity": "low"}

@@ -1,7 +1,8 @@
 """A world in which every step of `test_same_step` is possible, and the doors by which it can be taken."""
 
+import getpass
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,7 @@ from ims.alerts.notifications import RejectReason, reject
 from ims.api.v1.schemas.maintenance import NewWindow
 from ims.audit.models import AuditEntry
 from ims.cli.local import local_context
+from ims.core.actors import ActorKind
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db.engine import Database
@@ -38,13 +40,14 @@ from ims.policy.queries import policy_in_force
 from ims.sources.usecases import add_source, create_source_token
 from tests.integration.web.conftest import token as csrf_token
 from tests.support.cast import add_token
-from tests.support.context import by_account, by_ims
+from tests.support.context import ADDRESS, by_account, by_ims
 from tests.support.history import PASSWORD, add_cast, add_policy
 from tests.support.notices import alertmanager_alert, notice
 
 PEOPLE = ("alice", "bob", "charlie")
 _COUNTED = re.compile(r"(?:alerts?|incidents?|runs?|ims)_\w+_total")
 _NUMBER = re.compile(r"\d+")
+SECRET = "another long password"
 
 Do = Callable[[Context, Any], object]
 """A use case, called with a context and the names of the world."""
@@ -123,6 +126,15 @@ def create_world(session: Session, now: datetime) -> dict[str, str]:
     return {name: str(value) for name, value in names.items()}
 
 
+@dataclass(frozen=True)
+class _Who:
+    """Who stands in the audit log when a step came by this door."""
+
+    kind: ActorKind
+    name: str
+    address: str | None
+
+
 @dataclass
 class Doors:
     """Takes steps, each in the same world, which is as it was again afterwards."""
@@ -140,9 +152,9 @@ class Doors:
             given = {**self._filled(person, form.fields), **csrf_token(client, "/account")}
             path = self._filled(person, form.path)
             # As a program, for a page tells only people why something was refused.
-            return self._watch(
-                person, lambda: client.post(path, data=given, headers={"Accept": "application/problem+json"})
-            )
+            headers = {"Accept": "application/problem+json"}
+            by = _Who(ActorKind.PERSON, person, "127.0.0.1")
+            return self._watch(by, lambda: client.post(path, data=given, headers=headers))
 
     def by_rest(self, person: str, call: Call) -> Happened:
         """By the REST API, with a token that may do whatever the person may."""
@@ -150,12 +162,14 @@ class Doors:
         path, body = f"/api/v1{self._filled(person, call.path)}", self._filled(person, call.body)
         with self._undone():
             client = self.app.test_client()
-            return self._watch(person, lambda: client.open(path, method=call.method, headers=headers, json=body))
+            by = _Who(ActorKind.TOKEN, person, "127.0.0.1")
+            return self._watch(by, lambda: client.open(path, method=call.method, headers=headers, json=body))
 
     def by_command(self, do: Do) -> Happened:
         """By a command on this machine, which may do everything that needs no account of one's own."""
         with self._undone():
-            return self._watch("", lambda: self._called(lambda: local_context(self.database), "alice", do))
+            by = _Who(ActorKind.PERSON, getpass.getuser(), None)
+            return self._watch(by, lambda: self._called(lambda: local_context(self.database), "alice", do))
 
     def by_account(self, person: str, do: Do, scope: Scope = Scope.ADMIN) -> Happened:
         """The use case itself, by an account: nothing but it decides whether it may."""
@@ -166,10 +180,11 @@ class Doors:
                 account = account_by_name(session, person)
                 assert account
                 principal = Principal.of_account(account[0], scope, None if scope is Scope.ADMIN else "T-1")
-                yield Context(session, principal, Origin("192.0.2.7", "request-1"), utc_now())
+                yield Context(session, principal, Origin(ADDRESS, "request-1"), utc_now())
 
         with self._undone():
-            return self._watch(person, lambda: self._called(context, person, do))
+            by = _Who(ActorKind.PERSON, person, ADDRESS)
+            return self._watch(by, lambda: self._called(context, person, do))
 
     def _called(self, context: Callable[[], Any], person: str, do: Do) -> IMSError | None:
         names = SimpleNamespace(**self.names, own=self.names[f"own_{person}"])
@@ -196,13 +211,20 @@ class Doors:
         finally:
             before.rollback()
 
-    def _watch(self, person: str, take: Callable[[], TestResponse | IMSError | None]) -> Happened:
-        entry, events, counts = self._newest_entry(), self._events(), _counts()
-        refused, status = _refusal(take())
+    def _watch(self, by: "_Who", take: Callable[[], TestResponse | IMSError | None]) -> Happened:
+        newest, events, counts = self._newest_entry(), self._events(), _counts()
+        result = take()
+        refused, status = _refusal(result)
+        entries = self._entries(newest)
+        for entry in entries:
+            assert (entry.actor_kind, entry.actor.partition(" ")[0], entry.address) == (by.kind, by.name, by.address)
+            assert not any(secret in f"{entry.before}{entry.after}" for secret in (PASSWORD, SECRET))
+            if isinstance(result, TestResponse):
+                assert entry.request_id == result.headers["X-Request-ID"]
         return Happened(
             refused,
             status,
-            tuple(self._entries(entry, person)),
+            tuple(_told(entry) for entry in entries),
             tuple(sorted(self._events() - events)),
             {name: value - counts.get(name, 0) for name, value in _counts().items() if value != counts.get(name, 0)},
         )
@@ -211,13 +233,9 @@ class Doors:
         with self.database.begin() as session:
             return session.scalar(select(func.max(AuditEntry.id))) or 0
 
-    def _entries(self, after: int, person: str) -> Iterator[Any]:
+    def _entries(self, after: int) -> Sequence[AuditEntry]:
         with self.database.begin() as session:
-            for entry in session.scalars(select(AuditEntry).where(AuditEntry.id > after).order_by(AuditEntry.id)):
-                assert entry.actor.startswith(person), entry.actor
-                assert (entry.address is None, entry.request_id is None) == (person == "", person == "")
-                told = _NUMBER.sub("#", entry.object) if entry.object_kind in ("token", "incident") else entry.object
-                yield entry.action, entry.object_kind, told, sorted(entry.before or ()), sorted(entry.after or ())
+            return session.scalars(select(AuditEntry).where(AuditEntry.id > after).order_by(AuditEntry.id)).all()
 
     def _events(self) -> set[tuple[str, int, str]]:
         with self.database.begin() as session:
@@ -225,6 +243,12 @@ class Doors:
                 Incident, Incident.id == TimelineEvent.incident_id
             )
             return {(title, seq, kind) for title, seq, kind in session.execute(found)}
+
+
+def _told(entry: AuditEntry) -> tuple[str, str, str, list[str], list[str]]:
+    is_numbered = entry.object_kind in ("token", "incident")
+    named = _NUMBER.sub("#", entry.object) if is_numbered else entry.object
+    return entry.action, entry.object_kind, named, sorted(entry.before or ()), sorted(entry.after or ())
 
 
 def _refusal(result: TestResponse | IMSError | None) -> tuple[str, int]:
