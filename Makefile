@@ -1,9 +1,9 @@
 # Thin over bin/: every target is a command that can be run by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status demo test lint bench
+.PHONY: help up down status demo test test-debian13 lint bench
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## set everything up and start it
 	@bin/up
@@ -21,6 +21,9 @@ test: ## run all tests
 	@bin/bootstrap dev
 	@# In their own order, not by size: the acceptance test is few tests and the longest file, so it goes first.
 	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-debian13: ## run the tests of units, runs and healing on Debian 13, as root
+	@.ci/debian13 $(ARGS)
 
 lint: ## check code, types, playbooks and YAML
 	@bin/bootstrap dev

@@ -108,13 +108,13 @@ def site() -> Iterator[Site]:
             wait_for_answer(process, answers, log)
             return process.pid
 
-        def gunicorn(package: str, app: str) -> list[str | Path]:
-            return [sys.executable, "-m", "gunicorn", "--config", f"python:{package}.gunicorn_conf", app]
+        def gunicorn(program: str, app: str) -> list[str | Path]:
+            return [sys.executable, "-m", "gunicorn", "--config", f"python:ims.programs.{program}_gunicorn", app]
 
         pids = {
             WEBHOOK: start(WEBHOOK, gunicorn("webhook", "webhook.app:create_app()"), f"http://127.0.0.1:{port}/health"),
             PAGES: start(
-                PAGES, gunicorn("ims.web", "ims.programs.web:create_app()"), f"http://127.0.0.1:{web_port}/health"
+                PAGES, gunicorn("web", "ims.programs.web:create_app()"), f"http://127.0.0.1:{web_port}/health"
             ),
             WORKER: start(WORKER, [IMS, "worker"], f"http://127.0.0.1:{installation.worker_port}/metrics"),
         }

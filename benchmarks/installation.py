@@ -147,7 +147,14 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
 def gunicorn(app: str, installation: Installation, log: Path, *, port: int) -> Iterator[str]:
     """A WSGI application under the webhook's own gunicorn settings; yields its base URL."""
     environment = installation.environment | {"IMS_WEBHOOK_PORT": str(port)}
-    command: list[str | Path] = [sys.executable, "-m", "gunicorn", "--config", ROOT / "webhook/gunicorn_conf.py", app]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:ims.programs.webhook_gunicorn",
+        app,
+    ]
     with running(command, log=log, environment=environment) as process:
         wait_for_answer(process, f"http://127.0.0.1:{port}/health", log)
         yield f"http://127.0.0.1:{port}"

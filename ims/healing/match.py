@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ims.policy.patterns import compile_pattern
 from ims.policy.schema import HealingRule, Parameter, Policy
 
 PARAMETER_LENGTH = 1024
@@ -47,6 +48,6 @@ def _value(name: str, declared: Parameter, sources: Mapping[str, Mapping[str, st
         if text.lower() not in _BOOLEANS:
             raise ParameterUnfit(f"Parameter {name} is neither true nor false.")
         return _BOOLEANS[text.lower()]
-    if declared.pattern is not None and not re.fullmatch(declared.pattern, text):
+    if declared.pattern is not None and not compile_pattern(declared.pattern)(text):
         raise ParameterUnfit(f"Parameter {name} does not fit its pattern.")
     return text

@@ -1,14 +1,14 @@
 """What the parts of a policy share: the base of all models, names, texts, conditions on labels."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StrictStr, Tag
 from pydantic_core import PydanticCustomError
 
-from ims.policy.patterns import PATTERN_LENGTH, check_pattern
+from ims.policy.patterns import PATTERN_LENGTH, check_pattern, compile_pattern
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
 """Names that are safe as a limit of Ansible: no wildcard, no `!`, no `~`, no `@`."""
@@ -53,7 +53,7 @@ class PolicyPart(BaseModel):
 
 
 class LabelPattern(PolicyPart):
-    """A pattern for a label's value; it must match the whole value, as in Alertmanager."""
+    """A pattern in RE2's syntax for a label's value; it must match the whole value, as in Alertmanager."""
 
     regex: Pattern
 
@@ -76,15 +76,15 @@ class Matcher(PolicyPart):
     regex: StrictStr | None = None
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        return None if self.regex is None else re.compile(self.regex)
+    def _fits(self) -> Callable[[str], bool] | None:
+        return None if self.regex is None else compile_pattern(self.regex)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert's labels fulfil this condition."""
         value = labels.get(self.label, "")
-        if self._pattern is None:
+        if self._fits is None:
             return value == self.value
-        return len(value) <= MATCHED_LENGTH and self._pattern.fullmatch(value) is not None
+        return len(value) <= MATCHED_LENGTH and self._fits(value)
 
 
 def check_match(match: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from ims.policy.parts import (
     fault,
     matchers_of,
 )
+from ims.policy.patterns import compile_pattern
 from ims.policy.windows import MaintenanceWindow
 
 PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
@@ -174,8 +175,10 @@ class Parameter(PolicyPart):
             raise fault("`pattern` is for type str; remove it.")
         if self.default is not None and type(self.default).__name__ != self.type:
             raise fault(f"`default` must be of type {self.type}.")
-        if self.pattern is not None and isinstance(self.default, str) and not re.fullmatch(self.pattern, self.default):
-            raise fault("`default` does not fit `pattern`.")
+        if self.pattern is not None and isinstance(self.default, str):
+            fits = compile_pattern(self.pattern)
+            if not fits(self.default):
+                raise fault("`default` does not fit `pattern`.")
         return self
 
 

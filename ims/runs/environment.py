@@ -13,11 +13,13 @@ from ims.runs.processes import RUN_ID, RUN_OWNER, this_process
 from ims.runs.request import Premises
 
 HOME: Final = "home"
-TEMPORARY: Final = "tmp"
 ANSIBLE_HOME: Final = "ansible"
-CONTROL_PATHS: Final = "cp"
-DIRECTORIES: Final = (HOME, TEMPORARY, ANSIBLE_HOME, CONTROL_PATHS)
+DIRECTORIES: Final = (HOME, ANSIBLE_HOME)
 """Below the run's directory; all of them vanish with it."""
+TEMPORARY: Final = "tmp"
+"""Below the run's directory: a link to the short directory in which Ansible makes its sockets."""
+CONTROL_PATHS: Final = "cp"
+"""Below the short directory: sockets of SSH connections that are kept."""
 EMPTY_CFG: Final = "ansible.cfg"
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,22 +36,23 @@ def build_environment(premises: Premises, directory: Path, mark: str) -> dict[st
     because what a killed module leaves behind may hold secrets. The additions of the premises come on top.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
+    temporary = (directory / TEMPORARY).resolve()
     config = _config_file(premises, directory)
-    temporary = {} if _sets_remote_tmp(config) else {"ANSIBLE_REMOTE_TMP": _REMOTE_TMP}
+    remote = {} if _sets_remote_tmp(config) else {"ANSIBLE_REMOTE_TMP": _REMOTE_TMP}
     return {
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
         "HOME": str(directory / HOME),
         "USER": user,
         "LOGNAME": user,
-        "TMPDIR": str(directory / TEMPORARY),
+        "TMPDIR": str(temporary),
         # Ansible refuses to start without a UTF-8 locale.
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TERM": "xterm-256color",
         "ANSIBLE_CONFIG": str(config),
         "ANSIBLE_HOME": str(directory / ANSIBLE_HOME),
-        "ANSIBLE_LOCAL_TEMP": str(directory / TEMPORARY),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / CONTROL_PATHS),
+        "ANSIBLE_LOCAL_TEMP": str(temporary),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / CONTROL_PATHS),
         "ANSIBLE_FORCE_COLOR": "1",
         # Half an inventory would be a run with the wrong variables.
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
@@ -57,7 +60,7 @@ def build_environment(premises: Premises, directory: Path, mark: str) -> dict[st
         "ANSIBLE_INVENTORY_ENABLED": ",".join(STATIC_INVENTORY_PLUGINS),
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
-        **temporary,
+        **remote,
         **premises.environment,
         RUN_ID: mark,
         RUN_OWNER: this_process().mark(),

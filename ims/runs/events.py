@@ -18,6 +18,7 @@ MAX_NAME: Final = 500
 """Characters of the name of a play, task, host."""
 
 STATS: Final = "playbook_on_stats"
+OK: Final = "runner_on_ok"
 FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
 VERBOSE: Final = "verbose"
@@ -106,7 +107,8 @@ def _data(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
     }
     result = details.get("res")
     if isinstance(result, Mapping):
-        data["changed"] = bool(result.get("changed"))
+        # A result under no_log says only that it is censored: whether the task changed something is unknown.
+        data["changed"] = None if "censored" in result else bool(result.get("changed"))
         if kind in _FAILURES:
             data["message"] = cut(failure_message(result), MAX_MESSAGE)
             data["ignored"] = bool(details.get("ignore_errors"))
@@ -126,6 +128,9 @@ def failure_message(result: Mapping[str, Any]) -> str:
     if "censored" in result:
         return str(result["censored"])
     parts = [str(result[name]).strip() for name in ("msg", "reason") if result.get(name)][:1]
+    # include_vars says why only here.
+    if (message := str(result.get("message") or "").strip()) and message not in parts:
+        parts.append(message)
     items = result.get("results")
     for item in items if isinstance(items, list) else []:
         if isinstance(item, Mapping) and item.get("failed"):

@@ -104,6 +104,10 @@ class Ending:
     """Seconds, for the reason."""
     failures: dict[str, FailedTask] = field(default_factory=dict)
     """The last failure of each host."""
+    was_reached: bool = False
+    """Whether a task ran on the target, well or not."""
+    was_unreachable: bool = False
+    """Whether the target could not be reached for a task, even if the playbook ignores that."""
     last_words: str = ""
     """What was printed outside of any task and tells best why nothing ran."""
 
@@ -117,6 +121,9 @@ class Ending:
         """Return the outcome and its reason."""
         recap = self.recap or {}
         if self.rc == 0 and self.target in recap and all(host.is_good for host in recap.values()):
+            if self.was_unreachable and not self.was_reached:
+                # The recap counts a task that an ignored unreachable host never got as ok.
+                return Outcome.FAILED, f"{self.target} could not be reached, and no task ran on it."
             return Outcome.SUCCEEDED, f"All tasks on {self.target} ended well."
         if self.stop is Stop.DEADLINE:
             return Outcome.TIMED_OUT, f"The playbook was stopped at its deadline of {self.timeout:g} s."

@@ -47,19 +47,32 @@ class Installation:
         directory = Path(tempfile.mkdtemp(prefix="ims-acceptance-"))
         directory.chmod(0o755)
         installation = cls(directory)
+        installation.check_out()
+        return installation
+
+    def check_out(self, commit: str | None = None) -> None:
+        """Lay the repository's files anew, as they are here or were in a commit, with this installation's ports."""
+        shutil.rmtree(self.checkout, ignore_errors=True)
+        self.checkout.mkdir(parents=True)
+        if commit is not None:
+            archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+            subprocess.run(["tar", "-xf", "-", "-C", self.checkout], input=archive, check=True)
+        else:
+            self._copy_tree()
+        self.edit(
+            "inventory/local/group_vars/all/platform.yml",
+            {rf"(?m)^{name}: \d+$": f"{name}: {port}" for name, port in self.ports.items()},
+        )
+
+    def _copy_tree(self) -> None:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
         for name in filter(None, listed.split("\0")):
             if (ROOT / name).is_file():
-                (installation.checkout / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, installation.checkout / name)
-        installation.edit(
-            "inventory/local/group_vars/all/platform.yml",
-            {rf"(?m)^{name}: \d+$": f"{name}: {port}" for name, port in installation.ports.items()},
-        )
-        return installation
+                (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.checkout / name)
 
     @property
     def checkout(self) -> Path:
@@ -150,6 +163,12 @@ class Installation:
         for process in self.processes():
             process.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def is_in_history(commit: str) -> bool:
+    """Whether this clone has a commit; a shallow one does not have the older ones."""
+    known = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(known, cwd=ROOT, check=False, capture_output=True).returncode == 0
 
 
 def fetch(url: str, *, body: object = None, token: str | None = None, timeout: float = 10) -> tuple[int, Any]:

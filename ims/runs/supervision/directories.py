@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from ims.core.errors import RunRefused
 from ims.core.log import logger
-from ims.runs.environment import DIRECTORIES, EMPTY_CFG
+from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG, TEMPORARY
 from ims.runs.processes import SPEC
 from ims.runs.request import RunRequest
+from ims.runs.supervision.sockets import make_short_directory, remove_short_directory
 
 ERRORS: Final = "child.err"
 """What the run's child said about a fault of its own."""
@@ -21,8 +22,18 @@ log = logger(__name__)
 
 
 def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
-    """Make a directory, 0700, and what a child reads first, 0600; raise FileExistsError if it exists."""
+    """Make a directory, 0700, and what a child reads first, 0600; raise FileExistsError if it exists.
+
+    Raises `NoShortPath` when no path is short enough for the sockets of a run.
+    """
     directory.mkdir(mode=0o700)
+    try:
+        short = make_short_directory(directory.parent)
+    except BaseException:
+        directory.rmdir()
+        raise
+    (directory / TEMPORARY).symlink_to(short, target_is_directory=True)
+    (short / CONTROL_PATHS).mkdir(mode=0o700)
     for name in DIRECTORIES:
         (directory / name).mkdir(mode=0o700)
     _write(directory / EMPTY_CFG, "")
@@ -53,6 +64,7 @@ def adopt_directory(request: RunRequest, directory: Path, spare: Path) -> None:
 def remove_directory(directory: Path) -> None:
     """Remove the run's directory; what cannot be removed is left to the sweep and said in the log."""
     place = directory.resolve()
+    remove_short_directory(place / TEMPORARY)
     try:
         shutil.rmtree(place)
     except OSError:

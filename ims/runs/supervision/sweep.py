@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from ims.runs.environment import TEMPORARY
 from ims.runs.processes import (
     INSTANCE,
     RUN_ID,
@@ -26,6 +27,7 @@ from ims.runs.processes import (
     kill_all,
     processes,
 )
+from ims.runs.supervision.sockets import SHARED, remove_short_directory
 
 _PATIENCE: Final = 5.0
 """Seconds to go on killing before the survivors are only reported."""
@@ -74,15 +76,27 @@ def remove_orphaned_directories(runs: Path) -> list[str]:
     if not runs.is_dir():
         return []
     marked = {marked.run_id for marked in _marked()}
+    entries = [entry for entry in runs.iterdir() if entry.name != SHARED]
     # A run with a spare child works in the directory of that one, to which its own is a link.
     busy = marked | {(runs / run_id).resolve().name for run_id in marked}
-    stale = [entry for entry in runs.iterdir() if _is_place(entry) and entry.name not in busy and not _has_owner(entry)]
+    stale = [entry for entry in entries if _is_place(entry) and entry.name not in busy and not _has_owner(entry)]
     for entry in stale:
         if entry.is_symlink():
             entry.unlink(missing_ok=True)
         else:
+            remove_short_directory(entry / TEMPORARY)
             shutil.rmtree(entry, ignore_errors=True)
+    _remove_unused_short_directories(runs)
     return sorted(entry.name for entry in stale)
+
+
+def _remove_unused_short_directories(runs: Path) -> None:
+    """Remove short directories to which no run's directory leads: their worker died between the two."""
+    used = {(entry / TEMPORARY).resolve() for entry in runs.iterdir() if (entry / TEMPORARY).is_symlink()}
+    shared = runs / SHARED
+    for entry in shared.iterdir() if shared.is_dir() else ():
+        if entry.resolve() not in used and time.time() - entry.stat().st_mtime > _NEW:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _is_place(entry: Path) -> bool:

@@ -18,7 +18,7 @@ from tests.integration.runs.conftest import Policy, assert_nothing_left, carries
 from tests.support.workers import PLAYBOOK
 
 INSTANCE = "kill-test"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for a stage to be reached on a busy machine."""
 STILL = 2.5
 """Seconds until nothing of a killed run may live any more: the grace of a second, and some for a busy machine."""

@@ -95,10 +95,10 @@ def serve(settings: Settings, directory: Path, port: int | None = None) -> Serve
 
 def serve_pages(settings: Settings, directory: Path) -> Served:
     """Start ims-web as the platform does, on a free port."""
-    return _serve("ims.web", ["ims.programs.web:create_app()"], settings, directory, free_port())
+    return _serve("web", ["ims.programs.web:create_app()"], settings, directory, free_port())
 
 
-def _serve(package: str, arguments: list[str], settings: Settings, directory: Path, port: int) -> Served:
+def _serve(program: str, arguments: list[str], settings: Settings, directory: Path, port: int) -> Served:
     environment = environment_of(settings, directory) | {
         "IMS_STATE_DIR": str(directory),
         "IMS_WEBHOOK_PORT": str(port),
@@ -106,8 +106,8 @@ def _serve(package: str, arguments: list[str], settings: Settings, directory: Pa
         "IMS_MAX_BODY_BYTES": str(MOST_BYTES),
         "IMS_SECRET_KEY": settings.secret_key.get_secret_value() if settings.secret_key else "",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", f"python:{package}.gunicorn_conf", *arguments]
-    log = directory / f"{package}.log"
+    command = [sys.executable, "-m", "gunicorn", "-c", f"python:ims.programs.{program}_gunicorn", *arguments]
+    log = directory / f"{program}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

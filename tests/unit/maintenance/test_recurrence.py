@@ -69,6 +69,15 @@ def test_a_rule_ends_with_its_last_day_or_moment(until: str, last: str) -> None:
     assert times(f"FREQ=DAILY;UNTIL={until}", count=10)[-1] == last
 
 
+# Berlin: on 29 March 2026 there is no 02:30, on 25 October there are two. Versions of dateutil differ by an hour there.
+@pytest.mark.parametrize("night", ["2026-03-29 02:30", "2026-10-25 02:30"])
+@pytest.mark.parametrize("rule", ["FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY;BYDAY=-1SU", "FREQ=YEARLY"])
+def test_a_clock_on_the_wall_knows_no_change_of_clocks(rule: str, night: str) -> None:
+    time = datetime.fromisoformat(night)
+    found = next(parse_rule(rule, time, BERLIN).starting_from(time))
+    assert (found, found.tzinfo, found.fold) == (time, None, 0)
+
+
 def test_what_is_asked_from_the_middle_keeps_the_interval() -> None:
     rule = parse_rule("FREQ=WEEKLY;INTERVAL=3", SUNDAY, BERLIN)
     later = SUNDAY + timedelta(weeks=3 * 400)

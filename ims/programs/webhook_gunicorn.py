@@ -1,4 +1,4 @@
-"""How Gunicorn serves the webhook: `gunicorn -c python:webhook.gunicorn_conf 'webhook.app:create_app()'`.
+"""How Gunicorn serves the webhook: `gunicorn -c python:ims.programs.webhook_gunicorn 'webhook.app:create_app()'`.
 
 Several processes with threads: a request waits for PostgreSQL and little else, and Python reads JSON on one core.
 """

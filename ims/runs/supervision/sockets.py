@@ -1,0 +1,56 @@
+"""The short directory in which a run's sockets are.
+
+The path of a Unix socket may have 107 characters. ansible-core 2.21 and later opens one below TMPDIR for every run, and
+ssh keeps its connections in others; with the path of a run's own directory before them they would not fit, and a run
+would end with exit code 250 and no recap. So each run gets a directory of its own, 0700, with a short path: beside the
+directories of runs, or in the system's directory for temporary files when even that is too long.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from ims.core.errors import RunRefused
+
+LONGEST: Final = 74
+"""Characters of the directory's path. What Ansible and ssh add has up to 33: `/pymp-XXXXXXXX/listener-XXXXXXXX`."""
+SHARED: Final = "tmp"
+"""Beside the directories of runs: the short directories of all of them."""
+_NAME: Final = 8
+"""Characters of the random part of a name of `mkdtemp`."""
+_PREFIX: Final = "ims-"
+
+
+class NoShortPath(RunRefused):
+    """No directory has a path that is short enough for Ansible's sockets."""
+
+    def __init__(self, tried: list[Path]) -> None:
+        places = " and ".join(map(str, tried))
+        super().__init__(
+            f"The paths of {places} are too long for the sockets of a run, which may have {LONGEST} characters before"
+            " their names. Choose a shorter IMS_STATE_DIR, or a shorter TMPDIR for the worker."
+        )
+
+
+def make_short_directory(runs: Path) -> Path:
+    """Make the short directory of one run, whose own directory is in `runs`. Raises `NoShortPath`."""
+    shared, system = runs / SHARED, Path(tempfile.gettempdir())
+    if _fits(shared, ""):
+        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="", dir=shared))
+    if _fits(system, _PREFIX):
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=system))
+    raise NoShortPath([shared, system])
+
+
+def remove_short_directory(link: Path) -> None:
+    """Remove the directory that a run's link leads to, if it is one of ours, and whatever is in it."""
+    if link.is_symlink():
+        place = link.resolve()
+        if place.parent.name == SHARED or place.name.startswith(_PREFIX):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _fits(parent: Path, prefix: str) -> bool:
+    return len(str(parent.resolve())) + 1 + len(prefix) + _NAME <= LONGEST
