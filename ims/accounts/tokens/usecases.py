@@ -154,7 +154,9 @@ def _locked(session: Session, name: str, owner: UUID | None = None, source: str 
         wanted = wanted.where(ApiToken.user_id == owner)
     if source is not None:
         wanted = wanted.where(ApiToken.source == source)
-    token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    # The database takes no NUL in a text.
+    is_name = "\0" not in (source or "")
+    token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none() if is_name else None
     if token is None:
         raise NotFound(f"There is no token {token_name(token_id(name))}.")
     return token
