@@ -14,6 +14,7 @@ from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
+from ims.sources.bootstrap import ALERTMANAGER_SOURCE
 from ims.sources.models import Source
 from ims.sources.usecases import create_source_token
 from tests.support.context import by_command
@@ -83,9 +84,7 @@ def test_tokens_that_people_made_for_the_source_are_left_alone(
 ) -> None:
     main(["bootstrap"])
     with database.begin() as session:
-        theirs = create_source_token(
-            by_command(session, utc_now()), administration.ALERTMANAGER_SOURCE, "a second Alertmanager"
-        )
+        theirs = create_source_token(by_command(session, utc_now()), ALERTMANAGER_SOURCE, "a second Alertmanager")
     capsys.readouterr()
     assert main(["bootstrap"]) == 0
     assert capsys.readouterr().out.strip() == "unchanged"
