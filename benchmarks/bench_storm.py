@@ -116,7 +116,7 @@ def site() -> Iterator[Site]:
             PAGES: start(
                 PAGES, gunicorn("web", "ims.programs.web:create_app()"), f"http://127.0.0.1:{web_port}/health"
             ),
-            WORKER: start(WORKER, [IMS, "worker"], f"http://127.0.0.1:{installation.worker_port}/metrics"),
+            WORKER: start(WORKER, [IMS, "admin", "worker"], f"http://127.0.0.1:{installation.worker_port}/metrics"),
         }
         reader = Reader(f"http://127.0.0.1:{web_port}")
         reader.sign_in("admin", TOKEN)

@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 
 from benchmarks.installation import SERVICES, service
+from ims.runs.spec import Kind, RunSpec
 
 DAYS: Final = 90
 CHUNK: Final = 20_000
@@ -35,8 +36,8 @@ COLUMNS: Final = {
     " labels, opened_at, acknowledged_at, first_human_at, resolved_at, healed_at, attention_at, updated_at, version,"
     " last_seq",
     "episode": "id, alert_id, incident_id, opened_at, last_notice_at, closed_at, notices, sender_starts",
-    "run": "id, number, kind, status, incident_id, episode_id, rule, attempt, playbook, target, revision, parameters,"
-    " fence, queued_at, started_at, finished_at, verified_at, rc, recap",
+    "run": "id, number, kind, status, incident_id, episode_id, rule, attempt, playbook, target, revision, spec,"
+    " fence, queued_at, started_at, finished_at, ended_at, rc, recap, verification",
     "timeline_event": "incident_id, seq, at, kind, actor_kind, actor, data",
 }
 """Tables in the order their rows refer to each other."""
@@ -124,10 +125,11 @@ class Past:
 
     def _run(self, number: int, incident: uuid.UUID, name: int, began: datetime, ended: datetime) -> str:
         own_id = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        playbook = "playbooks/heal/restart_service.yml"
+        spec = RunSpec(kind=Kind.HEAL, playbook=playbook, target=service(name), timeout=120, lock_keys=(service(name),))
         return _line(
-            own_id, number, "heal", "healed", incident, number, "restart-a-dead-service", 1,
-            "playbooks/heal/restart_service.yml", service(name), self.revision, {}, 1, began, began, ended, ended,
-            0, {},
+            own_id, number, "heal", "succeeded", incident, number, "restart-a-dead-service", 1, playbook, service(name),
+            self.revision, spec.stored(), 1, began, began, ended, ended, 0, {}, "passed",
         )  # fmt: skip
 
 

@@ -137,9 +137,9 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
         f"IMS_ALERTMANAGER_URL=http://127.0.0.1:{free_port()}\n"
         f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
     )
-    installation.ims("migrate")
-    installation.ims("bootstrap")
-    installation.ims("policy", "load", "--root", policy.root, "--inventory", policy.inventory)
+    installation.ims("admin", "migrate")
+    installation.ims("admin", "bootstrap")
+    installation.ims("admin", "policy", "load", "--root", policy.root, "--inventory", policy.inventory)
     return installation
 
 
@@ -163,6 +163,6 @@ def gunicorn(app: str, installation: Installation, log: Path, *, port: int) -> I
 @contextlib.contextmanager
 def worker(installation: Installation, log: Path) -> Iterator[None]:
     """A worker of ours, ready for jobs."""
-    with running([IMS, "worker"], log=log, environment=installation.environment) as process:
+    with running([IMS, "admin", "worker"], log=log, environment=installation.environment) as process:
         wait_for_answer(process, f"http://127.0.0.1:{installation.worker_port}/metrics", log)
         yield

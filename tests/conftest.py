@@ -15,6 +15,7 @@ from ims.core.db.engine import Database, app_url
 from ims.core.db.migrate import migrate
 from ims.core.settings import Settings
 from tests.support.postgres import DEBIAN_15, WHEEL_TREE, PostgresServer
+from tests.support.terminal import typed
 
 APP_TABLES_KEPT = {"alembic_version"}
 
@@ -102,6 +103,17 @@ def session(settings: Settings) -> Iterator[Session]:
             yield session
         transaction.rollback()
     database.dispose()
+
+
+@pytest.fixture
+def terminal(
+    settings: Settings, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    """The test may call `ims.cli.main.main`: it asks a server of the test's database, which this gives."""
+    directory = tmp_path / "terminal"
+    directory.mkdir()
+    with typed(settings, database, directory, monkeypatch):
+        yield database
 
 
 def _empty(settings: Settings, postgres: PostgresServer) -> None:

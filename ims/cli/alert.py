@@ -1,77 +1,63 @@
 """`ims alert …`: what sources report."""
 
-import argparse
-from typing import Final
+from typing import Annotated, Any, Final
 
-from ims.alerts.listing import AlertFilters, ListedAlert, alert_one, episodes_of_alert, list_alerts
-from ims.api.v1.schemas.alerts import show_alert, show_alert_whole
-from ims.cli.local import add_json, command_session
-from ims.cli.terminal import local, print_fields, print_json, print_table
-from ims.incidents.inputs import SEVERITIES
+import typer
+
+from ims.cli.client import api
+from ims.cli.group import examples, group
+from ims.cli.incident import OfEnvironment, OfService, OfSeverity
+from ims.cli.output import Json, Limit, local, print_fields, print_json, print_table, say
+
+app = group("alert", "List what sources report, and the times each alert fired.")
 
 _COLUMNS: Final = ("alert", "state", "severity", "service", "source", "last seen", "name")
-_EPISODE_COLUMNS: Final = ("fired", "until", "incident", "notices")
+_EPISODES: Final = ("fired", "until", "incident", "notifications")
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    group = subparsers.add_parser("alert", help="what sources report: list, show")
-    commands = group.add_subparsers(dest="alert_command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("list", help="alerts, the newest first")
-    listing.add_argument("--firing", action=argparse.BooleanOptionalAction, help="only what fires now, or does not")
-    for name in ("source", "service", "environment", "name"):
-        listing.add_argument(f"--{name}", default="", help=f"only alerts of this {name}")
-    listing.add_argument("--severity", choices=list(SEVERITIES), default="", help="only alerts of this severity")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    add_json(listing)
-    listing.set_defaults(run=_list)
-    showing = commands.add_parser("show", help="one alert and the times it fired")
-    showing.add_argument("id", type=int, metavar="ID", help="as the list has it")
-    add_json(showing)
-    showing.set_defaults(run=_show)
+@app.command("list", epilog=examples("ims alert list --firing", "ims alert list --source alertmanager --json"))
+def list_alerts(
+    firing: Annotated[
+        bool | None, typer.Option("--firing/--no-firing", help="Only what fires now, or does not.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Only of this source.")] = "",
+    service: OfService = "",
+    environment: OfEnvironment = "",
+    name: Annotated[str, typer.Option(help="Only of this name.")] = "",
+    severity: OfSeverity = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List alerts, the newest first."""
+    is_firing = None if firing is None else str(firing).lower()
+    rows = api().first(
+        "/alerts", limit, firing=is_firing, source=source, service=service, environment=environment, name=name,
+        severity=severity and severity.value,
+    )  # fmt: skip
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, [_row(row) for row in rows], "No alerts.")
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    names = ("source", "service", "severity", "name", "environment", "firing")
-    filters = AlertFilters(**{name: getattr(arguments, name) for name in names})
-    with command_session() as session:
-        found = list_alerts(session, filters, limit=max(arguments.limit, 1))
-        if arguments.json:
-            print_json([show_alert(listed).model_dump(mode="json") for listed in found])
-        elif found:
-            print_table(_COLUMNS, [_row(listed) for listed in found])
-        else:
-            print("No alerts.")
-    return 0
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    state = "firing" if row["firing"] else "resolved"
+    return (row["id"], state, row["severity"], row["service"], row["source"], local(row["last_seen_at"]), row["name"])
 
 
-def _row(listed: ListedAlert) -> tuple[str, ...]:
-    alert = listed.alert
-    state = "firing" if listed.is_firing else "resolved"
-    return (
-        str(alert.id),
-        state,
-        alert.severity,
-        alert.service or "",
-        alert.source,
-        local(alert.last_seen_at),
-        alert.name,
-    )
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        shown = show_alert_whole(alert_one(session, arguments.id), episodes_of_alert(session, arguments.id))
-    if arguments.json:
-        print_json(shown.model_dump(mode="json"))
-        return 0
-    print_fields(shown.model_dump(mode="json", exclude={"episodes", "incidents"}))
-    print()
-    print_table(
-        _EPISODE_COLUMNS,
-        [
-            (local(one.opened_at), local(one.closed_at) or "now", one.incident, str(one.notices))
-            for one in shown.episodes
-        ],
-    )
-    return 0
+@app.command("show", epilog=examples("ims alert show 1"))
+def show_alert(
+    alert: Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")], as_json: Json = False
+) -> None:
+    """Show an alert and the times it fired."""
+    found = api().get(f"/alerts/{alert}")
+    if as_json:
+        print_json(found)
+        return
+    print_fields({name: value for name, value in found.items() if name not in ("episodes", "incidents")})
+    say()
+    rows = [
+        (local(one["opened_at"]), local(one["closed_at"]) or "now", one["incident"], one["notices"])
+        for one in found["episodes"]
+    ]
+    print_table(_EPISODES, rows, "It never fired.")

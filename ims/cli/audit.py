@@ -1,78 +1,72 @@
 """`ims audit …`: who changed what, and from where."""
 
-import argparse
-import json
-from typing import Final
+from typing import Annotated, Any, Final
 
-from ims.audit.inputs import read_filters
-from ims.audit.models import AuditEntry
-from ims.audit.queries import Filters, entry_as_json, exported, list_entries
-from ims.audit.wording import changes_of
-from ims.cli.local import add_json, command_database, command_session
-from ims.cli.terminal import local, print_json, print_table
+import typer
 
-_COLUMNS: Final = ("id", "at", "actor", "address", "action", "object", "change")
+from ims.cli.client import api
+from ims.cli.given import Since, Until, moment
+from ims.cli.group import examples, group
+from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say
+
+app = group("audit", "Read who changed what, and from where: list, export.")
+
+_COLUMNS: Final = ("id", "at", "by", "from", "action", "object", "change")
 _CHANGE_WIDTH: Final = 80
-_FILTERS: Final = {
-    "actor": "by this person (alice) or token (alice (T-3))",
-    "action": "only this action, such as user.disabled",
-    "kind": "only on this kind of object, such as incident",
-    "object": "only on this object, such as INC-42",
-    "address": "only from this address",
-    "since": "only from this time on, such as 2026-03-01",
-    "until": "only before this time",
-}
+
+Actor = Annotated[str, typer.Option(help="By this one: alice, or a token such as 'alice (T-3)'.")]
+Action = Annotated[str, typer.Option(help="Only this action, such as user.disabled.")]
+Kind = Annotated[str, typer.Option(help="Only on this kind of object, such as incident.")]
+Object = Annotated[str, typer.Option("--object", help="Only on this object, such as INC-42.")]
+Address = Annotated[str, typer.Option(help="Only from this address.")]
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    group = subparsers.add_parser("audit", help="who changed what: list, export")
-    commands = group.add_subparsers(dest="audit_command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("list", help="entries, newest first")
-    _add_filters(listing)
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    add_json(listing)
-    listing.set_defaults(run=_list)
-    exporting = commands.add_parser("export", help="all entries as JSON lines, newest first")
-    _add_filters(exporting)
-    exporting.set_defaults(run=_export)
-
-
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    for name, meaning in _FILTERS.items():
-        parser.add_argument(f"--{name}", default="", metavar=name.upper(), help=meaning)
-
-
-def _filters(arguments: argparse.Namespace) -> Filters:
-    return read_filters({name: getattr(arguments, name) for name in _FILTERS})
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    filters = _filters(arguments)
-    with command_session() as session:
-        entries = list_entries(session, filters, max(arguments.limit, 1))
-    if arguments.json:
-        print_json([entry_as_json(entry) for entry in entries])
-    elif entries:
-        print_table(_COLUMNS, [_row(entry) for entry in entries])
+@app.command("list", epilog=examples("ims audit list --kind user", "ims audit list --actor admin --limit 5 --json"))
+def list_entries(
+    actor: Actor = "",
+    action: Action = "",
+    kind: Kind = "",
+    object_: Object = "",
+    address: Address = "",
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List entries, newest first."""
+    rows = api().first(
+        "/audit", limit, actor=actor, action=action, kind=kind, object=object_, address=address,
+        since=moment(since, "--since"), until=moment(until, "--until"),
+    )  # fmt: skip
+    if as_json:
+        print_json(rows)
     else:
-        print("No entries.")
-    return 0
+        print_table(_COLUMNS, [_row(row) for row in rows], "No entries.")
 
 
-def _export(arguments: argparse.Namespace) -> int:
-    filters = _filters(arguments)
-    with command_database() as database:
-        for entry in exported(database, filters):
-            print(json.dumps(entry_as_json(entry)))
-    return 0
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    before, after = row["before"] or {}, row["after"] or {}
+    changes = [
+        f"{name}: {after.get(name)}" if name not in before else f"{name}: {before[name]} → {after.get(name)}"
+        for name in {**before, **after}
+    ]
+    change = cut(", ".join(changes), _CHANGE_WIDTH)
+    return (row["id"], local(row["at"]), row["actor"], row["address"], row["action"], row["object"], change)
 
 
-def _row(entry: AuditEntry) -> tuple[str, ...]:
-    change = ", ".join(
-        f"{one.name}: {one.after}" if one.before is None else f"{one.name}: {one.before} → {one.after}"
-        for one in changes_of(entry)
-    )
-    if len(change) > _CHANGE_WIDTH:
-        change = f"{change[: _CHANGE_WIDTH - 1]}…"
-    return (str(entry.id), local(entry.at), entry.actor, entry.address or "", entry.action, entry.object, change)
+@app.command("export", epilog=examples("ims audit export --since 2026-03-01"))
+def export(
+    actor: Actor = "",
+    action: Action = "",
+    kind: Kind = "",
+    object_: Object = "",
+    address: Address = "",
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Print all entries as JSON lines, newest first; they are never all in memory."""
+    for line in api().lines(
+        "/audit/export", actor=actor, action=action, kind=kind, object=object_, address=address,
+        since=moment(since, "--since"), until=moment(until, "--until"),
+    ):  # fmt: skip
+        say(line)

@@ -1,6 +1,5 @@
 """The command `ims demo`."""
 
-import argparse
 import contextlib
 import os
 import shutil
@@ -11,13 +10,20 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
+import typer
 
+from ims.cli.client import Api, api
 from ims.cli.demo_steps import STEPS, Observed, PrometheusAway, query, seen_by_ims, seen_by_prometheus
-from ims.core.db.engine import Database
-from ims.core.errors import IMSError
+from ims.cli.errors import Away, CommandFailed
+from ims.cli.group import examples
+from ims.cli.output import say
 from ims.core.settings import Settings, load_settings
-from ims.incidents.models import Incident, Status
+
+app = typer.Typer(
+    name="demo", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    epilog=examples("ims demo"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 
 SERVICE = "ims-web"
 LIMIT_SECONDS = 120
@@ -27,54 +33,42 @@ BAR_WIDTH = 40
 BAR_SECONDS = 20.0
 
 
-class NotReady(IMSError):
+class NotReady(CommandFailed):
     """The demo needs a running IMS: `make up` starts it, `make status` tells what is missing."""
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the command line."""
-    command = subparsers.add_parser(
-        "demo",
-        help="kill ims-web and watch it heal",
-        description="Kill the process of ims-web with SIGKILL and print, with seconds since the kill, how it comes "
-        f"back. Ends with 1 if a step is missing after {LIMIT_SECONDS} seconds. May be repeated.",
-    )
-    command.set_defaults(run=_run)
+@app.callback(invoke_without_command=True)
+def demo() -> None:
+    """Kill the process of ims-web with SIGKILL and print, with seconds since the kill, how it comes back.
 
-
-def _run(_arguments: argparse.Namespace) -> int:
+    The first thing to try after `make up`. Ends with 1 if a step is missing after two minutes. May be repeated.
+    """
     settings = load_settings()
-    database = Database.of(settings)
-    try:
-        _wait_until_calm(database, settings)
-        pid = _main_pid(settings)
-        _say(f"Killing {SERVICE} (process {pid}) with SIGKILL. Nobody will start it again but IMS.\n")
-        killed_at = datetime.now(UTC)
-        os.kill(pid, signal.SIGKILL)
-        observed = _watch(database, settings, killed_at)
-        return _conclude(settings, observed, killed_at)
-    finally:
-        database.dispose()
+    server = api()
+    _wait_until_calm(server, settings)
+    pid = _main_pid(settings)
+    say(f"Killing {SERVICE} (process {pid}) with SIGKILL. Nobody will start it again but IMS.\n")
+    killed_at = datetime.now(UTC)
+    os.kill(pid, signal.SIGKILL)
+    observed = _watch(server, settings, killed_at)
+    _conclude(settings, observed, killed_at)
 
 
-def _wait_until_calm(database: Database, settings: Settings) -> None:
+def _wait_until_calm(server: Api, settings: Settings) -> None:
     """Return when the service is up and has no unresolved incident; raises `NotReady` after half a minute."""
     deadline = time.monotonic() + 30
     while True:
-        with database.begin() as session:
-            open_incident = session.scalars(
-                select(Incident).where(Incident.service == SERVICE, Incident.status != Status.RESOLVED).limit(1)
-            ).first()
+        unresolved = server.first("/incidents", 1, service=SERVICE, status="unresolved")
         is_up = any(
             series["value"][1] == "1"
             for series in query(settings.prometheus_url, f'probe_success{{service="{SERVICE}"}}')
         )
-        if is_up and open_incident is None:
+        if is_up and not unresolved:
             return
         if time.monotonic() > deadline:
             raise NotReady(
-                f"{SERVICE} has the unresolved incident INC-{open_incident.number}: resolve it first."
-                if open_incident
+                f"{SERVICE} has the unresolved incident {unresolved[0]['incident']}: resolve it first."
+                if unresolved
                 else f"Prometheus does not see {SERVICE} up: `make status` tells what is missing."
             )
         time.sleep(POLL_SECONDS)
@@ -93,18 +87,19 @@ def _main_pid(settings: Settings) -> int:
     return pid
 
 
-def _watch(database: Database, settings: Settings, killed_at: datetime) -> Observed:
+def _watch(server: Api, settings: Settings, killed_at: datetime) -> Observed:
     """Print each step as it is seen, until the last one or the limit."""
     printed: set[str] = set()
     times: dict[str, datetime] = {}
-    observed = Observed({}, None, None)
+    observed = Observed({}, None)
     while (datetime.now(UTC) - killed_at).total_seconds() < LIMIT_SECONDS:
         # It may be busy just now; what it stored is still there at the next look.
         with contextlib.suppress(PrometheusAway):
             times |= seen_by_prometheus(settings.prometheus_url, SERVICE, killed_at)
-        with database.begin() as session:
-            observed = seen_by_ims(session, SERVICE, killed_at)
-        times |= observed.times
+        # It is the very program that was killed: until it is back, only Prometheus tells.
+        with contextlib.suppress(Away):
+            observed = seen_by_ims(server, SERVICE, killed_at)
+            times |= observed.times
         for step in STEPS:
             # In the story's order: a step that was seen early waits for the one before it.
             if step.name in printed:
@@ -116,31 +111,24 @@ def _watch(database: Database, settings: Settings, killed_at: datetime) -> Obser
         if len(printed) == len(STEPS):
             break
         time.sleep(POLL_SECONDS)
-    return Observed(times, observed.incident, observed.run)
+    return Observed(times, observed.incident)
 
 
 def _say_step(title: str, seconds: float) -> None:
     blocks = "█" * max(1, round(min(seconds, BAR_SECONDS) / BAR_SECONDS * BAR_WIDTH))
-    _say(f"{seconds:7.1f} s  {title:<31} {blocks}")
+    say(f"{seconds:7.1f} s  {title:<31} {blocks}")
 
 
-def _conclude(settings: Settings, observed: Observed, killed_at: datetime) -> int:
+def _conclude(settings: Settings, observed: Observed, killed_at: datetime) -> None:
     missing = [step.title for step in STEPS if step.name not in observed.times]
     incident = observed.incident
     if incident:
-        _say(
-            f"\nThe record: {settings.web_url}/incidents/INC-{incident.number}   (ims incident show {incident.number})"
-        )
+        name = incident["incident"]
+        say(f"\nThe record: {settings.web_url}/incidents/{name}   (ims incident show {name})")
     if missing:
-        _say(f"\nNot seen within {LIMIT_SECONDS} s: {', '.join(missing)}.")
-        if incident and incident.attention_reason:
-            _say(f"IMS says: {incident.attention_reason}")
-        _say(f"Look at `make status` and at the logs in {settings.state_dir}/logs.")
-        return 1
+        say(f"\nNot seen within {LIMIT_SECONDS} s: {', '.join(missing)}.")
+        if incident and incident["attention_reason"]:
+            say(f"IMS says: {incident['attention_reason']}")
+        raise CommandFailed(f"Look at `make status` and at the logs in {settings.state_dir}/logs.")
     seconds = (observed.times["verified"] - killed_at).total_seconds()
-    _say(f"{SERVICE} was verified well {seconds:.1f} s after it was killed, and nobody was woken.")
-    return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    say(f"{SERVICE} was healthy again {seconds:.1f} s after it was killed, and nobody was woken.")

@@ -1,6 +1,6 @@
 """What has to happen after a kill, and where each step is seen.
 
-Nothing here takes part in the healing: the demo only reads Prometheus and the database, as anybody could.
+Nothing here takes part in the healing: the demo only asks Prometheus and the API, as anybody could.
 """
 
 import json
@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from ims.core.errors import IMSError
-from ims.incidents.models import EventKind, Incident, TimelineEvent
-from ims.runs.models import Run
+from ims.cli.client import Api
+from ims.cli.errors import Away
 
 HTTP_TIMEOUT_SECONDS = 3
+VERIFIED = "verified_well"
+"""Kind of the event that a verification passed."""
 
 
-class PrometheusAway(IMSError):
+class PrometheusAway(Away):
     """Prometheus does not answer: `make status` tells which program is not running."""
 
 
@@ -52,8 +50,7 @@ class Observed:
     """When each step seen so far happened, by its name, and the incident that tells of it."""
 
     times: Mapping[str, datetime]
-    incident: Incident | None
-    run: Run | None
+    incident: Mapping[str, Any] | None
 
 
 def seen_by_prometheus(prometheus_url: str, service: str, since: datetime) -> dict[str, datetime]:
@@ -88,36 +85,37 @@ def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
         raise PrometheusAway from error
 
 
-def seen_by_ims(session: Session, service: str, since: datetime) -> Observed:
-    """What the incident's own record says happened after `since`."""
-    incident = session.scalars(
-        select(Incident)
-        .join(TimelineEvent, TimelineEvent.incident_id == Incident.id)
-        .where(Incident.service == service, TimelineEvent.kind == EventKind.ALERT_FIRING, TimelineEvent.at >= since)
-        .order_by(Incident.opened_at.desc())
-        .limit(1)
-    ).first()
-    if incident is None:
-        return Observed({}, None, None)
-    run = session.scalars(
-        select(Run).where(Run.incident_id == incident.id, Run.queued_at >= since).order_by(Run.number.desc()).limit(1)
-    ).first()
-    times: dict[str, datetime | None] = {
-        "received": _event_time(session, incident, EventKind.ALERT_FIRING, since),
-        "opened": incident.opened_at,
-        "run_started": run.started_at if run else None,
-        "run_finished": run.finished_at if run else None,
-        "verified": _event_time(session, incident, EventKind.VERIFIED_WELL, since),
-        "alert_resolved": _event_time(session, incident, EventKind.ALERT_RESOLVED, since),
-        "resolved": incident.resolved_at,
+def seen_by_ims(api: Api, service: str, since: datetime) -> Observed:
+    """What the incident's own record says happened after `since`. Raises `Away` while the server is."""
+    for incident in api.first("/incidents", 5, service=service):
+        timeline = api.get(f"/incidents/{incident['incident']}/timeline", limit=200)["items"]
+        received = _event_time(timeline, "alert_firing", since)
+        if received is not None:
+            return _observed(api, incident, timeline, received, since)
+    return Observed({}, None)
+
+
+def _observed(
+    api: Api, incident: dict[str, Any], timeline: list[dict[str, Any]], received: datetime, since: datetime
+) -> Observed:
+    runs = api.first("/runs", 5, incident=incident["incident"])
+    run: dict[str, Any] = next((one for one in runs if datetime.fromisoformat(one["queued_at"]) >= since), {})
+    times = {
+        "received": received,
+        "opened": _time(incident["opened_at"]),
+        "run_started": _time(run.get("started_at")),
+        "run_finished": _time(run.get("finished_at")),
+        "verified": _event_time(timeline, VERIFIED, since),
+        "alert_resolved": _event_time(timeline, "alert_resolved", since),
+        "resolved": _time(incident["resolved_at"]),
     }
-    return Observed({name: at for name, at in times.items() if at}, incident, run)
+    return Observed({name: at for name, at in times.items() if at}, incident)
 
 
-def _event_time(session: Session, incident: Incident, kind: EventKind, since: datetime) -> datetime | None:
-    return session.scalars(
-        select(TimelineEvent.at)
-        .where(TimelineEvent.incident_id == incident.id, TimelineEvent.kind == kind, TimelineEvent.at >= since)
-        .order_by(TimelineEvent.seq)
-        .limit(1)
-    ).first()
+def _event_time(timeline: list[dict[str, Any]], kind: str, since: datetime) -> datetime | None:
+    found = (datetime.fromisoformat(event["at"]) for event in timeline if event["kind"] == kind)
+    return next((at for at in found if at >= since), None)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

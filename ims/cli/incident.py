@@ -1,183 +1,269 @@
-"""`ims incident …`, what is read: the list, one incident with its timeline, how long it took, the statistics."""
+"""`ims incident …`: open, list, change and resolve incidents."""
 
-import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from uuid import uuid4
 
-from sqlalchemy.orm import Session
+import typer
 
-from ims.api.v1.schemas.incidents import IncidentShown, measure, read_whole, show
-from ims.api.v1.schemas.summary import CountsShown, DurationsShown, SummaryShown, show_summary
-from ims.cli import incident_change as change_commands
-from ims.cli.incident_change import add_reference
-from ims.cli.local import add_json, command_session
-from ims.cli.terminal import print_json, print_table
-from ims.core.clock import utc_now
-from ims.core.severity import Severity
-from ims.core.wording import duration, stamp
-from ims.incidents.inputs import SEVERITIES
-from ims.incidents.models import Incident, Status
-from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, latest_events, list_incidents
-from ims.incidents.sentences import sentence_of
-from ims.reports.summary import Chosen, read_summary
-from ims.runs.ansi import to_plain
+from ims.cli.client import api
+from ims.cli.errors import Wrong
+from ims.cli.given import STANDARD_INPUT, Since, Until, moment, text_or_input
+from ims.cli.group import examples, group
+from ims.cli.output import Json, Limit, local, now, print_json, print_table, printable, say, seconds_between, show
+from ims.core.wording import duration
 
-_COLUMNS = ("incident", "status", "severity", "service", "opened", "healed", "resolved", "title")
-_TITLE_WIDTH = 60
-_NOT_SHOWN = ("incident", "title", "labels", "allowed")
-DEFAULT_RANGE = timedelta(days=30)
+app = group("incident", "Open, list, change and resolve incidents: what people and automation work on.")
+
+_COLUMNS: Final = ("incident", "status", "severity", "service", "opened", "healed", "resolved", "title")
+_TITLE_WIDTH: Final = 60
+_PARTS: Final = ("alerts", "notes", "runs", "refusals", "denials", "timeline")
+_NOT_SHOWN: Final = ("incident", "title", "labels", "allowed", *_PARTS)
+_RANGE: Final = timedelta(days=30)
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    group = subparsers.add_parser("incident", help="incidents: list, show, open, ack, resolve, …")
-    commands = group.add_subparsers(dest="incident_command", metavar="COMMAND", required=True)
-    _register_list(commands)
-    showing = commands.add_parser("show", help="one incident and its timeline")
-    add_reference(showing)
-    add_json(showing)
-    showing.set_defaults(run=_show)
-    change_commands.register(commands)
-    measuring = commands.add_parser("metrics", help="how long one incident took, in seconds")
-    add_reference(measuring)
-    add_json(measuring)
-    measuring.set_defaults(run=_metrics)
-    _register_summary(commands)
+class Status(StrEnum):
+    """A status of an incident, or all of them but resolved."""
+
+    UNRESOLVED = "unresolved"
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
 
 
-def _register_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    listing = commands.add_parser("list", help="incidents, newest first")
-    listing.add_argument("--status", choices=["unresolved", *Status], help="only incidents in this status")
-    listing.add_argument("--severity", choices=list(Severity), help="only incidents of this severity")
-    for name in ("service", "environment", "assignee", "team"):
-        listing.add_argument(f"--{name}", default="", help=f"only incidents of this {name}")
-    listing.add_argument(
-        "--words",
-        default="",
-        help="only incidents with these words, or their beginnings, in title, description or notes",
-    )
-    for name, words in (("since", "opened then or later"), ("until", "opened before")):
-        listing.add_argument(f"--{name}", type=_moment, metavar="TIME", help=f"only incidents {words}; ISO 8601, UTC")
-    listing.add_argument("--sort", choices=list(Sort), default=Sort.NEWEST, help="default newest")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
-    add_json(listing)
-    listing.set_defaults(run=_list)
+class Severity(StrEnum):
+    """How bad it is, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
 
 
-def _register_summary(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    summing = commands.add_parser("summary", help="how many there were, how bad, and how long they took")
-    summing.add_argument("--since", type=_moment, metavar="TIME", help="from this UTC day on (default: 30 days ago)")
-    summing.add_argument("--until", type=_moment, metavar="TIME", help="up to the UTC day before, or the one it is in")
-    for name in ("service", "environment", "team"):
-        summing.add_argument(f"--{name}", default="", help=f"only incidents of this {name}")
-    summing.add_argument("--severity", choices=list(SEVERITIES), default="", help="only incidents of this severity")
-    add_json(summing)
-    summing.set_defaults(run=_summary)
+class Sort(StrEnum):
+    """By the time they were opened."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
 
 
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 2026-03-01 or 2026-03-01T03:12Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+Reference = Annotated[str, typer.Argument(metavar="INCIDENT", help="INC-42, 42 or the incident's id.")]
+OfSeverity = Annotated[Severity | None, typer.Option("--severity", help="Only of this severity.")]
+OfService = Annotated[str, typer.Option("--service", help="Only of this service.")]
+OfEnvironment = Annotated[str, typer.Option("--environment", help="Only of this environment.")]
+OfTeam = Annotated[str, typer.Option("--team", help="Only of this team.")]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help=f"Markdown; {STANDARD_INPUT} reads it from standard input.")]
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    statuses: tuple[Status, ...] = ()
-    if arguments.status:
-        statuses = UNRESOLVED if arguments.status == "unresolved" else (Status(arguments.status),)
-    names = ("service", "environment", "severity", "assignee", "team", "words", "since", "until")
-    filters = Filters(statuses, **{name: value for name in names if (value := getattr(arguments, name))})
-    with command_session() as session:
-        rows = _first(session, filters, Sort(arguments.sort), max(arguments.limit, 1))
-        if arguments.json:
-            print_json([show(incident).model_dump(mode="json") for incident in rows])
-        elif rows:
-            print_table(_COLUMNS, [_cells(incident) for incident in rows])
-        else:
-            print("No incidents.")
-    return 0
+@app.command(
+    "list",
+    epilog=examples(
+        "ims incident list --status unresolved", "ims incident list --service checkout --since 2026-03-01 --json"
+    ),
+)
+def list_incidents(
+    status: Annotated[Status | None, typer.Option(help="Only in this status; unresolved is all but resolved.")] = None,
+    severity: OfSeverity = None,
+    service: OfService = "",
+    environment: OfEnvironment = "",
+    assignee: Annotated[str, typer.Option(help="Only those given to this account.")] = "",
+    team: OfTeam = "",
+    words: Annotated[
+        str, typer.Option("--search", help="These words, or their beginnings, stand in title, description or notes.")
+    ] = "",
+    since: Since = None,
+    until: Until = None,
+    sort: Annotated[Sort, typer.Option(help="By the time they were opened.")] = Sort.NEWEST,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List incidents, newest first.
+
+    For a look at what is going on, and for scripts: what is not resolved, what a service had, what a word stands in.
+    """
+    rows = api().first(
+        "/incidents", limit, status=status and status.value, severity=severity and severity.value, service=service,
+        environment=environment, assignee=assignee, team=team, words=words, since=moment(since, "--since"),
+        until=moment(until, "--until"), sort=sort.value,
+    )  # fmt: skip
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, [_cells(row) for row in rows], "No incidents.")
 
 
-def _first(session: Session, filters: Filters, sort: Sort, limit: int) -> list[Incident]:
-    """The first rows; a search for words may bring them in several pages."""
-    rows: list[Incident] = []
-    after = None
-    while True:
-        page = list_incidents(session, filters, sort=sort, limit=limit - len(rows), after=after)
-        rows += page.rows
-        after = page.next
-        if after is None or len(rows) == limit:
-            return rows
-
-
-def _cells(incident: Incident) -> tuple[str, ...]:
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     healed, resolved = (
-        duration((moment - incident.opened_at).total_seconds()) if moment else ""
-        for moment in (incident.healed_at, incident.resolved_at)
+        duration(seconds) if (seconds := seconds_between(row["opened_at"], row[name])) is not None else ""
+        for name in ("healed_at", "resolved_at")
     )
-    title = to_plain(incident.title)[:_TITLE_WIDTH]
-    service = to_plain(incident.service or "")
+    title = printable(row["title"])[:_TITLE_WIDTH]
     return (
-        f"INC-{incident.number}", incident.status, incident.severity, service, stamp(incident.opened_at), healed,
-        resolved, title,
+        row["incident"], row["status"], row["severity"], row["service"], local(row["opened_at"]), healed, resolved,
+        title,
     )  # fmt: skip
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        incident = find_incident(session, arguments.name)
-        if arguments.json:
-            print_json(read_whole(session, incident).model_dump(mode="json"))
-            return 0
-        _print_fields(show(incident))
-        print()
-        for event in latest_events(session, incident.id):
-            sentence = sentence_of(event)
-            detail = f" ({sentence.detail})" if sentence.detail else ""
-            offset = duration((event.at - incident.opened_at).total_seconds())
-            print(f"{stamp(event.at)}  +{offset:<9} {to_plain(sentence.text + detail)}")
-    return 0
+@app.command("show", epilog=examples("ims incident show INC-1", "ims incident show INC-1 --json"))
+def show_incident(reference: Reference, as_json: Json = False) -> None:
+    """Show an incident and its timeline.
 
-
-def _print_fields(shown: IncidentShown) -> None:
-    print(f"{shown.incident}  {to_plain(shown.title)}")
-    for name, value in shown:
+    The first thing to read when you were called: what happened, what automation tried, and how it ended.
+    """
+    found = api().get(f"/incidents/{reference}")
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found['incident']}  {printable(found['title'])}")
+    for name, value in found.items():
         if value not in (None, "") and name not in _NOT_SHOWN:
-            print(f"{name:<18}{to_plain(stamp(value) if isinstance(value, datetime) else str(value))}")
+            shown = local(value) if name.endswith(("_at", "_since")) else value
+            say(f"{name:<18}{printable(shown)}")
+    say()
+    for event in found["timeline"]:
+        offset = duration(seconds_between(found["opened_at"], event["at"]))
+        say(f"{local(event['at'])}  +{offset:<9} {printable(event['text'])}")
 
 
-def _metrics(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        measured = measure(find_incident(session, arguments.name))
-    if arguments.json:
-        print_json(measured.model_dump(mode="json"))
-        return 0
-    for name, value in measured:
-        print(f"{name:<22}{value if isinstance(value, str) else duration(value)}")
-    return 0
+@app.command("open", epilog=examples('ims incident open "Backups are late" --severity low'))
+def open_incident(
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in a few words.")],
+    severity: Annotated[Severity, typer.Option(help="How bad it is.")] = Severity.MEDIUM,
+    service: Annotated[str, typer.Option(help="The service it is about; brings its environment and team.")] = "",
+    environment: Annotated[str, typer.Option(help="Where.")] = "",
+    team: Annotated[str, typer.Option(help="Who looks after it.")] = "",
+    assignee: Annotated[str, typer.Option(help="Whom it is given to.")] = "",
+    description: Annotated[str, typer.Option(help=f"Markdown; {STANDARD_INPUT} reads it from standard input.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Open an incident by hand.
+
+    For what no alert tells. A request that is repeated because the network broke opens no second one.
+    """
+    given = {
+        "title": title, "severity": severity.value, "service": service, "environment": environment, "team": team,
+        "assignee": assignee, "description": text_or_input(description),
+    }  # fmt: skip
+    body = {name: value for name, value in given.items() if value}
+    opened = api().ask("POST", "/incidents", body=body, headers={"Idempotency-Key": str(uuid4())})
+    _say_done(opened, "opened", as_json=as_json)
 
 
-def _summary(arguments: argparse.Namespace) -> int:
-    now = utc_now()
-    until = arguments.until or now
-    chosen = Chosen(arguments.service, arguments.environment, arguments.severity, arguments.team)
-    with command_session() as session:
-        told = show_summary(read_summary(session, arguments.since or until - DEFAULT_RANGE, until, chosen, now))
-    if arguments.json:
-        print_json(told.model_dump(mode="json"))
+@app.command("ack", epilog=examples("ims incident ack INC-1"))
+def acknowledge(reference: Reference, as_json: Json = False) -> None:
+    """Acknowledge an incident: say that you are looking."""
+    _change(reference, {"status": "acknowledged"}, "acknowledged", as_json=as_json)
+
+
+@app.command("start", epilog=examples("ims incident start INC-1"))
+def start(reference: Reference, as_json: Json = False) -> None:
+    """Say that you are working on it."""
+    _change(reference, {"status": "in_progress"}, "in progress", as_json=as_json)
+
+
+@app.command("resolve", epilog=examples('ims incident resolve INC-1 --note "Restarted the mail server."'))
+def resolve(
+    reference: Reference,
+    text: Annotated[str, typer.Option("--note", help="What was done; stands in the timeline.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Resolve an incident, with what was done."""
+    _change(reference, {"status": "resolved", **({"note": text} if text else {})}, "resolved", as_json=as_json)
+
+
+@app.command("set", epilog=examples("ims incident set INC-1 --severity high", "ims incident set INC-1 --assignee ''"))
+def set_fields(
+    reference: Reference,
+    title: Annotated[str | None, typer.Option(help="Another title.")] = None,
+    description: Annotated[str | None, typer.Option(help="Another description; Markdown.")] = None,
+    severity: Annotated[Severity | None, typer.Option(help="Another severity.")] = None,
+    team: Annotated[str | None, typer.Option(help="Another team; an empty text is none.")] = None,
+    assignee: Annotated[str | None, typer.Option(help="Another assignee; an empty text is nobody.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change what is given, and nothing else; an empty text takes it away."""
+    given = {
+        "title": title, "description": description, "severity": severity and severity.value, "team": team,
+        "assignee": assignee,
+    }  # fmt: skip
+    fields = {name: value for name, value in given.items() if value is not None}
+    if not fields:
+        raise Wrong("Name something to change, such as --severity high.")
+    _change(reference, fields, "changed", as_json=as_json)
+
+
+@app.command("note", epilog=examples('ims incident note INC-1 "The provider knows of it."'))
+def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
+    """Write a note into the timeline, in any status."""
+    written = text_or_input(text).strip()
+    if not written:
+        raise Wrong("TEXT: must not be empty; the text of a note is what it is for.")
+    _change(reference, {"note": written}, "noted", as_json=as_json)
+
+
+@app.command("metrics", epilog=examples("ims incident metrics INC-1"))
+def metrics(reference: Reference, as_json: Json = False) -> None:
+    """Show how long one incident took, in seconds with --json."""
+    measured = api().get(f"/incidents/{reference}/metrics")
+    if as_json:
+        print_json(measured)
+        return
+    for name, value in measured.items():
+        say(f"{name:<22}{value if isinstance(value, str) else duration(value)}")
+
+
+@app.command("summary", epilog=examples("ims incident summary --since 2026-03-01", "ims incident summary --team shop"))
+def summary(
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From this UTC day on (default: 30 days ago).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Up to the UTC day before, or the one it is in.")
+    ] = None,
+    service: OfService = "",
+    environment: OfEnvironment = "",
+    severity: OfSeverity = None,
+    team: OfTeam = "",
+    as_json: Json = False,
+) -> None:
+    """Count incidents of a range of days: how many, how bad, and how long they took."""
+    to = moment(until, "--until") or now().isoformat()
+    begin = moment(since, "--since") or (now() - _RANGE).isoformat()
+    counted = api().get(
+        "/incidents/stats/summary", since=begin, until=to, service=service, environment=environment,
+        severity=severity and severity.value, team=team,
+    )  # fmt: skip
+    if as_json:
+        print_json(counted)
     else:
-        _print_summary(told)
-    return 0
+        _print_summary(counted)
 
 
-def _print_summary(told: SummaryShown) -> None:
-    print(f"{told.first} to {told.last}, UTC days\n")
-    counted: list[tuple[str, CountsShown]] = [("all", told.counts), *told.by_severity.items()]
-    names = tuple(CountsShown.model_fields)
-    print_table(("severity", *names), [(word, *(str(getattr(of, name)) for name in names)) for word, of in counted])
-    print()
-    timed = {"to acknowledge": told.to_acknowledge, "to heal": told.to_heal, "to resolve": told.to_resolve}
-    columns = tuple(name for name in DurationsShown.model_fields if name != "incidents")
-    rows = [(word, str(of.incidents), *(duration(getattr(of, name)) for name in columns)) for word, of in timed.items()]
-    print_table(("time", "incidents", *columns), rows)
+def _print_summary(counted: dict[str, Any]) -> None:
+    say(f"{counted['first']} to {counted['last']}, UTC days\n")
+    names = tuple(counted["counts"])
+    rows = [("all", counted["counts"]), *counted["by_severity"].items()]
+    print_table(("severity", *names), [(word, *(of[name] for name in names)) for word, of in rows])
+    say()
+    timed = {"to acknowledge": "to_acknowledge", "to heal": "to_heal", "to resolve": "to_resolve"}
+    columns = tuple(name for name in counted["to_heal"] if name != "incidents")
+    print_table(
+        ("time", "incidents", *columns),
+        [
+            (word, counted[name]["incidents"], *(duration(counted[name][column]) for column in columns))
+            for word, name in timed.items()
+        ],
+    )
+
+
+def _change(reference: str, fields: dict[str, Any], done: str, *, as_json: bool) -> None:
+    _say_done(api().ask("PATCH", f"/incidents/{reference}", body=fields), done, as_json=as_json)
+
+
+def _say_done(incident: dict[str, Any], done: str, *, as_json: bool) -> None:
+    if as_json:
+        show(incident, as_json=True)
+    else:
+        say(f"{incident['incident']} {done}")

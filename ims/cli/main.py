@@ -1,103 +1,79 @@
-"""The command `ims`: what people and roles do with IMS in a terminal.
+"""The command `ims`: a client of the REST API, and `ims admin` for this machine's database.
 
-Scripts can tell what happened by the exit code, see `EXIT_CODES`.
+Scripts can tell what happened by the exit code, see `ims.cli.errors`.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import Final
 
-import argcomplete
-from argcomplete.shell_integration import shellcode
+import typer
+from typer import _click as click
 
-from ims.cli import administration
-from ims.cli import alert as alert_commands
-from ims.cli import audit as audit_commands
-from ims.cli import dead_letter as rejected_commands
-from ims.cli import demo as demo_commands
-from ims.cli import incident as incident_commands
-from ims.cli import maintenance as maintenance_commands
-from ims.cli import people as people_commands
-from ims.cli import policy as policy_commands
-from ims.cli import retention as retention_commands
-from ims.cli import run as run_commands
-from ims.cli import service as service_commands
-from ims.cli import source as source_commands
-from ims.cli import token as token_commands
-from ims.cli import worker as worker_commands
-from ims.core.errors import Conflict, DatabaseAway, IMSError, Invalid, NotFound, Stale
+from ims.cli.errors import EXIT_CODES, CommandFailed
+from ims.cli.lazy import LazyGroup
 
-_GROUPS = (
-    administration,
-    policy_commands,
-    incident_commands,
-    alert_commands,
-    run_commands,
-    service_commands,
-    maintenance_commands,
-    source_commands,
-    token_commands,
-    people_commands,
-    audit_commands,
-    rejected_commands,
-    retention_commands,
-    worker_commands,
-    demo_commands,
+_EPILOG = (
+    "Examples:\n\n  ims incident list --status unresolved\n\n  ims service list\n\n  ims policy check --root .\n\n"
+    "The server and the token: IMS_URL and IMS_TOKEN, or the profile that `make up` writes for whoever installs.\n\n"
+    "Exit codes: " + "; ".join(f"{code} {words}" for code, words in EXIT_CODES) + "."
 )
 
 
-EXIT_CODES: Final = (
-    (Invalid, 2, "what was given is wrong; the message names each wrong field"),
-    (NotFound, 3, "there is nothing of that name"),
-    (Conflict, 4, "the present state does not allow it"),
-    (Stale, 4, ""),
-    (DatabaseAway, 5, "the database does not answer; try again later"),
-)
-"""Of errors, the first that fits. Anything else is 1: it failed, or a fault was found."""
-_EPILOG: Final = "exit codes: 0 done, 1 it failed or a fault was found, " + ", ".join(
-    f"{code} {words}" for _, code, words in EXIT_CODES if words
-)
-SHELLS: Final = ("bash", "zsh", "fish")
+class Commands(LazyGroup):
+    """Every group, with the module that has it."""
+
+    groups = {  # noqa: RUF012 - a table that nobody changes
+        name: (f"ims.cli.{name.replace('-', '_')}", words)
+        for name, words in {
+            "incident": "Open, list, change and resolve incidents.",
+            "alert": "List what sources report.",
+            "run": "List and show runs of playbooks, and their logs.",
+            "decision": "Show why a run started, or did not.",
+            "service": "List the services and whether they are healthy.",
+            "maintenance": "Add, list and end maintenance windows.",
+            "source": "Manage who sends alerts.",
+            "token": "Create, rotate and revoke tokens.",
+            "user": "Manage accounts.",
+            "team": "Manage teams.",
+            "dead-letter": "Show, retry and drop alerts that could not be processed.",
+            "audit": "Read who changed what.",
+            "policy": "Check a policy; needs neither server nor database.",
+            "demo": "Kill the IMS web process and watch it heal.",
+            "admin": "Work on this machine's database: migrate, bootstrap, policy, worker, retention.",
+        }.items()
+    }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line; each area registers its own commands."""
-    top = argparse.ArgumentParser(prog="ims", description="Self-hosted incident management that heals.", epilog=_EPILOG)
-    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in _GROUPS:
-        group.register(subparsers)
-    completing = subparsers.add_parser(
-        "completion",
-        help="what your shell needs to complete commands",
-        description='Print what your shell needs to complete `ims` commands: put `eval "$(ims completion bash)"` into '
-        "its start-up file, or for fish `ims completion fish | source`.",
-    )
-    completing.add_argument("shell", choices=SHELLS)
-    completing.set_defaults(run=_completion)
-    return top
+app = typer.Typer(
+    cls=Commands, name="ims", no_args_is_help=True, rich_markup_mode=None, add_completion=True, epilog=_EPILOG,
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
 
 
-def _completion(arguments: argparse.Namespace) -> int:
-    print(shellcode(["ims"], shell=arguments.shell))
-    return 0
+@app.callback()
+def ims() -> None:
+    """Self-hosted incident management that heals."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. An error of ours is one sentence on standard error."""
-    commands = parser()
-    argcomplete.autocomplete(commands)
-    chosen = commands.parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
-    except IMSError as error:
-        print(f"ims: {error.message}", file=sys.stderr)
-        for field in error.fields:
-            print(f"  {field.field}: {field.message}", file=sys.stderr)
-        return next((code for kind, code, _ in EXIT_CODES if isinstance(error, kind)), 1)
-    except KeyboardInterrupt:
+        app(args=None if arguments is None else list(arguments), prog_name="ims", standalone_mode=False)
+    except CommandFailed as error:
+        print(f"ims: {error}", file=sys.stderr)
+        return error.exit_code
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+    except SystemExit as ended:
+        # What Typer prints for completion ends so.
+        return int(ended.code or 0)
+    except click.exceptions.ClickException as error:
+        error.show()
+        return int(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # `ims … | head` closed the pipe: not an error.
-        sys.stderr.close()
+        # `ims … | head` closed the pipe: not an error, and Python is not to complain when it flushes at the end.
+        sys.stdout = None
         return 0
+    return 0

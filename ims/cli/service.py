@@ -1,59 +1,41 @@
 """`ims service …`: what is watched and healed, and how it is now."""
 
-import argparse
-from typing import Final
+from typing import Annotated, Any, Final
 
-from ims.api.v1.schemas.services import ServiceShown, show_service
-from ims.cli.local import add_json, command_session
-from ims.cli.terminal import print_fields, print_json, print_table
-from ims.core.clock import utc_now
-from ims.core.errors import NotFound
-from ims.incidents.queries import unresolved_incidents
-from ims.reports.service_status import Condition, read_conditions
+import typer
+
+from ims.cli.client import api
+from ims.cli.group import examples, group
+from ims.cli.output import Json, print_json, print_table, show
+
+app = group("service", "List the services of the active policy and whether they are healthy.")
 
 _COLUMNS: Final = ("service", "state", "environment", "team", "recovery", "incidents", "run")
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    group = subparsers.add_parser("service", help="what is watched and healed, and how it is now: list, show")
-    commands = group.add_subparsers(dest="service_command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("list", help="the services of the active policy, by name")
-    listing.add_argument("--state", choices=list(Condition), help="only services in this state")
-    add_json(listing)
-    listing.set_defaults(run=_list)
-    showing = commands.add_parser("show", help="one service, as the inventory describes it and as it is")
-    showing.add_argument("name", metavar="SERVICE", help="the inventory host")
-    add_json(showing)
-    showing.set_defaults(run=_show)
-
-
-def _read() -> list[ServiceShown]:
-    with command_session() as session:
-        known = read_conditions(session, utc_now())
-        incidents = unresolved_incidents(session, [one.name for one in known])
-        return [show_service(one, incidents.get(one.name, [])) for one in known]
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    found = [shown for shown in _read() if arguments.state in (None, shown.state)]
-    if arguments.json:
-        print_json([shown.model_dump(mode="json") for shown in found])
-    elif found:
-        print_table(_COLUMNS, [_row(shown) for shown in found])
+@app.command("list", epilog=examples("ims service list", "ims service list --state firing --json"))
+def list_services(
+    state: Annotated[str, typer.Option(help="Only in this state, such as firing, healing or maintenance.")] = "",
+    team: Annotated[str, typer.Option(help="Only of this team.")] = "",
+    environment: Annotated[str, typer.Option(help="Only of this environment.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the services of the active policy, by name."""
+    rows = api().every("/services", state=state, team=team, environment=environment)
+    if as_json:
+        print_json(rows)
     else:
-        print("No services." if arguments.state is None else f"No service is {arguments.state}.")
-    return 0
+        print_table(_COLUMNS, [_row(row) for row in rows], f"No service is {state}." if state else "No services.")
 
 
-def _row(shown: ServiceShown) -> tuple[str, ...]:
-    incidents = ", ".join(shown.incidents)
-    return shown.name, shown.state, shown.environment, shown.team or "", shown.recovery, incidents, shown.run or ""
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    incidents = ", ".join(row["incidents"])
+    return (row["name"], row["state"], row["environment"], row["team"], row["recovery"], incidents, row["run"])
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    found = next((shown for shown in _read() if shown.name == arguments.name), None)
-    if found is None:
-        raise NotFound(f"There is no service {arguments.name}: see `ims service list`.")
-    (print_json if arguments.json else print_fields)(found.model_dump(mode="json"))
-    return 0
+@app.command("show", epilog=examples("ims service show ims-web"))
+def show_service(
+    name: Annotated[str, typer.Argument(metavar="SERVICE", help="The inventory host.")], as_json: Json = False
+) -> None:
+    """Show a service, as the inventory describes it and as it is now."""
+    show(api().get(f"/services/{name}"), as_json=as_json)

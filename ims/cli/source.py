@@ -1,149 +1,157 @@
 """`ims source …`: who may send alerts."""
 
-import argparse
-from collections.abc import Callable
-from typing import Any, Final
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
-from ims.alerts.source_statistics import figures_of
-from ims.api.v1.schemas.sources import show_source, show_source_whole
-from ims.cli.local import add_json, command_session, local_context
-from ims.cli.terminal import local, print_fields, print_json, print_table, read_duration
-from ims.core.errors import FieldError, Invalid, NotFound
-from ims.sources.definition import SourceKind
-from ims.sources.models import Source
-from ims.sources.queries import all_sources
-from ims.sources.state import state_of
-from ims.sources.usecases import add_source, change_source, remove_source
+import typer
 
-_SOURCE_COLUMNS: Final = ("source", "kind", "state", "last notice", "asked", "rate", "networks", "alertmanager")
+from ims.cli.client import api
+from ims.cli.errors import NothingThere, Wrong
+from ims.cli.given import seconds
+from ims.cli.group import examples, group
+from ims.cli.output import Json, changed, local, print_json, print_table, show
+
+app = group("source", "Manage who sends alerts: add, list, show, set, remove.")
+
+_COLUMNS: Final = ("source", "kind", "state", "last notification", "asked", "rate", "networks", "alertmanager")
 _NOTHING: Final = ("none", "any")
 """What takes an option's value away."""
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    sources = subparsers.add_parser("source", help="who sends alerts: add, list, show, set, remove")
-    commands = sources.add_subparsers(dest="source_command", metavar="COMMAND", required=True)
-    _add_source_commands(commands)
+class Kind(StrEnum):
+    """What a source sends."""
+
+    ALERTMANAGER = "alertmanager"
+    GRAFANA = "grafana"
+    GENERIC = "generic"
+    CLOUDEVENTS = "cloudevents"
+    MONITOR = "monitor"
+    HEARTBEAT = "heartbeat"
 
 
-def _add_source_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    adding = commands.add_parser("add", help="a new sender; the same again changes nothing")
-    adding.add_argument("name", metavar="SOURCE")
-    adding.add_argument("--kind", choices=list(SourceKind), default=SourceKind.ALERTMANAGER, help="what it sends")
-    _add_description(adding)
-    adding.set_defaults(run=_add)
-    changing = commands.add_parser("set", help="change what is given; `none` takes a value away")
-    changing.add_argument("name", metavar="SOURCE")
-    changing.add_argument("--kind", choices=list(SourceKind), default=None, help="what it sends")
-    _add_description(changing)
-    state = changing.add_mutually_exclusive_group()
-    state.add_argument("--enable", dest="enabled", action="store_true", default=None, help="take its alerts again")
-    state.add_argument("--disable", dest="enabled", action="store_false", help="take nothing from it any more")
-    changing.set_defaults(run=_set)
-    listing = commands.add_parser("list", help="all sources")
-    add_json(listing)
-    listing.set_defaults(run=_list)
-    showing = commands.add_parser("show", help="one source")
-    showing.add_argument("name", metavar="SOURCE")
-    add_json(showing)
-    showing.set_defaults(run=_show)
-    removing = commands.add_parser("remove", help="remove a source without alerts, and its tokens")
-    removing.add_argument("name", metavar="SOURCE")
-    removing.set_defaults(run=_remove)
+Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Its name.")]
+AlertmanagerUrl = Annotated[
+    str | None,
+    typer.Option("--alertmanager-url", metavar="URL", help="Its own Alertmanager, asked for what was missed."),
+]
+Receiver = Annotated[
+    str | None, typer.Option("--receiver", metavar="NAME", help="Our receiver there; without it every alert is ours.")
+]
+Networks = Annotated[
+    list[str] | None, typer.Option("--network", metavar="CIDR", help="It may send from here only; repeatable.")
+]
+Rate = Annotated[str | None, typer.Option("--rate", metavar="N", help="Alerts a second that one process takes.")]
+StaleAfter = Annotated[
+    str | None,
+    typer.Option("--stale-after", metavar="TIME", help="Time without data before it is reported stale; 0 is never."),
+]
 
 
-def _add_description(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--alertmanager-url", metavar="URL", help="its own Alertmanager, asked for what was missed")
-    parser.add_argument("--receiver", metavar="NAME", help="our receiver there; without it every alert is ours")
-    parser.add_argument(
-        "--network", action="append", dest="networks", metavar="CIDR", help="it may send from here only; repeatable"
-    )
-    parser.add_argument("--rate", dest="rate_limit", metavar="N", help="alerts a second that one process takes")
-    parser.add_argument("--silent-after", metavar="TIME", help="silence that is told, such as 15m; 0 is never")
+@app.command("add", epilog=examples("ims source add backups --kind generic --rate 10"))
+def add(
+    name: Name,
+    kind: Annotated[Kind, typer.Option(help="What it sends.")] = Kind.ALERTMANAGER,
+    alertmanager_url: AlertmanagerUrl = None,
+    receiver: Receiver = None,
+    networks: Networks = None,
+    rate: Rate = None,
+    stale_after: StaleAfter = None,
+) -> None:
+    """Add a source; the same again changes nothing.
+
+    It sends by a token: `ims token create NAME`.
+    """
+    given = _given(alertmanager_url, receiver, networks, rate, stale_after)
+    known = any(one["name"] == name for one in api().every("/sources"))
+    api().ask("POST", "/sources", body={"name": name, "kind": kind.value, **given})
+    changed(not known)
 
 
-def _add(arguments: argparse.Namespace) -> int:
-    with local_context() as context:
-        is_new = add_source(context, {"name": arguments.name, **_given(arguments)})
-    return _told(is_new)
+@app.command("set", epilog=examples("ims source set backups --rate none", "ims source set backups --disable"))
+def set_fields(
+    name: Name,
+    kind: Annotated[Kind | None, typer.Option(help="What it sends.")] = None,
+    alertmanager_url: AlertmanagerUrl = None,
+    receiver: Receiver = None,
+    networks: Networks = None,
+    rate: Rate = None,
+    stale_after: StaleAfter = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Take its alerts again, or nothing from it any more.")
+    ] = None,
+) -> None:
+    """Change what is given, and nothing else; `none` takes a value away."""
+    given = _given(alertmanager_url, receiver, networks, rate, stale_after)
+    if kind is not None:
+        given["kind"] = kind.value
+    if enabled is not None:
+        given["enabled"] = enabled
+    before = api().get(f"/sources/{name}")
+    after = api().ask("PATCH", f"/sources/{name}", body=given)
+    changed(any(before.get(field) != value for field, value in after.items() if field in before))
 
 
-def _set(arguments: argparse.Namespace) -> int:
-    with local_context() as context:
-        is_changed = change_source(context, arguments.name, _given(arguments))
-    return _told(is_changed)
-
-
-def _remove(arguments: argparse.Namespace) -> int:
-    try:
-        with local_context() as context:
-            remove_source(context, arguments.name)
-    except NotFound:
-        return _told(False)
-    return _told(True)
-
-
-def _told(is_changed: bool) -> int:
-    print("changed" if is_changed else "unchanged")
-    return 0
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+def _given(
+    alertmanager_url: str | None, receiver: str | None, networks: list[str] | None, rate: str | None,
+    stale_after: str | None,
+) -> dict[str, Any]:  # fmt: skip
     """What the command line says of a source; what it does not mention is not there."""
-    readers: dict[str, Callable[[str], Any]] = {
-        "rate_limit": _number,
-        "silent_after": lambda text: read_duration(text, "silent-after").total_seconds(),
-    }
+    texts = {
+        "alertmanager_url": alertmanager_url, "receiver": receiver, "rate_limit": rate, "silent_after": stale_after,
+    }  # fmt: skip
     given: dict[str, Any] = {}
-    for field in ("kind", "alertmanager_url", "receiver", "rate_limit", "silent_after"):
-        if (value := getattr(arguments, field)) is not None:
-            given[field] = None if value.lower() in _NOTHING else readers.get(field, str)(value)
-    if arguments.networks is not None:
-        given["networks"] = [network for network in arguments.networks if network.lower() not in _NOTHING]
-    if getattr(arguments, "enabled", None) is not None:
-        given["enabled"] = arguments.enabled
+    for field, text in texts.items():
+        if text is not None:
+            given[field] = None if text.lower() in _NOTHING else _value(field, text)
+    if networks:
+        given["networks"] = [network for network in networks if network.lower() not in _NOTHING]
     return given
 
 
-def _number(text: str) -> float:
+def _value(field: str, text: str) -> Any:
+    if field == "silent_after":
+        return seconds(text, "--stale-after")
+    if field != "rate_limit":
+        return text
     try:
         return float(text)
     except ValueError:
-        raise Invalid(fields=[FieldError("rate", "must be a number of alerts a second")]) from None
+        raise Wrong("--rate: must be a number of alerts a second.") from None
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        sources = all_sources(session)
-        if arguments.json:
-            print_json([show_source(source).model_dump(mode="json") for source in sources])
-        elif sources:
-            print_table(_SOURCE_COLUMNS, [_source_row(source) for source in sources])
-        else:
-            print("No sources.")
-    return 0
+@app.command("list", epilog=examples("ims source list", "ims source list --json"))
+def list_sources(as_json: Json = False) -> None:
+    """List all sources, and when each was last heard."""
+    rows = api().every("/sources")
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, [_row(row) for row in rows], "No sources.")
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    with command_session() as session:
-        figures = figures_of(session, arguments.name)
-        shown = show_source_whole(session.get_one(Source, arguments.name), figures).model_dump(mode="json")
-    (print_json if arguments.json else print_fields)(shown)
-    return 0
-
-
-def _source_row(source: Source) -> tuple[str, ...]:
-    asked = source.repair_problem or local(source.repaired_at)
-    if source.repair_held:
-        asked = f"{asked}, {source.repair_held} held: {source.repair_held_reason}"
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    asked = row["repair_problem"] or local(row["repaired_at"])
+    if row["repair_held"]:
+        asked = f"{asked}, {row['repair_held']} withheld: {row['repair_held_reason']}"
+    rate = f"{row['rate_limit']:g}/s" if row["rate_limit"] else ""
     return (
-        source.name,
-        source.kind,
-        state_of(source),
-        local(source.last_notice_at),
-        asked,
-        f"{source.rate_limit:g}/s" if source.rate_limit else "",
-        ", ".join(source.networks),
-        source.alertmanager_url or "",
-    )
+        row["name"], row["kind"], row["state"], local(row["last_notice_at"]), asked, rate, ", ".join(row["networks"]),
+        row["alertmanager_url"],
+    )  # fmt: skip
+
+
+@app.command("show", epilog=examples("ims source show alertmanager"))
+def show_source(name: Name, as_json: Json = False) -> None:
+    """Show a source with how much there is of it."""
+    show(api().get(f"/sources/{name}"), as_json=as_json)
+
+
+@app.command("remove", epilog=examples("ims source remove backups"))
+def remove(name: Name) -> None:
+    """Remove a source without alerts, and its tokens."""
+    try:
+        api().ask("DELETE", f"/sources/{name}")
+    except NothingThere:
+        changed(False)
+    else:
+        changed(True)

@@ -1,125 +1,111 @@
 """`ims token …`: credentials of sources and of people's programs."""
 
-import argparse
-import sys
-from datetime import timedelta
-from typing import Any, Final
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
-from ims.accounts.models import ApiToken
-from ims.accounts.people.queries import people, person
-from ims.accounts.token_names import token_id, token_name
-from ims.accounts.tokens.queries import token_as_json, tokens_of
-from ims.accounts.tokens.usecases import NewToken, create_user_token, revoke_token, rotate_token
-from ims.cli.local import add_json, command_session, local_context
-from ims.cli.terminal import local, print_json, print_table, read_duration
-from ims.core.clock import utc_now
-from ims.core.context import Context
-from ims.core.errors import FieldError, Invalid
-from ims.core.principal import Scope
-from ims.sources.usecases import create_source_token
+import typer
+
+from ims.cli.client import api
+from ims.cli.errors import Wrong
+from ims.cli.given import seconds
+from ims.cli.group import examples, group
+from ims.cli.output import Json, changed, local, note, print_json, print_table, say
+
+app = group("token", "Create, list, rotate and revoke tokens of sources and of people.")
 
 _COLUMNS: Final = ("token", "of", "scope", "label", "state", "created", "expires", "last used")
 
 
-def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to the command line."""
-    tokens = subparsers.add_parser("token", help="credentials of sources and of people: create, list, rotate, revoke")
-    commands = tokens.add_subparsers(dest="token_command", metavar="COMMAND", required=True)
-    creating = commands.add_parser("create", help="a new token; shown now and never again")
-    owner = creating.add_mutually_exclusive_group(required=True)
-    owner.add_argument("source", metavar="SOURCE", nargs="?", help="who sends alerts by it")
-    owner.add_argument("--source", dest="named_source", metavar="SOURCE", help="the same")
-    owner.add_argument("--user", metavar="USER", help="whom it acts for")
-    creating.add_argument("--scope", choices=list(Scope), help="what it may do for a user (default: read)")
-    creating.add_argument("--label", default="", help="where it is used")
-    creating.add_argument("--expires", metavar="TIME", help="how long it works, such as 90d; default: until revoked")
-    add_json(creating)
-    creating.set_defaults(run=_create)
-    listing = commands.add_parser("list", help="tokens, without their text")
-    whose = listing.add_mutually_exclusive_group()
-    whose.add_argument("--source", metavar="SOURCE", help="only of this source")
-    whose.add_argument("--user", metavar="USER", help="only of this user")
-    add_json(listing)
-    listing.set_defaults(run=_list)
-    rotating = commands.add_parser("rotate", help="a successor; the old one works a little longer")
-    rotating.add_argument("token", metavar="TOKEN", help="T-3 or 3")
-    rotating.add_argument("--overlap", default="1h", metavar="TIME", help="how long the old one works (default 1h)")
-    add_json(rotating)
-    rotating.set_defaults(run=_rotate)
-    revoking = commands.add_parser("revoke", help="end a token at once")
-    revoking.add_argument("token", metavar="TOKEN", help="T-3 or 3")
-    revoking.set_defaults(run=_revoke)
+class Scope(StrEnum):
+    """What a token may do for a user; each includes the one before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
 
 
-def _create(arguments: argparse.Namespace) -> int:
-    with local_context() as context:
-        token = _created(context, arguments)
-    return _show_token(token, as_json=arguments.json)
+Token = Annotated[str, typer.Argument(metavar="TOKEN", help="T-3 or 3.")]
 
 
-def _created(context: Context, arguments: argparse.Namespace) -> NewToken:
-    lifetime = read_duration(arguments.expires, "expires") if arguments.expires else None
-    if arguments.user is not None:
-        scope = Scope(arguments.scope or Scope.READ)
-        return create_user_token(context, arguments.user, scope, arguments.label, lifetime=lifetime)
-    if arguments.scope is not None:
-        raise Invalid(fields=[FieldError("scope", "is for the tokens of a user: a source's may send alerts")])
-    source = arguments.named_source or arguments.source
-    return create_source_token(context, source, arguments.label, lifetime=lifetime)
+@app.command(
+    "create",
+    epilog=examples("ims token create alertmanager", "ims token create --user admin --scope read --expires 90d"),
+)
+def create(
+    source: Annotated[str, typer.Argument(metavar="[SOURCE]", help="Who sends alerts by it.", show_default=False)] = "",
+    named_source: Annotated[str, typer.Option("--source", metavar="SOURCE", help="The same.")] = "",
+    user: Annotated[str, typer.Option(metavar="USER", help="Whom it acts for.")] = "",
+    scope: Annotated[Scope | None, typer.Option(help="What it may do for a user (default: read).")] = None,
+    label: Annotated[str, typer.Option(help="Where it is used.")] = "",
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long it works, such as 90d; default: until revoked.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Create a token; it is shown now and never again.
+
+    The token alone is printed on standard output, so that a script can take it.
+    """
+    source = source or named_source
+    if bool(source) == bool(user):
+        raise Wrong("Name a source, or a user by --user.")
+    if source and scope is not None:
+        raise Wrong("--scope: is for the tokens of a user: a source's may send alerts.")
+    given = {
+        "source": source, "user": user, "label": label, "scope": (scope or Scope.READ).value if user else None,
+        "seconds": None if expires is None else int(seconds(expires, "--expires")),
+    }  # fmt: skip
+    made = api().ask("POST", "/tokens", body={name: value for name, value in given.items() if value})
+    _show_made(made, as_json=as_json)
 
 
-def _rotate(arguments: argparse.Namespace) -> int:
-    overlap = read_duration(arguments.overlap, "overlap")
-    with local_context() as context:
-        token = rotate_token(context, arguments.token, overlap)
-    return _show_token(token, as_json=arguments.json, told=_until(overlap, arguments.token))
-
-
-def _until(overlap: timedelta, old: str) -> str:
-    return f"{token_name(token_id(old))} works for {overlap} more." if overlap else "The old token has ended."
-
-
-def _show_token(token: NewToken, *, as_json: bool, told: str = "") -> int:
-    """The token alone on standard output, so that a script can take it; the rest is for people."""
+def _show_made(made: dict[str, Any], more: str = "", *, as_json: bool) -> None:
     if as_json:
-        print_json({"id": token.name, "token": token.text})
-        return 0
-    print(token.text)
-    print(f"This is {token.name}. It is shown only now: keep it as a secret. {told}".rstrip(), file=sys.stderr)
-    return 0
+        print_json({"id": made["token"], "token": made["secret"]})
+        return
+    say(made["secret"])
+    note(f"This is {made['token']}. It is shown only now: keep it as a secret. {more}".rstrip())
 
 
-def _revoke(arguments: argparse.Namespace) -> int:
-    with local_context() as context:
-        is_ended = revoke_token(context, arguments.token)
-    print("changed" if is_ended else "unchanged")
-    return 0
+@app.command("list", epilog=examples("ims token list", "ims token list --source alertmanager --json"))
+def list_tokens(
+    source: Annotated[str, typer.Option(help="Only of this source.")] = "",
+    user: Annotated[str, typer.Option(help="Only of this user.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List tokens, without their text, which nobody has."""
+    rows = api().every("/tokens", source=source, user=user)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, [_row(row) for row in rows], "No tokens.")
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    now = utc_now()
-    with command_session() as session:
-        user_id = person(session, arguments.user).id if arguments.user is not None else None
-        tokens = tokens_of(session, source=arguments.source, user_id=user_id)
-        names = {one.id: one.name for one in people(session)} if any(token.user_id for token in tokens) else {}
-        described = [token_as_json(token, names[token.user_id] if token.user_id else None, now) for token in tokens]
-        if arguments.json:
-            print_json(described)
-        elif tokens:
-            print_table(_COLUMNS, [_row(token, one) for token, one in zip(tokens, described, strict=True)])
-        else:
-            print("No tokens.")
-    return 0
-
-
-def _row(token: ApiToken, described: dict[str, Any]) -> tuple[str, ...]:
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    used = local(row["last_used_at"]) or "never"
     return (
-        described["token"],
-        described["source"] or described["user"],
-        ", ".join(token.scopes),
-        token.label,
-        described["state"],
-        local(token.created_at),
-        local(token.expires_at),
-        local(token.last_used_at) or "never",
-    )
+        row["token"], row["source"] or row["user"], ", ".join(row["scopes"]), row["label"], row["state"],
+        local(row["created_at"]), local(row["expires_at"]), used,
+    )  # fmt: skip
+
+
+@app.command("rotate", epilog=examples("ims token rotate T-1 --overlap 1h"))
+def rotate(
+    token: Token,
+    overlap: Annotated[str, typer.Option(metavar="TIME", help="How long the old one goes on working.")] = "1h",
+    as_json: Json = False,
+) -> None:
+    """Make a token's successor; the old one works a little longer."""
+    length = int(seconds(overlap, "--overlap"))
+    made = api().ask("POST", f"/tokens/{token}/rotate", body={"overlap": length})
+    more = f"The old one works for {overlap} more." if length else "The old one has ended."
+    _show_made(made, more, as_json=as_json)
+
+
+@app.command("revoke", epilog=examples("ims token revoke T-2"))
+def revoke(token: Token) -> None:
+    """End a token at once."""
+    name = token if token.upper().startswith("T-") else f"T-{token}"
+    ended = any(one["token"] == name.upper() and one["state"] == "ended" for one in api().every("/tokens"))
+    api().ask("DELETE", f"/tokens/{token}")
+    changed(not ended)

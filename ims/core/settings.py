@@ -24,13 +24,9 @@ from pydantic import (
 )
 
 from ims.core.errors import ConfigurationFaulty
+from ims.core.places import default_state_dir
 
 ENV_FILE = "ims.env"
-
-
-def default_state_dir() -> Path:
-    """Where IMS keeps its state unless `IMS_STATE_DIR` says otherwise: by account, as documented in the README."""
-    return Path("/var/lib/ims") if os.geteuid() == 0 else Path.home() / ".local/state/ims"
 
 
 def _pairs(given: object) -> object:
@@ -62,7 +58,7 @@ class Settings(BaseModel):
     )
     database_owner_url: str = Field(
         default="postgresql://ims_owner@127.0.0.1:5433/ims",
-        description="The same database as role `ims_owner`; only `ims migrate` uses it.",
+        description="The same database as role `ims_owner`; only `ims admin migrate` uses it.",
     )
     database_owner_password: SecretStr | None = Field(
         default=None, description="Password of the owner; give it by IMS_DATABASE_OWNER_PASSWORD_FILE."

@@ -101,6 +101,8 @@ def _message(error: Any, known: list[str]) -> str:
         return f"must be one of {error['ctx']['expected']}".replace("'", "")
     if kind == "string_too_long":
         return message.replace("String should have", "may have")
+    if kind == "string_too_short" and (least := error["ctx"]["min_length"]) > 1:
+        return f"must have at least {least} characters"
     if kind in _WORDS:
         return _WORDS[kind]
     message = message.removeprefix("Value error, ")

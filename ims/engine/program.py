@@ -107,7 +107,7 @@ def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set.
 
-    Raises `SchemaOutdated` when `ims migrate` was not run, and `ConfigurationFaulty` when the port is taken.
+    Raises `SchemaOutdated` when `ims admin migrate` was not run, and `ConfigurationFaulty` when the port is taken.
     """
     context = WorkerContext(
         settings=settings,
@@ -276,10 +276,11 @@ class _Program:
         swept = sweep.Swept()
         swept.lost = await context.in_thread(sweep.take_over_runs, context.database, now)
         for run in swept.lost:
-            RUNS.labels(run.status.value).inc()
+            RUNS.labels(run.outcome.value).inc()
             log.warning("run_lost", run_id=str(run.run_id))
         swept.jobs_again = await context.transaction(sweep.retry_stalled_jobs)
         swept.jobs_again += await self._retry_own_jobs()
+        await context.transaction(lambda session: sweep.attend_to_approvals(session, now))
         if rounds % 5 == 0:
             swept.runs_again = await context.transaction(lambda session: sweep.redefer_forgotten_runs(session, now))
         if rounds % 15 == 7:

@@ -17,6 +17,7 @@ from ims.core.queue import Job, defer
 from ims.engine.identity import is_dead, place
 from ims.policy.queries import active_digest
 from ims.policy.unpacking import remove
+from ims.runs.approvals import expire_approvals, queue_approved
 from ims.runs.models import ACTIVE, Run, RunStatus
 from ims.runs.supervision.sweep import kill_run
 from ims.runs.usecases import EndedRun, expired_runs, lose_runs
@@ -112,8 +113,7 @@ _FORGOTTEN = text(
     """
     SELECT run.id, run.status FROM run
     WHERE ((run.status = 'queued' AND run.queued_at < :before)
-        OR (run.status = 'verifying' AND run.finished_at < :before)
-        OR (run.status = 'unknown' AND run.verified_at IS NULL AND run.finished_at < :before))
+        OR (run.verification = 'pending' AND run.finished_at < :before))
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.status IN ('todo', 'doing')
@@ -134,13 +134,18 @@ def redefer_forgotten_runs(session: Session, now: datetime) -> int:
     return len(forgotten)
 
 
+def attend_to_approvals(session: Session, now: datetime) -> int:
+    """Queue approved runs whose targets are free by now, and cancel those that nobody answered about; how many."""
+    return expire_approvals(session, now) + queue_approved(session, now)
+
+
 _UNDECIDED = text(
     """
     SELECT episode.id FROM episode JOIN incident ON incident.id = episode.incident_id
     WHERE episode.closed_at IS NULL AND episode.opened_at < :before
       AND incident.attention_at IS NULL AND incident.status <> 'resolved'
       AND NOT EXISTS (
-        SELECT FROM run WHERE run.episode_id = episode.id AND (run.verified_at IS NULL OR run.verified_at > :before))
+        SELECT FROM run WHERE run.episode_id = episode.id AND (run.ended_at IS NULL OR run.ended_at > :before))
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.status IN ('todo', 'doing') AND job.task_name = 'decide'
@@ -179,7 +184,7 @@ def purge_finished_jobs(session: Session) -> None:
 
 def revisions_in_use(session: Session) -> set[str]:
     """The active revision and those of runs under way."""
-    digests = set(session.scalars(select(Run.revision).where(Run.status.in_(ACTIVE)).distinct()))
+    digests = set(session.scalars(select(Run.revision).where(Run.outcome.in_(ACTIVE)).distinct()))
     active = active_digest(session)
     return digests | ({active} if active else set())
 

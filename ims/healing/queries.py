@@ -1,19 +1,122 @@
 """Reading what healing decided."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, Uuid, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from ims.healing.models import Refusal
+from ims.core.errors import NotFound
+from ims.healing.guards.verdict import ALLOWED, UNDER_WAY
+from ims.healing.models import Decision, DecisionOutcome
+from ims.incidents.models import Incident
+from ims.runs.models import Run
+
+# Both are no objections: a run was made, or there is one already.
+_IS_DENIAL = Decision.reason.not_in((ALLOWED, UNDER_WAY))
 
 
-def refusals_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Refusal]]:
-    """What guards refused for these incidents, in order."""
-    found: dict[UUID, list[Refusal]] = defaultdict(list)
-    query = select(Refusal).where(Refusal.incident_id.in_(list(incident_ids))).order_by(Refusal.first_at)
-    for refusal in session.scalars(query):
-        found[refusal.incident_id].append(refusal)
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why an incident got no run: all decisions about it with one rule and one reason."""
+
+    rule: str
+    """Empty when no rule matched."""
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+
+
+def denials_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Denial]]:
+    """What guards denied for these incidents, in order."""
+    found: dict[UUID, list[Denial]] = defaultdict(list)
+    first = func.min(Decision.first_at).label("first")
+    query = (
+        select(
+            Decision.incident_id, Decision.rule, Decision.reason, first, func.max(Decision.last_at),
+            func.sum(Decision.count),
+        )
+        # One parameter, however many ids: a list of parameters is another statement for each length.
+        .where(Decision.incident_id == any_(literal(list(incident_ids), ARRAY(Uuid))), _IS_DENIAL)
+        .group_by(Decision.incident_id, Decision.rule, Decision.reason)
+        .order_by(first)
+    )  # fmt: skip
+    for incident_id, rule, reason, first_at, last_at, count in session.execute(query):
+        found[incident_id].append(Denial(rule, reason, first_at, last_at, int(count)))
+    return found
+
+
+def decisions_of(session: Session, incident_id: UUID, *, limit: int) -> Sequence[Decision]:
+    """The newest decisions about an incident, the last one first."""
+    query = select(Decision).where(Decision.incident_id == incident_id).order_by(Decision.id.desc()).limit(limit)
+    return session.scalars(query).all()
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilters:
+    """Which decisions; nothing means all."""
+
+    incident: int = 0
+    """Its number."""
+    episode: int = 0
+    rule: str = ""
+    outcome: DecisionOutcome | None = None
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDecision:
+    """A decision, the number of its incident and of the run it made."""
+
+    decision: Decision
+    incident: int
+    run: int | None
+
+
+_LISTED: Select[Decision, int, int | None] = (
+    select(Decision, Incident.number, Run.number)
+    .join(Incident, Incident.id == Decision.incident_id)
+    .outerjoin(Run, Run.id == Decision.run_id)
+)
+
+
+def list_decisions(
+    session: Session, filters: DecisionFilters, *, limit: int, before: int | None = None
+) -> list[ListedDecision]:
+    """Decisions, newest first; `before` is the number of the last one of the page before."""
+    query = _LISTED.where(*_conditions(filters)).order_by(Decision.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Decision.id < before)
+    return [ListedDecision(*row) for row in session.execute(query)]
+
+
+def decision_listed(session: Session, number: int) -> ListedDecision:
+    """A decision by its number: D-12 is 12. Raises `NotFound`."""
+    row = session.execute(_LISTED.where(Decision.id == number)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no decision D-{number}.")
+    return ListedDecision(*row)
+
+
+def _conditions(filters: DecisionFilters) -> list[ColumnElement[bool]]:
+    found = [
+        getattr(Decision, name) == value for name in ("rule", "outcome", "reason") if (value := getattr(filters, name))
+    ]
+    if filters.episode:
+        found.append(Decision.episode_id == filters.episode)
+    if filters.incident:
+        # By a subquery: few decisions belong to an incident, and the index on it finds them.
+        number = select(Incident.id).where(Incident.number == filters.incident).scalar_subquery()
+        found.append(Decision.incident_id == number)
+    if filters.since:
+        found.append(Decision.first_at >= filters.since)
+    if filters.until:
+        found.append(Decision.first_at < filters.until)
     return found

@@ -125,7 +125,7 @@ def _allowed(told: _Told) -> Sentence:
 
 def _refused(told: _Told) -> Sentence:
     rule = told.value("rule") or told.event.actor
-    reason = reason_in_words(told.value("reason"))
+    reason = told.value("words") or reason_in_words(told.value("reason"))
     text = f"Rule {rule} refused a run" + (f": {reason}" if reason else "")
     return Sentence(Tone.REFUSED, text, told.value("message"))
 
@@ -147,7 +147,7 @@ REASONS = {
     "maintenance": "a maintenance window is open",
     "flapping": "the alert comes and goes",
 }
-"""Reasons of guards in words."""
+"""Reasons of guards in words, for events that do not carry their own: those of earlier versions."""
 
 
 def reason_in_words(reason: str) -> str:
@@ -158,7 +158,7 @@ def reason_in_words(reason: str) -> str:
 def _no_rule(told: _Told) -> Sentence:
     name, reason = told.value("alert"), told.value("reason")
     if reason not in ("", "no_rule"):
-        return Sentence(Tone.REFUSED, f"Nothing was run: {reason_in_words(reason)}")
+        return Sentence(Tone.REFUSED, f"Nothing was run: {told.value('words') or reason_in_words(reason)}")
     return Sentence(Tone.REFUSED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
 
 
@@ -182,6 +182,19 @@ def _finished(told: _Told) -> Sentence:
 def _lost(told: _Told) -> Sentence:
     run = told.run
     return Sentence(Tone.ALERT, f"Run {run} was lost: its worker went away", told.value("reason"), run)
+
+
+def _approval_requested(told: _Told) -> Sentence:
+    playbook, target = told.value("playbook"), told.value("target")
+    return Sentence(Tone.PEOPLE, f"{told.who} asked for approval of {told.run}: {playbook} on {target}", run=told.run)
+
+
+def _approved(told: _Told) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{told.who} approved {told.run}", told.value("reason"), told.run)
+
+
+def _rejected(told: _Told) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{told.who} rejected {told.run}", told.value("reason"), told.run)
 
 
 def _well(told: _Told) -> Sentence:
@@ -261,6 +274,9 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.RUN_STARTED: _started,
     EventKind.RUN_FINISHED: _finished,
     EventKind.RUN_LOST: _lost,
+    EventKind.APPROVAL_REQUESTED: _approval_requested,
+    EventKind.RUN_APPROVED: _approved,
+    EventKind.RUN_REJECTED: _rejected,
     EventKind.VERIFIED_WELL: _well,
     EventKind.NOT_VERIFIED: _not_well,
     EventKind.AUTOMATION_GAVE_UP: _gave_up,

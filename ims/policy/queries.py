@@ -28,11 +28,11 @@ class ActivePolicy:
 
 
 class NoPolicy(NotFound):
-    """No policy is active yet: run `ims policy load`."""
+    """No policy is active yet: run `ims admin policy load`."""
 
 
 NO_POLICY = Policy(inventory="")
-"""What is in force before the first `ims policy load`: no services, the built-in severities, the defaults."""
+"""What is in force before the first `ims admin policy load`: no services, the built-in severities, the defaults."""
 
 _seen: dict[tuple[int, str, datetime], ActivePolicy] = {}
 """The newest activation that this process has seen. An activation never changes, so its policy may be kept."""

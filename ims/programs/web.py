@@ -10,6 +10,7 @@ from ims.api import documentation, rest
 from ims.api.v1 import alerts as alert_api
 from ims.api.v1 import audit as audit_api
 from ims.api.v1 import dead_letters as rejected_api
+from ims.api.v1 import decisions as decision_api
 from ims.api.v1 import incidents as incident_api
 from ims.api.v1 import maintenance as maintenance_api
 from ims.api.v1 import me as own_api
@@ -45,6 +46,7 @@ GROUPS = (
     summary_api.api,
     alert_api.api,
     run_api.api,
+    decision_api.api,
     service_api.api,
     maintenance_api.api,
     rejected_api.api,

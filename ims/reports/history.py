@@ -1,21 +1,21 @@
-"""What the lifeline needs to know, out of the rows of an incident, its runs and its refusals."""
+"""What the lifeline needs to know, out of the rows of an incident, its runs and its denials."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
-from ims.healing.models import Refusal
+from ims.healing.queries import Denial
 from ims.incidents.models import Incident
 from ims.reports.lifeline import Attempt, Story
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import Run, RunOutcome
 
 AnyRow = Row[*tuple[Any, ...]]
 """Columns of a table under their own names."""
 
 
-def story_of(incident: Incident | AnyRow, runs: Sequence[Run | AnyRow], refusals: Sequence[Refusal | AnyRow]) -> Story:
-    """The incident's story; runs and refusals are in their order."""
+def story_of(incident: Incident | AnyRow, runs: Sequence[Run | AnyRow], denials: Sequence[Denial]) -> Story:
+    """The incident's story; runs and denials are in their order."""
     return Story(
         opened_at=incident.opened_at,
         resolved_at=incident.resolved_at,
@@ -24,8 +24,8 @@ def story_of(incident: Incident | AnyRow, runs: Sequence[Run | AnyRow], refusals
         attention_at=incident.attention_at,
         first_human_at=incident.first_human_at,
         attempts=[attempt for run in runs if (attempt := _attempt(run))],
-        # A refusal without a rule is "no rule matches": nothing was stopped.
-        refused_at=[refusal.first_at for refusal in refusals if refusal.rule],
+        # A denial without a rule is "no rule matches": nothing was stopped.
+        refused_at=[denial.first_at for denial in denials if denial.rule],
     )
 
 
@@ -33,9 +33,9 @@ def _attempt(run: Run | AnyRow) -> Attempt | None:
     """The run on the lifeline, once it has begun. A run that ended without saying when counts to what is known."""
     if run.started_at is None:
         return None
-    if run.status == RunStatus.RUNNING:
+    if run.outcome == RunOutcome.RUNNING:
         return Attempt(run.started_at)
-    finished = run.finished_at or run.verified_at or run.started_at
-    if run.status == RunStatus.VERIFYING:
+    finished = run.finished_at or run.ended_at or run.started_at
+    if run.outcome == RunOutcome.VERIFYING:
         return Attempt(run.started_at, finished)
-    return Attempt(run.started_at, finished, run.verified_at or finished)
+    return Attempt(run.started_at, finished, run.ended_at or finished)

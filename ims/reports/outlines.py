@@ -11,7 +11,7 @@ from sqlalchemy import Select, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from ims.healing.models import Refusal
+from ims.healing.queries import denials_of
 from ims.incidents.models import Incident, Status
 from ims.reports.history import AnyRow, story_of
 from ims.reports.lifeline import Lifeline, draw
@@ -41,14 +41,13 @@ def outlines(session: Session, incident_ids: Sequence[UUID], now: datetime) -> l
         Incident.resolved_at, Incident.healed_at, Incident.acknowledged_at, Incident.attention_at,
         Incident.first_human_at,
     )  # fmt: skip
-    runs = select(Run.incident_id, Run.status, Run.started_at, Run.finished_at, Run.verified_at)
-    refusals = select(Refusal.incident_id, Refusal.rule, Refusal.first_at).where(Refusal.incident_id == wanted)
+    runs = select(Run.incident_id, Run.outcome, Run.started_at, Run.finished_at, Run.ended_at)
     runs_of = _by_incident(session, runs.where(Run.incident_id == wanted).order_by(Run.queued_at, Run.number))
-    refusals_of = _by_incident(session, refusals.order_by(Refusal.first_at))
+    denials = denials_of(session, incident_ids)
     return [
         Outline(
             one.number, one.title, one.service, one.status, one.opened_at, one.resolved_at, one.healed_at,
-            draw(story_of(one, runs_of[one.id], refusals_of[one.id]), now),
+            draw(story_of(one, runs_of[one.id], denials.get(one.id, [])), now),
         )
         for one in session.execute(incidents.where(Incident.id == wanted).order_by(Incident.opened_at))
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from ims.incidents.models import Incident, Status
 from ims.reports.lanes import Lane, lay
 from ims.reports.outlines import Outline, outlines
 from ims.reports.service_status import Condition, ServiceCondition, read_conditions
-from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
+from ims.runs.models import ACTIVE, Run, RunEvent, RunOutcome
 
 DAY = timedelta(hours=24)
 MOST_SERVICES = 48
@@ -59,7 +59,7 @@ class Progress:
     @property
     def share(self) -> float | None:
         """How far it is, from 0 to 1, by what it took the last time; None where nobody knows."""
-        if self.run.status == RunStatus.VERIFYING:
+        if self.run.outcome == RunOutcome.VERIFYING:
             return 1.0
         return min(1.0, self.tasks / self.tasks_before) if self.tasks_before else None
 
@@ -89,7 +89,7 @@ class Overview:
     def state(self) -> list[object]:
         """What decides whether the panels look different."""
         services = [(one.name, one.condition, one.unresolved, one.run, one.window) for one in self.services.shown]
-        healing = [(one.run.number, one.run.status, one.tasks) for one in self.healing]
+        healing = [(one.run.number, one.run.outcome, one.tasks) for one in self.healing]
         recent = sorted(one.fingerprint for one in self.recent)
         return [services, self.services.left_out, healing, self.more_healing, recent]
 
@@ -140,7 +140,7 @@ def _services(conditions: Sequence[ServiceCondition]) -> Services:
 
 def _healing(session: Session) -> tuple[list[Progress], int]:
     """The active runs that began first, and how many more there are."""
-    active = Run.status.in_(ACTIVE)
+    active = Run.outcome.in_(ACTIVE)
     query = select(Run, Incident.number).outerjoin(Incident, Incident.id == Run.incident_id).where(active)
     order = (Run.started_at.asc().nulls_last(), Run.number)
     found = session.execute(query.order_by(*order).limit(MOST_RUNS)).all()
@@ -171,7 +171,7 @@ def _tasks_before(session: Session, run: Run) -> int | None:
     """Tasks of the last run of this playbook that healed this target; it is found by the index of the cooldown."""
     before = session.scalar(
         select(Run.id)
-        .where(Run.target == run.target, Run.playbook == run.playbook, Run.status == RunStatus.HEALED)
+        .where(Run.target == run.target, Run.playbook == run.playbook, Run.outcome == RunOutcome.HEALED)
         .order_by(Run.finished_at.desc())
         .limit(1)
     )

@@ -119,7 +119,7 @@ def _unresolved(session: Session) -> Mapping[str, _Unresolved]:
 
 def _active_runs(session: Session) -> Mapping[str, int]:
     """The run at work on each target; an index says that there is at most one."""
-    query = select(Run.target, Run.number).where(Run.status.in_(ACTIVE))
+    query = select(Run.target, Run.number).where(Run.outcome.in_(ACTIVE))
     return {target: number for target, number in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.models import Alert, Episode
 from ims.core.actors import ActorKind
 from ims.incidents.models import EventKind, Incident, TimelineEvent
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import Run, RunOutcome
 from ims.runs.queries import runs_of
 
 SHOWN = 5
@@ -95,7 +95,7 @@ def _endings(session: Session, incidents: Sequence[Incident]) -> dict[UUID, Time
 
 
 def _similar(incident: Incident, runs: Sequence[Run], ending: TimelineEvent | None) -> Similar:
-    healed = [run for run in runs if run.status == RunStatus.HEALED]
+    healed = [run for run in runs if run.outcome == RunOutcome.HEALED]
     is_person = ending is not None and ending.actor_kind == ActorKind.PERSON
     return Similar(
         incident=incident,

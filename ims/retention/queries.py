@@ -13,7 +13,7 @@ OLD_INCIDENT = """
     incident.status = 'resolved' AND incident.resolved_at < :before
     AND NOT EXISTS (SELECT FROM timeline_event WHERE incident_id = incident.id AND at >= :before)
     AND NOT EXISTS (SELECT FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
-    AND NOT EXISTS (SELECT FROM run WHERE incident_id = incident.id AND status IN ('queued', 'running', 'verifying'))
+    AND NOT EXISTS (SELECT FROM run WHERE incident_id = incident.id AND ended_at IS NULL)
 """
 
 _EXPECTED = text(
@@ -22,7 +22,7 @@ _EXPECTED = text(
     SELECT
         (SELECT count(*) FROM old) AS incidents,
         (SELECT count(*) FROM run WHERE incident_id IN (SELECT id FROM old)
-            OR incident_id IS NULL AND finished_at < :before) AS runs,
+            OR incident_id IS NULL AND ended_at < :before) AS runs,
         (SELECT count(*) FROM alert WHERE last_seen_at < :before AND NOT EXISTS (
             SELECT FROM episode WHERE alert_id = alert.id AND incident_id NOT IN (SELECT id FROM old))) AS alerts,
         (SELECT count(*) FROM rejected_alert WHERE received_at < :before) AS rejected_alerts,

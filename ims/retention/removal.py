@@ -1,6 +1,6 @@
 """The steps of retention. Each removes a little in the caller's transaction and waits for nobody.
 
-An incident goes as a whole: its runs with their logs, its episodes, its refusals, and then its timeline with itself.
+An incident goes as a whole: its runs with their logs, its episodes, its decisions, and then its timeline with itself.
 The last is not the programs' right: `remove_old_incidents` in the database does it, for incidents that are over and
 old by their own timelines, whole or not at all. See the first migration.
 """
@@ -42,13 +42,13 @@ _OLD = text(
     """  # noqa: S608 - the text is ours
 )
 _OF_INCIDENTS: Final = {
-    # Their events go with them.
+    "decisions": text("DELETE FROM decision WHERE incident_id = ANY(:incidents)"),
+    # Their events, verifications and approvals go with them.
     "runs": text(
         "DELETE FROM run WHERE incident_id = ANY(:incidents)"
         " OR episode_id IN (SELECT id FROM episode WHERE incident_id = ANY(:incidents))"
     ),
     "episodes": text("DELETE FROM episode WHERE incident_id = ANY(:incidents)"),
-    "refusals": text("DELETE FROM refusal WHERE incident_id = ANY(:incidents)"),
 }
 _REMOVE = text("SELECT remove_old_incidents(CAST(:incidents AS uuid[]), :before)")
 
@@ -109,7 +109,7 @@ STEPS: Final = (
     Step(
         "runs",
         "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE incident_id IS NULL AND episode_id IS NULL"
-        " AND finished_at < :before AND status NOT IN ('queued', 'running', 'verifying')"
+        " AND ended_at < :before"
         " LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
     # The incident of a key that nothing was heard of is gone, so the key has nothing to say.

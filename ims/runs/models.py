@@ -1,11 +1,21 @@
-"""Tables: run, run_event."""
+"""Tables: run, run_event, verification, approval."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Sequence, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    Sequence,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ims.core.db.base import Base
@@ -14,20 +24,81 @@ RUN_NUMBER = Sequence("run_number_seq", metadata=Base.metadata)
 
 
 class RunStatus(StrEnum):
-    """Where a run is: queued → running → verifying → an outcome."""
+    """What the playbook did: awaiting approval → queued → running → how it ended."""
 
+    AWAITING_APPROVAL = "awaiting_approval"
+    """It holds no target and has no job."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    """The playbook did its work; whether the service is healthy is its verification's to say."""
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """Nobody saw its end."""
+
+
+class VerificationStatus(StrEnum):
+    """Whether a service is healthy after a run."""
+
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """The run declares none, or it changed nothing."""
+
+
+class RunOutcome(StrEnum):
+    """What people see of a run: what its playbook did, and what the verification made of it."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
     QUEUED = "queued"
     RUNNING = "running"
     VERIFYING = "verifying"
     HEALED = "healed"
     INEFFECTIVE = "ineffective"
+    SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 
-ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.VERIFYING)
+class ApprovalState(StrEnum):
+    """What people said about a run that waits for them."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+ACTIVE = (RunOutcome.QUEUED, RunOutcome.RUNNING, RunOutcome.VERIFYING)
+"""Runs that hold their target."""
+
+
+def outcome_of(kind: str, status: RunStatus, verification: VerificationStatus | None) -> RunOutcome:
+    """What people see. The column `run.outcome` is the same in SQL, so that indexes know it; a test compares them."""
+    if status is not RunStatus.SUCCEEDED:
+        return RunOutcome(status.value)
+    if verification is VerificationStatus.PENDING:
+        return RunOutcome.VERIFYING
+    if verification is VerificationStatus.FAILED:
+        return RunOutcome.INEFFECTIVE
+    if verification is VerificationStatus.PASSED and kind == "heal":
+        return RunOutcome.HEALED
+    return RunOutcome.SUCCEEDED
+
+
+# Written as PostgreSQL prints it, for the test that compares models and migrations.
+_OUTCOME = (
+    "CASE WHEN status::text <> 'succeeded'::text THEN status"
+    " WHEN verification::text = 'pending'::text THEN 'verifying'::character varying"
+    " WHEN verification::text = 'failed'::text THEN 'ineffective'::character varying"
+    " WHEN verification::text = 'passed'::text AND kind::text = 'heal'::text THEN 'healed'::character varying"
+    " ELSE 'succeeded'::character varying END"
+)
 
 
 class Run(Base):
@@ -42,43 +113,55 @@ class Run(Base):
             "uq_run_active_target",
             "target",
             unique=True,
-            postgresql_where=text("status IN ('queued', 'running', 'verifying')"),
+            postgresql_where=text("outcome IN ('queued', 'running', 'verifying')"),
         ),
         # At most one healed run for an episode.
-        Index("uq_run_healed_episode", "episode_id", unique=True, postgresql_where=text("status = 'healed'")),
+        Index("uq_run_healed_episode", "episode_id", unique=True, postgresql_where=text("outcome = 'healed'")),
         # The sweep looks for leases that ran out.
         Index("ix_run_lease", "lease_until", postgresql_where=text("status = 'running'")),
-        # Runs whose end nobody saw wait for a probe; the sweep finds those whose job got lost.
-        Index("ix_run_unverified", "finished_at", postgresql_where=text("status = 'unknown' AND verified_at IS NULL")),
+        # The sweep finds verifications whose job got lost.
+        Index("ix_run_unverified", "finished_at", postgresql_where=text("verification = 'pending'")),
+        # The sweep looks for runs that people have approved and whose target is free by now.
+        Index("ix_run_awaiting_approval", "number", postgresql_where=text("status = 'awaiting_approval'")),
         Index("ix_run_incident", "incident_id"),
         # Cooldown: when did the last run on this target end?
         Index("ix_run_target_finished", "target", "finished_at"),
         # The list is read newest first, and each filter has its rows in that order.
         Index("ix_run_status", "status", text("number DESC")),
+        Index("ix_run_outcome", "outcome", text("number DESC")),
         Index("ix_run_target", "target", text("number DESC")),
         Index("ix_run_rule", "rule", text("number DESC"), postgresql_where=text("rule IS NOT NULL")),
         Index("ix_run_kind", "kind", text("number DESC")),
         CheckConstraint(
-            "status IN ('queued', 'running', 'verifying', 'healed', 'ineffective', 'failed', 'timed_out',"
-            " 'cancelled', 'unknown')",
+            "status IN ('awaiting_approval', 'queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled',"
+            " 'unknown')",
             name="status",
         ),
+        CheckConstraint("verification IN ('pending', 'passed', 'failed', 'skipped')", name="verification"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     number: Mapped[int] = mapped_column(BigInteger, RUN_NUMBER, unique=True)
     """People's name for it (R-7)."""
+    spec: Mapped[dict[str, Any]]
+    """What it is to do, see spec.py; frozen. Kind, playbook and target stand beside it for lists and indexes."""
     kind: Mapped[str] = mapped_column(default="heal")
     status: Mapped[str] = mapped_column(default=RunStatus.QUEUED)
+    """What the playbook did."""
+    verification: Mapped[str | None]
+    """Status of the run's verification, None without one: written by the statements that write it, because constraints
+    and lists need it in this row."""
+    outcome: Mapped[str] = mapped_column(Computed(_OUTCOME, persisted=True))
+    """What people see: `outcome_of` the two."""
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     episode_id: Mapped[int | None] = mapped_column(ForeignKey("episode.id"))
     rule: Mapped[str | None]
+    """Name of the rule that made it; None if none did."""
     attempt: Mapped[int] = mapped_column(default=1)
     playbook: Mapped[str]
     target: Mapped[str]
     """Exact inventory name of the host the run may touch."""
     revision: Mapped[str] = mapped_column(ForeignKey("policy_snapshot.digest"))
-    parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
     fence: Mapped[int] = mapped_column(default=0)
     """Fencing token: raised by each claim; every later write of the claimer carries it."""
     claimed_by: Mapped[str | None]
@@ -87,15 +170,19 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     """The playbook ended."""
-    verified_at: Mapped[datetime | None]
-    """The verification ended, or the run ended without one."""
-    first_green_at: Mapped[datetime | None]
-    """First green probe of the window that verified it."""
+    ended_at: Mapped[datetime | None]
+    """The outcome stands: the verification ended, or the run ended without one."""
     rc: Mapped[int | None]
     recap: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[str | None]
     """Why the outcome is what it is, in words for people."""
     failed_task: Mapped[str | None]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that the playbook is given."""
+        found: dict[str, Any] = self.spec.get("parameters", {})
+        return found
 
 
 class RunEvent(Base):
@@ -112,3 +199,51 @@ class RunEvent(Base):
     host: Mapped[str | None]
     stdout: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Verification(Base):
+    """Whether the service of a run was healthy after it."""
+
+    __tablename__ = "verification"
+    __table_args__ = (CheckConstraint("status IN ('pending', 'passed', 'failed', 'skipped')", name="status"),)
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    status: Mapped[str] = mapped_column(default=VerificationStatus.PENDING)
+    started_at: Mapped[datetime]
+    """The playbook ended, or nobody heard of it any more."""
+    ended_at: Mapped[datetime | None]
+    healthy_since: Mapped[datetime | None]
+    """First green probe of the window that passed, or the alert's resolve."""
+    decided_by: Mapped[str | None]
+    """What told: `probe` or `alert`."""
+    probes: Mapped[int | None]
+    """How many were made; None where nobody counted."""
+    reason: Mapped[str | None]
+    """Why it came out so, in words for people."""
+
+
+class Approval(Base):
+    """A person's yes or no to one run, bound to what exactly it will do."""
+
+    __tablename__ = "approval"
+    __table_args__ = (
+        # A run is asked about once.
+        UniqueConstraint("run_id"),
+        # The sweep lets those expire that nobody answered.
+        Index("ix_approval_pending", "expires_at", postgresql_where=text("state = 'pending'")),
+        CheckConstraint("state IN ('pending', 'approved', 'rejected', 'expired')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(default=ApprovalState.PENDING)
+    spec_digest: Mapped[str]
+    """Of the run's spec when it was asked about: an approval is worth nothing for another one."""
+    revision: Mapped[str]
+    requested_at: Mapped[datetime]
+    requested_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    reason: Mapped[str | None]
+    """What whoever decided wrote."""

@@ -1,4 +1,4 @@
-"""From a claimed run to what its execution needs: the unpacked revision, the rule's limits, the alert's own words."""
+"""From a claimed run to what its execution needs: the unpacked revision, its spec, the alert's own words."""
 
 from typing import Any
 from uuid import UUID
@@ -7,37 +7,37 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.core.errors import NotFound, RunRefused
+from ims.core.errors import NotFound
 from ims.core.settings import Settings
 from ims.policy.queries import unpack_revision
-from ims.policy.schema import HealingRule, Policy
 from ims.runs.models import Run
 from ims.runs.queries import policy_of
 from ims.runs.request import Premises, RunRequest
+from ims.runs.spec import RunSpec
 
 
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
     """What is to be executed, exactly as the run's own revision says, which is unpacked on this machine if need be.
 
-    Raises `NotFound`, `RunRefused`, `TreeFaulty`, and `pydantic.ValidationError` when the run does not fit its policy.
+    Raises `NotFound`, `SpecUnreadable`, `TreeFaulty`, and `pydantic.ValidationError` when it does not fit its policy.
     """
     run = session.get(Run, run_id)
     if run is None:
         raise NotFound("There is no such run.")
-    policy = policy_of(session, run.revision)
-    rule = rule_of(policy, run.rule)
+    policy, spec = policy_of(session, run.revision), RunSpec.from_stored(run.spec)
     premises = premises_of(session, run.revision, settings)
     return RunRequest(
         run_id=run.id,
         policy_root=premises.policy_root,
         inventory=policy.inventory,
-        playbook=run.playbook,
+        playbook=spec.playbook,
         hosts=frozenset(policy.hosts),
         groups=frozenset(policy.groups),
-        limit=run.target,
+        limit=spec.target,
         alert=_alert(session, run),
-        parameters=run.parameters,
-        timeout=rule.timeout,
+        parameters=spec.parameters,
+        is_check=spec.is_check,
+        timeout=spec.timeout,
         environment=dict(premises.environment),
         ansible_cfg=premises.ansible_cfg,
     )
@@ -50,14 +50,6 @@ def premises_of(session: Session, digest: str, settings: Settings) -> Premises:
         policy_root=unpack_revision(session, digest, settings.state_dir / "policy").resolve(),
         environment={"IMS_STATE_DIR": instance, "IMS_INSTANCE": instance},
     )
-
-
-def rule_of(policy: Policy, name: str | None) -> HealingRule:
-    """The rule by its name. Raises `RunRefused` if the policy has none of that name."""
-    for rule in policy.healing_rules:
-        if rule.name == name:
-            return rule
-    raise RunRefused("The run's rule is not in its revision of the policy.")
 
 
 def _alert(session: Session, run: Run) -> dict[str, Any]:

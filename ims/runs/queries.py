@@ -13,7 +13,7 @@ from ims.incidents.models import Incident
 from ims.policy.models import PolicySnapshot
 from ims.policy.queries import active_policy
 from ims.policy.schema import Policy
-from ims.runs.models import ACTIVE, Run, RunEvent, RunStatus
+from ims.runs.models import ACTIVE, Approval, Run, RunEvent, RunOutcome, RunStatus, Verification
 
 PAGE = 500
 """Events that are read at once."""
@@ -37,6 +37,7 @@ class RunFilters:
     """Which runs; nothing means all."""
 
     status: RunStatus | None = None
+    outcome: RunOutcome | None = None
     target: str = ""
     rule: str = ""
     incident: int = 0
@@ -46,10 +47,12 @@ class RunFilters:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run, and the number of its incident."""
+    """A run, the number of its incident, how it was verified, and what people said about it."""
 
     run: Run
     incident: int | None
+    verification: Verification | None = None
+    approval: Approval | None = None
 
 
 def list_runs(session: Session, filters: RunFilters, *, limit: int, before: int | None = None) -> list[ListedRun]:
@@ -57,7 +60,7 @@ def list_runs(session: Session, filters: RunFilters, *, limit: int, before: int 
     query = _LISTED.where(*_conditions(filters)).order_by(Run.number.desc()).limit(limit)
     if before is not None:
         query = query.where(Run.number < before)
-    return [ListedRun(run, incident) for run, incident in session.execute(query)]
+    return [ListedRun(*row) for row in session.execute(query)]
 
 
 def run_listed(session: Session, name: str) -> ListedRun:
@@ -66,11 +69,16 @@ def run_listed(session: Session, name: str) -> ListedRun:
     return ListedRun(*session.execute(_LISTED.where(Run.id == run.id)).one())
 
 
-_LISTED: Select[Run, int | None] = select(Run, Incident.number).outerjoin(Incident, Incident.id == Run.incident_id)
+_LISTED: Select[Run, int | None, Verification | None, Approval | None] = (
+    select(Run, Incident.number, Verification, Approval)
+    .outerjoin(Incident, Incident.id == Run.incident_id)
+    .outerjoin(Verification, Verification.run_id == Run.id)
+    .outerjoin(Approval, Approval.run_id == Run.id)
+)
 
 
 def _conditions(filters: RunFilters) -> list[ColumnElement[bool]]:
-    names = ("status", "target", "rule", "kind")
+    names = ("status", "outcome", "target", "rule", "kind")
     found = [getattr(Run, name) == value for name in names if (value := getattr(filters, name))]
     if filters.incident:
         # By a subquery: few runs belong to an incident, and the index on it finds them.
@@ -98,14 +106,14 @@ def run_by_name(session: Session, name: str) -> Run:
 
 def active_runs(session: Session) -> Sequence[Run]:
     """Queued, running and verifying runs, oldest first."""
-    return session.scalars(select(Run).where(Run.status.in_(ACTIVE)).order_by(Run.number)).all()
+    return session.scalars(select(Run).where(Run.outcome.in_(ACTIVE)).order_by(Run.number)).all()
 
 
 def count_active(session: Session) -> dict[str, int]:
     """How many runs are in each active state."""
-    query = select(Run.status, func.count()).where(Run.status.in_(ACTIVE)).group_by(Run.status)
+    query = select(Run.outcome, func.count()).where(Run.outcome.in_(ACTIVE)).group_by(Run.outcome)
     found = dict(iter(session.execute(query)))
-    return {status.value: found.get(status, 0) for status in ACTIVE}
+    return {outcome.value: found.get(outcome, 0) for outcome in ACTIVE}
 
 
 def events_after(session: Session, run_id: UUID, counter: int = 0, limit: int = PAGE) -> Sequence[RunEvent]:

@@ -94,6 +94,8 @@ class RunRequest(BaseModel):
     """Any JSON from outside; the playbook sees it as ``alert`` with every string marked unsafe."""
     parameters: SkipValidation[Mapping[str, Any]] = Field(default_factory=dict, repr=False)
     """Declared extra variables; their strings are marked unsafe too, since they may come from the alert."""
+    is_check: bool = False
+    """Whether Ansible only says what it would change."""
     timeout: float = Field(gt=0, le=MAX_TIMEOUT)
     """Seconds from the start of the run's process to its SIGTERM."""
     environment: dict[str, str] = Field(default_factory=dict, repr=False)

@@ -1,4 +1,4 @@
-"""What changes a run: claimed, finished, verified, lost.
+"""What changes a run: queued, claimed, finished, verified, lost.
 
 Each step is a guarded update, its timeline event and the job that follows, in the caller's transaction. Whoever claims
 a run gets a fencing token; every later write of the playbook's side carries it and does nothing once it moved on.
@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import ColumnElement, Row, String, case, cast, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Episode
@@ -24,17 +25,26 @@ from ims.core.queue import Job, defer
 from ims.incidents.models import EventKind
 from ims.incidents.transitions import NewEvent, append, mark_healed
 from ims.runs.events import RunEvent
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import (
+    RUN_NUMBER,
+    Run,
+    RunOutcome,
+    RunStatus,
+    Verification,
+    VerificationStatus,
+    outcome_of,
+)
 from ims.runs.recap import Outcome, RunResult
+from ims.runs.spec import RunSpec
 
 STILL_FIRING_CHECK = timedelta(minutes=10)
-"""When to look again at an alert whose service was verified well: Alertmanager tells a resolve after its
+"""When to look again at an alert whose service passed its verification: Alertmanager tells a resolve after its
 `group_interval`, 5 minutes by default."""
 
 AnyRow = Row[*tuple[Any, ...]]
 
 _BY_OUTCOME = {
-    Outcome.SUCCEEDED: RunStatus.VERIFYING,
+    Outcome.SUCCEEDED: RunStatus.SUCCEEDED,
     Outcome.FAILED: RunStatus.FAILED,
     Outcome.TIMED_OUT: RunStatus.TIMED_OUT,
     Outcome.CANCELLED: RunStatus.CANCELLED,
@@ -42,6 +52,7 @@ _BY_OUTCOME = {
     Outcome.DIED: RunStatus.UNKNOWN,
 }
 _MUTE_WORKER = "The worker stopped answering in the middle of the run; nobody knows how far the playbook came."
+_NOT_VERIFIED = "The run declares no verification, or it changed nothing."
 _ALERT_OVER = "The alert was resolved before the run started."
 
 
@@ -59,7 +70,7 @@ class EndedRun:
     """A run that reached an outcome, for the caller's figures."""
 
     run_id: UUID
-    status: RunStatus
+    outcome: RunOutcome
     seconds: float | None
     """From its claim to the end of its playbook; None if it never started."""
 
@@ -69,10 +80,52 @@ def run_actor(number: int) -> Actor:
     return Actor(ActorKind.RUN, f"R-{number}")
 
 
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is to be made, and what it belongs to."""
+
+    run_id: UUID
+    spec: RunSpec
+    revision: str
+    incident_id: UUID | None = None
+    episode_id: int | None = None
+    rule: str | None = None
+    attempt: int = 1
+
+
+def queue_runs(session: Session, wanted: Sequence[NewRun], now: datetime) -> dict[UUID, int]:
+    """Queue those runs whose targets are free, each with its job; the numbers of those that were queued.
+
+    The others are not written: another run holds the target, or the same attempt was made before.
+    """
+    # In the order of targets: two batches that want the same ones wait for each other instead of deadlocking.
+    ordered = sorted(wanted, key=lambda run: run.spec.target)
+    if not ordered:
+        return {}
+    rows = [columns_of(run, RunStatus.QUEUED, now) for run in ordered]
+    statement = insert(Run).values(rows).on_conflict_do_nothing().returning(Run.id, Run.number)
+    numbers: dict[UUID, int] = dict(iter(session.execute(statement)))
+    for run in ordered:
+        if run.run_id in numbers:
+            defer(session, Job.EXECUTE_RUN, run_id=str(run.run_id))
+    return numbers
+
+
+def columns_of(run: NewRun, status: RunStatus, now: datetime) -> dict[str, Any]:
+    """The row of a new run."""
+    spec = run.spec
+    return {
+        "id": run.run_id, "number": RUN_NUMBER.next_value(), "kind": spec.kind.value, "status": status.value,
+        "incident_id": run.incident_id, "episode_id": run.episode_id, "rule": run.rule, "attempt": run.attempt,
+        "playbook": spec.playbook, "target": spec.target, "revision": run.revision, "spec": spec.stored(), "fence": 0,
+        "queued_at": now, "recap": {},
+    }  # fmt: skip
+
+
 def claim_run(session: Session, run_id: UUID, worker_id: str, lease: float, now: datetime) -> Claim | None:
     """Take a queued run for `lease` seconds; None if it is not queued any more, or if its alert is over.
 
-    A run whose episode was closed while it waited is cancelled: nothing is repaired that is well.
+    A run whose episode was closed while it waited is cancelled: nothing is healed that is healthy.
     """
     if _cancel_if_over(session, run_id, now):
         return None
@@ -90,7 +143,7 @@ def claim_run(session: Session, run_id: UUID, worker_id: str, lease: float, now:
     ).one_or_none()
     if claimed is None:
         return None
-    _tell(session, claimed, EventKind.RUN_STARTED, now)
+    tell(session, claimed, EventKind.RUN_STARTED, now)
     return Claim(claimed.id, claimed.number, claimed.fence)
 
 
@@ -99,12 +152,12 @@ def _cancel_if_over(session: Session, run_id: UUID, now: datetime) -> bool:
     cancelled = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.status == RunStatus.QUEUED, over)
-        .values(status=RunStatus.CANCELLED, finished_at=now, verified_at=now, reason=_ALERT_OVER)
+        .values(status=RunStatus.CANCELLED, finished_at=now, ended_at=now, reason=_ALERT_OVER)
         .returning(*_TOLD)
     ).one_or_none()
     if cancelled is None:
         return False
-    _tell(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
+    tell(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
     return True
 
 
@@ -112,7 +165,7 @@ def _lease_end(lease: float) -> Any:
     return func.clock_timestamp() + timedelta(seconds=lease)
 
 
-def finish_playbook(session: Session, claim: Claim, result: RunResult, now: datetime) -> RunStatus | None:
+def finish_playbook(session: Session, claim: Claim, result: RunResult, now: datetime) -> RunOutcome | None:
     """Write how the playbook ended; None, and nothing is written, if the run is not ours any more.
 
     After a success the verification follows, after an end that nobody saw it comes first, else the next decision.
@@ -125,59 +178,100 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
         .where(Run.id == claim.run_id, Run.fence == claim.fence, Run.status == RunStatus.RUNNING)
         .values(
             status=status,
+            verification=_verification_after(status),
             lease_until=None,
             finished_at=now,
-            verified_at=None if status in (RunStatus.VERIFYING, RunStatus.UNKNOWN) else now,
+            ended_at=case((_verification_after(status) == VerificationStatus.PENDING, null()), else_=now),
             rc=result.rc,
             recap={host: asdict(numbers) for host, numbers in result.recap.items()},
             reason=reason,
             failed_task=storable(failed.task) if failed else None,
         )
-        .returning(*_TOLD, Run.failed_task)
+        .returning(*_TOLD, Run.failed_task, Run.verification, Run.outcome)
     ).one_or_none()
     if finished is None:
         return None
-    outcome = "playbook_ended" if status is RunStatus.VERIFYING else status.value
-    _tell(session, finished, EventKind.RUN_FINISHED, now, outcome=outcome, reason=reason,
+    outcome = RunOutcome(finished.outcome)
+    told = outcome.value if status is not RunStatus.SUCCEEDED else "playbook_ended"
+    tell(session, finished, EventKind.RUN_FINISHED, now, outcome=told, reason=reason,
           failed_task=finished.failed_task, seconds=round(result.seconds, 3))  # fmt: skip
-    if status in (RunStatus.VERIFYING, RunStatus.UNKNOWN):
-        defer(session, Job.VERIFY_RUN, run_id=str(claim.run_id))
-    else:
+    if finished.verification is not None:
+        _begin_verification(session, [finished], now)
+    if finished.verification != VerificationStatus.PENDING:
         _decide_again(session, finished)
-    return status
+    return outcome
 
 
-def finish_verification(
-    session: Session, run_id: UUID, *, well_since: datetime | None, reason: str, now: datetime
-) -> EndedRun | None:
+def _verification_after(status: RunStatus) -> ColumnElement[str | None]:
+    """Of a run that ends so, whether its service is looked at: as its spec says, and never after a mere check."""
+    if status not in (RunStatus.SUCCEEDED, RunStatus.UNKNOWN):
+        return cast(null(), String)
+    is_declared = (Run.spec["verification"].astext.is_not(None)) & (Run.spec["mode"].astext != "check")
+    return case((is_declared, VerificationStatus.PENDING.value), else_=VerificationStatus.SKIPPED.value)
+
+
+def _begin_verification(session: Session, runs: Sequence[AnyRow], now: datetime) -> None:
+    """Write the verifications of runs whose playbooks ended, each with its job."""
+    rows = []
+    for run in runs:
+        is_pending = run.verification == VerificationStatus.PENDING
+        rows.append({
+            "run_id": run.id, "status": run.verification, "started_at": now, "ended_at": None if is_pending else now,
+            "reason": None if is_pending else _NOT_VERIFIED,
+        })  # fmt: skip
+        if is_pending:
+            defer(session, Job.VERIFY_RUN, run_id=str(run.id))
+    if rows:
+        session.execute(insert(Verification).values(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a verification saw: since when the service is healthy, None if it is not, and why in words for people."""
+
+    healthy_since: datetime | None
+    reason: str
+    decided_by: str | None = None
+    """`probe` or `alert`."""
+    probes: int = 0
+
+
+def finish_verification(session: Session, run_id: UUID, finding: Finding, now: datetime) -> EndedRun | None:
     """Write the outcome of a verification; None if it was written before.
 
-    `well_since` is the first green probe or the alert's resolve, None when neither came in time. A run whose end nobody
-    saw stays `unknown`, but its incident is marked as healed when the service is well.
+    A run whose end nobody saw stays `unknown`, but its incident is marked as healed when the service is healthy.
     """
-    is_waiting = (Run.status == RunStatus.VERIFYING) | ((Run.status == RunStatus.UNKNOWN) & Run.verified_at.is_(None))
+    # In the order in which everybody locks: the run, then what belongs to it.
     waiting = session.execute(
-        select(*_TOLD, Run.status, Run.started_at, Run.finished_at)
-        .where(Run.id == run_id, is_waiting)
+        select(*_TOLD, Run.kind, Run.status, Run.started_at, Run.finished_at)
+        .where(Run.id == run_id, Run.verification == VerificationStatus.PENDING)
         .with_for_update()
     ).one_or_none()
     if waiting is None:
         return None
-    end_was_seen = waiting.status == RunStatus.VERIFYING
-    status = RunStatus.UNKNOWN
+    since = finding.healthy_since
+    status = VerificationStatus.PASSED if since else VerificationStatus.FAILED
+    end_was_seen = waiting.status == RunStatus.SUCCEEDED
+    values: dict[str, Any] = {"verification": status, "ended_at": now}
     if end_was_seen:
-        status = RunStatus.HEALED if well_since else RunStatus.INEFFECTIVE
-    values: dict[str, Any] = {"status": status, "verified_at": now, "first_green_at": well_since}
-    if end_was_seen:
-        values["reason"] = reason
+        values["reason"] = finding.reason
     session.execute(update(Run).where(Run.id == run_id).values(**values))
-    kind = EventKind.VERIFIED_WELL if well_since else EventKind.NOT_VERIFIED
-    _tell(session, waiting, kind, now, outcome=status, reason=reason, end_was_seen=end_was_seen,
-          well_since=well_since.isoformat() if well_since else None)  # fmt: skip
-    if well_since:
-        _mark_healed(session, waiting, well_since)
-    _decide_again(session, waiting, after=STILL_FIRING_CHECK if well_since else None)
-    return _ended(waiting, status)
+    session.execute(
+        update(Verification)
+        .where(Verification.run_id == run_id)
+        .values(
+            status=status, ended_at=now, healthy_since=since, decided_by=finding.decided_by, probes=finding.probes,
+            reason=finding.reason,
+        )
+    )  # fmt: skip
+    outcome = outcome_of(waiting.kind, RunStatus(waiting.status), status)
+    kind = EventKind.VERIFIED_WELL if since else EventKind.NOT_VERIFIED
+    tell(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
+          well_since=since.isoformat() if since else None)  # fmt: skip
+    if since:
+        _mark_healed(session, waiting, since)
+    _decide_again(session, waiting, after=STILL_FIRING_CHECK if since else None)
+    return _ended(waiting, outcome)
 
 
 def _mark_healed(session: Session, run: AnyRow, well_since: datetime) -> None:
@@ -209,19 +303,23 @@ def lose_runs(session: Session, run_ids: Sequence[UUID], now: datetime, *, dead:
         .where(Run.id.in_(victims.scalar_subquery()))
         .values(
             status=RunStatus.UNKNOWN,
+            verification=_verification_after(RunStatus.UNKNOWN),
+            ended_at=case((_verification_after(RunStatus.UNKNOWN) == VerificationStatus.PENDING, null()), else_=now),
             # The former holder writes nothing any more.
             fence=Run.fence + 1,
             lease_until=None,
             finished_at=now,
             reason=_MUTE_WORKER,
         )
-        .returning(*_TOLD, Run.started_at, Run.finished_at)
+        .returning(*_TOLD, Run.started_at, Run.finished_at, Run.verification)
         .execution_options(synchronize_session=False)
     ).all()
     append(session, [event for run in lost for event in _events(run, EventKind.RUN_LOST, reason=_MUTE_WORKER)], now)
+    _begin_verification(session, lost, now)
     for run in lost:
-        defer(session, Job.VERIFY_RUN, run_id=str(run.id))
-    return [_ended(run, RunStatus.UNKNOWN) for run in lost]
+        if run.verification != VerificationStatus.PENDING:
+            _decide_again(session, run)
+    return [_ended(run, RunOutcome.UNKNOWN) for run in lost]
 
 
 def store_events(session: Session, claim: Claim, events: Sequence[RunEvent]) -> bool:
@@ -283,11 +381,12 @@ _TOLD = (Run.id, Run.number, Run.incident_id, Run.episode_id, Run.rule, Run.atte
 """What the timeline tells about a run."""
 
 
-def _tell(session: Session, run: AnyRow, kind: EventKind, now: datetime, **more: Any) -> None:
+def tell(session: Session, run: AnyRow | Run, kind: EventKind, now: datetime, **more: Any) -> None:
+    """Write a line about a run into the timeline of its incident, if it belongs to one."""
     append(session, _events(run, kind, **more), now)
 
 
-def _events(run: AnyRow, kind: EventKind, **more: Any) -> list[NewEvent]:
+def _events(run: AnyRow | Run, kind: EventKind, **more: Any) -> list[NewEvent]:
     """The event of a run's incident; a run that belongs to none has no timeline."""
     if run.incident_id is None:
         return []
@@ -309,6 +408,6 @@ def _decide_again(session: Session, run: AnyRow, after: timedelta | None = None)
         defer(session, Job.DECIDE, after=after, episode_ids=[run.episode_id])
 
 
-def _ended(run: AnyRow, status: RunStatus) -> EndedRun:
+def _ended(run: AnyRow, outcome: RunOutcome) -> EndedRun:
     started, finished = run.started_at, run.finished_at
-    return EndedRun(run.id, status, (finished - started).total_seconds() if started and finished else None)
+    return EndedRun(run.id, outcome, (finished - started).total_seconds() if started and finished else None)

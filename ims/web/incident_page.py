@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.queries import account_names
 from ims.alerts.queries import AlertSeen, alerts_of
-from ims.healing.models import Refusal
-from ims.healing.queries import refusals_of
+from ims.healing.models import Decision
+from ims.healing.queries import Denial, decisions_of, denials_of
 from ims.incidents.models import Incident, Status
 from ims.incidents.queries import find_incident
 from ims.incidents.usecases import allowed_steps
@@ -27,6 +27,8 @@ MOST_ALERTS = 15
 MOST_OF_ALERTS = 12_000
 """Characters of labels and annotations; a storm brings thousands of alerts, and a sender may write a book."""
 MOST_RUNS = 10
+MOST_DECISIONS = 12
+"""A storm of alerts on one service makes thousands; the API has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,12 @@ class Row:
     @property
     def is_healing(self) -> bool:
         """Whether automation is at work on it right now."""
-        return any(run.status in ACTIVE for run in self.runs)
+        return any(run.outcome in ACTIVE for run in self.runs)
 
     @property
     def state(self) -> list[object]:
         """What decides whether the row looks different."""
-        return [self.incident.number, self.incident.version, *(run.status for run in self.runs)]
+        return [self.incident.number, self.incident.version, *(run.outcome for run in self.runs)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class IncidentPage:
     alerts: Sequence[AlertSeen]
     more_alerts: bool
     similar: Sequence[Similar]
-    refusals: Sequence[Refusal]
+    decisions: Sequence[Decision]
+    """The newest ones, the last one first."""
     service: Service | None
     recurrence_of: Incident | None
     people: Sequence[str]
@@ -78,15 +81,15 @@ class IncidentPage:
 def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> list[Row]:
     """The incidents as rows, two queries for all of them."""
     ids = [incident.id for incident in incidents]
-    runs, refusals = runs_of(session, ids), refusals_of(session, ids)
-    return [_row(incident, runs.get(incident.id, []), refusals.get(incident.id, []), now) for incident in incidents]
+    runs, denials = runs_of(session, ids), denials_of(session, ids)
+    return [_row(incident, runs.get(incident.id, []), denials.get(incident.id, []), now) for incident in incidents]
 
 
 def incident_page(session: Session, reference: str, now: datetime, before: int | None = None) -> IncidentPage:
     """The incident called `reference`, its timeline up to event `before` if that is given. Raises `NotFound`."""
     incident = find_incident(session, reference)
-    refusals = refusals_of(session, [incident.id]).get(incident.id, [])
-    row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), refusals, now)
+    denials = denials_of(session, [incident.id]).get(incident.id, [])
+    row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), denials, now)
     alerts = alerts_of(session, incident.id)
     shown = _first(alerts)
     return IncidentPage(
@@ -97,7 +100,7 @@ def incident_page(session: Session, reference: str, now: datetime, before: int |
         alerts=shown,
         more_alerts=len(alerts) > len(shown),
         similar=similar_to(session, incident, [seen.alert for seen in alerts]),
-        refusals=refusals,
+        decisions=decisions_of(session, incident.id, limit=MOST_DECISIONS),
         service=read_catalogue(session).find(incident.service),
         recurrence_of=session.get(Incident, incident.recurrence_of) if incident.recurrence_of else None,
         people=account_names(session),
@@ -115,5 +118,5 @@ def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
     return alerts[:MOST_ALERTS]
 
 
-def _row(incident: Incident, runs: Sequence[Run], refusals: Sequence[Refusal], now: datetime) -> Row:
-    return Row(incident, draw(story_of(incident, runs, refusals), now), runs)
+def _row(incident: Incident, runs: Sequence[Run], denials: Sequence[Denial], now: datetime) -> Row:
+    return Row(incident, draw(story_of(incident, runs, denials), now), runs)

@@ -10,10 +10,10 @@ from flask import Flask, request, url_for
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
+from ims.healing.guards import in_words
 from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
-from ims.incidents.sentences import reason_in_words
 from ims.runs.ansi import to_markup
 from ims.web.pages.account import THEMES
 
@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
         web_address=wording.web_address,
         ansi=to_markup,
         code=wording.code,
-        reason=reason_in_words,
+        reason=in_words,
     )
     app.jinja_env.globals.update(
         asset=asset,

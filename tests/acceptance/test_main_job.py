@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import func, select
 
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import Run, RunOutcome
 from tests.support.installation import ROOT, Installation, fetch
 from tests.support.postgres import free_port
 
@@ -105,7 +105,7 @@ def test_a_killed_web_process_heals_itself_and_the_demo_tells_it(installation: I
     assert incident.healed_at
     assert incident.attention_at is None
     (run,) = runs(installation, incident)
-    assert (run.status, run.target, run.rc) == (RunStatus.HEALED, "ims-web", 0)
+    assert (run.outcome, run.target, run.rc) == (RunOutcome.HEALED, "ims-web", 0)
     kinds = [event.kind for event in timeline(installation, incident)]
     story = [EventKind.INCIDENT_OPENED, EventKind.RULE_ALLOWED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED,
              EventKind.VERIFIED_WELL]  # fmt: skip
@@ -203,7 +203,9 @@ def test_a_program_that_is_not_ours_is_watched_killed_and_healed(installation: I
     )  # fmt: skip
     (incident,) = incidents(installation, "shop")
     # The alert's resolve may arrive before the verification has seen enough.
-    eventually(lambda: runs(installation, incident)[0].status == RunStatus.HEALED, saying="the run did not end healed")
+    eventually(
+        lambda: runs(installation, incident)[0].outcome == RunOutcome.HEALED, saying="the run did not end healed"
+    )
     (run,) = runs(installation, incident)
     assert (run.rule, run.target) == ("restart-the-shop", "shop")
     assert incident.team == "shop"
@@ -222,7 +224,7 @@ def test_one_notification_posted_twenty_times_at_once_and_again_later_is_one_inc
     assert statuses == [202] * 20
     assert fetch(url, body=payload("a1b2c3d4e5f60718", "shop", started + timedelta(seconds=11)), token=token)[0] == 202
     eventually(
-        lambda: [run.status for run in runs(installation, incidents(installation, "shop")[-1])] == [RunStatus.HEALED],
+        lambda: [run.outcome for run in runs(installation, incidents(installation, "shop")[-1])] == [RunOutcome.HEALED],
         saying="the one run did not end healed",
     )
     time.sleep(3)
@@ -250,7 +252,7 @@ def test_a_template_anywhere_in_the_payload_is_never_evaluated_and_healing_still
     token, url = installation.secret("alertmanager_token"), installation.url("webhook_port", "/alerts")
     assert fetch(url, body=body, token=token)[0] == 202
     eventually(
-        lambda: [run.status for run in runs(installation, incidents(installation, "shop")[-1])] == [RunStatus.HEALED],
+        lambda: [run.outcome for run in runs(installation, incidents(installation, "shop")[-1])] == [RunOutcome.HEALED],
         saying="the healing did not work",
     )
     assert not witness.exists()
@@ -281,14 +283,14 @@ def test_what_the_platform_restarts_comes_back_by_itself(installation: Installat
 def test_a_faulty_policy_never_replaces_a_good_one(installation: Installation, shop: int) -> None:
     path = "inventory/local/group_vars/all/healing.yml"
     good = (installation.checkout / path).read_text()
-    shown = json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout)
+    shown = json.loads(installation.run("bin/ims", "admin", "policy", "show", "--json").stdout)
     installation.edit(path, {r"    attempts: 2\n": "    attempts: many\n"})
     try:
         checked = installation.run("bin/ims", "policy", "check", check=False)
         assert checked.returncode == 1
         assert re.search(r"healing\.yml:\d+", checked.stdout)
-        assert installation.run("bin/ims", "policy", "load", check=False).returncode == 1
-        assert json.loads(installation.run("bin/ims", "policy", "show", "--json").stdout) == shown
+        assert installation.run("bin/ims", "admin", "policy", "load", check=False).returncode == 1
+        assert json.loads(installation.run("bin/ims", "admin", "policy", "show", "--json").stdout) == shown
     finally:
         (installation.checkout / path).write_text(good)
 

@@ -135,6 +135,7 @@ def test_make_help_lists_every_target() -> None:
         "status",
         "demo",
         "test",
+        "test-debian13",
         "lint",
         "bench",
     ]

@@ -197,7 +197,7 @@ class Site:
         return root
 
     def activate(self, database: Database) -> str:
-        """Load the policy as `ims policy load` does; its digest."""
+        """Load the policy as `ims admin policy load` does; its digest."""
         revision = make_revision(self.write_policy(), "inventory/test", environment={"PATH": "/usr/bin:/bin"})
         with database.begin() as session:
             store_and_activate(by_command(session, now()), revision)

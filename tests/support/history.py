@@ -17,11 +17,12 @@ from ims.accounts.models import Membership, Team, UserAccount
 from ims.alerts.models import Alert, Episode
 from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.principal import Role
-from ims.healing.models import Refusal
+from ims.healing.models import Decision, DecisionOutcome
 from ims.incidents.models import EventKind, Incident
 from ims.incidents.transitions import NewEvent, append
 from ims.policy.models import PolicyActivation, PolicySnapshot
-from ims.runs.models import Run, RunEvent, RunStatus
+from ims.runs.models import ACTIVE, Run, RunEvent, RunOutcome, RunStatus, Verification, VerificationStatus
+from ims.runs.spec import Kind, RunSpec, VerificationSpec
 from ims.sources.models import Source
 
 DIGEST = "5f1c6a0e9b7d42c38ab4d1e0f9c27b615f1c6a0e9b7d42c38ab4d1e0f9c27b61"
@@ -29,6 +30,20 @@ SENDER = Actor(ActorKind.SENDER, "alertmanager")
 PASSWORD = "correct horse battery"
 RULE = "restart-a-dead-service"
 PLAYBOOK = "playbooks/heal/restart_service.yml"
+
+
+VERIFICATIONS = {
+    RunOutcome.VERIFYING: VerificationStatus.PENDING,
+    RunOutcome.HEALED: VerificationStatus.PASSED,
+    RunOutcome.INEFFECTIVE: VerificationStatus.FAILED,
+}
+
+
+def spec_of(service: str) -> RunSpec:
+    """What the rule of the history runs."""
+    window = VerificationSpec(url=f"https://{service}.example.org/health", green_for=3, within=60, interval=0.5)
+    return RunSpec(kind=Kind.HEAL, playbook=PLAYBOOK, target=service, timeout=120, lock_keys=(service,),
+                   verification=window)  # fmt: skip
 
 
 def add_cast(session: Session, now: datetime) -> None:
@@ -135,31 +150,40 @@ class Tale:
         self.session.execute(update(Incident).where(Incident.id == self.id).values(**values))
         self.session.refresh(self.incident)
 
-    def run(self, at: float, seconds: float, status: RunStatus, *, verify: float = 0, attempt: int = 1,
+    def run(self, at: float, seconds: float, outcome: RunOutcome, *, verify: float = 0, attempt: int = 1,
             reason: str | None = None, failed_task: str | None = None) -> Run:  # fmt: skip
         """A run that starts `at`; its playbook takes `seconds`, its verification `verify`."""
-        began, is_running = self.when(at), status is RunStatus.RUNNING
+        began, is_running = self.when(at), outcome is RunOutcome.RUNNING
         ended = None if is_running else self.when(at + seconds)
-        is_over = status not in (RunStatus.RUNNING, RunStatus.VERIFYING)
+        verified = None if outcome in ACTIVE else self.when(at + seconds + verify)
+        verification = VERIFICATIONS.get(outcome)
         run = Run(
-            status=status, incident_id=self.id, episode_id=self.episode.id, rule=RULE, attempt=attempt,
-            playbook=PLAYBOOK, target=self.service, revision=DIGEST, queued_at=began, started_at=began,
-            finished_at=ended, verified_at=self.when(at + seconds + verify) if is_over else None, rc=None
-            if is_running else int(failed_task is not None) * 2, reason=reason, failed_task=failed_task,
-            claimed_by="worker-1", recap={},
+            status=RunStatus.SUCCEEDED if verification else RunStatus(outcome.value), verification=verification,
+            incident_id=self.id, episode_id=self.episode.id, rule=RULE, attempt=attempt, playbook=PLAYBOOK,
+            target=self.service, revision=DIGEST, queued_at=began, started_at=began, finished_at=ended,
+            ended_at=verified, rc=None if is_running else int(failed_task is not None) * 2, reason=reason,
+            failed_task=failed_task, claimed_by="worker-1", recap={}, spec=spec_of(self.service).stored(),
         )  # fmt: skip
         self.session.add(run)
         self.session.flush()
+        if verification:
+            since = verified if verification is VerificationStatus.PASSED else None
+            self.session.add(
+                Verification(
+                    run_id=run.id, status=verification, started_at=ended, ended_at=verified, healthy_since=since,
+                    decided_by="probe", probes=int(verify / 0.5) + 1,
+                )
+            )  # fmt: skip
         name = f"R-{run.number}"
         rule = Actor(ActorKind.RULE, RULE)
         self.tell(at, EventKind.RULE_ALLOWED, rule, rule=RULE, target=self.service, attempt=attempt, attempts=3)
         self.tell(at, EventKind.RUN_STARTED, Actor(ActorKind.RUN, name), number=run.number, playbook=PLAYBOOK,
                   target=self.service)  # fmt: skip
         if ended:
-            outcome = "playbook_ended" if failed_task is None else str(status)
-            told = {"number": run.number, "outcome": outcome, "failed_task": failed_task}
+            ending = "playbook_ended" if failed_task is None else str(outcome)
+            told = {"number": run.number, "outcome": ending, "failed_task": failed_task}
             self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **told, reason=reason)
-        if status is RunStatus.HEALED:
+        if outcome is RunOutcome.HEALED:
             self.tell(at + seconds + verify, EventKind.VERIFIED_WELL, Actor(ActorKind.RUN, name), number=run.number,
                       target=self.service, reason="its url answered for 3 s")  # fmt: skip
             self.set(healed_at=self.when(at + seconds + verify))
@@ -178,8 +202,14 @@ class Tale:
 
     def refuse(self, at: float, reason: str) -> None:
         self.session.add(
-            Refusal(incident_id=self.id, rule=RULE, reason=reason, first_at=self.when(at), last_at=self.when(at))
-        )
+            Decision(
+                incident_id=self.id, episode_id=self.episode.id, rule=RULE, revision=DIGEST,
+                outcome=DecisionOutcome.DENIED, reason=reason, message=f"{self.service} is not healed.",
+                answers=[{"guard": "mode", "answer": "pass"},
+                         {"guard": reason, "answer": "deny", "reason": reason, "message": "Said so."}],
+                first_at=self.when(at), last_at=self.when(at),
+            )
+        )  # fmt: skip
         self.tell(at, EventKind.RULE_REFUSED, Actor(ActorKind.RULE, RULE), rule=RULE, reason=reason)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from ims.core.actors import Actor, ActorKind
 from ims.incidents.models import EventKind
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import Run, RunOutcome
 from tests.support.history import Tale, add_cast, add_log, add_policy
 
 ALICE = Actor(ActorKind.PERSON, "alice")
@@ -48,7 +48,7 @@ def _earlier(session: Session, now: datetime) -> None:
         service = services[place % 4]
         tale = Tale(session, opened, service, f"{service} is down", ("critical", "high", "medium", "low")[place % 3])
         seconds = 6 + (place * 7) % 23
-        run = tale.run(2, seconds, RunStatus.HEALED, verify=3 + place % 4)
+        run = tale.run(2, seconds, RunOutcome.HEALED, verify=3 + place % 4)
         if place % 5 == 0:
             tale.set(acknowledged_at=tale.when(5 + place), status="acknowledged")
             tale.tell(5 + place, EventKind.ACKNOWLEDGED, BOB)
@@ -60,9 +60,9 @@ def _earlier(session: Session, now: datetime) -> None:
 def _healed_at_second_try(session: Session, opened: datetime) -> None:
     tale = Tale(session, opened, "search", "search is down", "high")
     reason = "The service's url did not answer for 3 s within 60 s."
-    first = tale.run(1, 9, RunStatus.INEFFECTIVE, verify=60, reason=reason)
+    first = tale.run(1, 9, RunOutcome.INEFFECTIVE, verify=60, reason=reason)
     tale.tell(70, EventKind.NOT_VERIFIED, Actor(ActorKind.RUN, f"R-{first.number}"), target="search", reason=reason)
-    second = tale.run(100, 11, RunStatus.HEALED, verify=4, attempt=2)
+    second = tale.run(100, 11, RunOutcome.HEALED, verify=4, attempt=2)
     add_log(session, second, _good_log("search"))
     tale.clear(121)
 
@@ -86,7 +86,7 @@ def _given_up(session: Session, opened: datetime) -> None:
     tale = Tale(session, opened, "checkout", "checkout is down", "critical")
     reason, task = "The unit did not start: port 8443 is taken.", "managed_service : Restart the unit"
     for attempt, begins in enumerate((1, 42, 83), start=1):
-        run = tale.run(begins, 8, RunStatus.FAILED, attempt=attempt, reason=reason, failed_task=task)
+        run = tale.run(begins, 8, RunOutcome.FAILED, attempt=attempt, reason=reason, failed_task=task)
         add_log(session, run, _bad_log("checkout"))
     tale.give_up(92, "Rule restart-a-dead-service made 3 of 3 attempts.")
 
@@ -101,7 +101,7 @@ def _acknowledged(session: Session, opened: datetime) -> None:
 
 def _healing(session: Session, opened: datetime) -> None:
     tale = Tale(session, opened, "ims-web", "ims-web is down", "high")
-    run = tale.run(3, 0, RunStatus.RUNNING)
+    run = tale.run(3, 0, RunOutcome.RUNNING)
     add_log(session, run, _good_log("ims-web")[:5])
 
 

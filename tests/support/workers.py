@@ -1,4 +1,4 @@
-"""Real `ims worker` processes, and ways to kill them and what they started."""
+"""Real `ims admin worker` processes, and ways to kill them and what they started."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from ims.runs.processes import RUN_ID, SPARE_PREFIX, Process, descendants, proce
 from ims.runs.supervision.fork import TITLE
 from tests.support.postgres import free_port
 
-COMMAND = "import sys; from ims.cli.main import main; sys.exit(main(['worker']))"
+COMMAND = "import sys; from ims.cli.main import main; sys.exit(main(['admin', 'worker']))"
 
 
 def environment_of(settings: Settings, directory: Path) -> dict[str, str]:

@@ -79,7 +79,7 @@ def _make(context: Context, identity: Identity, role: Role | None) -> UserAccoun
             return known
         raise NameBelongsToAnother(
             f"There is already an account {new.name} that is not yours at the identity provider. If it is you, an "
-            f"administrator connects it: ims user link {new.name} --subject {shlex.quote(identity.subject)}"
+            f"administrator connects it: ims admin user link {new.name} --subject {shlex.quote(identity.subject)}"
         )
     record(context, "user.created", new.name, after={"role": new.role, "email": new.email, **whose})
     return made

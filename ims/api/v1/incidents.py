@@ -225,7 +225,7 @@ def _position(cursor: str | None, filters: Filters, sort: Sort) -> Position | No
 def one(reference: Reference) -> Answer:
     """Read an incident.
 
-    With its alerts, notes, runs, refusals and timeline. The ETag is its version.
+    With its alerts, notes, runs, denials and timeline. The ETag is its version.
     """
     with transaction() as session:
         incident = find_incident(session, reference)

@@ -13,7 +13,7 @@ from ims.core.schemas import Given
 from ims.http.resources import database, transaction
 from ims.incidents.inputs import Name
 from ims.runs.log_text import plain_log
-from ims.runs.models import ACTIVE, RunStatus
+from ims.runs.models import ACTIVE, RunOutcome, RunStatus
 from ims.runs.queries import RunFilters, events_after, list_runs, run_by_name, run_listed
 
 api: Final = Group("Runs", "What automation did: each execution of a playbook, how it ended, and its log.")
@@ -31,7 +31,10 @@ Reference = Annotated[
 class RunQuery(Given):
     """Which runs."""
 
-    status: Annotated[RunStatus | None, Field(description="Only those in this state.")] = None
+    status: Annotated[RunStatus | None, Field(description="Only those whose playbook did this.")] = None
+    outcome: Annotated[
+        RunOutcome | None, Field(description="Only those with this outcome, such as `healed` or `verifying`.")
+    ] = None
     target: Annotated[Name, Field(description="Only on this inventory host.")] = ""
     rule: Annotated[Name, Field(description="Only of this healing rule.")] = ""
     incident: Annotated[
@@ -64,6 +67,7 @@ def list_all(query: RunQuery) -> RunList:
     """
     filters = RunFilters(
         status=query.status,
+        outcome=query.outcome,
         target=query.target,
         rule=query.rule,
         incident=int(query.incident.removeprefix("INC-") or 0),
@@ -99,7 +103,7 @@ def log(reference: Reference, query: LogQuery) -> RunLog:
         events = events_after(session, run.id, query.after, limit=query.limit + 1)
     shown = [RunEventShown.model_validate(event) for event in events[: query.limit]]
     following = str(shown[-1].counter) if len(events) > query.limit else None
-    return RunLog(items=shown, next=following, active=run.status in ACTIVE)
+    return RunLog(items=shown, next=following, active=run.outcome in ACTIVE)
 
 
 @api.get("/runs/{reference}/log.txt", media_type="text/plain")

@@ -1,4 +1,4 @@
-"""`ims migrate`: the one step that changes the schema. Programs only check that it was done."""
+"""`ims admin migrate`: the one step that changes the schema. Programs only check that it was done."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _MIGRATION_LOCK = 4_172_026
 
 
 class SchemaOutdated(IMSError):
-    """The database's schema is not the one of this program: run `ims migrate`, then start it again."""
+    """The database's schema is not the one of this program: run `ims admin migrate`, then start it again."""
 
     status = 503
 

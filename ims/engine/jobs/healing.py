@@ -14,11 +14,11 @@ from ims.core.log import logger
 from ims.core.queue import Job, WorkerContext
 from ims.healing.decide import decide
 from ims.healing.metrics import DECISIONS, PROBES, VERIFICATION_SECONDS
-from ims.healing.verification import Finding, Verification, alert_over, verification_of, watch
+from ims.healing.verification import Watch, alert_over, watch, watch_of
 from ims.monitor.probe import ProbeResult, probe
 from ims.runs.metrics import RUNS
-from ims.runs.models import RunStatus
-from ims.runs.usecases import finish_verification
+from ims.runs.models import RunOutcome
+from ims.runs.usecases import Finding, finish_verification
 
 _PAUSE: Final = 0.5  # seconds between two tries while the database is away
 
@@ -33,12 +33,12 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
     async def decide_about(episode_ids: list[int]) -> None:
         decisions = await worker.transaction(lambda session: decide(session, episode_ids, utc_now()))
         for decision in decisions:
-            DECISIONS.labels(decision.verdict.reason.value).inc()
+            DECISIONS.labels(decision.verdict.reason).inc()
             log.info(
                 "decided",
                 episode=decision.episode_id,
                 incident_id=str(decision.incident_id),
-                reason=decision.verdict.reason.value,
+                reason=decision.verdict.reason,
                 rule=decision.rule_name,
                 number=decision.number,
             )
@@ -58,18 +58,18 @@ async def verify(worker: WorkerContext, run_id: UUID) -> None:
     """
     begun = asyncio.get_running_loop().time()
     try:
-        plan = await worker.transaction(lambda session: verification_of(session, run_id))
+        plan = await worker.transaction(lambda session: watch_of(session, run_id))
     except DatabaseAway:
         raise
     except IMSError as error:
-        # Its policy cannot be read any more: without a window nothing can be verified.
+        # Its spec cannot be read any more: without a window nothing can be verified.
         await _write(worker, run_id, Finding(None, error.message), begun)
         return
     if plan is not None:
         await _write(worker, run_id, await _watch(worker, plan), begun)
 
 
-async def _watch(worker: WorkerContext, plan: Verification) -> Finding:
+async def _watch(worker: WorkerContext, plan: Watch) -> Finding:
     async def is_over() -> datetime | None:
         try:
             return await worker.transaction(lambda session: alert_over(session, plan.episode_id))
@@ -87,11 +87,7 @@ async def _watch(worker: WorkerContext, plan: Verification) -> Finding:
 async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: float) -> None:
     while True:
         try:
-            ended = await worker.transaction(
-                lambda session: finish_verification(
-                    session, run_id, well_since=finding.well_since, reason=finding.reason, now=utc_now()
-                )
-            )
+            ended = await worker.transaction(lambda session: finish_verification(session, run_id, finding, utc_now()))
             break
         except DatabaseAway:
             # What was seen is kept; watching again would only take longer.
@@ -99,6 +95,6 @@ async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: f
     if ended is None:
         return
     VERIFICATION_SECONDS.observe(asyncio.get_running_loop().time() - begun)
-    if ended.status is not RunStatus.UNKNOWN:  # that was counted when it was lost
-        RUNS.labels(ended.status.value).inc()
-    log.info("run_verified", status=ended.status.value, is_well=finding.well_since is not None)
+    if ended.outcome is not RunOutcome.UNKNOWN:  # that was counted when it was lost
+        RUNS.labels(ended.outcome.value).inc()
+    log.info("run_verified", outcome=ended.outcome.value, is_healthy=finding.healthy_since is not None)

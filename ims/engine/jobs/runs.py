@@ -18,7 +18,7 @@ from ims.core.queue import Job, WorkerContext
 from ims.runs.events import RunEvent
 from ims.runs.lease import Lease
 from ims.runs.metrics import RUN_SECONDS, RUNS
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from ims.runs.preparation import prepare_request
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
@@ -163,19 +163,19 @@ class _ClaimedRun:
     async def _write_end(self, result: RunResult) -> None:
         while True:
             try:
-                status = await self._worker.transaction(
+                outcome = await self._worker.transaction(
                     lambda session: finish_playbook(session, self._claim, result, utc_now())
                 )
                 break
             except DatabaseAway:
                 await asyncio.sleep(_PAUSE)
-        if status is None:
+        if outcome is None:
             log.warning("run_fenced_off", fence=self._claim.fence)
             return
-        log.info("run_finished", status=status.value, rc=result.rc, seconds=round(result.seconds, 2))
+        log.info("run_finished", outcome=outcome.value, rc=result.rc, seconds=round(result.seconds, 2))
         RUN_SECONDS.observe(result.seconds)
-        if status is not RunStatus.VERIFYING:
-            RUNS.labels(status.value).inc()
+        if outcome is not RunOutcome.VERIFYING:
+            RUNS.labels(outcome.value).inc()
 
 
 def _told(error: Exception) -> str:

@@ -88,6 +88,7 @@ def _describe(request: RunRequest, directory: Path) -> None:
         "inventory": str(request.path(request.inventory)),
         "playbook": str(request.path(request.playbook)),
         "limit": request.limit,
+        "check": request.is_check,
         "extra_vars": str(directory / _EXTRA_VARS),
     }
     # Anything but JSON would be read as YAML, in which the marks of unsafe strings mean nothing.

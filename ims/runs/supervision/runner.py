@@ -106,6 +106,7 @@ def prepare(spec: Mapping[str, Any], directory: Path, emit: Callable[[Mapping[st
         playbook=spec["playbook"],
         limit=spec["limit"],
         extravars=spec["extra_vars"],
+        cmdline="--check --diff" if spec["check"] else None,
         **_FIXED,
     )
     config.prepare()

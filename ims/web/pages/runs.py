@@ -8,7 +8,7 @@ from ims.http.resources import clock, database, transaction
 from ims.incidents.models import Incident
 from ims.runs.log import end_of_log
 from ims.runs.log_text import plain_log
-from ims.runs.models import ACTIVE
+from ims.runs.models import ACTIVE, Verification
 from ims.runs.queries import events_after, run_by_name
 from ims.web import live
 
@@ -25,12 +25,16 @@ def one(reference: str) -> AnyResponse:
         run = run_by_name(session, reference)
         incident = session.get(Incident, run.incident_id) if run.incident_id else None
         log = end_of_log(session, run.id, characters=PAGE_CHARACTERS)
-    is_active = run.status in ACTIVE
-    state = [run.status, run.started_at, run.finished_at, run.verified_at, run.reason, run.failed_task]
+        verification = session.get(Verification, run.id)
+    is_active = run.outcome in ACTIVE
+    state = [run.outcome, run.started_at, run.finished_at, run.ended_at, run.reason, run.failed_task]
     return live.answer(
         state,
-        lambda: render_template("runs/one.html", run=run, incident=incident, log=log, is_active=is_active, now=clock()),
-    )
+        lambda: render_template(
+            "runs/one.html", run=run, incident=incident, verification=verification, log=log, is_active=is_active,
+            now=clock(),
+        ),
+    )  # fmt: skip
 
 
 @runs.get("/runs/<reference>/log")
@@ -44,7 +48,7 @@ def log_part(reference: str) -> Response:
         events = events_after(session, run.id, int(after))
     response = Response(render_template("runs/_lines.html", events=events), mimetype="text/html")
     response.headers["X-IMS-Cursor"] = str(events[-1].counter if events else after)
-    response.headers["X-IMS-Active"] = "yes" if run.status in ACTIVE else "no"
+    response.headers["X-IMS-Active"] = "yes" if run.outcome in ACTIVE else "no"
     return response
 
 

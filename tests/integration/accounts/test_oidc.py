@@ -156,7 +156,7 @@ def test_an_account_of_the_same_name_stays_whose_it_is_until_it_is_linked(
             create_account(by(session, ALICE, NOW), NewAccount(name=name, role=Role.ADMIN), "correct horse battery")
     _, status, page = sign_in("bob", app)
     assert status == 409
-    assert "ims user link bob --subject bob" in page
+    assert "ims admin user link bob --subject bob" in page
     for subject, status in (("somebody else", 409), ("bob", 200)):
         with database.begin() as session:
             link_identity(by(session, ALICE, NOW), "bob", provider.issuer, subject)

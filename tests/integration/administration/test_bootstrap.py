@@ -1,4 +1,4 @@
-"""`ims bootstrap` as the role `ims` calls it."""
+"""`ims admin bootstrap` as the role `ims` calls it."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from sqlalchemy import func, select
 
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
+from ims.accounts.queries import principal_of_token
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.usecases import revoke_token
-from ims.cli import administration
+from ims.cli.admin import installation as administration
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
@@ -19,6 +20,8 @@ from ims.sources.models import Source
 from ims.sources.usecases import create_source_token
 from tests.support.context import by_command
 
+OF_COMMAND = hash_token("command token")
+
 
 @pytest.fixture
 def secrets(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -26,20 +29,21 @@ def secrets(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     directory.mkdir()
     (directory / "admin_password").write_text("first password\n")
     (directory / "alertmanager_token").write_text("first token\n")
+    (directory / "command_token").write_text("command token\n")
     here = settings.model_copy(update={"state_dir": tmp_path})
     monkeypatch.setattr(administration, "load_settings", lambda: here)
     return directory
 
 
 def test_the_second_time_nothing_changes(secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [main(["bootstrap"]), main(["bootstrap"])] == [0, 0]
+    assert [main(["admin", "bootstrap"]), main(["admin", "bootstrap"])] == [0, 0]
     assert capsys.readouterr().out.split() == ["changed", "unchanged"]
 
 
 def test_a_new_password_in_the_file_ends_old_sessions(secrets: Path, database: Database) -> None:
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     (secrets / "admin_password").write_text("second password")
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
         account = session.scalars(select(UserAccount)).one()
     assert is_password(account.password_hash, "second password")
@@ -48,11 +52,11 @@ def test_a_new_password_in_the_file_ends_old_sessions(secrets: Path, database: D
 
 
 def test_a_new_token_in_the_file_replaces_the_old_one(secrets: Path, database: Database) -> None:
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     (secrets / "alertmanager_token").write_text("second token")
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
-        assert session.scalars(select(ApiToken.hash)).all() == [hash_token("second token")]
+        assert set(session.scalars(select(ApiToken.hash))) == {hash_token("second token"), OF_COMMAND}
         assert session.scalar(select(func.count()).select_from(Source)) == 1
 
 
@@ -60,10 +64,10 @@ def test_a_source_of_before_learns_which_receiver_is_for_alerts(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else the repair would take for a missed alert what Alertmanager sends elsewhere, as the Watchdog."""
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
         session.scalars(select(Source)).one().receiver = None
-    assert [main(["bootstrap"]), main(["bootstrap"])] == [0, 0]
+    assert [main(["admin", "bootstrap"]), main(["admin", "bootstrap"])] == [0, 0]
     assert capsys.readouterr().out.split() == ["changed", "changed", "unchanged"]
     with database.begin() as session:
         assert session.scalars(select(Source)).one().receiver == "ims"
@@ -73,7 +77,7 @@ def test_a_missing_secret_is_named_and_nothing_is_created(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (secrets / "alertmanager_token").unlink()
-    assert main(["bootstrap"]) == 1
+    assert main(["admin", "bootstrap"]) == 1
     assert "alertmanager_token" in capsys.readouterr().err
     with database.begin() as session:
         assert session.scalar(select(func.count()).select_from(UserAccount)) == 0
@@ -82,26 +86,40 @@ def test_a_missing_secret_is_named_and_nothing_is_created(
 def test_tokens_that_people_made_for_the_source_are_left_alone(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
         theirs = create_source_token(by_command(session, utc_now()), ALERTMANAGER_SOURCE, "a second Alertmanager")
     capsys.readouterr()
-    assert main(["bootstrap"]) == 0
+    assert main(["admin", "bootstrap"]) == 0
     assert capsys.readouterr().out.strip() == "unchanged"
     (secrets / "alertmanager_token").write_text("second token")
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
         hashes = set(session.scalars(select(ApiToken.hash)))
-    assert hashes == {hash_token("second token"), hash_token(theirs.text)}
+    assert hashes == {hash_token("second token"), hash_token(theirs.text), OF_COMMAND}
 
 
 def test_a_revoked_token_does_not_come_back(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["bootstrap"])
+    main(["admin", "bootstrap"])
     with database.begin() as session:
-        revoke_token(by_command(session, utc_now()), token_name(session.scalars(select(ApiToken.id)).one()))
-    assert main(["bootstrap"]) == 1
+        own = session.scalars(select(ApiToken.id).where(ApiToken.source.is_not(None))).one()
+        revoke_token(by_command(session, utc_now()), token_name(own))
+    assert main(["admin", "bootstrap"]) == 1
     assert "alertmanager_token" in capsys.readouterr().err
     (secrets / "alertmanager_token").write_text("second token")
-    assert main(["bootstrap"]) == 0
+    assert main(["admin", "bootstrap"]) == 0
+
+
+def test_the_command_acts_for_the_administrator_by_the_token_in_its_file(secrets: Path, database: Database) -> None:
+    main(["admin", "bootstrap"])
+    with database.begin() as session:
+        principal = principal_of_token(session, OF_COMMAND, utc_now())
+    assert principal is not None
+    assert (principal.name, principal.scope) == ("admin", "admin")
+    (secrets / "command_token").write_text("another command token")
+    main(["admin", "bootstrap"])
+    with database.begin() as session:
+        assert principal_of_token(session, OF_COMMAND, utc_now()) is None
+        assert principal_of_token(session, hash_token("another command token"), utc_now()) is not None

@@ -32,7 +32,7 @@ def test_an_incident_is_read_with_all_that_belongs_to_it(ask: Ask, incident: str
     whole = ask("charlie", "GET", f"/incidents/{incident}").get_json()
     assert [note["text"] for note in whole["notes"]] == ["Looking *at* it."]
     assert [event["kind"] for event in whole["timeline"]] == ["incident_opened", "note"]
-    assert (whole["alerts"], whole["runs"], whole["refusals"]) == ([], [], [])
+    assert (whole["alerts"], whole["runs"], whole["denials"]) == ([], [], [])
 
 
 def test_an_incident_is_given_to_nobody_who_is_not_there(ask: Ask, incident: str) -> None:

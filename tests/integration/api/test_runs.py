@@ -6,7 +6,7 @@ import pytest
 
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import Run, RunOutcome
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.history import RULE, Tale, add_log
 
@@ -19,9 +19,9 @@ def runs(database: Database) -> list[Run]:
         down = Tale(session, now - timedelta(minutes=9), "checkout", "checkout is down")
         slow = Tale(session, now - timedelta(minutes=1), "search", "search is slow")
         made = [
-            down.run(2, 8, RunStatus.FAILED, failed_task="Restart it"),
-            down.run(60, 8, RunStatus.HEALED, verify=3, attempt=2),
-            slow.run(1, 1, RunStatus.RUNNING),
+            down.run(2, 8, RunOutcome.FAILED, failed_task="Restart it"),
+            down.run(60, 8, RunOutcome.HEALED, verify=3, attempt=2),
+            slow.run(1, 1, RunOutcome.RUNNING),
         ]
         lines = [("runner_on_ok", f"\x1b[32mok: line {number}\x1b[0m", "Restart it") for number in range(5)]
         add_log(session, made[1], [("playbook_on_start", "PLAY [Restart a service]", None), *lines])
@@ -34,7 +34,8 @@ def _name(run: Run) -> str:
 
 def test_a_run_tells_what_it_did_to_what_and_how_it_ended(ask: Ask, runs: list[Run]) -> None:
     failed = ask("victor", "GET", f"/runs/{_name(runs[0])}").get_json()
-    assert (failed["status"], failed["failed_task"], failed["rule"]) == ("failed", "Restart it", RULE)
+    assert (failed["status"], failed["outcome"]) == ("failed", "failed")
+    assert (failed["failed_task"], failed["rule"], failed["verification"]) == ("Restart it", RULE, None)
     assert (failed["target"], failed["seconds"], failed["attempt"]) == ("checkout", 8.0, 1)
     assert ask("victor", "GET", f"/incidents/{failed['incident']}").get_json()["title"] == "checkout is down"
     assert ask("victor", "GET", f"/runs/{failed['id']}").get_json() == failed
@@ -49,7 +50,8 @@ def test_runs_are_filtered_and_listed_a_page_at_a_time(ask: Ask, runs: list[Run]
         "status=running": [runs[2]],
         f"target=checkout&rule={RULE}": [runs[1], runs[0]],
         f"incident={incident}": [runs[1], runs[0]],
-        f"incident={incident.removeprefix('INC-')}&status=healed": [runs[1]],
+        f"incident={incident.removeprefix('INC-')}&outcome=healed": [runs[1]],
+        "status=succeeded": [runs[1]],
         "incident=INC-999999": [],
         "rule=another": [],
     }.items():
@@ -58,7 +60,17 @@ def test_runs_are_filtered_and_listed_a_page_at_a_time(ask: Ask, runs: list[Run]
 
 
 @pytest.mark.parametrize(
-    "query", ["status=done", "incident=INC-0", "incident=x", "limit=201", "target=%00", "state=healed"]
+    "query",
+    [
+        "status=done",
+        "status=healed",
+        "outcome=done",
+        "incident=INC-0",
+        "incident=x",
+        "limit=201",
+        "target=%00",
+        "state=healed",
+    ],
 )
 def test_a_wrong_parameter_is_named(ask: Ask, query: str) -> None:
     assert query.partition("=")[0] in errors_of(ask("victor", "GET", f"/runs?{query}"))

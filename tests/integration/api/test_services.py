@@ -6,7 +6,7 @@ import pytest
 
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from ims.sources.models import Source
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.history import Tale
@@ -24,7 +24,7 @@ def test_a_service_is_what_the_inventory_says_and_how_it_is_now(ask: Ask, databa
     with database.begin() as session:
         tale.session = session
         session.add_all([tale.incident, tale.episode])
-        run = tale.run(1, 1, RunStatus.RUNNING).number
+        run = tale.run(1, 1, RunOutcome.RUNNING).number
     healing = ask("victor", "GET", "/services/checkout").get_json()
     assert (healing["state"], healing["run"]) == ("healing", f"R-{run}")
 

@@ -6,7 +6,7 @@ import pytest
 
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from tests.integration.api.conftest import Ask, errors_of
 from tests.support.history import Tale
 
@@ -15,7 +15,7 @@ def test_a_range_of_days_is_summed_up(ask: Ask, database: Database) -> None:
     began = utc_now() - timedelta(days=2)
     with database.begin() as session:
         tale = Tale(session, began, "checkout", "checkout is down")
-        tale.run(1, 5, RunStatus.HEALED, verify=4)
+        tale.run(1, 5, RunOutcome.HEALED, verify=4)
         tale.clear(20)
         Tale(session, began, "search", "search is slow", severity="low")
     told = ask("victor", "GET", "/incidents/stats/summary").get_json()

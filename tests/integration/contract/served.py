@@ -11,7 +11,7 @@ from ims.core.db.engine import Database
 from ims.core.principal import Scope
 from ims.core.settings import Settings
 from ims.programs.web import create_app
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from ims.sources.usecases import add_source, create_source_token
 from tests.support.cast import add_people, add_token
 from tests.support.context import by_ims
@@ -33,9 +33,9 @@ class Installation:
 
 @contextmanager
 def served(settings: Settings, database: Database, postgres: PostgresServer) -> Iterator[Installation]:
-    """Serve it while inside. It has INC-1 with alert 1 and run R-1, and rejected alert 1."""
+    """Serve it while inside. It has INC-1 with alert 1, run R-1 and decision D-1, and rejected alert 1."""
     # Numbers come from sequences of their own, which emptying tables does not touch.
-    for sequence in ("incident_number_seq", "run_number_seq"):
+    for sequence in ("incident_number_seq", "run_number_seq", "decision_id_seq"):
         postgres.execute(f"ALTER SEQUENCE {sequence} RESTART", database="ims")
     now = utc_now()
     with database.begin() as session:
@@ -43,7 +43,8 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
         add_policy(session, now)
         add_source(by_ims(session, now), {"name": "scripts", "kind": "generic"})
         tale = Tale(session, now - timedelta(minutes=9), "checkout", "checkout is down")
-        run = tale.run(2, 8, RunStatus.HEALED, verify=3)
+        run = tale.run(2, 8, RunOutcome.HEALED, verify=3)
+        tale.refuse(12, "manual")
         add_log(session, run, [("playbook_on_start", "PLAY [Restart a service]", None)])
         body = '{"labels": {"alertname": "DiskFull"}, "status": "burning"}'
         session.add(RejectedAlert(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))

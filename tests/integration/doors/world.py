@@ -25,7 +25,7 @@ from ims.alerts.models import RejectedAlert
 from ims.alerts.notifications import RejectReason, reject
 from ims.api.v1.schemas.maintenance import NewWindow
 from ims.audit.models import AuditEntry
-from ims.cli.local import local_context
+from ims.cli.admin.local import local_context
 from ims.core.actors import ActorKind
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin

@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,17 +13,15 @@ import pytest
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.core.settings import Settings
 from ims.incidents import search as words
 from tests.support.history import Tale
 from tests.support.shop import fill
 
 
 @pytest.fixture
-def numbers(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+def numbers(terminal: Database) -> dict[str, int]:
     """Numbers of the night's unresolved incidents, by service."""
-    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
-    with database.begin() as session:
+    with terminal.begin() as session:
         fill(session, utc_now())
         odd = Tale(session, utc_now(), "shop", "colours \x1b[31m and \x1b]0;title\x07 titles", "low").incident
         return {"shop": odd.number, "mailer": odd.number - 4}
@@ -32,27 +34,26 @@ def test_the_list_is_a_table_or_json(numbers: dict[str, int], capsys: pytest.Cap
     assert "\x1b" not in table
     assert main(["incident", "list", "--service", "checkout", "--limit", "2", "--json"]) == 0
     assert [row["service"] for row in json.loads(capsys.readouterr().out)] == ["checkout"] * 2
-    assert main(["incident", "list", "--words", "nothing-like-it"]) == 0
+    assert main(["incident", "list", "--search", "nothing-like-it"]) == 0
     assert capsys.readouterr().out == "No incidents.\n"
 
 
 def test_the_list_goes_on_where_a_search_for_words_stopped(
     numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["incident", "list", "--words", "down", "--limit", "25", "--json"]) == 0
+    assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     whole = json.loads(capsys.readouterr().out)
     assert len({row["opened_at"][:10] for row in whole}) > 1
     monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
     monkeypatch.setattr(words, "WALK_ROWS", 1)
     monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
-    assert main(["incident", "list", "--words", "down", "--limit", "25", "--json"]) == 0
+    assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     assert [row["incident"] for row in json.loads(capsys.readouterr().out)] == [row["incident"] for row in whole]
 
 
 def test_acknowledging_and_resolving_stand_in_the_timeline(
-    numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "dana")
     name = f"INC-{numbers['mailer']}"
     assert main(["incident", "ack", name]) == 0
     assert main(["incident", "resolve", name, "--note", "The provider was down."]) == 0
@@ -60,8 +61,8 @@ def test_acknowledging_and_resolving_stand_in_the_timeline(
     assert "cannot become acknowledged" in capsys.readouterr().err
     assert main(["incident", "show", name]) == 0
     shown = capsys.readouterr().out
-    assert "dana acknowledged the incident" in shown
-    assert "dana resolved the incident (The provider was down.)" in shown
+    assert "operator (T-1) acknowledged the incident" in shown
+    assert "operator (T-1) resolved the incident (The provider was down.)" in shown
     assert main(["incident", "show", name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["timeline"][-1]["kind"] == "resolved"
 
@@ -89,7 +90,7 @@ def test_an_incident_is_opened_changed_and_measured(
     assert [note["text"] for note in whole["notes"]] == ["The disk of the *backup host* is full."]
     assert told("metrics", name)["time_to_acknowledge"] >= 0
     assert told("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
-    assert [one["incident"] for one in told("list", "--words", "backup host", "--assignee", "bob")] == [name]
+    assert [one["incident"] for one in told("list", "--search", "backup host", "--assignee", "bob")] == [name]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_an_incident_is_opened_changed_and_measured(
     [
         (["incident", "open", " "], 2, "title"),
         (["incident", "open", "x", "--assignee", "mallory"], 2, "assignee"),
-        (["incident", "set", "INC-1"], 2, "name something to change"),
-        (["incident", "note", "INC-1", ""], 2, "text"),
+        (["incident", "set", "INC-1"], 2, "Name something to change"),
+        (["incident", "note", "INC-1", ""], 2, "TEXT"),
         (["incident", "summary", "--since", "2030-01-01"], 2, "since"),
         (["alert", "show", "99999"], 3, "no alert"),
         (["service", "show", "nowhere"], 3, "no service"),
@@ -123,6 +124,22 @@ def test_tables_for_people_and_json_for_programs(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_can_complete_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", shell]) == 0
-    assert "ims" in capsys.readouterr().out
+def test_shells_can_complete_commands(shell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--show-completion", shell]) == 0
+    assert "_IMS_COMPLETE" in capfd.readouterr().out
+
+
+def test_completion_knows_groups_commands_and_options() -> None:
+    asked = {
+        "ims inc": "incident",
+        "ims incident res": "resolve",
+        "ims incident list --stat": "--status",
+    }
+    for typed, wanted in asked.items():
+        words = typed.split()
+        asking = {"_IMS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ims")], env={**os.environ, **asking}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert wanted in done.stdout, (typed, done.stdout, done.stderr)

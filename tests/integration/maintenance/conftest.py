@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from ims.alerts.ingest import Outcome, ingest
 from ims.alerts.models import Episode
 from ims.alerts.notifications import Notice
-from ims.healing.decide import Decision, decide
+from ims.healing.decide import decide
+from ims.healing.records import Decided
 from ims.incidents.models import Incident, TimelineEvent
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.schema import Policy
@@ -76,7 +77,7 @@ class Site:
         """Ingest notices, as the webhook does."""
         return ingest(self.session, notices, (), self.policy, now)
 
-    def decide(self, *episodes: int, now: datetime = NOW) -> list[Decision]:
+    def decide(self, *episodes: int, now: datetime = NOW) -> list[Decided]:
         """Decide, as the worker does."""
         decisions = decide(self.session, episodes, now)
         self.session.expire_all()

@@ -1,6 +1,5 @@
 """`ims retention run`, and the worker's chore."""
 
-import argparse
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from ims.alerts.ingest import ingest
-from ims.cli import retention as commands
+from ims.cli.main import main
 from ims.core.db.engine import Database
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
@@ -39,16 +38,12 @@ def incidents(database: Database) -> int:
 
 
 def run(*arguments: str) -> None:
-    parser = argparse.ArgumentParser()
-    commands.register(parser.add_subparsers())
-    chosen = parser.parse_args(["retention", "run", *arguments])
-    assert chosen.run(chosen) == 0
+    assert main(["admin", "retention", "run", *arguments]) == 0
 
 
 def test_a_dry_run_counts_what_a_run_then_removes(
-    past: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    past: Database, terminal: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
     run("--dry-run", "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["dry_run"], told["incidents"], told["alerts"]) == (True, 2, 2)

@@ -30,7 +30,8 @@ COUNTED = (
     "episode",
     "run",
     "run_event",
-    "refusal",
+    "decision",
+    "verification",
     "alert",
     "rejected_alert",
     "correlation",
@@ -55,7 +56,7 @@ class History:
         return session.execute(text(statement), columns)
 
     def incident(self, name: str, opened: float, resolved: float | None = None, **more: Any) -> UUID:
-        """An incident of one alert, with a run, its log, and a refusal."""
+        """An incident of one alert, with a run, its log and its verification, and a decision."""
         with self.database.begin() as session:
             ingest(session, [notice(name, starts=opened * DAY)], [], NO_POLICY, at(opened * DAY))
             if resolved is not None:
@@ -69,11 +70,11 @@ class History:
             run = self._run(
                 session,
                 "INSERT INTO run (id, number, kind, status, incident_id, episode_id, rule, attempt, playbook, target,"
-                " revision, parameters, fence, queued_at, finished_at, recap)"
+                " revision, spec, fence, queued_at, finished_at, ended_at, recap)"
                 " VALUES (gen_random_uuid(), nextval('run_number_seq'), 'heal', :status, :incident, :episode, 'r', 1,"
-                " 'p', :name, 'd', '{}', 1, :at, :at, '{}') RETURNING id",
+                " 'p', :name, 'd', '{}', 1, :at, :at, :ended, '{}') RETURNING id",
                 incident=row.incident_id, episode=row.id, name=name, at=at(opened * DAY),
-                status=more.get("run", "failed"),
+                status=more.get("run", "failed"), ended=None if "run" in more else at(opened * DAY),
             ).scalar_one()  # fmt: skip
             for counter in range(3):
                 self._run(
@@ -84,10 +85,17 @@ class History:
                 )  # fmt: skip
             self._run(
                 session,
-                "INSERT INTO refusal (incident_id, rule, reason, first_at, last_at, count)"
-                " VALUES (:incident, 'r', 'cooldown', now(), now(), 1)",
-                incident=row.incident_id,
+                "INSERT INTO verification (run_id, status, started_at) VALUES (:run, 'failed', now())",
+                run=run,
             )
+            self._run(
+                session,
+                "INSERT INTO decision (incident_id, episode_id, rule, attempt, revision, outcome, reason, message,"
+                " facts, answers, run_id, first_at, last_at, count)"
+                " VALUES (:incident, :episode, 'r', 1, 'd', 'allowed', 'allowed', '', '{}', '[]', :run, now(), now(),"
+                " 1)",
+                incident=row.incident_id, episode=row.id, run=run,
+            )  # fmt: skip
             return UUID(str(row.incident_id))
 
     def counts(self) -> dict[str, int]:
@@ -243,7 +251,7 @@ def test_no_lie_about_an_incident_makes_a_young_timeline_removable(history: Hist
     incident = history.incident("Young", -3)
     with history.database.begin() as session:
         session.execute(text(lie), {"id": incident})
-        for name in ("run", "episode", "refusal"):
+        for name in ("decision", "run", "episode"):
             session.execute(delete(table(name, column("incident_id"))).where(column("incident_id") == incident))
         error = refused(
             session, "SELECT remove_old_incidents(ARRAY[CAST(:id AS uuid)], :before)", id=incident, before=OLD
@@ -289,8 +297,8 @@ def test_everything_that_refers_to_what_goes_is_known_to_retention(session: Sess
         )
     )
     assert {(row.referring, row.referred) for row in rows} == {
-        ("incident", "incident"), ("timeline_event", "incident"), ("episode", "incident"), ("refusal", "incident"),
-        ("run", "incident"), ("run", "episode"), ("episode", "alert"),
+        ("incident", "incident"), ("timeline_event", "incident"), ("episode", "incident"), ("decision", "incident"),
+        ("decision", "episode"), ("decision", "run"), ("run", "incident"), ("run", "episode"), ("episode", "alert"),
     }  # fmt: skip
 
 

@@ -56,6 +56,25 @@ def test_a_playbook_that_does_its_work_succeeds_and_tells_its_story(policy: Poli
     assert '"msg": "hello"' in ok.stdout
 
 
+def test_a_check_changes_nothing_and_says_what_it_would_change(policy: Policy, play: Play) -> None:
+    playbook = policy.playbook(
+        """
+        - name: Write a file
+          ansible.builtin.copy:
+            content: "new\\n"
+            dest: "{{ playbook_dir }}/written"
+            mode: "0600"
+        """
+    )
+    checked = play(policy.request(playbook, is_check=True))
+    assert (checked.result.outcome, checked.result.recap["checkout"].changed) == (Outcome.SUCCEEDED, 1)
+    assert "+new" in checked.log
+    assert not (policy.root / "written").exists()
+    applied = play(policy.request(playbook))
+    assert (applied.result.recap["checkout"].changed, "+new" in applied.log) == (1, False)
+    assert (policy.root / "written").read_text() == "new\n"
+
+
 def test_a_playbook_that_does_not_meet_the_target_has_failed_in_spite_of_rc_0(policy: Policy, play: Play) -> None:
     playbook = policy.playbook("- ansible.builtin.debug: {msg: hello}", header="hosts: nobody:billing")
     result = play(policy.request(playbook)).result

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from ims.core.db.engine import Database
 from ims.healing.decide import decide
-from ims.runs.models import Run
+from ims.runs.models import Run, Verification
 from tests.support.healing import Site, fire, now
 
 
@@ -42,3 +42,9 @@ def run_row(database: Database, run_id: UUID) -> Run:
     """The run as it is in the database now."""
     with database.begin() as session:
         return session.get_one(Run, run_id)
+
+
+def verification_row(database: Database, run_id: UUID) -> Verification:
+    """The verification of the run as it is in the database now."""
+    with database.begin() as session:
+        return session.get_one(Verification, run_id)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,12 @@ from ims.core.db.engine import Database
 from ims.core.queue import Job
 from ims.incidents.models import Incident
 from ims.runs.events import RunEvent
+from ims.runs.models import Run, RunOutcome, RunStatus, VerificationStatus, outcome_of
 from ims.runs.models import RunEvent as StoredEvent
-from ims.runs.models import RunStatus
 from ims.runs.recap import FailedTask, HostRecap, Outcome, RunResult
 from ims.runs.usecases import (
     Claim,
+    Finding,
     claim_run,
     expired_runs,
     finish_playbook,
@@ -24,7 +26,7 @@ from ims.runs.usecases import (
     lose_runs,
     store_events,
 )
-from tests.integration.runs_db.conftest import Queued, run_row
+from tests.integration.runs_db.conftest import Queued, run_row, verification_row
 from tests.support.healing import kinds, now, resolve, told
 
 GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop ended well.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
@@ -32,6 +34,9 @@ BAD = RunResult(
     Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)},
     failed_task=FailedTask("Start", "shop", "No such \0 file \ud800."),
 )  # fmt: skip
+
+
+DIED = RunResult(Outcome.DIED, "The process of the run was killed from outside.")
 
 
 def claim(database: Database, run_id: UUID, lease: float = 30, worker: str = "worker-1") -> Claim | None:
@@ -86,16 +91,18 @@ def test_a_run_whose_alert_is_over_is_cancelled_instead_of_claimed(database: Dat
 def test_a_good_end_is_verified_next(database: Database, queued: Queued) -> None:
     mine = claimed(database, queued.run_id)
     with database.begin() as session:
-        assert finish_playbook(session, mine, GOOD, now()) is RunStatus.VERIFYING
+        assert finish_playbook(session, mine, GOOD, now()) is RunOutcome.VERIFYING
     run = run_row(database, queued.run_id)
-    assert (run.status, run.lease_until, run.recap["shop"]["ok"]) == (RunStatus.VERIFYING, None, 2)
+    assert (run.status, run.outcome, run.ended_at) == (RunStatus.SUCCEEDED, RunOutcome.VERIFYING, None)
+    assert (run.lease_until, run.recap["shop"]["ok"]) == (None, 2)
+    assert verification_row(database, queued.run_id).status == "pending"
     assert jobs(database) == ["verify_run"]
 
 
 def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued: Queued) -> None:
     mine = claimed(database, queued.run_id)
     with database.begin() as session:
-        assert finish_playbook(session, mine, BAD, now()) is RunStatus.FAILED
+        assert finish_playbook(session, mine, BAD, now()) is RunOutcome.FAILED
     run = run_row(database, queued.run_id)
     assert (run.failed_task, run.rc) == ("Start", 2)
     assert run.reason == "Task 'Start' failed on shop. No such \ufffd file ?."
@@ -108,8 +115,7 @@ def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued
 def test_an_end_that_nobody_saw_is_probed_first(database: Database, queued: Queued) -> None:
     mine = claimed(database, queued.run_id)
     with database.begin() as session:
-        died = RunResult(Outcome.DIED, "The process of the run was killed from outside.")
-        assert finish_playbook(session, mine, died, now()) is RunStatus.UNKNOWN
+        assert finish_playbook(session, mine, DIED, now()) is RunOutcome.UNKNOWN
     assert jobs(database) == ["verify_run"]
 
 
@@ -168,13 +174,17 @@ def test_a_verification_is_written_once(database: Database, queued: Queued, is_w
 
     def write(_: int) -> bool:
         with database.begin() as session:
-            ended = finish_verification(session, queued.run_id, well_since=since, reason="Because.", now=now())
+            ended = finish_verification(session, queued.run_id, Finding(since, "Because.", "probe", 3), now())
         return ended is not None
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(write, range(8))) == 1
     run = run_row(database, queued.run_id)
-    assert run.status == (RunStatus.HEALED if is_well else RunStatus.INEFFECTIVE)
+    assert (run.status, run.reason) == (RunStatus.SUCCEEDED, "Because.")
+    assert run.outcome == (RunOutcome.HEALED if is_well else RunOutcome.INEFFECTIVE)
+    verification = verification_row(database, queued.run_id)
+    assert (verification.status, verification.healthy_since) == ("passed" if is_well else "failed", since)
+    assert (verification.decided_by, verification.probes, verification.ended_at) == ("probe", 3, run.ended_at)
     assert [job for job in jobs(database) if job != Job.INCIDENTS_CHANGED] == ["verify_run", "decide"]
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
@@ -189,13 +199,40 @@ def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_heal
     lose(database, queued.run_id)
     since = now()
     with database.begin() as session:
-        ended = finish_verification(session, queued.run_id, well_since=since, reason="Green.", now=now())
+        ended = finish_verification(session, queued.run_id, Finding(since, "Green.", "probe", 1), now())
         assert ended is not None
     run = run_row(database, queued.run_id)
-    assert (run.status, run.first_green_at) == (RunStatus.UNKNOWN, since)
+    assert (run.status, run.outcome) == (RunStatus.UNKNOWN, RunOutcome.UNKNOWN)
+    assert verification_row(database, queued.run_id).healthy_since == since
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
         kind, data = told(session, queued.incident)[-1]
         assert (kind, data["end_was_seen"]) == ("verified_well", False)
         again = session.scalar(text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'decide'"))
         assert again > now() + timedelta(minutes=5), "the alert gets time to resolve"
+
+
+@pytest.mark.parametrize("change", [{"verification": None}, {"mode": "check"}])
+@pytest.mark.parametrize(("ending", "expected"), [(GOOD, "succeeded"), (DIED, "unknown")])
+def test_a_run_that_declares_no_verification_or_changes_nothing_is_over_at_once(
+    database: Database, queued: Queued, change: dict[str, Any], ending: RunResult, expected: str
+) -> None:
+    with database.begin() as session:
+        run = session.get_one(Run, queued.run_id)
+        run.spec = {**run.spec, **change}
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        assert finish_playbook(session, mine, ending, now()) == expected
+    run = run_row(database, queued.run_id)
+    assert (run.outcome, run.verification) == (expected, "skipped")
+    assert run.ended_at is not None
+    assert verification_row(database, queued.run_id).status == "skipped"
+    assert jobs(database) == ["decide"]
+
+
+def test_the_database_and_the_code_agree_about_every_outcome(database: Database, queued: Queued) -> None:
+    for kind, status, verification in product(("heal", "operate"), RunStatus, (None, *VerificationStatus)):
+        with database.begin() as session:
+            run = session.get_one(Run, queued.run_id)
+            run.kind, run.status, run.verification = kind, status, verification
+        assert run_row(database, queued.run_id).outcome == outcome_of(kind, status, verification)

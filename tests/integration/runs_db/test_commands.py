@@ -6,7 +6,6 @@ import pytest
 
 from ims.cli.main import main
 from ims.core.db.engine import Database
-from ims.core.settings import Settings
 from ims.runs.events import RunEvent
 from ims.runs.recap import HostRecap, Outcome, RunResult
 from ims.runs.usecases import claim_run, finish_playbook, store_events
@@ -17,12 +16,11 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: Database, queued: Queued) -> str:
-    """The name of a run that has failed and printed something; the commands use the test's database."""
-    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
+def run(terminal: Database, queued: Queued) -> str:
+    """The name of a run that has failed and printed something; the commands ask a server of it."""
     failed = RunResult(Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)})
     lines = ["\x1b[0;32mok: [shop]\x1b[0m", "\x1b[2J\x1b]0;owned\x07fatal: [shop]"]
-    with database.begin() as session:
+    with terminal.begin() as session:
         claim = claim_run(session, queued.run_id, "worker-1", 30, now())
         assert claim is not None
         events = [RunEvent(counter=n, at=now(), kind="verbose", stdout=line) for n, line in enumerate(lines, 1)]
@@ -34,7 +32,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: Database,
 def test_list_is_a_table_of_runs(capsys: Captured, run: str) -> None:
     assert main(["run", "list"]) == 0
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["RUN", "STATUS", "TARGET", "RULE"]
+    assert head.split()[:4] == ["RUN", "OUTCOME", "TARGET", "RULE"]
     assert row.split()[:4] == [run, "failed", "shop", "restart"]
 
 

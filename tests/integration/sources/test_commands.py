@@ -1,6 +1,5 @@
 """`ims source` and `ims token` as people and scripts use them."""
 
-import argparse
 import json
 from collections.abc import Callable
 
@@ -9,33 +8,22 @@ from sqlalchemy import select
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.cli import source as commands
-from ims.cli import token as token_commands
+from ims.cli.main import main
 from ims.core.db.engine import Database
-from ims.core.errors import IMSError, Invalid
-from ims.core.settings import Settings
 from ims.sources.models import Source
-from ims.sources.usecases import SourceDiffers, SourceInUse
 from tests.support.notices import NOW, add_source
 
 Ims = Callable[..., str]
 
 
 @pytest.fixture
-def ims(
-    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ims:
-    """Run a command and give what it printed; a failure is raised."""
-    monkeypatch.setattr("ims.cli.local.load_settings", lambda: settings)
+def ims(terminal: Database, capsys: pytest.CaptureFixture[str]) -> Ims:
+    """Run a command and give what it printed; a failure is `failed: `, the exit code and the error."""
 
     def run(*arguments: str) -> str:
-        parser = argparse.ArgumentParser()
-        groups = parser.add_subparsers()
-        commands.register(groups)
-        token_commands.register(groups)
-        chosen = parser.parse_args(arguments)
-        assert chosen.run(chosen) == 0
-        return capsys.readouterr().out.strip()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return printed.out.strip() if code == 0 else f"failed: {code}: {printed.err.strip()}"
 
     return run
 
@@ -43,15 +31,14 @@ def ims(
 def test_the_same_command_twice_changes_nothing(ims: Ims) -> None:
     add = ("source", "add", "shop", "--alertmanager-url", "http://am.example:9093", "--network", "10.0.0.0/8")
     assert [ims(*add), ims(*add)] == ["changed", "unchanged"]
-    change = ("source", "set", "shop", "--rate", "100", "--silent-after", "10m")
+    change = ("source", "set", "shop", "--rate", "100", "--stale-after", "10m")
     assert [ims(*change), ims(*change)] == ["changed", "unchanged"]
     assert [ims("source", "remove", "shop"), ims("source", "remove", "shop")] == ["changed", "unchanged"]
 
 
 def test_a_source_that_is_described_differently_is_not_changed_by_adding_it(ims: Ims) -> None:
     ims("source", "add", "shop")
-    with pytest.raises(SourceDiffers):
-        ims("source", "add", "shop", "--rate", "5")
+    assert ims("source", "add", "shop", "--rate", "5").startswith("failed: 4: ")
 
 
 def test_setting_changes_only_what_is_named_and_none_takes_it_away(ims: Ims) -> None:
@@ -77,10 +64,11 @@ def test_the_list_is_a_table_and_json(ims: Ims) -> None:
     assert [source["name"] for source in json.loads(ims("source", "list", "--json"))] == ["shop"]
 
 
-@pytest.mark.parametrize("option", [("--rate", "fast"), ("--network", "here"), ("--silent-after", "soon")])
+@pytest.mark.parametrize("option", [("--rate", "fast"), ("--network", "here"), ("--stale-after", "soon")])
 def test_nonsense_is_refused_by_its_name(ims: Ims, option: tuple[str, str]) -> None:
-    with pytest.raises(Invalid):
-        ims("source", "add", "shop", *option)
+    failed = ims("source", "add", "shop", *option)
+    assert failed.startswith("failed: 2: ")
+    assert option[0].strip("-").replace("-", "_").removesuffix("s") in failed.replace("-", "_")
 
 
 def test_a_source_with_alerts_stays(ims: Ims, database: Database) -> None:
@@ -90,8 +78,7 @@ def test_a_source_with_alerts_stays(ims: Ims, database: Database) -> None:
             "INSERT INTO rejected_alert (source, reason, body, details, received_at)"
             " VALUES ('shop', 'wrong_status', '{}', '{}', now())"
         )
-    with pytest.raises(SourceInUse):
-        ims("source", "remove", "shop")
+    assert ims("source", "remove", "shop").startswith("failed: 4: ")
 
 
 def test_a_token_is_printed_alone_so_that_a_script_can_take_it(ims: Ims, database: Database) -> None:
@@ -99,7 +86,7 @@ def test_a_token_is_printed_alone_so_that_a_script_can_take_it(ims: Ims, databas
     text = ims("token", "create", "--source", "shop", "--label", "first")
     assert len(text.split()) == 1
     with database.begin() as session:
-        assert session.scalars(select(ApiToken.hash)).one() == hash_token(text)
+        assert hash_token(text) in session.scalars(select(ApiToken.hash)).all()
     listed = ims("token", "list")
     assert text not in listed
     assert "first" in listed
@@ -114,8 +101,7 @@ def test_tokens_are_rotated_and_revoked_by_their_names(ims: Ims) -> None:
     assert states == {first["id"]: "ending", second["id"]: "valid"}
     revoke = ("token", "revoke", second["id"])
     assert [ims(*revoke), ims(*revoke)] == ["changed", "unchanged"]
-    with pytest.raises(IMSError):
-        ims("token", "revoke", "the second one")
+    assert ims("token", "revoke", "the second one").startswith("failed: ")
 
 
 def test_tokens_go_with_their_source(ims: Ims, database: Database) -> None:
@@ -123,12 +109,11 @@ def test_tokens_go_with_their_source(ims: Ims, database: Database) -> None:
     ims("token", "create", "shop")
     ims("source", "remove", "shop")
     with database.begin() as session:
-        assert session.scalars(select(ApiToken)).all() == []
+        assert session.scalars(select(ApiToken).where(ApiToken.source == "shop")).all() == []
 
 
 def test_our_own_source_is_left_alone(ims: Ims, database: Database) -> None:
     with database.begin() as session:
         session.add(Source(name="ims", kind="internal", created_at=NOW))
     for command in (("set", "ims", "--disable"), ("remove", "ims"), ("add", "ims")):
-        with pytest.raises(IMSError):
-            ims("source", *command)
+        assert ims("source", *command).startswith("failed: ")

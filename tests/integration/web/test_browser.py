@@ -14,7 +14,7 @@ from ims.core.db.engine import Database, app_url
 from ims.core.settings import Settings
 from ims.incidents import usecases as actions
 from ims.programs.web import create_app
-from ims.runs.models import Run, RunEvent, RunStatus
+from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, VerificationStatus
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.context import by
 from tests.support.history import PASSWORD, Tale
@@ -113,7 +113,7 @@ def test_a_log_is_followed_while_the_run_goes_on(browser: Browser, address: str,
                      data={})
         )  # fmt: skip
         run.status, run.finished_at = RunStatus.FAILED, (run.started_at or utc_now()) + timedelta(seconds=9)
-        run.verified_at = run.finished_at
+        run.ended_at = run.finished_at
     browser.wait_for("document.querySelector('#log .line.failed .ansi-red')")
     browser.wait_for("document.querySelector('[data-region=meta]').innerText.includes('Failed')")
     assert not browser.evaluate("document.getElementById('to-failed').hidden")
@@ -146,7 +146,7 @@ def test_the_theme_changes_in_place_and_is_kept(browser: Browser, address: str) 
 def test_the_overview_moves_by_itself(browser: Browser, address: str, stored: Database) -> None:
     with stored.begin() as session:
         tale = Tale(session, utc_now() - timedelta(seconds=5), "mailer", "mailer is slow", "medium", "Slow")
-        run = tale.run(1, 0, RunStatus.RUNNING)
+        run = tale.run(1, 0, RunOutcome.RUNNING)
         run_id, number = run.id, run.number
     browser.open(f"{address}/incidents")
     healing = "document.querySelector('[data-region=healing]')"
@@ -159,7 +159,11 @@ def test_the_overview_moves_by_itself(browser: Browser, address: str, stored: Da
         )  # fmt: skip
     browser.wait_for(f"{healing}.innerText.includes('task 1') && {healing}.innerText.includes('Purge the queue')")
     with stored.begin() as session:
-        session.execute(update(Run).where(Run.number == number).values(status=RunStatus.HEALED, verified_at=utc_now()))
+        session.execute(
+            update(Run)
+            .where(Run.number == number)
+            .values(status=RunStatus.SUCCEEDED, verification=VerificationStatus.PASSED, ended_at=utc_now())
+        )
         session.execute(update(Episode).where(Episode.alert_id == tale.episode.alert_id).values(closed_at=utc_now()))
     browser.wait_for(f"!{healing}.innerText.includes('→ mailer')")
     # The lanes have a table's numbers beside them, and can be pointed at.

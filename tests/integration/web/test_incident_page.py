@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from ims.core.actors import Actor, ActorKind
 from ims.core.db.engine import Database
 from ims.incidents.usecases import add_note
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from ims.web.incident_page import incident_page
 from tests.integration.web.conftest import SignIn, storm, token
 from tests.support.context import by
@@ -92,7 +92,7 @@ def test_an_incident_of_a_storm_has_a_small_page(sign_in: SignIn, database: Data
             session.execute(text("UPDATE episode SET incident_id = :to WHERE incident_id = :one"),
                             {"to": tale.id, "one": other.id})  # fmt: skip
         for attempt in range(60):
-            tale.run(attempt, 0.5, RunStatus.FAILED, attempt=attempt + 1, reason="It did not start. " * 20)
+            tale.run(attempt, 0.5, RunOutcome.FAILED, attempt=attempt + 1, reason="It did not start. " * 20)
         number = tale.incident.number
     bob = sign_in("bob")
     assert size(bob, f"/incidents/INC-{number}") < 150_000
@@ -200,3 +200,11 @@ def test_the_times_of_an_incident_stand_on_its_page(sign_in: SignIn) -> None:
     healed = sign_in("charlie").get("/incidents/INC-25").text
     assert "nobody was needed" in healed
     assert "<dd>1:55</dd>" in healed
+
+
+def test_a_decision_shows_what_each_guard_said(sign_in: SignIn) -> None:
+    page = sign_in("charlie").get("/incidents/INC-27").text
+    decision = re.search(r'<details id="decision-\d+">(.*?)</details>', page, re.DOTALL)
+    assert decision
+    assert "only people restart this service" in decision[1]
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", decision[1]) == [("mode", "pass"), ("manual", "deny: Said so.")]

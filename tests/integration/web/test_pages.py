@@ -14,7 +14,7 @@ from ims.core.settings import Settings
 from ims.incidents import search as words
 from ims.incidents.models import Incident
 from ims.programs.web import create_app
-from ims.runs.models import RunStatus
+from ims.runs.models import RunOutcome
 from tests.integration.web.conftest import SignIn, token
 from tests.support.history import Tale, add_log
 from tests.support.postgres import free_port
@@ -67,7 +67,7 @@ def test_what_senders_say_is_text(sign_in: SignIn, database: Database, now: date
         tale = Tale(session, now, "search", evil, "high", alert_name=evil)
         tale.incident.description = evil
         tale.incident.runbook_url = "javascript:alert(1)"
-        run = tale.run(1, 2, RunStatus.FAILED, reason=evil, failed_task=evil)
+        run = tale.run(1, 2, RunOutcome.FAILED, reason=evil, failed_task=evil)
         add_log(session, run, [("runner_on_failed", f"\x1b[31m{evil}\x1b[0m\x1b]0;x\x07", None)])
         incident, number = tale.incident.number, run.number
     alice = sign_in("alice")
@@ -248,7 +248,7 @@ def test_a_long_log_shows_its_end_and_the_plain_text_has_all(
     sign_in: SignIn, database: Database, now: datetime
 ) -> None:
     with database.begin() as session:
-        run = Tale(session, now, "search", "search is down").run(1, 2, RunStatus.HEALED)
+        run = Tale(session, now, "search", "search is down").run(1, 2, RunOutcome.HEALED)
         add_log(session, run, [("verbose", f"line {place} " + "x" * 300, None) for place in range(900)])
         number = run.number
     bob = sign_in("bob")

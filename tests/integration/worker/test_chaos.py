@@ -27,7 +27,7 @@ from ims.core.db.engine import Database
 from ims.core.db.migrate import migrate
 from ims.core.settings import Settings
 from ims.incidents.models import Incident
-from ims.runs.models import ACTIVE, Run, RunStatus
+from ims.runs.models import ACTIVE, Run, RunOutcome
 from tests.support.healing import Site, fire, resolve, runs_of, story
 from tests.support.postgres import WHEEL_TREE, PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, playbooks_of_runs, run_processes, wait_until
@@ -176,7 +176,7 @@ def is_settled(settings: Settings, this: Round) -> bool:
             open_runs = session.scalar(
                 select(func.count()).select_from(Run).where(
                     Run.episode_id.in_(this.episodes),
-                    Run.status.in_(ACTIVE) | ((Run.status == RunStatus.UNKNOWN) & Run.verified_at.is_(None)),
+                    Run.outcome.in_(ACTIVE) | ((Run.outcome == RunOutcome.UNKNOWN) & Run.ended_at.is_(None)),
                 )
             )  # fmt: skip
         return open_runs == 0 and all(incident.healed_at or incident.attention_at for incident in incidents)
@@ -189,7 +189,7 @@ def check_incident(session: Session, episode: int, incident: Incident) -> None:
     runs = runs_of(session, episode)
     assert incident.healed_at or (incident.attention_at and incident.attention_reason)
     assert [run.attempt for run in runs] == list(range(1, len(runs) + 1))
-    assert sum(run.status == RunStatus.HEALED for run in runs) <= 1
+    assert sum(run.outcome == RunOutcome.HEALED for run in runs) <= 1
     assert all(run.reason for run in runs)
 
 
@@ -202,7 +202,7 @@ def report(database: Database, rounds: list[Round]) -> None:
         print(f"{victim:<11} {len(seconds)} kills, settled after {statistics.median(seconds):.1f} s (median), "
               f"{max(seconds):.1f} s (longest)")  # fmt: skip
     with database.begin() as session:
-        counts = session.execute(select(Run.status, func.count()).group_by(Run.status)).all()
+        counts = session.execute(select(Run.outcome, func.count()).group_by(Run.outcome)).all()
         healed = session.scalar(select(func.count()).select_from(Incident).where(Incident.healed_at.is_not(None)))
         total = session.scalar(select(func.count()).select_from(Incident))
     print(f"incidents: {total}, healed: {healed}; runs: {dict(counts)}")  # type: ignore[arg-type]
@@ -210,7 +210,7 @@ def report(database: Database, rounds: list[Round]) -> None:
 
 def check_nothing_is_left(database: Database) -> None:
     with database.begin() as session:
-        active = session.scalars(select(Run.status).where(Run.status.in_(ACTIVE))).all()
+        active = session.scalars(select(Run.outcome).where(Run.outcome.in_(ACTIVE))).all()
         assert active == []
         doing = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'"))
         failed = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'"))

@@ -39,7 +39,7 @@ def test_a_service_is_healed_though_its_notice_was_lost(
         assert wait_until(lambda: is_healed(database), 60)
         assert site.is_well("shop")
         with database.begin() as session:
-            assert session.scalars(select(Run.status)).all() == ["healed"]
+            assert session.scalars(select(Run.outcome)).all() == ["healed"]
         figures = "".join(
             urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=3).read().decode()
             for worker in workers

@@ -12,8 +12,9 @@ from ims.core.db.engine import Database
 from ims.core.queue import Job, defer
 from ims.healing.decide import decide
 from ims.incidents.models import Incident
-from ims.runs.models import Run, RunEvent, RunStatus
+from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, Verification
 from ims.runs.processes import is_alive
+from ims.runs.spec import Kind, RunSpec
 from tests.integration.worker.conftest import MakeSite, StartWorker
 from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
 from tests.support.postgres import PostgresServer
@@ -62,8 +63,12 @@ def test_a_killed_service_is_healed_verified_and_told(
     worker = start_worker()
     (run,), incident = settle(database, *begin(database))
     assert site.is_well("shop")
-    assert (run.status, run.rc, run.recap["shop"]["failures"]) == (RunStatus.HEALED, 0, 0)
-    assert incident.healed_at == run.first_green_at
+    assert (run.outcome, run.rc, run.recap["shop"]["failures"]) == (RunOutcome.HEALED, 0, 0)
+    with database.begin() as session:
+        verification = session.get_one(Verification, run.id)
+    assert (verification.status, verification.decided_by) == ("passed", "probe")
+    assert incident.healed_at == verification.healthy_since
+    assert (verification.probes or 0) > 1
     with database.begin() as session:
         assert kinds(session, incident.id) == ["rule_allowed", "run_started", "run_finished", "verified_well"]
         printed = session.scalars(select(RunEvent.stdout).filter_by(run_id=run.id)).all()
@@ -80,16 +85,16 @@ def test_a_killed_service_is_healed_verified_and_told(
 
 
 @pytest.mark.parametrize(
-    ("playbook", "status", "said"),
+    ("playbook", "outcome", "said"),
     [(USELESS, "ineffective", "HTTP 503."), (FAILING, "failed", "It does not work.")],
 )
 def test_what_does_not_help_is_tried_again_and_then_people_are_called(
-    make_site: MakeSite, start_worker: StartWorker, database: Database, playbook: str, status: str, said: str
+    make_site: MakeSite, start_worker: StartWorker, database: Database, playbook: str, outcome: str, said: str
 ) -> None:
     make_site(playbook=playbook, rule=QUICK)
     start_worker()
     runs, incident = settle(database, *begin(database))
-    assert [run.status for run in runs] == [status, status]
+    assert [run.outcome for run in runs] == [outcome, outcome]
     assert all(said in (run.reason or "") for run in runs)
     assert incident.healed_at is None
     assert "2 of 2 attempts" in (incident.attention_reason or "")
@@ -106,13 +111,13 @@ def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
 
     def is_verifying() -> bool:
         with database.begin() as session:
-            return [run.status for run in runs_of(session, episode)] == [RunStatus.VERIFYING]
+            return [run.outcome for run in runs_of(session, episode)] == [RunOutcome.VERIFYING]
 
     assert wait_until(is_verifying, 30)
     with database.begin() as session:
         resolve(session, episode)
     (run,), _ = settle(database, episode, incident_id)
-    assert (run.status, run.reason) == (RunStatus.HEALED, "The alert was resolved.")
+    assert (run.outcome, run.reason) == (RunOutcome.HEALED, "The alert was resolved.")
 
 
 def test_a_run_finds_a_child_that_was_started_ahead_and_a_new_policy_gets_another(
@@ -158,7 +163,7 @@ def test_a_stopped_worker_hands_its_run_over_and_leaves_nothing_running(
         assert session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")) == 0
     start_worker()
     runs, _ = settle(database, episode, incident_id, timeout=60)
-    assert [run.status for run in runs] == [RunStatus.CANCELLED, RunStatus.HEALED]
+    assert [run.outcome for run in runs] == [RunOutcome.CANCELLED, RunOutcome.HEALED]
 
 
 def test_a_run_that_waits_without_a_job_gets_one(
@@ -211,6 +216,7 @@ def test_an_alert_that_is_over_before_its_run_begins_stops_it(
             Run(
                 incident_id=incident_id, episode_id=episode, rule="restart", playbook="playbooks/heal/restart.yml",
                 target="shop", revision=session.scalar(text("SELECT digest FROM policy_snapshot")), queued_at=now(),
+                spec=RunSpec(kind=Kind.HEAL, playbook="playbooks/heal/restart.yml", target="shop", timeout=60).stored(),
             )
         )  # fmt: skip
         session.flush()

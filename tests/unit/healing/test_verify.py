@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from ims.healing.verification import Finding, GreenWindow, Verification, watch
+from ims.healing.verification import Finding, GreenWindow, Watch, watch
 from ims.monitor.probe import ProbeResult
 
 RESOLVED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_a_window_of_no_length_is_complete_at_the_first_green_probe() -> None:
 
 def look(answers: Sequence[bool], *, resolved_at_look: int | None = None, url: str | None = "http://shop") -> Finding:
     """Watch with these answers, the last of which stays; the alert is over from a look on."""
-    plan = Verification(uuid4(), 1, url, green_for=0.05, interval=0.01, left=0.2)
+    plan = Watch(uuid4(), 1, url, green_for=0.05, interval=0.01, left=0.2)
     left = list(answers)
     looks = 0
 
@@ -48,28 +48,28 @@ def look(answers: Sequence[bool], *, resolved_at_look: int | None = None, url: s
     return asyncio.run(watch(plan, probe, is_over))
 
 
-def test_a_service_that_becomes_and_stays_green_is_well_since_its_first_green_probe() -> None:
+def test_a_service_that_becomes_and_stays_green_is_healthy_since_its_first_green_probe() -> None:
     before = datetime.now(UTC)
     found = look([False, False, True])
-    assert found.well_since is not None
-    assert before < found.well_since < datetime.now(UTC)
+    assert found.healthy_since is not None
+    assert before < found.healthy_since < datetime.now(UTC)
 
 
 def test_a_service_that_stays_down_is_not_well_and_the_last_probe_says_why() -> None:
     found = look([False])
-    assert found.well_since is None
+    assert found.healthy_since is None
     assert "The connection was refused." in found.reason
 
 
 def test_a_service_that_flaps_is_not_well() -> None:
-    assert look([True, False] * 40).well_since is None
+    assert look([True, False] * 40).healthy_since is None
 
 
 @pytest.mark.parametrize("url", ["http://shop", None])
 def test_the_resolve_of_the_alert_counts_as_well(url: str | None) -> None:
     found = look([False], resolved_at_look=0, url=url)
-    assert found.well_since == RESOLVED
+    assert found.healthy_since == RESOLVED
 
 
 def test_without_a_url_only_the_alert_can_tell() -> None:
-    assert look([True], url=None).well_since is None
+    assert look([True], url=None).healthy_since is None

@@ -1,11 +1,8 @@
 """What may be said about a source."""
 
-from datetime import timedelta
-
 import pytest
 
 from ims.alerts.parsers.formats import ALERT_PATHS, FORMATS
-from ims.cli.terminal import printable, read_duration
 from ims.core.errors import Invalid
 from ims.sources.definition import OWN_SOURCE, PATHS, SourceKind, check_definition
 
@@ -48,22 +45,6 @@ def test_our_own_source_cannot_be_described() -> None:
 def test_only_those_can_be_asked_that_have_an_alertmanager() -> None:
     assert wrong_fields(kind="generic", alertmanager_url="http://am.example:9093") == {"source"}
     assert check_definition({**SHOP, "alertmanager_url": "http://am.example:9093"}).alertmanager_url
-
-
-@pytest.mark.parametrize(("given", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("7D", 604800)])
-def test_durations_are_read_as_people_write_them(given: str, seconds: float) -> None:
-    assert read_duration(given, "overlap") == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("given", ["", "soon", "-1h", "1w", "1e9", "9" * 20])
-def test_what_is_no_duration_is_refused_by_its_field(given: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        read_duration(given, "overlap")
-    assert [field.field for field in refused.value.fields] == ["overlap"]
-
-
-def test_text_from_outside_cannot_move_a_terminal_s_cursor() -> None:
-    assert printable("a\x1b[2Jb\nc\x9bd") == "a [2Jb c d"
 
 
 def test_people_are_told_the_paths_that_the_webhook_takes() -> None:

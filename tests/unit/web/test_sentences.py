@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from ims.core.actors import ActorKind
-from ims.healing.guards import Reason
+from ims.healing.guards import GUARDS, in_words
 from ims.incidents.models import EventKind, TimelineEvent
 from ims.incidents.sentences import _SENTENCES, REASONS, Tone, sentence_of
 
@@ -23,8 +23,15 @@ def test_every_kind_has_a_sentence_and_needs_no_data_for_it() -> None:
         assert sentence_of(event(kind)).text
 
 
-def test_every_reason_of_a_refusal_has_words() -> None:
-    assert set(REASONS) == set(Reason) - {Reason.ALLOWED, Reason.UNDER_WAY}
+def test_reasons_of_earlier_versions_keep_their_words() -> None:
+    reasons = {reason.name for guard in GUARDS for reason in guard.reasons} - {"under_way"}
+    assert set(REASONS) == reasons - {"platform_managed"} | {"self"}
+
+
+def test_a_denial_is_told_in_the_words_of_its_guard() -> None:
+    data = {"rule": "restart", "reason": "platform_managed", "words": in_words("platform_managed")}
+    told = sentence_of(event(EventKind.RULE_REFUSED, ActorKind.RULE, "restart", **data))
+    assert told.text == "Rule restart refused a run: its platform restarts this service"
 
 
 def test_a_kind_of_a_later_version_is_told_by_its_name() -> None:

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.queries import AlertSeen, alerts_of
 from ims.core.schemas import Listing, Shown
-from ims.healing.queries import refusals_of
+from ims.healing.queries import denials_of
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.incidents.queries import latest_events, notes_of
+from ims.incidents.sentences import sentence_of
 from ims.incidents.usecases import allowed_steps
 from ims.runs.models import Run
 from ims.runs.queries import runs_of
@@ -57,6 +58,7 @@ class EventShown(Shown):
     kind: EventKind
     actor_kind: str
     actor: str
+    text: Annotated[str, Field(description="The same as a sentence for people.")]
     data: dict[str, Any]
 
 
@@ -98,19 +100,20 @@ class IncidentRunShown(Shown):
     """A run that was to heal it."""
 
     run: Annotated[str, Field(examples=["R-7"])]
-    status: str
+    status: Annotated[str, Field(description="What its playbook did.")]
+    outcome: Annotated[str, Field(description="The same with what its verification made of it.")]
     rule: str | None
     playbook: str
     target: str
     attempt: int
     queued_at: datetime
     finished_at: datetime | None
-    verified_at: datetime | None
+    ended_at: datetime | None
     reason: str | None
 
 
-class RefusalShown(Shown):
-    """A run that a guard did not allow."""
+class DenialResponse(Shown):
+    """Decisions that made no run, counted by rule and reason; see `/decisions` for each of them."""
 
     rule: str
     reason: str
@@ -125,7 +128,7 @@ class IncidentWhole(IncidentShown):
     alerts: list[IncidentAlertShown]
     notes: list[NoteShown]
     runs: list[IncidentRunShown]
-    refusals: list[RefusalShown]
+    denials: list[DenialResponse]
     timeline: Annotated[list[EventShown], Field(description="The newest 500 events, in their order.")]
 
 
@@ -153,8 +156,8 @@ def read_whole(session: Session, incident: Incident) -> IncidentWhole:
         alerts=[_show_alert(seen) for seen in alerts_of(session, incident.id)],
         notes=[show_note(event) for event in notes_of(session, incident.id)],
         runs=[_show_run(run) for run in runs_of(session, [incident.id]).get(incident.id, [])],
-        refusals=[
-            RefusalShown.model_validate(refusal) for refusal in refusals_of(session, [incident.id]).get(incident.id, [])
+        denials=[
+            DenialResponse.model_validate(denial) for denial in denials_of(session, [incident.id]).get(incident.id, [])
         ],
         timeline=[show_event(event) for event in latest_events(session, incident.id)],
     )
@@ -162,7 +165,16 @@ def read_whole(session: Session, incident: Incident) -> IncidentWhole:
 
 def show_event(event: TimelineEvent) -> EventShown:
     """An event of the timeline."""
-    return EventShown.model_validate(event)
+    sentence = sentence_of(event)
+    return EventShown(
+        seq=event.seq,
+        at=event.at,
+        kind=EventKind(event.kind),
+        actor_kind=event.actor_kind,
+        actor=event.actor,
+        text=f"{sentence.text} ({sentence.detail})" if sentence.detail else sentence.text,
+        data=event.data,
+    )
 
 
 def show_note(event: TimelineEvent) -> NoteShown:

@@ -6,8 +6,34 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ims.core.schemas import Listing, Shown
-from ims.runs.models import Run, RunStatus
+from ims.runs.models import ApprovalState, Run, RunOutcome, RunStatus, VerificationStatus
 from ims.runs.queries import ListedRun
+
+
+class VerificationResponse(Shown):
+    """Whether the service was healthy after the run."""
+
+    status: VerificationStatus
+    started_at: datetime
+    ended_at: datetime | None
+    healthy_since: Annotated[
+        datetime | None, Field(description="First green probe of the window that passed, or the alert's resolve.")
+    ]
+    decided_by: Annotated[str | None, Field(description="What told: `probe` or `alert`.")]
+    probes: int | None
+    reason: str | None
+
+
+class ApprovalResponse(Shown):
+    """What people said about a run that waits for them."""
+
+    state: ApprovalState
+    requested_at: datetime
+    requested_by: str
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
 
 
 class RunShown(Shown):
@@ -16,7 +42,11 @@ class RunShown(Shown):
     run: Annotated[str, Field(description="People's name for it.", examples=["R-7"])]
     id: str
     kind: Annotated[str, Field(description="What it is for, such as `heal`.")]
-    status: RunStatus
+    mode: Annotated[str, Field(description="`apply`, or `check`: then it only said what it would change.")]
+    status: Annotated[RunStatus, Field(description="What its playbook did.")]
+    outcome: Annotated[RunOutcome, Field(description="The same with what its verification made of it.")]
+    verification: VerificationResponse | None
+    approval: ApprovalResponse | None
     reason: Annotated[str | None, Field(description="Why the outcome is what it is.")]
     failed_task: str | None
     incident: Annotated[str | None, Field(examples=["INC-42"])]
@@ -29,8 +59,7 @@ class RunShown(Shown):
     queued_at: datetime
     started_at: datetime | None
     finished_at: Annotated[datetime | None, Field(description="The playbook ended.")]
-    verified_at: Annotated[datetime | None, Field(description="The verification ended, or it ended without one.")]
-    first_green_at: Annotated[datetime | None, Field(description="First green probe of the window that verified it.")]
+    ended_at: Annotated[datetime | None, Field(description="The verification ended, or the run ended without one.")]
     seconds: Annotated[float | None, Field(description="From its start to the end of the playbook.")]
     rc: Annotated[int | None, Field(description="Exit status of the playbook.")]
     recap: Annotated[dict[str, Any], Field(description="Of each host, how many tasks ended how.")]
@@ -62,10 +91,18 @@ class RunLog(Listing[RunEventShown]):
 def show_run(listed: ListedRun) -> RunShown:
     """A run as programs see it."""
     run = listed.run
-    derived = {"run", "id", "incident", "seconds"}
+    derived = {"run", "id", "incident", "seconds", "mode", "verification", "approval"}
     own = {name: getattr(run, name) for name in RunShown.model_fields if name not in derived}
-    incident = f"INC-{listed.incident}" if listed.incident else None
-    return RunShown(run=f"R-{run.number}", id=str(run.id), incident=incident, seconds=seconds_of(run), **own)
+    return RunShown(
+        run=f"R-{run.number}",
+        id=str(run.id),
+        incident=f"INC-{listed.incident}" if listed.incident else None,
+        seconds=seconds_of(run),
+        mode=run.spec.get("mode", "apply"),
+        verification=VerificationResponse.model_validate(listed.verification) if listed.verification else None,
+        approval=ApprovalResponse.model_validate(listed.approval) if listed.approval else None,
+        **own,
+    )
 
 
 def seconds_of(run: Run) -> float | None:

@@ -1,1 +1,1 @@
-"""Migrations: one step, `ims migrate`, before any program starts."""
+"""Migrations: one step, `ims admin migrate`, before any program starts."""

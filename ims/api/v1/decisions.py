@@ -1,0 +1,76 @@
+"""The decisions of the REST API."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ims.api.fields import MOST_ID, READ_NUMBER, Cursor, Limit, Since, Until
+from ims.api.operations import Group
+from ims.api.v1.schemas.decisions import DecisionList, DecisionResponse, render_decision
+from ims.core.errors import Unprocessable
+from ims.core.paging import cut, number_in
+from ims.core.schemas import Given
+from ims.healing.models import DecisionOutcome
+from ims.healing.queries import DecisionFilters, decision_listed, list_decisions
+from ims.http.resources import transaction
+from ims.incidents.inputs import Name
+
+api: Final = Group("Decisions", "Why a run started or did not: what was known, and what each guard said.")
+
+Reference = Annotated[str, Field(pattern=r"^(?:D-)?[1-9][0-9]{0,17}$", description="D-12 or 12.", examples=["D-1"])]
+
+
+class DecisionQuery(Given):
+    """Which decisions."""
+
+    incident: Annotated[
+        str,
+        Field(
+            pattern=r"^(?:(?:INC-)?[1-9][0-9]{0,17})?$",
+            description="Only about this incident: INC-42 or 42.",
+            examples=["INC-1"],
+        ),
+    ] = ""
+    episode: Annotated[
+        int | None, Field(ge=1, le=MOST_ID, description="Only about this one time an alert fired."), READ_NUMBER
+    ] = None
+    rule: Annotated[Name, Field(description="Only of this healing rule.")] = ""
+    outcome: Annotated[DecisionOutcome | None, Field(description="Only those that came to this.")] = None
+    reason: Annotated[Name, Field(description="Only for this reason, such as `cooldown`.")] = ""
+    since: Since = None
+    until: Until = None
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+@api.get("/decisions", answers=DecisionList, raises=(Unprocessable,), example_query="outcome=denied&limit=20")
+def list_all(query: DecisionQuery) -> DecisionList:
+    """List decisions.
+
+    Newest first by when they were first made, a page at a time; `since` and `until` mean that time. Filters are joined
+    by "and".
+    """
+    filters = DecisionFilters(
+        incident=int(query.incident.removeprefix("INC-") or 0),
+        episode=query.episode or 0,
+        rule=query.rule,
+        outcome=query.outcome,
+        reason=query.reason,
+        since=query.since,
+        until=query.until,
+    )
+    bound_to = [repr(filters)]
+    with transaction() as session:
+        found = list_decisions(session, filters, limit=query.limit + 1, before=number_in(query.cursor, bound_to))
+        rows, following = cut(found, query.limit, lambda listed: listed.decision.id, bound_to)
+        return DecisionList(items=[render_decision(listed) for listed in rows], next=following)
+
+
+@api.get("/decisions/{reference}", answers=DecisionResponse)
+def one(reference: Reference) -> DecisionResponse:
+    """Read a decision.
+
+    What it came to, from which facts, and what each guard said.
+    """
+    with transaction() as session:
+        return render_decision(decision_listed(session, int(reference.removeprefix("D-"))))

@@ -1,0 +1,57 @@
+"""`ims admin retention …`: what is older than the policy keeps."""
+
+import time
+from typing import Annotated, Final
+
+import typer
+
+from ims.cli.admin.local import command_database, on_this_machine
+from ims.cli.group import examples, group
+from ims.cli.output import Json, print_json, say
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.wording import iso
+from ims.retention.queries import Kept, expected, oldest_kept
+from ims.retention.removal import Removed, steps
+
+app = group("retention", "Remove what is older than the policy keeps.")
+
+PAUSE_SECONDS: Final = 0.05
+"""Between two steps: others want the tables, too."""
+
+
+@app.callback()
+def retention() -> None:
+    """Remove what is older than the policy keeps."""
+
+
+@app.command("run", epilog=examples("ims admin retention run --dry-run"))
+@on_this_machine
+def run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False, as_json: Json = False
+) -> None:
+    """Remove now what is older than the policy keeps; a worker does so each hour."""
+    with command_database() as database:
+        with database.begin() as session:
+            kept = oldest_kept(session, utc_now())
+            counted = expected(session, kept) if dry_run else {}
+        if not dry_run:
+            counted = _remove(database, kept)
+    if as_json:
+        moments = {"before": iso(kept.since), "audit_before": iso(kept.audit_since)}
+        print_json({**moments, "dry_run": dry_run, **counted})
+        return
+    done = "Would remove" if dry_run else "Removed"
+    say(f"{done} what ended before {kept.since:%Y-%m-%d %H:%M} UTC, and audit entries from before")
+    say(f"{kept.audit_since:%Y-%m-%d %H:%M} UTC:")
+    for kind, count in counted.items():
+        say(f"  {count:>8} {kind.replace('_', ' ')}")
+
+
+def _remove(database: Database, kept: Kept) -> Removed:
+    total: Removed = {"incidents": 0, "alerts": 0}
+    for removed in steps(database, kept):
+        for kind, count in removed.items():
+            total[kind] = total.get(kind, 0) + count
+        time.sleep(PAUSE_SECONDS)
+    return total

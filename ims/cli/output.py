@@ -1,0 +1,106 @@
+"""What commands print: JSON for programs, text for people, a table with colour only on a terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+
+# Text from outside may move a terminal's cursor or change its title; line breaks would tear a table.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def say(text: str = "") -> None:
+    """Print a line at once: a reader of a pipe may be waiting for it."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """Tell people something that is no part of the answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for programs."""
+    print(json.dumps(content, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str = "Nothing.") -> None:
+    """Print rows under their columns' names, aligned; without rows one sentence."""
+    if not rows:
+        say(nothing)
+        return
+    cells = [[printable(cell) for cell in row] for row in rows]
+    heads = [name.upper() for name in columns]
+    if sys.stdout.isatty():
+        _print_on_terminal(heads, cells)
+        return
+    lines = [heads, *cells]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_on_terminal(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        # As text: what stands in square brackets is no markup of ours.
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print one thing: a line for each field that has a value."""
+    width = max(len(name) for name in fields) + 2
+    for name, value in fields.items():
+        if value not in (None, "", [], {}):
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            print(f"{name:<{width}}{printable(shown)}")
+
+
+def show(content: Any, *, as_json: bool) -> None:
+    """Print one thing, as JSON or field by field."""
+    (print_json if as_json else print_fields)(content)
+
+
+def printable(value: object) -> str:
+    """A value on one line, without control characters; empty for none."""
+    return "" if value is None else _CONTROL.sub(" ", str(value))
+
+
+def local(at: str | None) -> str:
+    """A time of the API as people here read it; empty for none."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def seconds_between(begun: str | None, ended: str | None) -> float | None:
+    """Seconds between two times of the API; none unless there are both."""
+    if not begun or not ended:
+        return None
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+
+
+def cut(text: str | None, width: int) -> str:
+    """The beginning of a text, with a mark where it goes on."""
+    text = text or ""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def changed(is_changed: bool) -> None:
+    """Say whether anything is different now, in a word that scripts can read."""
+    say("changed" if is_changed else "unchanged")
+
+
+def now() -> datetime:
+    """The present time, UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,73 @@
+"""Which server the command asks, and by which token.
+
+`IMS_URL` and `IMS_TOKEN` (or `IMS_TOKEN_FILE`) say it; else the profile that `make up` writes for whoever installs,
+`command.toml` in the state directory, or the file that `IMS_PROFILE` names.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ims.cli.errors import CommandFailed, NotAllowed
+from ims.core.places import default_state_dir
+
+NAME: Final = "command.toml"
+_OTHERS: Final = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A server, and the token by which it is asked; without one only what needs none is answered."""
+
+    url: str
+    token: str | None
+
+
+def profile_path(environment: Mapping[str, str]) -> Path:
+    """The file of the profile."""
+    if given := environment.get("IMS_PROFILE"):
+        return Path(given)
+    state = environment.get("IMS_STATE_DIR")
+    return (Path(state) if state else default_state_dir()) / NAME
+
+
+def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
+    """The profile in force. Raises `CommandFailed` when there is none, or when others could read its token."""
+    environment = os.environ if environment is None else environment
+    url, token = environment.get("IMS_URL"), _given_token(environment)
+    if url:
+        return Profile(url.rstrip("/"), token)
+    path = profile_path(environment)
+    try:
+        stored = tomllib.loads(_private_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise CommandFailed(f"{path} is no TOML: {error}.") from None
+    except FileNotFoundError:
+        raise CommandFailed(
+            f"No server is known: {path} does not exist. Set IMS_URL and IMS_TOKEN, or run `make up` on the machine of"
+            " the server."
+        ) from None
+    if not isinstance(stored.get("url"), str):
+        raise CommandFailed(f"{path} has no `url`.")
+    if token is None and isinstance(stored.get("token_file"), str):
+        token = _private_text(Path(stored["token_file"])).strip()
+    return Profile(stored["url"].rstrip("/"), token)
+
+
+def _given_token(environment: Mapping[str, str]) -> str | None:
+    if path := environment.get("IMS_TOKEN_FILE"):
+        return _private_text(Path(path)).strip()
+    return environment.get("IMS_TOKEN") or None
+
+
+def _private_text(path: Path) -> str:
+    """The content of a file that nobody else may read. Raises `NotAllowed` and `FileNotFoundError`."""
+    try:
+        if path.stat().st_mode & _OTHERS:
+            raise NotAllowed(f"{path} may be read by others: chmod 600 it, and make another token if it was read.")
+        return path.read_text(encoding="utf-8")
+    except PermissionError:
+        raise NotAllowed(f"{path} belongs to whoever installed IMS: set IMS_URL and IMS_TOKEN of your own.") from None

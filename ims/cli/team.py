@@ -1,0 +1,68 @@
+"""`ims team …`: who looks after what."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from ims.cli.client import api
+from ims.cli.errors import NothingThere
+from ims.cli.group import examples, group
+from ims.cli.output import Json, changed, print_json, print_table
+
+app = group("team", "Manage teams: add, list, remove, join, leave.")
+
+_COLUMNS: Final = ("team", "members")
+
+Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its name.")]
+Names = Annotated[list[str], typer.Argument(metavar="USER...", help="Accounts.")]
+
+
+@app.command("add", epilog=examples("ims team add storage"))
+def add(team: Team) -> None:
+    """Add a team."""
+    known = any(one["name"] == team for one in _teams())
+    api().ask("POST", "/teams", body={"name": team})
+    changed(not known)
+
+
+@app.command("list", epilog=examples("ims team list"))
+def list_teams(as_json: Json = False) -> None:
+    """List all teams with their members."""
+    rows = _teams()
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, [(row["name"], ", ".join(row["members"])) for row in rows], "No teams.")
+
+
+@app.command("remove", epilog=examples("ims team remove storage"))
+def remove(team: Team) -> None:
+    """Remove a team with its memberships; incidents go on naming it."""
+    try:
+        api().ask("DELETE", f"/teams/{team}")
+    except NothingThere:
+        changed(False)
+    else:
+        changed(True)
+
+
+@app.command("join", epilog=examples("ims team join storage admin"))
+def join(team: Team, names: Names) -> None:
+    """Make accounts members of a team."""
+    before = api().get(f"/teams/{team}")
+    for name in names:
+        api().ask("POST", f"/teams/{team}/members", body={"user": name})
+    changed(api().get(f"/teams/{team}") != before)
+
+
+@app.command("leave", epilog=examples("ims team leave storage admin"))
+def leave(team: Team, names: Names) -> None:
+    """Make accounts members no more."""
+    before = api().get(f"/teams/{team}")
+    for name in names:
+        api().ask("DELETE", f"/teams/{team}/members/{name}")
+    changed(api().get(f"/teams/{team}") != before)
+
+
+def _teams() -> list[dict[str, Any]]:
+    return api().every("/teams")

@@ -1,0 +1,99 @@
+"""What a decision is made from. Guards read nothing else: no clock, no database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from ims.policy.schema import HealingMode, HealingRule, Service
+from ims.policy.windows import Cover
+from ims.runs.models import RunOutcome
+
+MOST_RUNS: Final = 20
+"""Earlier runs that a decision's record keeps, the newest ones. A rule makes no more than twenty attempts."""
+MOST_CHARACTERS: Final = 300
+"""Of a text that a record keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What the guards need to know about an earlier run of the episode."""
+
+    rule: str
+    attempt: int
+    outcome: str
+    was_started: bool
+    verification_passed: bool
+    ended_at: datetime | None
+    """Since when its outcome stands, its verification included; None while the run is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about one open episode at the moment of its decision."""
+
+    mode: HealingMode | None
+    """None: no policy is active, and nothing else of it is known."""
+    rule: HealingRule | None
+    service: Service | None
+    opened_at: datetime
+    """When the episode was opened."""
+    runs: Sequence[PastRun]
+    """Earlier runs of the episode."""
+    target_is_busy: bool
+    """Another run holds the target."""
+    target_ended_at: datetime | None
+    """When the last run on the target ended, whatever started it."""
+    parameter_fault: str | None
+    now: datetime
+    cover: Cover | None = None
+    """The maintenance window that covers the alert now."""
+    is_flapping: bool = False
+    """The incident is flapping, and the policy lets nothing heal it then."""
+
+    def runs_of_rule(self) -> list[PastRun]:
+        """Earlier runs of the rule that matches now."""
+        return [run for run in self.runs if self.rule is not None and run.rule == self.rule.name]
+
+    def record(self) -> dict[str, Any]:
+        """The facts as a decision keeps them: JSON of a bounded size.
+
+        Nothing that a sender wrote is in it, no label, annotation or value of a parameter: any of them may be a secret.
+        """
+        rule, service, cover = self.rule, self.service, self.cover
+        return {
+            "now": self.now.isoformat(),
+            "opened_at": self.opened_at.isoformat(),
+            "healing_mode": self.mode,
+            "rule": rule and {
+                "name": rule.name, "playbook": rule.playbook, "attempts": rule.attempts, "cooldown": rule.cooldown,
+                "safe_to_repeat": rule.safe_to_repeat, "within": rule.verify.within,
+            },
+            "service": service and {"name": service.name, "service_recovery": service.service_recovery},
+            "runs": [_record_run(run) for run in self.runs[-MOST_RUNS:]],
+            "target_is_busy": self.target_is_busy,
+            "target_ended_at": _instant(self.target_ended_at),
+            "parameter_fault": self.parameter_fault and self.parameter_fault[:MOST_CHARACTERS],
+            "maintenance": cover and {"window": cover.window[:MOST_CHARACTERS], "until": cover.until.isoformat()},
+            "is_flapping": self.is_flapping,
+        }  # fmt: skip
+
+
+def next_attempt(facts: Facts) -> int:
+    """Number of the next attempt of the rule at the episode, from 1."""
+    return 1 + max((run.attempt for run in facts.runs_of_rule()), default=0)
+
+
+def _record_run(run: PastRun) -> dict[str, Any]:
+    return {
+        "rule": run.rule,
+        "attempt": run.attempt,
+        "outcome": RunOutcome(run.outcome).value,
+        "was_started": run.was_started,
+        "verification_passed": run.verification_passed,
+        "ended_at": _instant(run.ended_at),
+    }
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,35 @@
+"""May a run follow one whose end nobody saw?"""
+
+from typing import Final
+
+from ims.healing.guards.facts import Facts
+from ims.healing.guards.verdict import PASS, PEOPLE, Reason, Verdict, deny, run_guard
+from ims.policy.schema import HealingRule, Service
+from ims.runs.models import RunOutcome
+
+_CUT_SHORT: Final = (RunOutcome.UNKNOWN, RunOutcome.CANCELLED)
+
+
+def judge(facts: Facts, rule: HealingRule, _service: Service) -> Verdict:
+    """Deny a repetition that nobody declared harmless: a module may still be at work on a far host."""
+    started = [run for run in facts.runs_of_rule() if run.was_started]
+    last = max(started, key=lambda run: run.attempt, default=None)
+    if last is None or last.outcome not in _CUT_SHORT or rule.safe_to_repeat:
+        return PASS
+    message = f"Nobody knows how far the last run came, and rule {rule.name} is not declared safe to repeat."
+    return deny("not_repeatable", message)
+
+
+GUARD: Final = run_guard(
+    name="not_repeatable",
+    sentence="A run that was cut short is followed by another one only if the rule says `safe_to_repeat`.",
+    reasons=(
+        Reason(
+            "not_repeatable",
+            "nobody knows how far the last run came, and it may not be repeated",
+            "nobody knows how far the last run came, and the rule does not say `safe_to_repeat`",
+            PEOPLE,
+        ),
+    ),
+    judge=judge,
+)
