@@ -13,11 +13,13 @@ from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.notifications import clean
 from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, check_mode, parser_for
 from ims.core.clock import utc_now
+from ims.core.context import Context, Origin
 from ims.core.db.engine import Database, app_url
 from ims.core.db.migrate import SchemaOutdated, check_schema
 from ims.core.errors import DatabaseAway, Invalid, TooLarge
 from ims.core.json_body import read_json
 from ims.core.metrics import metrics_response
+from ims.core.principal import Principal
 from ims.core.settings import Settings, load_settings
 from ims.heartbeats.usecases import is_beat, take_beat
 from ims.sources.admission import Admission
@@ -74,7 +76,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         admission.charge(sender, 1)
         if is_taken:
             with database.begin() as session:
-                take_beat(session, clean(name), sender.name, utc_now())
+                take_beat(Context(session, Principal.of_source(sender.name), Origin(), utc_now()), clean(name))
         return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
 
     for path in ALERT_PATHS:

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken, Membership, UserAccount
+from ims.accounts.token_names import token_name
 from ims.core.principal import Account, Principal, Role, Scope
 
 USE_REMEMBERED = timedelta(minutes=1)
@@ -59,7 +60,7 @@ def principal_of_token(session: Session, token_hash: bytes, now: datetime) -> Pr
     scopes = [scope for scope in Scope if scope.value in token.scopes]
     if not scopes:
         return None
-    return Principal.of_account(_account(row.UserAccount, row.teams), scopes[-1], f"T-{token.id}")
+    return Principal.of_account(_account(row.UserAccount, row.teams), scopes[-1], token_name(token.id))
 
 
 def remember_use(session: Session, token_hash: bytes, now: datetime) -> None:

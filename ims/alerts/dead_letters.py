@@ -9,17 +9,16 @@ from typing import Any, Final
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from ims.alerts.ingest import ingest
 from ims.alerts.models import RejectedAlert
 from ims.alerts.notifications import Notice
 from ims.alerts.parsers.formats import FORMATS
+from ims.alerts.usecases import take_alerts
 from ims.audit.log import record
-from ims.core.context import Origin
+from ims.core.context import Context
 from ims.core.errors import NotFound
-from ims.policy.queries import policy_in_force
+from ims.core.principal import Role
 from ims.sources.models import Source
 
-GONE: Final = "gone"
 STILL_REJECTED: Final = "still rejected"
 _MOST_ID: Final = 2**63
 
@@ -35,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What became of one: the result of its notice, `still rejected` with the reason, or `gone`."""
+    """What became of one: the result of its notification, or `still rejected` with the reason."""
 
     id: int
     result: str
@@ -44,7 +43,15 @@ class Retried:
     @property
     def is_taken(self) -> bool:
         """Whether it was taken now, so that it is rejected no more."""
-        return self.result not in (GONE, STILL_REJECTED)
+        return self.result != STILL_REJECTED
+
+
+class NoSuchDeadLetter(NotFound):
+    """There is no such rejected alert."""
+
+    def __init__(self, *ids: int) -> None:
+        named = ", ".join(str(one) for one in ids)
+        super().__init__(f"There is no rejected alert {named}: somebody may have tried or dropped it.")
 
 
 def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[RejectedAlert]:
@@ -65,38 +72,46 @@ def count_rejected(session: Session, most: int) -> int:
 
 
 def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
-    """One of them. Raises `NotFound`."""
+    """One of them. Raises `NoSuchDeadLetter`."""
     found = session.get(RejectedAlert, rejected_id) if _is_id(rejected_id) else None
     if found is None:
-        raise NotFound(f"There is no rejected alert {rejected_id}.")
+        raise NoSuchDeadLetter(rejected_id)
     return found
 
 
-def retry(session: Session, rejected_id: int, origin: Origin, now: datetime) -> Retried:
-    """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again."""
+def retry(context: Context, rejected_id: int) -> Retried:
+    """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again.
+
+    Raises `NoSuchDeadLetter`.
+    """
+    context.require(Role.RESPONDER)
+    session = context.session
     kept = session.get(RejectedAlert, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
     if kept is None:
-        return Retried(rejected_id, GONE, "Somebody else has tried or dropped it.")
-    read = _read(session, kept, now)
+        raise NoSuchDeadLetter(rejected_id)
+    read = _read(session, kept, context.now)
     if isinstance(read, str):
         retried = Retried(rejected_id, STILL_REJECTED, read)
     else:
-        outcome = ingest(session, [read], [], policy_in_force(session), now)
+        outcome = take_alerts(context, [read])
         session.delete(kept)
         session.flush()
         retried = Retried(rejected_id, outcome.results[0].value)
     after = {"source": kept.source, "result": retried.result}
-    record(session, origin, "rejected_alert.retried", str(rejected_id), now, after=after)
+    record(context, "rejected_alert.retried", str(rejected_id), after=after)
     return retried
 
 
-def drop(session: Session, ids: Sequence[int], origin: Origin, now: datetime) -> int:
-    """Remove them for good; how many there were."""
+def drop(context: Context, ids: Sequence[int]) -> int:
+    """Remove them for good; how many there were. Raises `NoSuchDeadLetter` if none of them is there."""
+    context.require(Role.RESPONDER)
     statement = delete(RejectedAlert).where(RejectedAlert.id.in_([id_ for id_ in ids if _is_id(id_)]))
-    dropped = session.execute(statement.returning(RejectedAlert.id, RejectedAlert.source, RejectedAlert.reason)).all()
+    told = (RejectedAlert.id, RejectedAlert.source, RejectedAlert.reason)
+    dropped = context.session.execute(statement.returning(*told)).all()
+    if ids and not dropped:
+        raise NoSuchDeadLetter(*ids)
     for row in dropped:
-        before = {"source": row.source, "reason": row.reason}
-        record(session, origin, "rejected_alert.dropped", str(row.id), now, before=before)
+        record(context, "rejected_alert.dropped", str(row.id), before={"source": row.source, "reason": row.reason})
     return len(dropped)
 
 

@@ -1,13 +1,10 @@
 """Writing the audit log, in the transaction of the change it tells about: neither exists without the other."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from ims.audit.models import AuditEntry
-from ims.core.context import Origin
+from ims.core.context import Context
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -17,23 +14,21 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[di
 
 
 def record(
-    session: Session,
-    origin: Origin,
+    context: Context,
     action: str,
     name: str,
-    now: datetime,
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one entry: `action` is object and verb (`user.disabled`), `name` says which. Values hold no secret."""
-    session.add(
+    context.session.add(
         AuditEntry(
-            at=now,
-            actor_kind=origin.actor.kind.value,
-            actor=origin.actor.name,
-            address=origin.address,
-            request_id=origin.request_id,
+            at=context.now,
+            actor_kind=context.actor.kind.value,
+            actor=context.actor.name,
+            address=context.origin.address,
+            request_id=context.origin.request_id,
             action=action,
             object_kind=action.partition(".")[0],
             object=name,

@@ -1,29 +1,26 @@
 """With what a use case is called: one transaction, who asks, from where, and when."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from ims.core.actors import Actor
 from ims.core.errors import Forbidden
-from ims.core.principal import Principal, Role, scope_for
+from ims.core.principal import Principal, Role, Scope, scope_for
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who does something, and from where."""
+    """From where something is done: nowhere, if it is a command on this machine or IMS itself."""
 
-    actor: Actor
     address: str | None = None
+    """Of the client, as far as trusted proxies tell it."""
     request_id: str | None = None
-
-    @property
-    def who(self) -> str:
-        """Who, where one word has to do: `alice` from a page, `cli:root` from a command on this machine."""
-        return self.actor.name if self.address is not None else f"cli:{self.actor.name}"
+    """The same id stands in the programs' logs."""
 
 
 class ScopeTooNarrow(Forbidden):
@@ -47,15 +44,38 @@ class Context:
     @property
     def actor(self) -> Actor:
         """Who stands in timelines."""
-        return self.origin.actor
+        return self.principal.actor
+
+    @property
+    def who(self) -> str:
+        """Who, where one word has to do: `alice`, or `cli:root` for a command on this machine."""
+        return self.actor.name if self.origin.address is not None else f"cli:{self.actor.name}"
+
+    def acting_as(self, principal: Principal) -> Self:
+        """The same for another principal: whoever signs in is somebody only once the password was right."""
+        return replace(self, principal=principal)
 
     def require(self, least: Role) -> None:
-        """Raises `Forbidden` unless the principal has this role or more, and `ScopeTooNarrow` for a token's scope."""
+        """Raises `Forbidden` unless the principal has this role or more, and `ScopeTooNarrow` for a token's scope.
+
+        Use cases change something: a token that may only read is too narrow, whatever the role.
+        """
         if not self.principal.has_role(least):
             raise Forbidden
-        if not self.principal.has_scope(scope_for(least, is_safe=least is Role.VIEWER)):
+        self.require_scope(scope_for(least, is_safe=False))
+
+    def require_scope(self, least: Scope) -> None:
+        """Raises `ScopeTooNarrow` unless the token, if it is one, was made for this."""
+        if not self.principal.has_scope(least):
             raise ScopeTooNarrow
 
     def after_commit(self, count: Callable[[], None]) -> None:
         """Call `count` once the transaction is committed, and never if it is not: metrics tell what happened."""
-        event.listen(self.session, "after_commit", lambda _session: count(), once=True)
+        waiting = [count]
+
+        def committed(session: Session) -> None:
+            # SQLAlchemy also calls this for a savepoint, whose changes may still be rolled back.
+            if waiting and not session.in_nested_transaction():
+                waiting.pop()()
+
+        event.listen(self.session, "after_commit", committed)

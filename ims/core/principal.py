@@ -52,8 +52,8 @@ class Account:
 class Principal:
     """Who asks for something, and what they may do.
 
-    An account, by its session or by a token of it; whoever may run `ims admin` on the machine that holds the database's
-    password, and so may do everything; or IMS itself.
+    An account, by its session or by a token of it; a source, by its token, which may send and nothing else; whoever may
+    run `ims admin` on the machine that holds the database's password, and so may do everything; or IMS itself.
     """
 
     actor: Actor
@@ -63,7 +63,7 @@ class Principal:
     scope: Scope = Scope.ADMIN
     teams: frozenset[str] = frozenset()
     account_id: UUID | None = None
-    """None for the machine and for IMS itself."""
+    """None for a source, the machine and IMS itself."""
     token: str | None = None
     """Name of the token (T-3); None for a session."""
 
@@ -78,6 +78,11 @@ class Principal:
         return cls(actor, account.name, account.role, scope, account.teams, account.id, token)
 
     @classmethod
+    def of_source(cls, source: str) -> Self:
+        """A source of alerts: it has no account, and so may do nothing that asks for more than its own name."""
+        return cls(Actor(ActorKind.SENDER, source), source, Role.VIEWER, Scope.READ)
+
+    @classmethod
     def of_machine(cls, user: str) -> Self:
         """The system account `user`, who runs `ims admin` where the database's password can be read."""
         return cls(Actor(ActorKind.PERSON, user), user, Role.ADMIN)
@@ -89,7 +94,7 @@ class Principal:
 
     @property
     def account(self) -> UUID:
-        """The account's id. Raises `Forbidden`: neither IMS nor the machine has an account of its own."""
+        """The account's id. Raises `Forbidden`: sources, the machine and IMS have no account of their own."""
         if self.account_id is None:
             raise Forbidden
         return self.account_id

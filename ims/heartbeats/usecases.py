@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.ingest import Outcome, ingest
 from ims.alerts.notifications import Notice, NoticeStatus, labels_fingerprint
 from ims.alerts.stale_sources import OWN_KIND
+from ims.core.context import Context
 from ims.core.errors import Forbidden, NotFound
 from ims.heartbeats.models import StoredHeartbeat
 from ims.policy.heartbeats import Heartbeat
@@ -48,16 +49,17 @@ def is_beat(body: Any) -> bool:
     return not (isinstance(body, dict) and body.get("status") == "resolved")
 
 
-def take_beat(session: Session, name: str, source: str, now: datetime) -> None:
-    """Note a sign of life. Raises `UnknownHeartbeat` and `HeartbeatOfAnother`."""
-    expected = _expected(policy_in_force(session)).get(name)
+def take_beat(context: Context, name: str) -> None:
+    """Note a heartbeat that a source has sent. Raises `UnknownHeartbeat` and `HeartbeatOfAnother`."""
+    source = context.principal.name
+    expected = _expected(policy_in_force(context.session)).get(name)
     if expected is None:
         raise UnknownHeartbeat
     if expected.source not in (None, source):
         raise HeartbeatOfAnother
-    came = {"last_at": now, "last_source": source}
-    statement = insert(StoredHeartbeat).values(name=name, known_at=now, **came)
-    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=came))
+    came = {"last_at": context.now, "last_source": source}
+    statement = insert(StoredHeartbeat).values(name=name, known_at=context.now, **came)
+    context.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=came))
 
 
 def check_heartbeats(session: Session, watching_since: datetime, now: datetime) -> Checked:

@@ -68,15 +68,14 @@ def signed_in() -> Principal:
 
 
 @contextmanager
-def use_case() -> Iterator[Context]:
-    """What a use case is called with, in one transaction. Raises `Unauthenticated` and `DatabaseAway`."""
+def use_case(principal: Principal | None = None) -> Iterator[Context]:
+    """What a use case is called with, in one transaction: for whoever asks, unless `principal` says for whom.
+
+    Raises `Unauthenticated` and `DatabaseAway`.
+    """
+    asks = principal or signed_in()
     with transaction() as db:
-        yield Context(db, signed_in(), origin(), clock())
-
-
-def origin() -> Origin:
-    """Who asks and from where, for the audit log. Raises `Unauthenticated`."""
-    return Origin(signed_in().actor, client_host(), request_id())
+        yield Context(db, asks, Origin(client_host(), request_id()), clock())
 
 
 def client_host() -> str:

@@ -1,11 +1,18 @@
 """Sources that send alerts to ims-web: admitted as the webhook admits them, before anything of a body is read."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flask import current_app, request
 
+from ims.alerts.ingest import Outcome, is_deadlock
+from ims.alerts.notifications import Notice, Rejected
+from ims.alerts.usecases import take_alerts
 from ims.core.db.engine import Database
+from ims.core.errors import DatabaseAway
+from ims.core.principal import Principal
 from ims.core.settings import Settings
+from ims.http.authentication import use_case
 from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
 from ims.sources.tokens import Sender
@@ -31,6 +38,21 @@ def let_in() -> Sender:
 def sent() -> bytes:
     """The body of this request, whatever it calls itself."""
     return request.get_data(cache=False)
+
+
+def take(sender: Sender, notices: Sequence[Notice], rejected: Sequence[Rejected]) -> Outcome:
+    """Take what it sent, in one transaction; once more if another one's was in the way. Raises `DatabaseAway`."""
+    try:
+        return _take(sender, notices, rejected)
+    except DatabaseAway as error:
+        if not is_deadlock(error):
+            raise
+        return _take(sender, notices, rejected)
+
+
+def _take(sender: Sender, notices: Sequence[Notice], rejected: Sequence[Rejected]) -> Outcome:
+    with use_case(Principal.of_source(sender.name)) as context:
+        return take_alerts(context, notices, rejected)
 
 
 def charge(sender: Sender, alerts: int) -> None:

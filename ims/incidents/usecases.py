@@ -250,7 +250,7 @@ def _require_known(session: Session, *, assignee: str = "", team: str = "") -> N
 
 
 def _audit(context: Context, incident: Incident, done: str, **values: dict[str, Any]) -> None:
-    record(context.session, context.origin, f"incident.{done}", f"INC-{incident.number}", context.now, **values)
+    record(context, f"incident.{done}", f"INC-{incident.number}", **values)
 
 
 def _audited(incident: Incident) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ims.core.errors import NotFound
 from ims.maintenance.models import StoredWindow, WindowOrigin
+from ims.policy.queries import policy_in_force
 from ims.policy.schema import Policy
 from ims.policy.windows import Cover, MaintenanceWindow, Span
 
@@ -33,6 +35,13 @@ class KnownWindow:
     def span_at(self, now: datetime) -> Span | None:
         """The span that is open now, else the next one; None if there is none any more."""
         return self.window.span_at(now, ended_at=self.ended_at)
+
+
+class NoSuchWindow(NotFound):
+    """There is no such maintenance window."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no maintenance window {name}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,19 @@ def _of_inventory(window: MaintenanceWindow, row: StoredWindow | None) -> KnownW
     if row is None:
         return KnownWindow(window, WindowOrigin.INVENTORY)
     return KnownWindow(window, WindowOrigin.INVENTORY, row.ended_at, row.actor)
+
+
+def all_windows(session: Session) -> list[KnownWindow]:
+    """All windows by the active policy, by name."""
+    return known_windows(session, policy_in_force(session))
+
+
+def windows_named(session: Session, name: str) -> list[KnownWindow]:
+    """The windows of this name: one, or one added by command and then one of the inventory. Raises `NoSuchWindow`."""
+    found = [known for known in all_windows(session) if known.name == name]
+    if not found:
+        raise NoSuchWindow(name)
+    return found
 
 
 @lru_cache(maxsize=256)

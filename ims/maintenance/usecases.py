@@ -16,16 +16,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Alert, Episode
-from ims.audit import log as audit
+from ims.audit.log import record
 from ims.core.actors import SYSTEM
-from ims.core.context import Origin
-from ims.core.errors import Conflict, FieldError, Invalid, NotFound
+from ims.core.context import Context
+from ims.core.errors import Conflict, FieldError, Invalid
+from ims.core.principal import Role
 from ims.core.queue import Job, defer
 from ims.incidents.models import EventKind, Incident, Status
 from ims.incidents.transitions import NewEvent, append, begin_maintenance, end_maintenance
 from ims.maintenance.models import StoredWindow, WindowOrigin
-from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows
-from ims.policy.queries import active_policy
+from ims.maintenance.queries import OpenWindow, cover_of, known_windows, open_windows, windows_named
+from ims.policy.queries import policy_in_force
 from ims.policy.schema import Policy
 from ims.policy.windows import Cover, MaintenanceWindow
 
@@ -80,8 +81,7 @@ def follow_windows(session: Session, now: datetime) -> Followed:
     May be done by many workers at once and at any time: incidents that another transaction works on, and those beyond
     `MARKED_AT_ONCE`, are left to the next time.
     """
-    active = active_policy(session)
-    policy = active.policy if active else None
+    policy = policy_in_force(session)
     opened = open_windows(session, policy, now)
     marked = _firing(session, Incident.maintenance.is_not(None))
     ended = _end_all(session, marked, opened, policy, now)
@@ -170,68 +170,65 @@ def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> l
     return cleared
 
 
-def add_window(session: Session, window: MaintenanceWindow, origin: Origin, now: datetime) -> None:
+def add_window(context: Context, window: MaintenanceWindow) -> None:
     """Store a window. Raises `Conflict` if there is one of its name, `Invalid` if the policy does not know a name."""
-    active = active_policy(session)
-    policy = active.policy if active else None
+    context.require(Role.RESPONDER)
+    session, policy = context.session, policy_in_force(context.session)
     _check_names(window, policy)
+    taken = Conflict(f"There is already a maintenance window {window.name}.")
     if any(known.name == window.name for known in known_windows(session, policy)):
-        raise Conflict(f"There is already a maintenance window {window.name}.")
+        raise taken
     definition = window.model_dump(mode="json")
     row: dict[str, Any] = {"origin": WindowOrigin.COMMAND, "name": window.name, "definition": definition}
-    row |= {"actor": origin.who, "changed_at": now}
+    row |= {"actor": context.who, "changed_at": context.now}
     stored = session.execute(insert(StoredWindow).values(row).on_conflict_do_nothing().returning(StoredWindow.name))
     if stored.one_or_none() is None:
-        raise Conflict(f"There is already a maintenance window {window.name}.")
-    audit.record(session, origin, "maintenance.added", window.name, now, after=definition)
-    follow_windows(session, now)
+        raise taken
+    record(context, "maintenance.added", window.name, after=definition)
+    follow_windows(session, context.now)
 
 
-def _check_names(window: MaintenanceWindow, policy: Policy | None) -> None:
-    services = policy.services.values() if policy else ()
-    known = {name for service in services for name in (service.name, service.service)}
-    groups = policy.groups if policy else {}
+def _check_names(window: MaintenanceWindow, policy: Policy) -> None:
+    known = {name for service in policy.services.values() for name in (service.name, service.service)}
     faults = [FieldError("services", f"There is no service {name}.") for name in window.services if name not in known]
-    faults += [FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in groups]
+    faults += [
+        FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in policy.groups
+    ]
     if faults:
         raise Invalid("The active policy does not know what the window names.", fields=faults)
 
 
-def end_window(session: Session, name: str, origin: Origin, now: datetime) -> None:
+def end_window(context: Context, name: str) -> None:
     """End what is open of a window now; one that recurs comes again.
 
-    Raises `NotFound`, and `Conflict` if it is not open.
+    Raises `NoSuchWindow`, and `Conflict` if it is not open.
     """
-    active = active_policy(session)
-    named = [known for known in known_windows(session, active.policy if active else None) if known.name == name]
-    if not named:
-        raise NotFound(f"There is no maintenance window {name}.")
-    ended = [known for known in named if (span := known.span_at(now)) and span.holds(now)]
+    context.require(Role.RESPONDER)
+    session, now = context.session, context.now
+    ended = [known for known in windows_named(session, name) if (span := known.span_at(now)) and span.holds(now)]
     if not ended:
         raise Conflict(f"Maintenance window {name} is not open now.")
     for known in ended:
-        values: dict[str, Any] = {"ended_at": now, "actor": origin.who, "changed_at": now}
+        values: dict[str, Any] = {"ended_at": now, "actor": context.who, "changed_at": now}
         row = {"origin": known.origin, "name": name, **values}
         if known.origin is WindowOrigin.COMMAND:
             row["definition"] = known.window.model_dump(mode="json")
         statement = insert(StoredWindow).values(row)
         session.execute(statement.on_conflict_do_update(index_elements=["origin", "name"], set_=values))
-    audit.record(session, origin, "maintenance.ended", name, now, after={"ended_at": now.isoformat()})
+    record(context, "maintenance.ended", name, after={"ended_at": now.isoformat()})
     follow_windows(session, now)
 
 
-def remove_window(session: Session, name: str, origin: Origin, now: datetime) -> None:
-    """Remove a window that was added by command. Raises `NotFound`, `Conflict` for one of the inventory."""
-    gone = session.execute(
+def remove_window(context: Context, name: str) -> None:
+    """Remove a window that was added by command. Raises `NoSuchWindow`, `Conflict` for one of the inventory."""
+    context.require(Role.RESPONDER)
+    gone = context.session.execute(
         delete(StoredWindow)
         .where(StoredWindow.origin == WindowOrigin.COMMAND, StoredWindow.name == name)
         .returning(StoredWindow.definition)
     )
-    if (removed := gone.one_or_none()) is not None:
-        audit.record(session, origin, "maintenance.removed", name, now, before=removed.definition)
-        follow_windows(session, now)
-        return
-    active = active_policy(session)
-    if active and any(window.name == name for window in active.policy.maintenance_windows):
+    if (removed := gone.one_or_none()) is None:
+        windows_named(context.session, name)
         raise Conflict(f"Maintenance window {name} is in the inventory: remove it there, or end it.")
-    raise NotFound(f"There is no maintenance window {name}.")
+    record(context, "maintenance.removed", name, before=removed.definition)
+    follow_windows(context.session, context.now)

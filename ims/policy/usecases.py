@@ -7,8 +7,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.audit.log import record
-from ims.core.context import Origin
+from ims.core.context import Context
 from ims.core.errors import PolicyFaulty
+from ims.core.principal import Role
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.queries import active_digest
 from ims.policy.revision import Revision
@@ -21,14 +22,14 @@ class PolicyWithoutServices(PolicyFaulty):
     """The policy has no services, but the active one has: is this the right inventory? Say --allow-empty if it is."""
 
 
-def store_and_activate(
-    session: Session, revision: Revision, now: datetime, origin: Origin, *, allow_empty: bool = False
-) -> bool:
+def store_and_activate(context: Context, revision: Revision, *, allow_empty: bool = False) -> bool:
     """Store a revision and make it the active one; True if it, or what was read from it, was not active before.
 
     A revision is only ever made of a policy without faults, so a faulty one cannot get here. Raises
     `PolicyWithoutServices` when the active policy has services and this one has none, unless `allow_empty`.
     """
+    context.require(Role.ADMIN)
+    session = context.session
     # Two activations at once would each compare themselves with the same predecessor.
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ACTIVATION_LOCK})
     active = active_digest(session)
@@ -36,21 +37,14 @@ def store_and_activate(
         raise PolicyWithoutServices
     content = revision.policy.model_dump(mode="json")
     stored = session.execute(select(PolicySnapshot.policy).filter_by(digest=revision.digest)).scalar_one_or_none()
-    _store(session, revision, content, now)
+    _store(session, revision, content, context.now)
     if active == revision.digest and stored == content:
         return False
-    session.add(PolicyActivation(digest=revision.digest, activated_at=now, actor=origin.who))
+    session.add(PolicyActivation(digest=revision.digest, activated_at=context.now, actor=context.who))
     labels = {"git_commit": revision.git.commit, "git_dirty": revision.git.dirty}
     before = {"digest": active} if active is not None else None
-    record(
-        session,
-        origin,
-        "policy.activated",
-        revision.digest,
-        now,
-        before=before,
-        after={"digest": revision.digest, **labels},
-    )
+    after = {"digest": revision.digest, **labels}
+    record(context, "policy.activated", revision.digest, before=before, after=after)
     session.flush()
     return True
 

@@ -196,7 +196,7 @@ _ACTIONS: Final = {
 def _write_down(context: Context, kind: EventKind, run: Run, **told: str) -> None:
     """Into the audit log, and into the timeline of the run's incident if it belongs to one."""
     after = {name: value for name, value in told.items() if value}
-    record(context.session, context.origin, _ACTIONS[kind], f"R-{run.number}", context.now, after=after)
+    record(context, _ACTIONS[kind], f"R-{run.number}", after=after)
     if run.incident_id is not None:
         data = {"number": run.number, "playbook": run.playbook, "target": run.target, **after}
         append(context.session, [NewEvent(run.incident_id, kind, context.actor, data)], context.now)

@@ -22,9 +22,10 @@ def held_back(session: Session) -> Sequence[tuple[str, int]]:
     return [(name, alerts) for name, alerts in session.execute(wanted)]
 
 
-def source_named(session: Session, name: str) -> Source:
-    """A source. Raises `NotFound`."""
-    source = session.get(Source, name)
+def source_named(session: Session, name: str, *, for_update: bool = False) -> Source:
+    """A source, with `for_update` one that nobody else changes meanwhile. Raises `NotFound`."""
+    # The database takes no NUL in a text.
+    source = session.get(Source, name, with_for_update=for_update or None) if "\0" not in name else None
     if source is None:
         raise NotFound(f"There is no source {name}.")
     return source

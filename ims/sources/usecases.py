@@ -1,17 +1,21 @@
-"""Add, change and remove sources."""
+"""Add, change and remove sources, and make the tokens by which they send: for administrators."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ims.accounts.models import ApiToken
+from ims.accounts.tokens.usecases import ALERTS_WRITE, NewToken, describe_token, store_token
 from ims.audit.log import differences, record
-from ims.core.context import Origin
-from ims.core.errors import Conflict, NotFound
+from ims.core.context import Context
+from ims.core.errors import Conflict
+from ims.core.principal import Role
 from ims.sources.definition import OWN_SOURCE, SourceDefinition, check_definition
 from ims.sources.models import Source
+from ims.sources.queries import source_named
 
 _DESCRIBED: Final = tuple(SourceDefinition.model_fields)
 
@@ -28,30 +32,32 @@ class OwnSource(Conflict):
     """This is the source of alerts that IMS raises itself: it can be neither changed nor removed."""
 
 
-def add_source(session: Session, given: Mapping[str, Any], origin: Origin, now: datetime) -> bool:
+def add_source(context: Context, given: Mapping[str, Any]) -> bool:
     """Create a source; false if it is there already and is described the same.
 
     Raises `Invalid` for a description that makes no sense, and `SourceDiffers`.
     """
+    context.require(Role.ADMIN)
     definition = check_definition(given)
     described = definition.model_dump(mode="json")
-    known = session.get(Source, definition.name, with_for_update=True)
+    known = context.session.get(Source, definition.name, with_for_update=True)
     if known is None:
-        session.add(Source(**described, created_at=now))
-        session.flush()
-        record(session, origin, "source.added", definition.name, now, after=described)
+        context.session.add(Source(**described, created_at=context.now))
+        context.session.flush()
+        record(context, "source.added", definition.name, after=described)
         return True
     if _description(known) != described:
         raise SourceDiffers
     return False
 
 
-def change_source(session: Session, name: str, changes: Mapping[str, Any], origin: Origin, now: datetime) -> bool:
+def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bool:
     """Change what `changes` names (`enabled` among it); false if nothing is different.
 
     Raises `NotFound`, `OwnSource` and `Invalid`.
     """
-    source = locked_source(session, name)
+    context.require(Role.ADMIN)
+    source = _locked(context.session, name)
     changes = dict(changes)
     present = {**_description(source), "enabled": source.disabled_at is None}
     enabled = changes.pop("enabled", present["enabled"])
@@ -65,36 +71,44 @@ def change_source(session: Session, name: str, changes: Mapping[str, Any], origi
         # They speak of the one that was asked before.
         source.repair_problem, source.repair_held, source.repair_held_reason = None, 0, None
     if "enabled" in after:
-        source.disabled_at = None if enabled else now
-    record(session, origin, "source.changed", name, now, before=before, after=after)
-    session.flush()
+        source.disabled_at = None if enabled else context.now
+    record(context, "source.changed", name, before=before, after=after)
+    context.session.flush()
     return True
 
 
-def remove_source(session: Session, name: str, origin: Origin, now: datetime) -> bool:
-    """Remove a source with its tokens; false if there is none. Raises `SourceInUse` and `OwnSource`."""
-    try:
-        source = locked_source(session, name)
-    except NotFound:
-        return False
-    record(session, origin, "source.removed", name, now, before=_description(source))
+def remove_source(context: Context, name: str) -> None:
+    """Remove a source with its tokens. Raises `NotFound`, `SourceInUse` and `OwnSource`."""
+    context.require(Role.ADMIN)
+    source = _locked(context.session, name)
+    record(context, "source.removed", name, before=_description(source))
     try:
         # Whatever refers to it keeps it: alerts and dead letters of it, and whoever else comes to.
-        with session.begin_nested():
-            session.delete(source)
+        with context.session.begin_nested():
+            context.session.delete(source)
     except IntegrityError as error:
         raise SourceInUse from error
-    return True
 
 
-def locked_source(session: Session, name: str) -> Source:
-    """A source that somebody else may not change meanwhile. Raises `NotFound` and `OwnSource`."""
+def create_source_token(context: Context, source: str, label: str, *, lifetime: timedelta | None = None) -> NewToken:
+    """Make a token by which a source may send alerts; without a lifetime it works until it is revoked.
+
+    Raises `NotFound`, `Conflict` for our own source, `Invalid`.
+    """
+    context.require(Role.ADMIN)
+    if source == OWN_SOURCE:
+        raise Conflict(f"{OWN_SOURCE!r} is the source of alerts that IMS raises itself: nobody sends for it.")
+    whose = source_named(context.session, source).name
+    token = ApiToken(label=label, source=whose, scopes=[ALERTS_WRITE], lifetime=lifetime)
+    new = store_token(context, token)
+    record(context, "token.created", new.name, after={"source": whose, **describe_token(token)})
+    return new
+
+
+def _locked(session: Session, name: str) -> Source:
     if name == OWN_SOURCE:
         raise OwnSource
-    source = session.get(Source, name, with_for_update=True)
-    if source is None:
-        raise NotFound(f"There is no source {name}.")
-    return source
+    return source_named(session, name, for_update=True)
 
 
 def _description(source: Source) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from flask import Flask, request, url_for
 
-from ims.accounts.tokens.queries import is_rotated, token_name, token_state
+from ims.accounts.token_names import token_name
+from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
 from ims.healing.guards import in_words
 from ims.http.authentication import may_change, principal

@@ -29,7 +29,7 @@ from ims.policy.schema import Policy
 from ims.policy.usecases import store_and_activate
 from ims.runs.models import Run
 from ims.sources.models import Source
-from tests.support.origins import COMMAND
+from tests.support.context import by_command
 
 WORK = """
 import os, sys, time
@@ -200,7 +200,7 @@ class Site:
         """Load the policy as `ims admin policy load` does; its digest."""
         revision = make_revision(self.write_policy(), "inventory/test", environment={"PATH": "/usr/bin:/bin"})
         with database.begin() as session:
-            store_and_activate(session, revision, now(), COMMAND)
+            store_and_activate(by_command(session, now()), revision)
         return revision.digest
 
     def activate_unread(self, database: Database) -> None:
@@ -216,7 +216,7 @@ class Site:
         }
         revision = Revision(uuid.uuid4().hex * 2, b"", Policy.from_stored(stored), GitState(None, None))
         with database.begin() as session:
-            store_and_activate(session, revision, now(), COMMAND)
+            store_and_activate(by_command(session, now()), revision)
 
     def work_of(self, service: str) -> list[str]:
         """The runs that worked on a service, in order, one entry for each stretch of work without another run between.

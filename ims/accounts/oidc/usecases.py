@@ -1,7 +1,6 @@
-"""Letting in whom the identity provider has signed in. The caller owns the transaction."""
+"""Letting in whom the identity provider has signed in."""
 
 import shlex
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select
@@ -17,48 +16,41 @@ from ims.accounts.people.usecases import LastAdministrator, change_account
 from ims.accounts.queries import account_by_id
 from ims.audit.log import record
 from ims.core.actors import Actor, ActorKind
-from ims.core.context import Origin
+from ims.core.context import Context
 from ims.core.errors import Invalid
-from ims.core.principal import Account, Role
+from ims.core.principal import Account, Principal, Role
 from ims.core.validation import read
 
-PROVIDER: Final = Actor(ActorKind.SYSTEM, "identity provider")
-"""Who changes role and teams at a sign-in."""
+PROVIDER: Final = Principal(Actor(ActorKind.SYSTEM, "identity provider"), "identity provider", Role.ADMIN)
+"""Who makes accounts and changes roles and teams at a sign-in."""
 
 
-def admit(
-    session: Session, identity: Identity, rules: Rules, address: str | None, request_id: str | None, now: datetime
-) -> Account:
+def admit(context: Context, identity: Identity, rules: Rules) -> Account:
     """The account of this person, made at the first sign-in; role and teams follow the groups at each.
 
-    Raises a `SignInRefused` that says why not and what to do.
+    Nobody is signed in yet: the context is IMS's own. Raises a `SignInRefused` that says why not and what to do.
     """
     role = rules.role_of(identity.groups)
     if rules.decide_roles and role is None:
         raise NoGroup
-    by_provider = Origin(PROVIDER, address, request_id)
-    account = _known(session, identity) or _make(session, identity, role, by_provider, now)
+    by_provider = context.acting_as(PROVIDER)
+    account = _known(context.session, identity) or _make(by_provider, identity, role)
     if account.disabled_at is not None:
         raise AccountDisabled
-    _follow(session, account, identity, role if rules.decide_roles else None, by_provider, now)
-    _follow_teams(session, account, identity, rules, by_provider, now)
-    origin = Origin(Actor(ActorKind.PERSON, account.name), address, request_id)
-    record(session, origin, "user.signed_in", account.name, now, after={"by": "oidc"})
-    session.flush()
-    admitted = account_by_id(session, account.id)
+    _follow(by_provider, account, identity, role if rules.decide_roles else None)
+    _follow_teams(by_provider, account, identity, rules)
+    context.session.flush()
+    admitted = account_by_id(context.session, account.id)
     if admitted is None:
         raise AccountDisabled
+    record(context.acting_as(Principal.of_account(admitted)), "user.signed_in", admitted.name, after={"by": "oidc"})
     return admitted
 
 
-def record_refusal(
-    session: Session, identity: Identity, refused: SignInRefused, address: str | None, request_id: str | None,
-    now: datetime,
-) -> None:  # fmt: skip
+def record_refusal(context: Context, identity: Identity, refused: SignInRefused) -> None:
     """Write down who came from the provider and was not let in."""
     after = {"by": "oidc", "subject": identity.subject, "reason": type(refused).__name__}
-    name = identity.name or identity.subject
-    record(session, Origin(PROVIDER, address, request_id), "user.sign_in_failed", name, now, after=after)
+    record(context.acting_as(PROVIDER), "user.sign_in_failed", identity.name or identity.subject, after=after)
 
 
 def _known(session: Session, identity: Identity) -> UserAccount | None:
@@ -68,7 +60,7 @@ def _known(session: Session, identity: Identity) -> UserAccount | None:
     return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
-def _make(session: Session, identity: Identity, role: Role | None, origin: Origin, now: datetime) -> UserAccount:
+def _make(context: Context, identity: Identity, role: Role | None) -> UserAccount:
     """The account of somebody who comes for the first time. A name that is taken stays whose it is."""
     if role is None:
         raise NoGroup
@@ -78,18 +70,18 @@ def _make(session: Session, identity: Identity, role: Role | None, origin: Origi
         raise NameUnusable from error
     whose = {"oidc_issuer": identity.issuer, "oidc_subject": identity.subject}
     statement = insert(UserAccount).values(
-        name=new.name, role=new.role, email=new.email or None, created_at=now, **whose
+        name=new.name, role=new.role, email=new.email or None, created_at=context.now, **whose
     )
-    made = session.scalars(statement.on_conflict_do_nothing().returning(UserAccount)).one_or_none()
+    made = context.session.scalars(statement.on_conflict_do_nothing().returning(UserAccount)).one_or_none()
     if made is None:
         # Whoever signs in twice at once for the first time finds the account that the other request has made.
-        if (known := _known(session, identity)) is not None:
+        if (known := _known(context.session, identity)) is not None:
             return known
         raise NameBelongsToAnother(
             f"There is already an account {new.name} that is not yours at the identity provider. If it is you, an "
             f"administrator connects it: ims admin user link {new.name} --subject {shlex.quote(identity.subject)}"
         )
-    record(session, origin, "user.created", new.name, now, after={"role": new.role, "email": new.email, **whose})
+    record(context, "user.created", new.name, after={"role": new.role, "email": new.email, **whose})
     return made
 
 
@@ -101,14 +93,12 @@ def _email(identity: Identity) -> str:
         return ""
 
 
-def _follow(
-    session: Session, account: UserAccount, identity: Identity, role: Role | None, origin: Origin, now: datetime
-) -> None:
+def _follow(context: Context, account: UserAccount, identity: Identity, role: Role | None) -> None:
     changes: dict[str, str] = {"role": role} if role is not None else {}
     if email := _email(identity):
         changes["email"] = email
     try:
-        change_account(session, account.name, changes, origin, now)
+        change_account(context, account.name, changes)
     except LastAdministrator as error:
         # Neither may the last one go, nor somebody be more here than the provider says.
         raise SignInRefused(
@@ -117,14 +107,12 @@ def _follow(
         ) from error
 
 
-def _follow_teams(
-    session: Session, account: UserAccount, identity: Identity, rules: Rules, origin: Origin, now: datetime
-) -> None:
+def _follow_teams(context: Context, account: UserAccount, identity: Identity, rules: Rules) -> None:
     """Be in the teams that the groups say, and stay in those that no group decides."""
     if not rules.teams:
         return
     wanted = rules.teams_of(identity.groups)
     for name in sorted(wanted):
-        create_team(session, read(NewTeam, {"name": name}), origin, now)
-    present = set(session.scalars(select(Membership.team).where(Membership.user_id == account.id)))
-    set_teams(session, account, (present - rules.followed_teams) | wanted, origin, now)
+        create_team(context, read(NewTeam, {"name": name}))
+    present = set(context.session.scalars(select(Membership.team).where(Membership.user_id == account.id)))
+    set_teams(context, account, (present - rules.followed_teams) | wanted)

@@ -81,6 +81,14 @@ def all_teams(session: Session) -> list[TeamOfPeople]:
     return [TeamOfPeople(row.name, tuple(sorted(row.members or ())), row.created_at) for row in session.execute(query)]
 
 
+def team_of_people(session: Session, name: str) -> TeamOfPeople:
+    """One team. Raises `NoSuchTeam`."""
+    found = next((team for team in all_teams(session) if team.name == name), None)
+    if found is None:
+        raise NoSuchTeam
+    return found
+
+
 def team_names(session: Session) -> Sequence[str]:
     """Names of all teams, in order."""
     return session.scalars(select(Team.name).order_by(Team.name)).all()

@@ -1,7 +1,6 @@
-"""What happens to teams. Membership counts from the next request on. The caller owns the transaction."""
+"""What happens to teams: for administrators. Membership counts from the next request on."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
@@ -11,21 +10,26 @@ from ims.accounts.models import Membership, Team, UserAccount
 from ims.accounts.people.inputs import NewTeam
 from ims.accounts.people.queries import NoSuchAccount, NoSuchTeam, team_names
 from ims.audit.log import record
-from ims.core.context import Origin
+from ims.core.context import Context
 from ims.core.errors import FieldError, Invalid
+from ims.core.principal import Role
 
 
-def create_team(session: Session, new: NewTeam, origin: Origin, now: datetime) -> bool:
+def create_team(context: Context, new: NewTeam) -> bool:
     """Make a team; false if it is there already."""
-    statement = insert(Team).values(name=new.name, created_at=now).on_conflict_do_nothing().returning(Team.name)
-    if session.scalar(statement) is None:
+    context.require(Role.ADMIN)
+    values = {"name": new.name, "created_at": context.now}
+    statement = insert(Team).values(values).on_conflict_do_nothing().returning(Team.name)
+    if context.session.scalar(statement) is None:
         return False
-    record(session, origin, "team.created", new.name, now)
+    record(context, "team.created", new.name)
     return True
 
 
-def remove_team(session: Session, name: str, origin: Origin, now: datetime) -> bool:
-    """Remove a team with its memberships; false if there is none. Incidents go on naming it."""
+def remove_team(context: Context, name: str) -> None:
+    """Remove a team with its memberships. Incidents go on naming it. Raises `NoSuchTeam`."""
+    context.require(Role.ADMIN)
+    session = context.session
     members = list(
         session.scalars(
             select(UserAccount.name)
@@ -35,47 +39,49 @@ def remove_team(session: Session, name: str, origin: Origin, now: datetime) -> b
         )
     )
     if session.scalar(delete(Team).where(Team.name == name).returning(Team.name)) is None:
-        return False
-    record(session, origin, "team.removed", name, now, before={"members": members})
-    return True
+        raise NoSuchTeam
+    record(context, "team.removed", name, before={"members": members})
 
 
-def join_team(session: Session, team: str, account_name: str, origin: Origin, now: datetime) -> bool:
+def join_team(context: Context, team: str, account_name: str) -> bool:
     """Make an account a member; false if it is one. Raises `NoSuchTeam`, `NoSuchAccount`."""
-    return _join(session, _lock_team(session, team), _account(session, account_name), origin, now)
+    context.require(Role.ADMIN)
+    return _join(context, _lock_team(context.session, team), _account(context.session, account_name))
 
 
-def leave_team(session: Session, team: str, account_name: str, origin: Origin, now: datetime) -> bool:
+def leave_team(context: Context, team: str, account_name: str) -> bool:
     """End a membership; false if there is none. Raises `NoSuchTeam`, `NoSuchAccount`."""
-    return _leave(session, _lock_team(session, team), _account(session, account_name), origin, now)
+    context.require(Role.ADMIN)
+    return _leave(context, _lock_team(context.session, team), _account(context.session, account_name))
 
 
-def set_teams(session: Session, account: UserAccount, teams: Iterable[str], origin: Origin, now: datetime) -> bool:
+def set_teams(context: Context, account: UserAccount, teams: Iterable[str]) -> bool:
     """Make an account a member of exactly these teams; false if it is already. Raises `Invalid`."""
-    wanted = set(teams)
+    context.require(Role.ADMIN)
+    session, wanted = context.session, set(teams)
     if unknown := sorted(wanted.difference(team_names(session))):
         raise Invalid(fields=[FieldError("teams", f"names no team of ours: {', '.join(unknown)}. Add it first")])
     present = set(session.scalars(select(Membership.team).where(Membership.user_id == account.id)))
     for name in sorted(wanted - present):
-        _join(session, _lock_team(session, name), account, origin, now)
+        _join(context, _lock_team(session, name), account)
     for name in sorted(present - wanted):
-        _leave(session, name, account, origin, now)
+        _leave(context, name, account)
     return wanted != present
 
 
-def _join(session: Session, team: str, account: UserAccount, origin: Origin, now: datetime) -> bool:
+def _join(context: Context, team: str, account: UserAccount) -> bool:
     statement = insert(Membership).values(team=team, user_id=account.id).on_conflict_do_nothing()
-    if session.scalar(statement.returning(Membership.team)) is None:
+    if context.session.scalar(statement.returning(Membership.team)) is None:
         return False
-    record(session, origin, "team.joined", team, now, after={"user": account.name})
+    record(context, "team.joined", team, after={"user": account.name})
     return True
 
 
-def _leave(session: Session, team: str, account: UserAccount, origin: Origin, now: datetime) -> bool:
+def _leave(context: Context, team: str, account: UserAccount) -> bool:
     statement = delete(Membership).where(Membership.team == team, Membership.user_id == account.id)
-    if session.scalar(statement.returning(Membership.team)) is None:
+    if context.session.scalar(statement.returning(Membership.team)) is None:
         return False
-    record(session, origin, "team.left", team, now, before={"user": account.name})
+    record(context, "team.left", team, before={"user": account.name})
     return True
 
 

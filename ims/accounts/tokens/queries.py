@@ -2,29 +2,45 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
+from ims.accounts.token_names import token_name
 from ims.core.wording import iso
 
 
-def token_name(token_id: int) -> str:
-    """What people call a token."""
-    return f"T-{token_id}"
+class TokenState(StrEnum):
+    """Whether a token works."""
+
+    VALID = "valid"
+    ENDING = "ending"
+    """Until `expires_at`."""
+    ENDED = "ended"
 
 
 def tokens_of(session: Session, *, source: str | None = None, user_id: UUID | None = None) -> Sequence[ApiToken]:
     """All tokens, those of one source, or those of one account, in the order they were made."""
-    wanted = select(ApiToken).order_by(ApiToken.id)
+    return session.scalars(_of(source, user_id).order_by(ApiToken.id)).all()
+
+
+def newest_tokens(
+    session: Session, limit: int, before: int | None, *, source: str | None = None, user_id: UUID | None = None
+) -> Sequence[ApiToken]:
+    """The same, the newest first and a part of them; `before` is the last id of the part before."""
+    wanted = _of(source, user_id).order_by(ApiToken.id.desc()).limit(limit)
+    return session.scalars(wanted.where(ApiToken.id < before) if before is not None else wanted).all()
+
+
+def _of(source: str | None, user_id: UUID | None) -> Select[ApiToken]:
+    wanted = select(ApiToken)
     if source is not None:
         wanted = wanted.where(ApiToken.source == source)
-    if user_id is not None:
-        wanted = wanted.where(ApiToken.user_id == user_id)
-    return session.scalars(wanted).all()
+    return wanted.where(ApiToken.user_id == user_id) if user_id is not None else wanted
 
 
 def working_tokens(session: Session, now: datetime) -> dict[str, int]:
@@ -49,11 +65,11 @@ def token_as_json(token: ApiToken, user: str | None, now: datetime) -> dict[str,
     }
 
 
-def token_state(token: ApiToken, now: datetime) -> str:
-    """`valid`, `ending` at a known time, or `ended`."""
+def token_state(token: ApiToken, now: datetime) -> TokenState:
+    """Whether it works."""
     if token.expires_at is None:
-        return "valid"
-    return "ending" if token.expires_at > now else "ended"
+        return TokenState.VALID
+    return TokenState.ENDING if token.expires_at > now else TokenState.ENDED
 
 
 def is_rotated(token: ApiToken, now: datetime) -> bool:

@@ -5,19 +5,19 @@ A token of a source may send alerts. A token of a person acts for them, within i
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token
-from ims.accounts.people.queries import NoSuchAccount
-from ims.accounts.tokens.queries import token_name
+from ims.accounts.people.queries import NoSuchAccount, person
+from ims.accounts.token_names import token_id, token_name
 from ims.audit.log import record
-from ims.core.context import Origin
+from ims.core.context import Context
 from ims.core.errors import Conflict, FieldError, Invalid, NotFound
 from ims.core.principal import Role, Scope, widest_scope
 from ims.core.validation import one_line
@@ -29,7 +29,6 @@ LIFETIME_MOST: Final = timedelta(days=3650)
 _PREFIX: Final = "ims_"
 """Marks a text as ours for scanners that look for leaked credentials."""
 _RANDOM_BYTES: Final = 32
-_MOST_ID: Final = 2**63
 
 
 class TokenEnded(Conflict):
@@ -49,100 +48,130 @@ class NewToken:
         return token_name(self.id)
 
 
-def token_id(name: str) -> int:
-    """The id of a token by its name, `T-3` or `3`. Raises `NotFound`."""
-    digits = name.strip().upper().removeprefix("T-")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 19 or int(digits) >= _MOST_ID:
-        raise NotFound("There is no such token: its name is like T-3.")
-    return int(digits)
-
-
 def create_user_token(
-    session: Session,
-    name: str,
-    scope: Scope,
-    label: str,
-    origin: Origin,
-    now: datetime,
-    *,
-    lifetime: timedelta | None = None,
+    context: Context, name: str, scope: Scope, label: str, *, lifetime: timedelta | None = None
 ) -> NewToken:
     """Make a token that acts for an account; without a lifetime it works until it is revoked.
 
     Raises `NoSuchAccount` (also for a disabled one), and `Invalid` for a scope beyond the account's role.
     """
-    query = select(UserAccount).where(UserAccount.name == name, UserAccount.disabled_at.is_(None))
+    context.require(Role.ADMIN)
+    return _create(context, UserAccount.name == name, scope, label, lifetime)
+
+
+def create_own_token(context: Context, scope: Scope, label: str, *, lifetime: timedelta | None = None) -> NewToken:
+    """Make a token that acts for whoever asks. Raises `ScopeTooNarrow` for more than the token that asks may do."""
+    context.require(Role.VIEWER)
+    context.require_scope(scope)
+    return _create(context, UserAccount.id == context.principal.account, scope, label, lifetime)
+
+
+def _create(
+    context: Context, whose: ColumnElement[bool], scope: Scope, label: str, lifetime: timedelta | None
+) -> NewToken:
+    query = select(UserAccount).where(whose, UserAccount.disabled_at.is_(None))
     # Nobody disables it, which ends its tokens, while it gets another one.
-    account = session.scalars(query.with_for_update(read=True)).one_or_none()
+    account = context.session.scalars(query.with_for_update(read=True)).one_or_none()
     if account is None:
         raise NoSuchAccount
     widest = widest_scope(Role(account.role))
     if not widest.includes(scope):
         raise Invalid(fields=[FieldError("scope", f"may be at most {widest} for somebody who is {account.role}")])
     token = ApiToken(label=label, user_id=account.id, scopes=[scope.value], lifetime=lifetime)
-    new = store_token(session, token, now)
-    record(session, origin, "token.created", new.name, now, after={"user": name, **describe_token(token)})
+    new = store_token(context, token)
+    record(context, "token.created", new.name, after={"user": account.name, **describe_token(token)})
     return new
 
 
-def rotate_token(session: Session, token_id: int, overlap: timedelta, origin: Origin, now: datetime) -> NewToken:
-    """Make the token's successor; the old one goes on working for `overlap`, but never longer than it would have.
+def rotate_token(
+    context: Context, token: str, overlap: timedelta, *, user: str | None = None, source: str | None = None
+) -> NewToken:
+    """Make the successor of the token of this name; the old one works for `overlap` more, but never longer than before.
 
-    The successor lives as long as the old one was made for. Raises `NotFound`, `Invalid`, and `TokenEnded` when there
-    is nothing to hand over.
+    With `user` or `source` only a token of theirs. The successor lives as long as the old one was made for. Raises
+    `NotFound`, `Invalid`, and `TokenEnded` when there is nothing to hand over.
     """
-    old = locked_token(session, token_id)
-    if old.expires_at is not None and old.expires_at <= now:
+    context.require(Role.ADMIN)
+    return _rotate(context, _locked(context.session, token, _account_id(context.session, user), source), overlap)
+
+
+def rotate_own_token(context: Context, token: str, overlap: timedelta) -> NewToken:
+    """The same for a token of one's own. Raises `ScopeTooNarrow`, too: else a token could get itself a wider one."""
+    context.require(Role.VIEWER)
+    old = _locked(context.session, token, context.principal.account)
+    for scope in old.scopes:
+        context.require_scope(Scope(scope))
+    return _rotate(context, old, overlap)
+
+
+def _rotate(context: Context, old: ApiToken, overlap: timedelta) -> NewToken:
+    if old.expires_at is not None and old.expires_at <= context.now:
         raise TokenEnded
     if not timedelta() <= overlap <= LIFETIME_MOST:
         raise Invalid(fields=[FieldError("overlap", f"must be between 0 and {LIFETIME_MOST.days} days")])
     owner = {"source": old.source, "user_id": old.user_id}
-    new = store_token(session, ApiToken(label=old.label, scopes=list(old.scopes), lifetime=old.lifetime, **owner), now)
-    end = now + overlap
+    new = store_token(context, ApiToken(label=old.label, scopes=list(old.scopes), lifetime=old.lifetime, **owner))
+    end = context.now + overlap
     old.expires_at = min(end, old.expires_at) if old.expires_at else end
     after = {"successor": new.name, "expires_at": old.expires_at.isoformat()}
-    record(session, origin, "token.rotated", token_name(token_id), now, after=after)
-    session.flush()
+    record(context, "token.rotated", token_name(old.id), after=after)
+    context.session.flush()
     return new
 
 
-def revoke_token(session: Session, token_id: int, origin: Origin, now: datetime) -> bool:
-    """End a token at once; false if it had ended before. Raises `NotFound`."""
-    token = locked_token(session, token_id)
-    if token.expires_at is not None and token.expires_at <= now:
+def revoke_token(context: Context, token: str, *, user: str | None = None, source: str | None = None) -> bool:
+    """End the token of this name at once; false if it had ended before. Raises `NotFound`.
+
+    With `user` or `source` only a token of theirs.
+    """
+    context.require(Role.ADMIN)
+    return _revoke(context, _locked(context.session, token, _account_id(context.session, user), source))
+
+
+def revoke_own_token(context: Context, token: str) -> bool:
+    """The same for a token of one's own."""
+    context.require(Role.VIEWER)
+    return _revoke(context, _locked(context.session, token, context.principal.account))
+
+
+def _revoke(context: Context, token: ApiToken) -> bool:
+    if token.expires_at is not None and token.expires_at <= context.now:
         return False
-    token.expires_at = now
-    record(session, origin, "token.revoked", token_name(token_id), now)
-    session.flush()
+    token.expires_at = context.now
+    record(context, "token.revoked", token_name(token.id))
+    context.session.flush()
     return True
 
 
-def locked_token(session: Session, token_id: int, owner: UUID | None = None, *, source: str | None = None) -> ApiToken:
-    """A token that nobody else changes meanwhile; with `owner` only one of this account, with `source` of this source.
+def _account_id(session: Session, user: str | None) -> UUID | None:
+    return person(session, user).id if user is not None else None
 
-    Raises `NotFound`.
-    """
-    wanted = select(ApiToken).where(ApiToken.id == token_id).with_for_update()
+
+def _locked(session: Session, name: str, owner: UUID | None = None, source: str | None = None) -> ApiToken:
+    """A token that nobody else changes meanwhile, with `owner` or `source` only one of theirs. Raises `NotFound`."""
+    wanted = select(ApiToken).where(ApiToken.id == token_id(name)).with_for_update()
     if owner is not None:
         wanted = wanted.where(ApiToken.user_id == owner)
     if source is not None:
         wanted = wanted.where(ApiToken.source == source)
-    token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    # The database takes no NUL in a text.
+    is_name = "\0" not in (source or "")
+    token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none() if is_name else None
     if token is None:
-        raise NotFound(f"There is no token {token_name(token_id)}.")
+        raise NotFound(f"There is no token {token_name(token_id(name))}.")
     return token
 
 
-def store_token(session: Session, token: ApiToken, now: datetime) -> NewToken:
-    """Check what was asked for, and keep the token's hash."""
+def store_token(context: Context, token: ApiToken) -> NewToken:
+    """Check what was asked for, and keep the token's hash. Whether the principal may is for the caller to decide."""
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     token.label = _checked_label(token.label)
     if token.lifetime is not None and not timedelta() < token.lifetime <= LIFETIME_MOST:
         raise Invalid(fields=[FieldError("expires", f"must be more than 0 and at most {LIFETIME_MOST.days} days")])
-    token.hash, token.created_at = hash_token(text), now
-    token.expires_at = now + token.lifetime if token.lifetime is not None else None
-    session.add(token)
-    session.flush()
+    token.hash, token.created_at = hash_token(text), context.now
+    token.expires_at = context.now + token.lifetime if token.lifetime is not None else None
+    context.session.add(token)
+    context.session.flush()
     return NewToken(token.id, text)
 
 

@@ -6,22 +6,18 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from ims.alerts.bodies import told
-from ims.alerts.ingest import Outcome, ingest, is_deadlock
 from ims.alerts.listing import AlertFilters, alert_one, episodes_of_alert, list_alerts
-from ims.alerts.metrics import ALERT_PROCESSING, count_taken
-from ims.alerts.notifications import Parsed
+from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.parsers.generic import GenericAlert, NotGeneric, parse_generic
-from ims.api.fields import Cursor, Id, Limit, YesOrNo
+from ims.api.fields import Id, YesOrNo
+from ims.api.listing import PageQuery
 from ims.api.operations import Group, Security
 from ims.api.v1.schemas.alerts import AlertList, AlertShown, AlertWhole, Taken, show_alert, show_alert_whole
-from ims.core.errors import DatabaseAway, Forbidden, Unprocessable
+from ims.core.errors import Forbidden, Unprocessable
 from ims.core.json_body import read_json
-from ims.core.paging import cut, number_in
-from ims.core.schemas import Given
 from ims.http import senders
 from ims.http.resources import clock, transaction
 from ims.incidents.inputs import KnownSeverity, Name
-from ims.policy.queries import policy_in_force
 from ims.sources.admission import AddressRefused, TooFast
 from ims.sources.authentication import TokenWrong
 from ims.sources.definition import SourceKind
@@ -43,7 +39,7 @@ class NotGenericSource(Forbidden):
     """Only sources of kind generic send here: make one with `ims source add NAME --kind generic`."""
 
 
-class AlertQuery(Given):
+class AlertQuery(PageQuery):
     """Which alerts."""
 
     source: _Only = ""
@@ -52,8 +48,6 @@ class AlertQuery(Given):
     name: _Only = ""
     environment: _Only = ""
     firing: Annotated[YesOrNo, Field(description="Only those that fire now, or only those that do not.")] = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.post(
@@ -77,20 +71,9 @@ def send() -> Taken:
         raise NotGenericSource
     parsed = parse_generic(read_json(senders.sent()), sender.name, clock())
     senders.charge(sender, len(parsed.notices) + len(parsed.rejected))
-    try:
-        outcome = _commit(parsed)
-    except DatabaseAway as error:
-        if not is_deadlock(error):
-            raise
-        outcome = _commit(parsed)
-    count_taken(outcome, parsed.rejected)
+    outcome = senders.take(sender, parsed.notices, parsed.rejected)
     ALERT_PROCESSING.observe(time.monotonic() - began)
     return Taken.model_validate(told(sender.name, parsed, outcome.results))
-
-
-def _commit(parsed: Parsed) -> Outcome:
-    with transaction() as session:
-        return ingest(session, parsed.notices, parsed.rejected, policy_in_force(session), clock())
 
 
 @api.get("/alerts", answers=AlertList, raises=(Unprocessable,), example_query="firing=true&limit=20")
@@ -101,11 +84,9 @@ def list_all(query: AlertQuery) -> AlertList:
     """
     names = ("source", "service", "severity", "name", "environment", "firing")
     filters = AlertFilters(**{name: value for name in names if (value := getattr(query, name)) is not None})
-    bound_to = [repr(filters)]
     with transaction() as session:
-        found = list_alerts(session, filters, limit=query.limit + 1, before=number_in(query.cursor, bound_to))
-    rows, following = cut(found, query.limit, lambda listed: listed.alert.id, bound_to)
-    return AlertList(items=[show_alert(listed) for listed in rows], next=following)
+        found = list_alerts(session, filters, limit=query.limit + 1, before=query.before)
+    return query.page(AlertList, found, lambda listed: listed.alert.id, show_alert)
 
 
 @api.get("/alerts/{alert_id}", answers=AlertWhole)

@@ -6,13 +6,13 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from ims.api.fields import Cursor, Limit, Since, Until
+from ims.api.fields import Since, Until
+from ims.api.listing import PageQuery
 from ims.api.operations import Group, Stream
 from ims.api.v1.schemas.audit import AuditEntryShown, AuditList
 from ims.audit.models import AuditEntry
 from ims.audit.queries import Filters, exported, list_entries
 from ims.core.errors import Unprocessable
-from ims.core.paging import cut, number_in
 from ims.core.principal import Role
 from ims.core.schemas import Given
 from ims.core.validation import LINE_SCHEMA, one_line
@@ -40,11 +40,8 @@ class ExportQuery(Given):
         return Filters(**{name: getattr(self, name) for name in ExportQuery.model_fields})
 
 
-class AuditQuery(ExportQuery):
+class AuditQuery(PageQuery, ExportQuery):
     """Which entries, and which page of them."""
-
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.get("/audit", answers=AuditList, least=Role.ADMIN, raises=(Unprocessable,), example_query="kind=incident&limit=20")
@@ -53,11 +50,9 @@ def list_all(query: AuditQuery) -> AuditList:
 
     Newest first, a page at a time. Filters are joined by "and".
     """
-    bound_to = [repr(query.filters)]
     with transaction() as session:
-        found = list_entries(session, query.filters, query.limit + 1, number_in(query.cursor, bound_to))
-    rows, following = cut(found, query.limit, lambda entry: entry.id, bound_to)
-    return AuditList(items=[AuditEntryShown.model_validate(entry) for entry in rows], next=following)
+        found = list_entries(session, query.filters, query.limit + 1, query.before)
+    return query.page(AuditList, found, lambda entry: entry.id, AuditEntryShown.model_validate)
 
 
 @api.get(

@@ -4,28 +4,25 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from ims.alerts.dead_letters import GONE, Wanted, drop, find_rejected, rejected_one, retry
+from ims.alerts.dead_letters import Wanted, drop, find_rejected, rejected_one, retry
 from ims.alerts.notifications import RejectReason
-from ims.api.fields import Cursor, Id, Limit
+from ims.api.fields import Id
+from ims.api.listing import PageQuery
 from ims.api.operations import Group
 from ims.api.v1.schemas.alerts import RejectedList, RejectedShown, RetriedShown, show_rejected
-from ims.core.errors import NotFound, Unprocessable
-from ims.core.paging import cut, number_in
-from ims.core.schemas import Given
-from ims.http.authentication import origin
-from ims.http.resources import clock, transaction
+from ims.core.errors import Unprocessable
+from ims.http.authentication import use_case
+from ims.http.resources import transaction
 from ims.incidents.inputs import Name
 
 api: Final = Group("Rejected alerts", "What sources sent and nobody could read: look through it, try again, drop it.")
 
 
-class RejectedQuery(Given):
+class RejectedQuery(PageQuery):
     """Which rejected alerts."""
 
     source: Annotated[Name, Field(description="Only of this one.")] = ""
     reason: Annotated[RejectReason | None, Field(description="Only for this reason.")] = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.get("/rejected-alerts", answers=RejectedList, raises=(Unprocessable,), example_query="limit=20")
@@ -35,11 +32,9 @@ def list_rejected(query: RejectedQuery) -> RejectedList:
     Newest first, a page at a time.
     """
     wanted = Wanted(source=query.source or None, reason=query.reason)
-    bound_to = [repr(wanted)]
     with transaction() as session:
-        found = find_rejected(session, wanted, query.limit + 1, number_in(query.cursor, bound_to))
-    rows, following = cut(found, query.limit, lambda rejected: rejected.id, bound_to)
-    return RejectedList(items=[show_rejected(rejected) for rejected in rows], next=following)
+        found = find_rejected(session, wanted, query.limit + 1, query.before)
+    return query.page(RejectedList, found, lambda rejected: rejected.id, show_rejected)
 
 
 @api.get("/rejected-alerts/{rejected_id}", answers=RejectedShown)
@@ -58,11 +53,8 @@ def retry_rejected(rejected_id: Id) -> RetriedShown:
 
     It is read as it would be read today. If it is taken, it is no longer rejected; else it stays.
     """
-    with transaction() as session:
-        retried = retry(session, rejected_id, origin(), clock())
-    if retried.result == GONE:
-        raise NotFound(f"There is no rejected alert {rejected_id}.")
-    return RetriedShown.model_validate(retried)
+    with use_case() as context:
+        return RetriedShown.model_validate(retry(context, rejected_id))
 
 
 @api.delete("/rejected-alerts/{rejected_id}", status=204)
@@ -71,6 +63,5 @@ def drop_rejected(rejected_id: Id) -> None:
 
     It is gone for good.
     """
-    with transaction() as session:
-        if not drop(session, [rejected_id], origin(), clock()):
-            raise NotFound(f"There is no rejected alert {rejected_id}.")
+    with use_case() as context:
+        drop(context, [rejected_id])

@@ -6,29 +6,25 @@ from typing import Annotated, Final
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ims.api.fields import Cursor, Limit
+from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
-from ims.api.v1.schemas.maintenance import NewWindow, WindowList, WindowName, WindowShown, WindowState, show_window
-from ims.core.errors import Conflict, NotFound, Unprocessable
-from ims.core.paging import cut, name_in
-from ims.core.schemas import Given
-from ims.http.authentication import origin
+from ims.api.v1.schemas.maintenance import NewWindow, WindowList, WindowName, WindowShown, show_window
+from ims.core.errors import Conflict, Unprocessable
+from ims.http.authentication import use_case
 from ims.http.resources import clock, transaction
-from ims.maintenance.queries import KnownWindow, known_windows
+from ims.maintenance.queries import all_windows, windows_named
+from ims.maintenance.state import WindowState
 from ims.maintenance.usecases import add_window, end_window, remove_window
-from ims.policy.queries import active_policy
 
 api: Final = Group(
     "Maintenance windows", "Times in which alerts are recorded as always, but nobody is told and nothing is healed."
 )
 
 
-class WindowQuery(Given):
+class WindowQuery(PageQuery):
     """Which windows."""
 
     state: Annotated[WindowState | None, Field(description="Only those in this state.")] = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.post(
@@ -43,10 +39,9 @@ def create(body: NewWindow) -> Answer:
 
     It begins now unless `from` says when. With `rrule` it recurs.
     """
-    now = clock()
-    with transaction() as session:
-        add_window(session, body.window(now), origin(), now)
-        shown = _found(session, body.name, now)
+    with use_case() as context:
+        add_window(context, body.window(context.now))
+        shown = _shown(context.session, body.name, context.now)
     return Answer(shown, headers={"Location": f"/api/v1/maintenance-windows/{body.name}"})
 
 
@@ -56,13 +51,11 @@ def list_all(query: WindowQuery) -> WindowList:
 
     Those of the inventory and those that were added, by name, a page at a time.
     """
-    now, bound_to = clock(), [str(query.state)]
-    after = name_in(query.cursor, bound_to) or ""
+    now, after = clock(), query.after
     with transaction() as session:
-        shown = [show_window(known, now) for known in _known(session)]
+        shown = [show_window(known, now) for known in all_windows(session)]
     left = [one for one in shown if query.state in (None, one.state) and _key(one) > after]
-    rows, following = cut(left, query.limit, _key, bound_to)
-    return WindowList(items=list(rows), next=following)
+    return query.page(WindowList, left, _key, lambda one: one)
 
 
 @api.get("/maintenance-windows/{name}", answers=WindowShown)
@@ -72,7 +65,7 @@ def one(name: WindowName) -> WindowShown:
     What it covers, and when it is or will be open.
     """
     with transaction() as session:
-        return _found(session, name, clock())
+        return _shown(session, name, clock())
 
 
 @api.post("/maintenance-windows/{name}/end", answers=WindowShown, raises=(Conflict,))
@@ -81,10 +74,9 @@ def end(name: WindowName) -> WindowShown:
 
     Now, if it is open; one that recurs opens again next time. What still fires is decided as if it were new.
     """
-    now = clock()
-    with transaction() as session:
-        end_window(session, name, origin(), now)
-        return _found(session, name, now)
+    with use_case() as context:
+        end_window(context, name)
+        return _shown(context.session, name, context.now)
 
 
 @api.delete("/maintenance-windows/{name}", status=204, raises=(Conflict,))
@@ -93,21 +85,13 @@ def remove(name: WindowName) -> None:
 
     One that was added; one of the inventory is removed there.
     """
-    with transaction() as session:
-        remove_window(session, name, origin(), clock())
+    with use_case() as context:
+        remove_window(context, name)
 
 
-def _known(session: Session) -> list[KnownWindow]:
-    active = active_policy(session)
-    return known_windows(session, active.policy if active else None)
-
-
-def _found(session: Session, name: str, now: datetime) -> WindowShown:
-    """The window of this name; if the inventory and a command have each one, the command's. Raises `NotFound`."""
-    found = next((known for known in _known(session) if known.name == name), None)
-    if found is None:
-        raise NotFound(f"There is no maintenance window {name}.")
-    return show_window(found, now)
+def _shown(session: Session, name: str, now: datetime) -> WindowShown:
+    """The window of this name; if the inventory and a command have each one, the command's. Raises `NoSuchWindow`."""
+    return show_window(windows_named(session, name)[0], now)
 
 
 def _key(shown: WindowShown) -> str:

@@ -4,12 +4,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from ims.api.fields import Cursor, Limit
+from ims.api.listing import PageQuery
 from ims.api.operations import Group
 from ims.api.v1.schemas.services import ServiceList, ServiceShown, show_service
 from ims.core.errors import NotFound, Unprocessable
-from ims.core.paging import cut, name_in
-from ims.core.schemas import Given
 from ims.http.resources import clock, transaction
 from ims.incidents.inputs import Name
 from ims.incidents.queries import unresolved_incidents
@@ -30,14 +28,12 @@ ServiceName = Annotated[
 _Only = Annotated[Name, Field(description="Only of this one.")]
 
 
-class ServiceQuery(Given):
+class ServiceQuery(PageQuery):
     """Which services."""
 
     state: Annotated[Condition | None, Field(description="Only those in this state.")] = None
     team: _Only = ""
     environment: _Only = ""
-    limit: Limit = 50
-    cursor: Cursor = None
 
     def takes(self, known: ServiceCondition) -> bool:
         """Whether the filters leave a service."""
@@ -55,13 +51,13 @@ def list_all(query: ServiceQuery) -> ServiceList:
 
     Those of the active policy by name, a page at a time. Filters are joined by "and".
     """
-    bound_to = [str(query.state), query.team, query.environment]
-    after = name_in(query.cursor, bound_to) or ""
+    after = query.after
     with transaction() as session:
         known = [one for one in read_conditions(session, clock()) if query.takes(one) and one.name > after]
-        rows, following = cut(known, query.limit, lambda one: one.name, bound_to)
-        incidents = unresolved_incidents(session, [one.name for one in rows])
-    return ServiceList(items=[show_service(one, incidents.get(one.name, [])) for one in rows], next=following)
+        incidents = unresolved_incidents(session, [one.name for one in known[: query.limit]])
+    return query.page(
+        ServiceList, known, lambda one: one.name, lambda one: show_service(one, incidents.get(one.name, []))
+    )
 
 
 @api.get("/services/{name}", answers=ServiceShown)

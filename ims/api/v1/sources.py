@@ -3,7 +3,7 @@
 from typing import Final
 
 from ims.alerts.source_statistics import figures_of
-from ims.api.fields import Cursor, Limit
+from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
 from ims.api.v1.schemas.sources import (
     NewSource,
@@ -15,23 +15,14 @@ from ims.api.v1.schemas.sources import (
     show_source,
     show_source_whole,
 )
-from ims.core.errors import Conflict, NotFound, Unprocessable
-from ims.core.paging import cut, name_in
+from ims.core.errors import Conflict, Unprocessable
 from ims.core.principal import Role
-from ims.core.schemas import Given
-from ims.http.authentication import origin
-from ims.http.resources import clock, transaction
+from ims.http.authentication import use_case
+from ims.http.resources import transaction
 from ims.sources.queries import all_sources, source_named
 from ims.sources.usecases import add_source, change_source, remove_source
 
 api: Final = Group("Sources", "Who sends alerts, what they send, from where and how fast.")
-
-
-class SourceQuery(Given):
-    """Which part of the list."""
-
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.post(
@@ -48,23 +39,22 @@ def create(body: NewSource) -> Answer:
 
     It may send as soon as it has a token.
     """
-    with transaction() as session:
-        is_new = add_source(session, body.model_dump(mode="json"), origin(), clock())
-        shown = show_source(source_named(session, body.name))
+    with use_case() as context:
+        is_new = add_source(context, body.model_dump(mode="json"))
+        shown = show_source(source_named(context.session, body.name))
     return Answer(shown, status=201 if is_new else 200, headers={"Location": f"/api/v1/sources/{body.name}"})
 
 
 @api.get("/sources", answers=SourceList, least=Role.ADMIN, raises=(Unprocessable,))
-def list_all(query: SourceQuery) -> SourceList:
+def list_all(query: PageQuery) -> SourceList:
     """List sources.
 
     By name, a page at a time.
     """
-    after = name_in(query.cursor, []) or ""
+    after = query.after
     with transaction() as session:
-        left = [show_source(source) for source in all_sources(session) if source.name > after]
-    rows, following = cut(left, query.limit, lambda shown: shown.name, [])
-    return SourceList(items=list(rows), next=following)
+        left = [source for source in all_sources(session) if source.name > after]
+        return query.page(SourceList, left, lambda source: source.name, show_source)
 
 
 @api.get("/sources/{name}", answers=SourceWhole, least=Role.ADMIN)
@@ -89,9 +79,9 @@ def change(name: SourceName, body: SourceChanges) -> SourceShown:
 
     Also disable it, by `enabled`: false. A process may go by what was before for five seconds more.
     """
-    with transaction() as session:
-        change_source(session, name, body.named, origin(), clock())
-        return show_source(source_named(session, name))
+    with use_case() as context:
+        change_source(context, name, body.named)
+        return show_source(source_named(context.session, name))
 
 
 @api.delete("/sources/{name}", status=204, least=Role.ADMIN, raises=(Conflict,))
@@ -100,6 +90,5 @@ def remove(name: SourceName) -> None:
 
     With its tokens. One that still has alerts is disabled instead: they are part of incidents.
     """
-    with transaction() as session:
-        if not remove_source(session, name, origin(), clock()):
-            raise NotFound(f"There is no source {name}.")
+    with use_case() as context:
+        remove_source(context, name)

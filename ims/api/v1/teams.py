@@ -2,30 +2,19 @@
 
 from typing import Final
 
-from sqlalchemy.orm import Session
-
 from ims.accounts.people.inputs import NewTeam
-from ims.accounts.people.queries import NoSuchAccount, NoSuchTeam, all_teams
+from ims.accounts.people.queries import NoSuchAccount, all_teams, team_of_people
 from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team
-from ims.api.fields import Cursor, Limit
+from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
 from ims.api.v1.schemas.people import NewMember, NewTeamName, TeamInPath, TeamList, TeamShown, UserName, show_team
 from ims.core.errors import FieldError, Unprocessable
-from ims.core.paging import cut, name_in
 from ims.core.principal import Role
-from ims.core.schemas import Given
 from ims.core.validation import read
-from ims.http.authentication import origin
-from ims.http.resources import clock, transaction
+from ims.http.authentication import use_case
+from ims.http.resources import transaction
 
 api: Final = Group("Teams", "Who looks after what: members act on the incidents of their teams. For administrators.")
-
-
-class TeamQuery(Given):
-    """Which part of the list."""
-
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 @api.post(
@@ -42,22 +31,21 @@ def add_team(body: NewTeamName) -> Answer:
 
     Services of the inventory, and incidents, name it.
     """
-    with transaction() as session:
-        is_new = create_team(session, read(NewTeam, body.model_dump()), origin(), clock())
-        return Answer(_found(session, body.name), status=201 if is_new else 200)
+    with use_case() as context:
+        is_new = create_team(context, read(NewTeam, body.model_dump()))
+        return Answer(show_team(team_of_people(context.session, body.name)), status=201 if is_new else 200)
 
 
 @api.get("/teams", answers=TeamList, least=Role.ADMIN, raises=(Unprocessable,))
-def list_teams(query: TeamQuery) -> TeamList:
+def list_teams(query: PageQuery) -> TeamList:
     """List teams.
 
     By name with their members, a page at a time.
     """
-    after = name_in(query.cursor, []) or ""
+    after = query.after
     with transaction() as session:
-        names = [team for team in sorted(all_teams(session), key=lambda team: team.name) if team.name > after]
-    rows, following = cut(names, query.limit, lambda team: team.name, [])
-    return TeamList(items=[show_team(team) for team in rows], next=following)
+        left = [team for team in sorted(all_teams(session), key=lambda team: team.name) if team.name > after]
+    return query.page(TeamList, left, lambda team: team.name, show_team)
 
 
 @api.get("/teams/{team}", answers=TeamShown, least=Role.ADMIN)
@@ -67,7 +55,7 @@ def one_team(team: TeamInPath) -> TeamShown:
     With its members.
     """
     with transaction() as session:
-        return _found(session, team)
+        return show_team(team_of_people(session, team))
 
 
 @api.post(
@@ -82,12 +70,12 @@ def add_member(team: TeamInPath, body: NewMember) -> TeamShown:
 
     It counts from its next request on.
     """
-    with transaction() as session:
+    with use_case() as context:
         try:
-            join_team(session, team, body.user, origin(), clock())
+            join_team(context, team, body.user)
         except NoSuchAccount as error:
             raise Unprocessable(fields=[FieldError("user", "has no account")]) from error
-        return _found(session, team)
+        return show_team(team_of_people(context.session, team))
 
 
 @api.delete("/teams/{team}/members/{user}", status=204, least=Role.ADMIN)
@@ -96,8 +84,8 @@ def remove_member(team: TeamInPath, user: UserName) -> None:
 
     Nothing happens to an account that is none.
     """
-    with transaction() as session:
-        leave_team(session, team, user, origin(), clock())
+    with use_case() as context:
+        leave_team(context, team, user)
 
 
 @api.delete("/teams/{team}", status=204, least=Role.ADMIN)
@@ -106,13 +94,5 @@ def drop_team(team: TeamInPath) -> None:
 
     With its memberships. Incidents go on naming it.
     """
-    with transaction() as session:
-        if not remove_team(session, team, origin(), clock()):
-            raise NoSuchTeam
-
-
-def _found(session: Session, name: str) -> TeamShown:
-    found = next((team for team in all_teams(session) if team.name == name), None)
-    if found is None:
-        raise NoSuchTeam
-    return show_team(found)
+    with use_case() as context:
+        remove_team(context, team)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from ims.cli.errors import Away, CommandFailed, NothingThere, NotNow, Wrong
-from ims.core.actors import Actor, ActorKind
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db.engine import Database
@@ -55,21 +54,19 @@ def command_session() -> Iterator[Session]:
 
 
 @contextmanager
-def local_context() -> Iterator[Context]:
+def local_context(database: Database | None = None) -> Iterator[Context]:
     """What a use case is called with on this machine: whoever may read the database's password may do everything.
 
-    Raises `DatabaseAway`.
+    One transaction, on the programs' database unless another one is given. Raises `DatabaseAway`.
     """
-    origin = command_origin()
-    with command_session() as session:
-        yield Context(session, Principal.of_machine(origin.actor.name), origin, utc_now())
+    with command_session() if database is None else database.begin() as session:
+        yield Context(session, Principal.of_machine(_system_account()), Origin(), utc_now())
 
 
-def command_origin() -> Origin:
-    """The system account that types the command, for the audit log: no address, it is on this machine."""
+def _system_account() -> str:
+    """Who types the command."""
     try:
-        name = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
         # An account of a container may have no name.
-        name = str(os.geteuid())
-    return Origin(Actor(ActorKind.PERSON, name))
+        return str(os.geteuid())

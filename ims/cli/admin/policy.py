@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ims.cli.admin.local import command_origin, command_session, on_this_machine
+from ims.cli.admin.local import command_session, local_context, on_this_machine
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, say
 from ims.cli.policy import Inventory, Root, read_revision, summary_of
-from ims.core.clock import utc_now
 from ims.core.settings import load_settings
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.usecases import store_and_activate
@@ -35,8 +34,8 @@ def load(
     revision = read_revision(
         root or settings.policy_root, inventory or settings.inventory, as_json=as_json, are_asked_for=False
     )
-    with command_session() as session:
-        is_changed = store_and_activate(session, revision, utc_now(), command_origin(), allow_empty=allow_empty)
+    with local_context() as context:
+        is_changed = store_and_activate(context, revision, allow_empty=allow_empty)
     if as_json:
         print_json({"ok": True, "changed": is_changed, **summary_of(revision)})
     else:

@@ -6,12 +6,11 @@ import typer
 
 from ims.accounts.people import usecases
 from ims.accounts.people.inputs import NewAccount
-from ims.cli.admin.local import command_origin, command_session, on_this_machine
+from ims.cli.admin.local import local_context, on_this_machine
 from ims.cli.given import PasswordFile, password
 from ims.cli.group import examples, group
 from ims.cli.output import changed, say
 from ims.cli.user import Name
-from ims.core.clock import utc_now
 from ims.core.errors import FieldError, Invalid
 from ims.core.principal import Role
 from ims.core.settings import load_settings
@@ -31,8 +30,8 @@ def add(
     """Add an account, by default an administrator."""
     new = read(NewAccount, {"name": name, "role": role.value, "email": "", "teams": []})
     given = None if no_password else password(password_file)
-    with command_session() as session:
-        usecases.create_account(session, new, given, command_origin(), utc_now())
+    with local_context() as context:
+        usecases.create_account(context, new, given)
     say(f"{new.name} is {new.role}.")
 
 
@@ -41,8 +40,8 @@ def add(
 def passwd(name: Name, password_file: PasswordFile = None) -> None:
     """Set another password; ends the account's sessions."""
     given = password(password_file)
-    with command_session() as session:
-        usecases.set_password(session, name, given, command_origin(), utc_now())
+    with local_context() as context:
+        usecases.set_password(context, name, given)
     changed(True)
 
 
@@ -57,6 +56,6 @@ def link(
     provider = issuer or load_settings().oidc_issuer
     if provider is None:
         raise Invalid(fields=[FieldError("issuer", "is missing: no identity provider is set")])
-    with command_session() as session:
-        is_new = usecases.link_identity(session, name, provider, subject, command_origin(), utc_now())
+    with local_context() as context:
+        is_new = usecases.link_identity(context, name, provider, subject)
     changed(is_new)

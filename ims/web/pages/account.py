@@ -9,32 +9,25 @@ from werkzeug.wrappers import Response
 from ims.accounts.limits import Counted, TooManyTries, counted, give_back, take_try
 from ims.accounts.people import usecases as actions
 from ims.accounts.people.queries import person
-from ims.accounts.queries import account_by_id
-from ims.accounts.tokens.queries import token_name, tokens_of
-from ims.accounts.tokens.usecases import (
-    NewToken,
-    create_user_token,
-    locked_token,
-    revoke_token,
-    rotate_token,
-    token_id,
-)
+from ims.accounts.token_names import token_id, token_name
+from ims.accounts.tokens.queries import tokens_of
+from ims.accounts.tokens.usecases import NewToken, create_own_token, revoke_own_token, rotate_own_token
 from ims.accounts.usecases import sign_in
 from ims.core.errors import FieldError, Invalid
 from ims.core.log import logger
-from ims.core.principal import Role, Scope, widest_scope
+from ims.core.principal import Principal, Role, Scope, widest_scope
 from ims.http.authentication import (
     allow,
     begin_session,
     client_host,
     end_session,
     identify,
-    origin,
     public,
     signed_in,
+    use_case,
 )
-from ims.http.requests import request_id
 from ims.http.resources import clock, settings, transaction
+from ims.web.token_forms import LIFETIMES, chosen_lifetime, chosen_scope
 
 accounts = Blueprint("accounts", __name__)
 log = logger(__name__)
@@ -42,8 +35,6 @@ log = logger(__name__)
 THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
-LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
-"""How long a token may work that is made on a page, by days."""
 OVERLAP: Final = timedelta(hours=1)
 """How long a rotated token goes on working."""
 
@@ -69,8 +60,8 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
         log.warning("sign_in_limited", address=address)
         return _again(name, limited.message, limited.status, {"Retry-After": str(limited.seconds)})
     if name and "\0" not in name and max(len(name), len(password)) <= _LONGEST:
-        with transaction() as session:
-            account = sign_in(session, name, password, address, request_id(), clock())
+        with use_case(Principal.of_ims()) as context:
+            account = sign_in(context, name, password)
     if account is None:
         log.warning("sign_in_failed", address=address)
         return _again(name, "Name or password is wrong.", 401, {})
@@ -110,8 +101,8 @@ def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tup
 def sign_out() -> Response:
     """End this session, or with `everywhere` all sessions of the account."""
     if request.form.get("everywhere"):
-        with transaction() as session:
-            actions.end_sessions(session, signed_in().name, origin(), clock())
+        with use_case() as context:
+            actions.end_own_sessions(context)
     end_session()
     return redirect(url_for("accounts.sign_in_page"))
 
@@ -145,25 +136,22 @@ def _own_page(wrong: object = (), values: object = None, new_token: NewToken | N
 @allow(Role.VIEWER)
 def change_password() -> Response | tuple[str, int]:
     """Change one's own password: every other session ends, this one goes on."""
-    form, principal = request.form, signed_in()
-    present, wanted = form.get("present", ""), form.get("password", "")
+    present, wanted = request.form.get("present", ""), request.form.get("password", "")
     try:
-        tries = _take_try(principal.name)
+        tries = _take_try(signed_in().name)
     except TooManyTries as limited:
         # Who has found somebody's session open may not go on to guess the password.
         wrong = FieldError("present", f"was wrong too often: wait {limited.seconds} seconds")
         return _own_page([wrong]), Invalid.status
     try:
-        with transaction() as session:
-            actions.change_own_password(session, principal.name, present, wanted, origin(), clock())
-            account = account_by_id(session, principal.account)
+        with use_case() as context:
+            account = actions.change_own_password(context, present, wanted)
     except Invalid as error:
         if all(field.field != "present" for field in error.fields):
             _give_back(tries)
         return _own_page(error.fields), error.status
     _give_back(tries)
-    if account is not None:
-        begin_session(account)
+    begin_session(account)
     flash("Your password is changed. You are signed out everywhere else.")
     return redirect(url_for(".own"))
 
@@ -172,37 +160,22 @@ def change_password() -> Response | tuple[str, int]:
 @allow(Role.VIEWER)
 def create_token() -> tuple[str, int]:
     """Make a token of one's own; its text is in this answer and nowhere else."""
-    form, principal = request.form, signed_in()
+    form = request.form
     try:
-        scope, days = _scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
-        with transaction() as session:
-            label, by, now = form.get("label", ""), origin(), clock()
-            token = create_user_token(session, principal.name, scope, label, by, now, lifetime=days)
+        scope, lifetime = chosen_scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
+        with use_case() as context:
+            token = create_own_token(context, scope, form.get("label", ""), lifetime=lifetime)
     except Invalid as error:
         return _own_page(error.fields, form), error.status
     return _own_page(new_token=token), 200
-
-
-def _scope(given: str) -> Scope:
-    if given not in set(Scope):
-        raise Invalid(fields=[FieldError("scope", "must be one of the offered values")])
-    return Scope(given)
-
-
-def chosen_lifetime(given: str) -> timedelta | None:
-    """One of `LIFETIMES`, None for no end. Raises `Invalid`."""
-    if given not in LIFETIMES:
-        raise Invalid(fields=[FieldError("lifetime", "must be one of the offered values")])
-    return timedelta(days=int(given)) if given else None
 
 
 @accounts.post("/account/tokens/<token>/rotate")
 @allow(Role.VIEWER)
 def rotate(token: str) -> tuple[str, int]:
     """Make the successor of a token of one's own; the old one works an hour more. Raises `NotFound`, `TokenEnded`."""
-    with transaction() as session:
-        mine = locked_token(session, token_id(token), owner=signed_in().account)
-        new = rotate_token(session, mine.id, OVERLAP, origin(), clock())
+    with use_case() as context:
+        new = rotate_own_token(context, token, OVERLAP)
     return _own_page(new_token=new), 200
 
 
@@ -210,10 +183,9 @@ def rotate(token: str) -> tuple[str, int]:
 @allow(Role.VIEWER)
 def revoke(token: str) -> Response:
     """End a token of one's own. Raises `NotFound`."""
-    with transaction() as session:
-        mine = locked_token(session, token_id(token), owner=signed_in().account)
-        revoke_token(session, mine.id, origin(), clock())
-    flash(f"{token_name(mine.id)} has ended.")
+    with use_case() as context:
+        revoke_own_token(context, token)
+    flash(f"{token_name(token_id(token))} has ended.")
     return redirect(url_for(".own"))
 
 

@@ -10,8 +10,8 @@ from ims.audit.inputs import read_filters
 from ims.audit.models import AuditEntry
 from ims.audit.queries import entry_as_json, exported, list_entries
 from ims.audit.wording import changes_of
-from ims.core.errors import FieldError, Invalid
-from ims.core.paging import decode_cursor, encode_cursor
+from ims.core.errors import Invalid
+from ims.core.paging import cut, number_in
 from ims.core.principal import Role
 from ims.http.authentication import allow
 from ims.http.resources import database, transaction
@@ -28,30 +28,18 @@ KINDS: Final = ("user", "team", "token", "incident", "source", "maintenance", "r
 def index() -> str | tuple[str, int]:
     """Entries, newest first, as the filters in the address say."""
     asked = {name: request.args.get(name, "") for name in FIELDS}
+    bound_to = list(asked.values())
     try:
         filters = read_filters(asked)
-        before = _position(asked)
+        before = number_in(request.args.get("cursor"), bound_to)
     except Invalid as error:
         return _page(asked, [], None, error.fields), error.status
     with transaction() as session:
-        rows = list_entries(session, filters, PAGE_ROWS + 1, before)
-    more = None
-    if len(rows) > PAGE_ROWS:
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value}
-        cursor = encode_cursor([str(rows[PAGE_ROWS - 1].id)], list(asked.values()))
-        more = url_for(".index", **given, cursor=cursor)
-    return _page(asked, [(row, changes_of(row)) for row in rows[:PAGE_ROWS]], more)
-
-
-def _position(asked: dict[str, str]) -> int | None:
-    cursor = request.args.get("cursor", "")
-    if not cursor:
-        return None
-    try:
-        (last,) = decode_cursor(cursor, list(asked.values()))
-        return min(max(int(last), 0), 2**63 - 1)
-    except ValueError as error:
-        raise Invalid(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+        found = list_entries(session, filters, PAGE_ROWS + 1, before)
+    rows, following = cut(found, PAGE_ROWS, lambda entry: entry.id, bound_to)
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    more = url_for(".index", **given, cursor=following) if following else None
+    return _page(asked, [(row, changes_of(row)) for row in rows], more)
 
 
 def _page(asked: dict[str, str], rows: object, more: str | None, wrong: object = ()) -> str:

@@ -6,8 +6,8 @@ from werkzeug.wrappers import Response
 from ims.alerts.dead_letters import Wanted, drop, find_rejected, retry
 from ims.core.errors import FieldError, Invalid
 from ims.core.log import logger
-from ims.http.authentication import origin
-from ims.http.resources import clock, transaction
+from ims.http.authentication import use_case
+from ims.http.resources import transaction
 
 alerts = Blueprint("alerts", __name__)
 log = logger(__name__)
@@ -34,9 +34,9 @@ def rejected() -> str:
 
 @alerts.post("/rejected/<int:rejected_id>/retry")
 def retry_rejected(rejected_id: int) -> Response:
-    """Read it again as it would be read today."""
-    with transaction() as session:
-        retried = retry(session, rejected_id, origin(), clock())
+    """Read it again as it would be read today. Raises `NoSuchDeadLetter`."""
+    with use_case() as context:
+        retried = retry(context, rejected_id)
     log.info("rejected_alert_retried", rejected_id=rejected_id, result=retried.result)
     flash(f"{rejected_id}: {retried.result}. {retried.message}".strip())
     return redirect(url_for(".rejected"))
@@ -44,9 +44,9 @@ def retry_rejected(rejected_id: int) -> Response:
 
 @alerts.post("/rejected/<int:rejected_id>/drop")
 def drop_rejected(rejected_id: int) -> Response:
-    """Remove it for good."""
-    with transaction() as session:
-        dropped = drop(session, [rejected_id], origin(), clock())
-    log.info("rejected_alert_dropped", rejected_id=rejected_id, dropped=dropped)
-    flash(f"{rejected_id}: {'dropped' if dropped else 'gone already'}.")
+    """Remove it for good. Raises `NoSuchDeadLetter`."""
+    with use_case() as context:
+        drop(context, [rejected_id])
+    log.info("rejected_alert_dropped", rejected_id=rejected_id)
+    flash(f"{rejected_id}: dropped.")
     return redirect(url_for(".rejected"))

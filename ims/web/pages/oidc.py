@@ -12,11 +12,10 @@ from ims.accounts.oidc.provider import Begun, Provider
 from ims.accounts.oidc.usecases import admit, record_refusal
 from ims.core.errors import NotFound
 from ims.core.log import logger
-from ims.core.principal import Account
+from ims.core.principal import Account, Principal
 from ims.core.settings import Settings
-from ims.http.authentication import begin_session, client_host, public
-from ims.http.requests import request_id
-from ims.http.resources import clock, settings, transaction
+from ims.http.authentication import begin_session, client_host, public, use_case
+from ims.http.resources import clock, settings
 from ims.web.pages.account import next_page, sign_in_again
 
 oidc = Blueprint("oidc", __name__)
@@ -75,8 +74,8 @@ def finish() -> Response | tuple[str, int]:
     except SignInRefused as refused:
         log.warning("sign_in_refused", reason=type(refused).__name__, address=client_host())
         if identity is not None:
-            with transaction() as db:
-                record_refusal(db, identity, refused, client_host(), request_id(), clock())
+            with use_case(Principal.of_ims()) as context:
+                record_refusal(context, identity, refused)
         return sign_in_again(refused.message), refused.status
     begin_session(account)
     log.info("signed_in", account=account.name)
@@ -86,8 +85,8 @@ def finish() -> Response | tuple[str, int]:
 def _admit(identity: Identity) -> Account:
     ours = settings()
     rules = Rules(ours.oidc_roles, ours.oidc_default_role, ours.oidc_teams)
-    with transaction() as db:
-        return admit(db, identity, rules, client_host(), request_id(), clock())
+    with use_case(Principal.of_ims()) as context:
+        return admit(context, identity, rules)
 
 
 def _begun(state: str) -> tuple[Begun, str]:

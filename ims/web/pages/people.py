@@ -1,24 +1,22 @@
 """Pages for administrators: accounts, teams, and everybody's tokens."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from ims.accounts.people import usecases as actions
 from ims.accounts.people.inputs import NewAccount, NewTeam
 from ims.accounts.people.queries import all_teams, people, person, team_names
-from ims.accounts.people.teams import create_team, remove_team, set_teams
+from ims.accounts.people.teams import create_team, remove_team
 from ims.accounts.tokens.queries import tokens_of
-from ims.accounts.tokens.usecases import locked_token, revoke_token, token_id
-from ims.core.context import Origin
+from ims.accounts.tokens.usecases import revoke_token
+from ims.core.context import Context
 from ims.core.errors import IMSError
 from ims.core.principal import Role
 from ims.core.validation import read
-from ims.http.authentication import allow, origin
+from ims.http.authentication import allow, use_case
 from ims.http.resources import clock, transaction
 
 administration = Blueprint("people", __name__, url_prefix="/admin")
@@ -53,8 +51,8 @@ def create() -> Response | tuple[str, int]:
     form = request.form
     try:
         given = read(NewAccount, {**form.to_dict(), "teams": form.getlist("teams")})
-        with transaction() as session:
-            actions.create_account(session, given, form.get("password", ""), origin(), clock())
+        with use_case() as context:
+            actions.create_account(context, given, form.get("password", ""))
     except IMSError as error:
         if not error.fields:
             raise
@@ -100,13 +98,7 @@ def change(name: str) -> Response | tuple[str, int]:
     """Change role, address and teams."""
     form = request.form
     values = {"role": form.get("role", ""), "email": form.get("email", ""), "teams": form.getlist("teams")}
-
-    def change_all(session: Session, by: Origin, now: datetime) -> None:
-        wanted = {"role": values["role"], "email": values["email"]}
-        actions.change_account(session, name, wanted, by, now)
-        set_teams(session, actions.locked_account(session, name), form.getlist("teams"), by, now)
-
-    return _do(name, change_all, "Saved.", values)
+    return _do(name, lambda context: actions.change_account(context, name, values), "Saved.", values)
 
 
 @administration.post("/users/<name>/password")
@@ -116,7 +108,7 @@ def set_password(name: str) -> Response | tuple[str, int]:
     password = request.form.get("password", "")
     return _do(
         name,
-        lambda session, by, now: actions.set_password(session, name, password, by, now),
+        lambda context: actions.set_password(context, name, password),
         "The password is changed, and all sessions have ended.",
     )
 
@@ -127,7 +119,7 @@ def disable(name: str) -> Response | tuple[str, int]:
     """Let nobody in by this account any more."""
     return _do(
         name,
-        lambda session, by, now: actions.disable_account(session, name, by, now),
+        lambda context: actions.disable_account(context, name),
         "Disabled; its sessions and tokens have ended.",
     )
 
@@ -136,38 +128,33 @@ def disable(name: str) -> Response | tuple[str, int]:
 @allow(Role.ADMIN)
 def enable(name: str) -> Response | tuple[str, int]:
     """Let the account in again."""
-    return _do(name, lambda session, by, now: actions.enable_account(session, name, by, now), "Enabled.")
+    return _do(name, lambda context: actions.enable_account(context, name), "Enabled.")
 
 
 @administration.post("/users/<name>/sign-out")
 @allow(Role.ADMIN)
 def sign_out(name: str) -> Response | tuple[str, int]:
     """End all sessions of the account."""
-    return _do(name, lambda session, by, now: actions.end_sessions(session, name, by, now), "All sessions have ended.")
+    return _do(name, lambda context: actions.end_sessions(context, name), "All sessions have ended.")
 
 
 @administration.post("/users/<name>/tokens/<token>/revoke")
 @allow(Role.ADMIN)
 def revoke(name: str, token: str) -> Response | tuple[str, int]:
     """End a token of the account. Raises `NotFound`."""
-
-    def revoke_its(session: Session, by: Origin, now: datetime) -> None:
-        found = locked_token(session, token_id(token), owner=person(session, name).id)
-        revoke_token(session, found.id, by, now)
-
-    return _do(name, revoke_its, f"{token.upper()} has ended.")
+    return _do(name, lambda context: revoke_token(context, token, user=name), f"{token.upper()} has ended.")
 
 
 def _do(
     name: str,
-    action: Callable[[Session, Origin, datetime], object],
+    action: Callable[[Context], object],
     done: str,
     values: dict[str, Any] | None = None,
 ) -> Response | tuple[str, int]:
     """Do one thing to one account and show it again; what was refused is told in its place."""
     try:
-        with transaction() as session:
-            action(session, origin(), clock())
+        with use_case() as context:
+            action(context)
     except IMSError as error:
         if error.status not in (400, 409):
             raise
@@ -182,8 +169,8 @@ def add_team() -> Response | tuple[str, int]:
     """Make a team."""
     try:
         given = read(NewTeam, request.form)
-        with transaction() as session:
-            is_new = create_team(session, given, origin(), clock())
+        with use_case() as context:
+            is_new = create_team(context, given)
     except IMSError as error:
         if not error.fields:
             raise
@@ -195,9 +182,9 @@ def add_team() -> Response | tuple[str, int]:
 @administration.post("/teams/remove")
 @allow(Role.ADMIN)
 def remove() -> Response:
-    """Remove a team with its memberships. Raises `Invalid`."""
+    """Remove a team with its memberships. Raises `Invalid` and `NoSuchTeam`."""
     given = read(NewTeam, request.form)
-    with transaction() as session:
-        is_removed = remove_team(session, given.name, origin(), clock())
-    flash(f"Team {given.name} is removed." if is_removed else f"There is no team {given.name}.")
+    with use_case() as context:
+        remove_team(context, given.name)
+    flash(f"Team {given.name} is removed.")
     return redirect(url_for(".index"))

@@ -1,31 +1,27 @@
 """Pages for administrators: who sends alerts, how each was last heard, and the tokens they send by."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from ims.accounts.tokens.queries import token_name, token_state, tokens_of, working_tokens
-from ims.accounts.tokens.usecases import NewToken, locked_token, revoke_token, rotate_token, token_id
-from ims.core.context import Origin
-from ims.core.errors import FieldError, IMSError, Invalid, NotFound
+from ims.accounts.token_names import token_id, token_name
+from ims.accounts.tokens.queries import TokenState, token_state, tokens_of, working_tokens
+from ims.accounts.tokens.usecases import NewToken, revoke_token, rotate_token
+from ims.core.context import Context
+from ims.core.errors import IMSError
 from ims.core.principal import Role
-from ims.http.authentication import allow, origin
+from ims.http.authentication import allow, use_case
 from ims.http.resources import clock, transaction
 from ims.sources.definition import OWN_SOURCE, PATHS, SourceKind
-from ims.sources.models import Source
 from ims.sources.queries import all_sources, source_named
 from ims.sources.state import state_of
-from ims.sources.tokens import create_source_token
-from ims.web.pages.account import LIFETIMES, chosen_lifetime
+from ims.sources.usecases import create_source_token
+from ims.web.token_forms import LIFETIMES, OVERLAPS, chosen_lifetime, chosen_overlap
 
 sources = Blueprint("sources", __name__, url_prefix="/admin/sources")
 
-OVERLAPS: Final = {"3600": "1 hour", "86400": "24 hours", "604800": "7 days", "0": "Not at all"}
-"""How long a rotated token may go on working, by seconds."""
 PAGE_ROWS: Final = 50
 ENDED_ROWS: Final = 20
 """As many tokens that have ended are shown, the newest: each rotation leaves one."""
@@ -70,9 +66,9 @@ def _one_page(
     """`rotating` is the token whose rotation was wrong: what is wrong is told in its row."""
     now = clock()
     with transaction() as session:
-        source = _source(session, name)
+        source = source_named(session, name)
         tokens = list(reversed(tokens_of(session, source=name)))
-    ended = [token for token in tokens if token_state(token, now) == "ended"]
+    ended = [token for token in tokens if token_state(token, now) is TokenState.ENDED]
     return render_template(
         "sources/one.html",
         source=source,
@@ -92,21 +88,15 @@ def _one_page(
     )
 
 
-def _source(session: Session, name: str) -> Source:
-    if "\0" in name:  # which the database takes in no text
-        raise NotFound("There is no source of this name.")
-    return source_named(session, name)
-
-
 @sources.post("/<name>/tokens")
 @allow(Role.ADMIN)
 def create(name: str) -> tuple[str, int]:
-    """Make a token of the source; its text is in this answer and nowhere else."""
+    """Make a token of the source; its text is in this answer and nowhere else. Raises `NotFound`."""
     form = request.form
 
-    def make(session: Session, by: Origin, now: datetime) -> NewToken:
+    def make(context: Context) -> NewToken:
         lifetime = chosen_lifetime(form.get("lifetime", ""))
-        return create_source_token(session, name, form.get("label", ""), by, now, lifetime=lifetime)
+        return create_source_token(context, name, form.get("label", ""), lifetime=lifetime)
 
     return _make(name, make)
 
@@ -116,25 +106,17 @@ def create(name: str) -> tuple[str, int]:
 def rotate(name: str, token: str) -> tuple[str, int]:
     """Make the successor of a token of the source; the old one works on for the chosen time. Raises `NotFound`."""
 
-    def make(session: Session, by: Origin, now: datetime) -> NewToken:
-        its = locked_token(session, token_id(token), source=name)
-        return rotate_token(session, its.id, _overlap(request.form.get("overlap", "")), by, now)
+    def make(context: Context) -> NewToken:
+        return rotate_token(context, token, chosen_overlap(request.form.get("overlap", "")), source=name)
 
     return _make(name, make, rotating=token_name(token_id(token)))
 
 
-def _overlap(given: str) -> timedelta:
-    if given not in OVERLAPS:
-        raise Invalid(fields=[FieldError("overlap", "must be one of the offered values")])
-    return timedelta(seconds=int(given))
-
-
-def _make(name: str, make: Callable[[Session, Origin, datetime], NewToken], rotating: str = "") -> tuple[str, int]:
+def _make(name: str, make: Callable[[Context], NewToken], rotating: str = "") -> tuple[str, int]:
     """Make a token of a source and show it once; what was refused is told in its place."""
     try:
-        with transaction() as session:
-            _source(session, name)
-            new = make(session, origin(), clock())
+        with use_case() as context:
+            new = make(context)
     except IMSError as error:
         if error.status not in (400, 409):
             raise
@@ -147,8 +129,7 @@ def _make(name: str, make: Callable[[Session, Origin, datetime], NewToken], rota
 @allow(Role.ADMIN)
 def revoke(name: str, token: str) -> Response:
     """End a token of the source. Raises `NotFound`."""
-    with transaction() as session:
-        its = locked_token(session, token_id(token), source=_source(session, name).name)
-        revoke_token(session, its.id, origin(), clock())
-    flash(f"{token_name(its.id)} has ended.")
+    with use_case() as context:
+        revoke_token(context, token, source=name)
+    flash(f"{token_name(token_id(token))} has ended.")
     return redirect(url_for(".one", name=name))

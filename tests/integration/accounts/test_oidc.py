@@ -27,9 +27,9 @@ from ims.core.settings import Settings
 from ims.programs.web import create_app
 from ims.web.pages import oidc as views
 from tests.integration.web.conftest import rolled_back
+from tests.support.context import ALICE, by
 from tests.support.identity_provider import CALLBACK, IMS, IdentityProvider, Surfer, changed, identity_provider
 from tests.support.notices import NOW
-from tests.support.origins import ALICE
 from tests.support.postgres import free_port
 
 Ims = Callable[..., Flask]
@@ -122,11 +122,11 @@ def test_people_come_in_as_what_their_groups_say(ims: Ims, database: Database) -
 
 def test_role_and_teams_follow_the_groups_at_each_sign_in(ims: Ims, database: Database) -> None:
     with database.begin() as session:
-        create_account(session, NewAccount(name="operator", role=Role.ADMIN), None, ALICE, NOW)
+        create_account(by(session, ALICE, NOW), NewAccount(name="operator", role=Role.ADMIN), None)
     before, _, _ = sign_in("alice", ims())
     with database.begin() as session:
-        create_team(session, NewTeam(name="by hand"), ALICE, NOW)
-        join_team(session, "by hand", "alice", ALICE, NOW)
+        create_team(by(session, ALICE, NOW), NewTeam(name="by hand"))
+        join_team(by(session, ALICE, NOW), "by hand", "alice")
     moved = {"oidc_roles": (("leads", "viewer"),), "oidc_teams": (("guests", "payments"), ("leads", "leadership"))}
     assert "<dd>Viewer</dd>" in sign_in("alice", ims(**moved))[2]
     # The session of the administrator that she was has ended.
@@ -143,7 +143,7 @@ def test_without_rules_everybody_has_the_default_role_at_first_and_then_what_is_
     app = ims(oidc_roles=(), oidc_teams=(), oidc_default_role="viewer")
     assert "<dd>Viewer</dd>" in sign_in("charlie", app)[2]
     with database.begin() as session:
-        change_account(session, "charlie", {"role": "responder"}, ALICE, NOW)
+        change_account(by(session, ALICE, NOW), "charlie", {"role": "responder"})
     assert "<dd>Responder</dd>" in sign_in("charlie", app)[2]
 
 
@@ -153,13 +153,13 @@ def test_an_account_of_the_same_name_stays_whose_it_is_until_it_is_linked(
     app = ims()
     with database.begin() as session:
         for name in ("alice", "bob"):
-            create_account(session, NewAccount(name=name, role=Role.ADMIN), "correct horse battery", ALICE, NOW)
+            create_account(by(session, ALICE, NOW), NewAccount(name=name, role=Role.ADMIN), "correct horse battery")
     _, status, page = sign_in("bob", app)
     assert status == 409
     assert "ims admin user link bob --subject bob" in page
     for subject, status in (("somebody else", 409), ("bob", 200)):
         with database.begin() as session:
-            link_identity(session, "bob", provider.issuer, subject, ALICE, NOW)
+            link_identity(by(session, ALICE, NOW), "bob", provider.issuer, subject)
         assert sign_in("bob", app)[1] == status
 
 
@@ -168,7 +168,7 @@ def test_a_disabled_account_stays_disabled(ims: Ims, database: Database) -> None
     sign_in("alice", app)
     bob, _, _ = sign_in("bob", app)
     with database.begin() as session:
-        disable_account(session, "bob", ALICE, utc_now())
+        disable_account(by(session, ALICE, utc_now()), "bob")
     assert not is_signed_in(bob)
     _, status, page = sign_in("bob", app)
     assert (status, "Your account is disabled" in page) == (403, True)
@@ -295,7 +295,7 @@ def test_a_provider_that_calls_itself_otherwise_is_not_believed(
 
 def test_without_the_provider_people_sign_in_by_password(ims: Ims, database: Database) -> None:
     with database.begin() as session:
-        create_account(session, NewAccount(name="alice", role=Role.ADMIN), "correct horse battery", ALICE, NOW)
+        create_account(by(session, ALICE, NOW), NewAccount(name="alice", role=Role.ADMIN), "correct horse battery")
     client = ims(oidc_issuer=f"http://127.0.0.1:{free_port()}").test_client()
     page = client.get("/sign-in/oidc")
     assert (page.status_code, "does not answer" in page.text) == (503, True)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import UserAccount
 from ims.accounts.people.inputs import NewAccount, NewTeam
-from ims.accounts.people.queries import NoSuchAccount, all_teams, people, person
+from ims.accounts.people.queries import NoSuchAccount, NoSuchTeam, all_teams, people, person
 from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team, set_teams
 from ims.accounts.people.usecases import (
     LastAdministrator,
@@ -21,6 +21,7 @@ from ims.accounts.people.usecases import (
     create_account,
     disable_account,
     enable_account,
+    end_own_sessions,
     end_sessions,
     link_identity,
     set_password,
@@ -32,16 +33,16 @@ from ims.core.db.engine import Database
 from ims.core.errors import Invalid
 from ims.core.principal import Role
 from ims.core.validation import read
+from tests.support.context import ALICE, by, by_account, by_ims
 from tests.support.notices import NOW
-from tests.support.origins import ALICE
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
 def bob(session: Session) -> UserAccount:
-    create_account(session, NewAccount(name="alice", role=Role.ADMIN), PASSWORD, ALICE, NOW)
-    return create_account(session, NewAccount(name="bob", email="bob@example.org"), PASSWORD, ALICE, NOW)
+    create_account(by(session, ALICE, NOW), NewAccount(name="alice", role=Role.ADMIN), PASSWORD)
+    return create_account(by(session, ALICE, NOW), NewAccount(name="bob", email="bob@example.org"), PASSWORD)
 
 
 def audited(session: Session) -> list[str]:
@@ -49,7 +50,7 @@ def audited(session: Session) -> list[str]:
 
 
 def signs_in(session: Session, name: str, password: str = PASSWORD) -> bool:
-    return sign_in(session, name, password, "192.0.2.7", None, NOW) is not None
+    return sign_in(by_ims(session, NOW), name, password) is not None
 
 
 def test_a_new_account_signs_in_and_its_password_stands_nowhere(session: Session, bob: UserAccount) -> None:
@@ -60,7 +61,7 @@ def test_a_new_account_signs_in_and_its_password_stands_nowhere(session: Session
     )
     assert PASSWORD not in stored
     with pytest.raises(NameTaken):
-        create_account(session, NewAccount(name="bob"), PASSWORD, ALICE, NOW)
+        create_account(by(session, ALICE, NOW), NewAccount(name="bob"), PASSWORD)
 
 
 @pytest.mark.parametrize("name", ["", "Bob", "-bob", "bob smith", "b\0b", "bob\n", "x" * 65, "böb", "../bob"])
@@ -74,7 +75,7 @@ def test_a_name_is_one_that_fits_everywhere(name: str) -> None:
 @pytest.mark.parametrize("password", ["", "eleven char", "x" * 257, "twelve \ud800 characters"])
 def test_a_password_is_long_enough_and_text(session: Session, bob: UserAccount, password: str) -> None:
     with pytest.raises(Invalid) as refused:
-        set_password(session, "bob", password, ALICE, NOW)
+        set_password(by(session, ALICE, NOW), "bob", password)
     assert refused.value.fields[0].field == "password"
     assert signs_in(session, "bob")
 
@@ -85,46 +86,47 @@ def test_every_change_that_matters_ends_the_sessions(session: Session, bob: User
         return session.get_one(UserAccount, bob.id).session_generation
 
     changes: list[Callable[[], object]] = [
-        lambda: set_password(session, "bob", "another long password", ALICE, NOW),
-        lambda: change_own_password(session, "bob", "another long password", PASSWORD, ALICE, NOW),
-        lambda: change_account(session, "bob", {"role": "viewer"}, ALICE, NOW),
-        lambda: disable_account(session, "bob", ALICE, NOW),
-        lambda: end_sessions(session, "bob", ALICE, NOW),
-        lambda: link_identity(session, "bob", "https://id.example", "0815", ALICE, NOW),
+        lambda: end_own_sessions(by_account(session, "bob", NOW)),
+        lambda: set_password(by(session, ALICE, NOW), "bob", "another long password"),
+        lambda: change_own_password(by_account(session, "bob", NOW), "another long password", PASSWORD),
+        lambda: change_account(by(session, ALICE, NOW), "bob", {"role": "viewer"}),
+        lambda: disable_account(by(session, ALICE, NOW), "bob"),
+        lambda: end_sessions(by(session, ALICE, NOW), "bob"),
+        lambda: link_identity(by(session, ALICE, NOW), "bob", "https://id.example", "0815"),
     ]
     for change in changes:
         before = generation()
         change()
         assert generation() > before
     before = generation()
-    assert change_account(session, "bob", {"email": "b@example.org"}, ALICE, NOW)
-    assert not change_account(session, "bob", {"email": "b@example.org"}, ALICE, NOW)
+    assert change_account(by(session, ALICE, NOW), "bob", {"email": "b@example.org"})
+    assert not change_account(by(session, ALICE, NOW), "bob", {"email": "b@example.org"})
     assert generation() == before
 
 
 def test_only_who_knows_the_password_changes_it(session: Session, bob: UserAccount) -> None:
     with pytest.raises(Invalid) as refused:
-        change_own_password(session, "bob", "not the password", "another long password", ALICE, NOW)
+        change_own_password(by_account(session, "bob", NOW), "not the password", "another long password")
     assert refused.value.fields[0].field == "present"
     assert signs_in(session, "bob")
 
 
 def test_a_disabled_account_is_nobody_until_it_is_enabled(session: Session, bob: UserAccount) -> None:
-    assert disable_account(session, "bob", ALICE, NOW)
-    assert not disable_account(session, "bob", ALICE, NOW)
+    assert disable_account(by(session, ALICE, NOW), "bob")
+    assert not disable_account(by(session, ALICE, NOW), "bob")
     assert account_by_id(session, bob.id) is None
     assert not signs_in(session, "bob")
-    assert enable_account(session, "bob", ALICE, NOW)
-    assert not enable_account(session, "bob", ALICE, NOW)
+    assert enable_account(by(session, ALICE, NOW), "bob")
+    assert not enable_account(by(session, ALICE, NOW), "bob")
     assert signs_in(session, "bob")
 
 
 def test_an_account_of_the_identity_provider_has_no_password_here(session: Session, bob: UserAccount) -> None:
-    assert link_identity(session, "bob", "https://id.example", "0815", ALICE, NOW)
-    assert not link_identity(session, "bob", "https://id.example", "0815", ALICE, NOW)
+    assert link_identity(by(session, ALICE, NOW), "bob", "https://id.example", "0815")
+    assert not link_identity(by(session, ALICE, NOW), "bob", "https://id.example", "0815")
     assert not signs_in(session, "bob")
     with pytest.raises(PasswordElsewhere):
-        set_password(session, "bob", PASSWORD, ALICE, NOW)
+        set_password(by(session, ALICE, NOW), "bob", PASSWORD)
 
 
 @pytest.mark.parametrize("name", ["bob", "disabled", "oidc", "nobody", "nobody's name that is no name"])
@@ -133,9 +135,9 @@ def test_whoever_is_refused_cost_one_comparison(
 ) -> None:
     """So the time of an answer tells nothing about the account."""
     for other in ("disabled", "oidc"):
-        create_account(session, NewAccount(name=other), PASSWORD, ALICE, NOW)
-    disable_account(session, "disabled", ALICE, NOW)
-    link_identity(session, "oidc", "https://id.example", "0815", ALICE, NOW)
+        create_account(by(session, ALICE, NOW), NewAccount(name=other), PASSWORD)
+    disable_account(by(session, ALICE, NOW), "disabled")
+    link_identity(by(session, ALICE, NOW), "oidc", "https://id.example", "0815")
     compared: list[str] = []
     monkeypatch.setattr("ims.accounts.usecases.is_password", lambda stored, _: bool(compared.append(stored)))
     assert not signs_in(session, name, "not the password")
@@ -151,8 +153,8 @@ def test_a_refused_name_stands_in_the_audit_log_only_if_it_is_one(session: Sessi
 def test_the_last_administrator_stays(session: Session, bob: UserAccount) -> None:
     def take_away() -> list[type[Exception]]:
         return [
-            refused(lambda: disable_account(session, "alice", ALICE, NOW)),
-            refused(lambda: change_account(session, "alice", {"role": "responder"}, ALICE, NOW)),
+            refused(lambda: disable_account(by(session, ALICE, NOW), "alice")),
+            refused(lambda: change_account(by(session, ALICE, NOW), "alice", {"role": "responder"})),
         ]
 
     def refused(change: Callable[[], object]) -> type[Exception]:
@@ -162,18 +164,18 @@ def test_the_last_administrator_stays(session: Session, bob: UserAccount) -> Non
 
     assert take_away() == [LastAdministrator] * 2
     # A disabled administrator is none to fall back on.
-    change_account(session, "bob", {"role": "admin"}, ALICE, NOW)
-    disable_account(session, "bob", ALICE, NOW)
+    change_account(by(session, ALICE, NOW), "bob", {"role": "admin"})
+    disable_account(by(session, ALICE, NOW), "bob")
     assert take_away() == [LastAdministrator] * 2
-    enable_account(session, "bob", ALICE, NOW)
-    assert disable_account(session, "alice", ALICE, NOW)
+    enable_account(by(session, ALICE, NOW), "bob")
+    assert disable_account(by(session, ALICE, NOW), "alice")
 
 
 def test_two_administrators_who_send_each_other_away_at_once_leave_one(database: Database) -> None:
     names = ("alice", "bob", "charlie")
     with database.begin() as session:
         for name in names:
-            create_account(session, NewAccount(name=name, role=Role.ADMIN), None, ALICE, NOW)
+            create_account(by(session, ALICE, NOW), NewAccount(name=name, role=Role.ADMIN), None)
     results: list[object] = []
     start = threading.Barrier(len(names))
 
@@ -182,9 +184,9 @@ def test_two_administrators_who_send_each_other_away_at_once_leave_one(database:
         try:
             with database.begin() as session:
                 if name == "bob":
-                    results.append(change_account(session, name, {"role": "viewer"}, ALICE, NOW))
+                    results.append(change_account(by(session, ALICE, NOW), name, {"role": "viewer"}))
                 else:
-                    results.append(disable_account(session, name, ALICE, NOW))
+                    results.append(disable_account(by(session, ALICE, NOW), name))
         except LastAdministrator:
             results.append("refused")
 
@@ -200,34 +202,36 @@ def test_two_administrators_who_send_each_other_away_at_once_leave_one(database:
             left = [one.name for one in people(session) if one.role is Role.ADMIN and one.disabled_at is None]
             assert len(left) == 1
             for name in names:
-                enable_account(session, name, ALICE, NOW)
-                change_account(session, name, {"role": "admin"}, ALICE, NOW)
+                enable_account(by(session, ALICE, NOW), name)
+                change_account(by(session, ALICE, NOW), name, {"role": "admin"})
 
 
 def test_teams_and_their_members(session: Session, bob: UserAccount) -> None:
-    assert create_team(session, NewTeam(name="payments"), ALICE, NOW)
-    assert not create_team(session, NewTeam(name="payments"), ALICE, NOW)
-    assert join_team(session, "payments", "bob", ALICE, NOW)
-    assert not join_team(session, "payments", "bob", ALICE, NOW)
+    assert create_team(by(session, ALICE, NOW), NewTeam(name="payments"))
+    assert not create_team(by(session, ALICE, NOW), NewTeam(name="payments"))
+    assert join_team(by(session, ALICE, NOW), "payments", "bob")
+    assert not join_team(by(session, ALICE, NOW), "payments", "bob")
     assert [(one.name, one.members) for one in all_teams(session)] == [("payments", ("bob",))]
     asked = account_by_id(session, bob.id)
     assert asked is not None
     assert asked.teams == {"payments"}
-    assert leave_team(session, "payments", "bob", ALICE, NOW)
-    assert set_teams(session, bob, ["payments"], ALICE, NOW)
+    assert leave_team(by(session, ALICE, NOW), "payments", "bob")
+    assert set_teams(by(session, ALICE, NOW), bob, ["payments"])
     assert person(session, "bob").teams == ("payments",)
     with pytest.raises(Invalid):
-        set_teams(session, bob, ["payments", "no such team"], ALICE, NOW)
-    assert remove_team(session, "payments", ALICE, NOW)
+        set_teams(by(session, ALICE, NOW), bob, ["payments", "no such team"])
+    remove_team(by(session, ALICE, NOW), "payments")
+    with pytest.raises(NoSuchTeam):
+        remove_team(by(session, ALICE, NOW), "payments")
     assert person(session, "bob").teams == ()
 
 
 def test_every_change_stands_in_the_audit_log_and_no_other(session: Session, bob: UserAccount) -> None:
-    create_team(session, NewTeam(name="payments"), ALICE, NOW)
+    create_team(by(session, ALICE, NOW), NewTeam(name="payments"))
     for _ in range(2):
-        set_teams(session, bob, ["payments"], ALICE, NOW)
-        change_account(session, "bob", {"role": "viewer"}, ALICE, NOW)
-        disable_account(session, "bob", ALICE, NOW + timedelta(seconds=1))
+        set_teams(by(session, ALICE, NOW), bob, ["payments"])
+        change_account(by(session, ALICE, NOW), "bob", {"role": "viewer"})
+        disable_account(by(session, ALICE, NOW + timedelta(seconds=1)), "bob")
     assert audited(session) == [
         "user.created alice", "user.created bob", "team.created payments", "team.joined payments",
         "user.changed bob", "user.disabled bob",
@@ -241,4 +245,4 @@ def test_an_unknown_account_is_told(session: Session) -> None:
         with pytest.raises(NoSuchAccount):
             person(session, name)
         with pytest.raises(NoSuchAccount):
-            disable_account(session, name, ALICE, NOW)
+            disable_account(by(session, ALICE, NOW), name)

@@ -8,15 +8,17 @@ from sqlalchemy import func, select
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
 from ims.accounts.queries import principal_of_token
+from ims.accounts.token_names import token_name
 from ims.accounts.tokens.usecases import revoke_token
 from ims.cli.admin import installation as administration
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
+from ims.sources.bootstrap import ALERTMANAGER_SOURCE
 from ims.sources.models import Source
-from ims.sources.tokens import create_source_token
-from tests.support.origins import COMMAND
+from ims.sources.usecases import create_source_token
+from tests.support.context import by_command
 
 OF_COMMAND = hash_token("command token")
 
@@ -86,9 +88,7 @@ def test_tokens_that_people_made_for_the_source_are_left_alone(
 ) -> None:
     main(["admin", "bootstrap"])
     with database.begin() as session:
-        theirs = create_source_token(
-            session, administration.ALERTMANAGER_SOURCE, "a second Alertmanager", COMMAND, utc_now()
-        )
+        theirs = create_source_token(by_command(session, utc_now()), ALERTMANAGER_SOURCE, "a second Alertmanager")
     capsys.readouterr()
     assert main(["admin", "bootstrap"]) == 0
     assert capsys.readouterr().out.strip() == "unchanged"
@@ -104,9 +104,8 @@ def test_a_revoked_token_does_not_come_back(
 ) -> None:
     main(["admin", "bootstrap"])
     with database.begin() as session:
-        revoke_token(
-            session, session.scalars(select(ApiToken.id).where(ApiToken.source.is_not(None))).one(), COMMAND, utc_now()
-        )
+        own = session.scalars(select(ApiToken.id).where(ApiToken.source.is_not(None))).one()
+        revoke_token(by_command(session, utc_now()), token_name(own))
     assert main(["admin", "bootstrap"]) == 1
     assert "alertmanager_token" in capsys.readouterr().err
     (secrets / "alertmanager_token").write_text("second token")

@@ -8,8 +8,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from ims.alerts.dead_letters import (
-    GONE,
     STILL_REJECTED,
+    NoSuchDeadLetter,
     Wanted,
     drop,
     find_rejected,
@@ -27,8 +27,8 @@ from ims.core.db.engine import Database
 from ims.core.errors import NotFound
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
+from tests.support.context import ALICE, by
 from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, at
-from tests.support.origins import ALICE
 
 BROKEN = {"status": "on fire", "labels": {"alertname": "Broken"}}
 
@@ -48,18 +48,19 @@ def kept(session: Session) -> int:
 
 def test_what_can_be_read_today_is_taken_and_kept_no_longer(session: Session) -> None:
     [id_] = put_aside(session, alertmanager_alert("Repaired"))
-    retried = retry(session, id_, ALICE, at(60))
+    retried = retry(by(session, ALICE, at(60)), id_)
     assert (retried.result, retried.is_taken) == ("opened", True)
     assert kept(session) == 0
     assert session.scalars(select(Alert.name)).all() == ["Repaired"]
     jobs = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide'"))
     assert jobs == 1
-    assert retry(session, id_, ALICE, at(61)).result == GONE
+    with pytest.raises(NoSuchDeadLetter):
+        retry(by(session, ALICE, at(61)), id_)
 
 
 def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None:
     [id_] = put_aside(session, {"status": "firing", "labels": "none"})
-    retried = retry(session, id_, ALICE, at(60))
+    retried = retry(by(session, ALICE, at(60)), id_)
     assert (retried.result, retried.is_taken) == (STILL_REJECTED, False)
     assert "labels" in retried.message
     one = rejected_one(session, id_)
@@ -69,19 +70,19 @@ def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None
 def test_what_was_cut_cannot_be_tried_again(session: Session) -> None:
     long = alertmanager_alert("Long", more="x" * (BODY_LENGTH + 1))
     [id_] = put_aside(session, long)
-    assert "too long" in retry(session, id_, ALICE, at(60)).message
+    assert "too long" in retry(by(session, ALICE, at(60)), id_).message
     assert kept(session) == 1
 
 
 def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     [id_] = put_aside(session, BROKEN)
-    assert retry(session, id_, ALICE, at(60)).result == STILL_REJECTED
+    assert retry(by(session, ALICE, at(60)), id_).result == STILL_REJECTED
 
     def fixed(given: dict[str, object], source: str, now: object) -> Notice | Rejected:
         return read_alert({**given, "status": "firing"}, source, NOW)
 
     monkeypatch.setattr("ims.alerts.dead_letters.FORMATS", {"alertmanager": Format(alertmanager.parse, fixed)})
-    assert retry(session, id_, ALICE, at(61)).result == "opened"
+    assert retry(by(session, ALICE, at(61)), id_).result == "opened"
 
 
 def test_they_are_found_by_source_and_reason(session: Session) -> None:
@@ -92,12 +93,15 @@ def test_they_are_found_by_source_and_reason(session: Session) -> None:
     assert rejected_ids(session, Wanted(source="another")) == []
     assert [one.id for one in find_rejected(session, Wanted(), 2)] == [second[0], first[1]]
     assert [one.id for one in find_rejected(session, Wanted(), 9, before=first[1])] == [first[0]]
-    assert drop(session, [first[0], 4711], ALICE, NOW) == 1
+    assert drop(by(session, ALICE, NOW), [first[0], 4711]) == 1
     for unknown in (first[0], 0, -1, 2**70):
         with pytest.raises(NotFound):
             rejected_one(session, unknown)
-        assert retry(session, unknown, ALICE, NOW).result == GONE
-        assert drop(session, [unknown], ALICE, NOW) == 0
+        with pytest.raises(NoSuchDeadLetter):
+            retry(by(session, ALICE, NOW), unknown)
+        with pytest.raises(NoSuchDeadLetter):
+            drop(by(session, ALICE, NOW), [unknown])
+    assert drop(by(session, ALICE, NOW), []) == 0
 
 
 Ims = Callable[..., tuple[int, str]]

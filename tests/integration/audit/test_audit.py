@@ -1,6 +1,7 @@
 """The audit log: nobody rewrites it, it is found by what it says, and it goes only when it is old."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -22,17 +23,18 @@ from ims.core.db.engine import Database
 from ims.core.errors import Invalid
 from ims.retention.queries import Kept, expected, oldest_kept
 from ims.retention.removal import remove_audit_entries, steps
+from tests.support.context import ALICE, by, by_command
 from tests.support.notices import NOW
-from tests.support.origins import ALICE, COMMAND
 
-BOB = Origin(Actor(ActorKind.TOKEN, "bob (T-3)"), "198.51.100.4")
+BOB = Actor(ActorKind.TOKEN, "bob (T-3)")
 
 
 @pytest.fixture
 def written(session: Session) -> Session:
-    entries = [(ALICE, "user.disabled", "bob"), (BOB, "incident.edited", "INC-1"), (COMMAND, "user.enabled", "bob")]
-    for hours, (origin, action, name) in enumerate(entries):
-        record(session, origin, action, name, NOW + timedelta(hours=hours), after={"n": hours})
+    record(by(session, ALICE, NOW), "user.disabled", "bob", after={"n": 0})
+    elsewhere = replace(by(session, BOB, NOW + timedelta(hours=1)), origin=Origin("198.51.100.4"))
+    record(elsewhere, "incident.edited", "INC-1", after={"n": 1})
+    record(by_command(session, NOW + timedelta(hours=2)), "user.enabled", "bob", after={"n": 2})
     session.flush()
     return session
 
@@ -113,7 +115,7 @@ def test_retention_removes_what_is_old_in_small_steps_and_nothing_else(database:
     with database.begin() as session:
         now: datetime = session.scalars(select(func.now())).one()
         for days in (500, 400, 366, 364, 1):
-            record(session, ALICE, "user.changed", "bob", now - timedelta(days=days), after={"days": days})
+            record(by(session, ALICE, now - timedelta(days=days)), "user.changed", "bob", after={"days": days})
     with database.begin() as session:
         kept = oldest_kept(session, now)
         assert kept == Kept(now - timedelta(days=90), now - timedelta(days=365))
@@ -127,12 +129,12 @@ def test_an_export_is_read_in_small_transactions(database: Database, monkeypatch
     monkeypatch.setattr(queries, "EXPORTED_AT_ONCE", 10)
     with database.begin() as session:
         for number in range(25):
-            record(session, ALICE, "user.changed", "bob", NOW, after={"n": number})
+            record(by(session, ALICE, NOW), "user.changed", "bob", after={"n": number})
     entries = exported(database, Filters(actor="alice"))
     assert next(entries).after == {"n": 24}
     # What is written meanwhile comes too late.
     with database.begin() as session:
-        record(session, ALICE, "user.changed", "bob", NOW, after={"n": 25})
+        record(by(session, ALICE, NOW), "user.changed", "bob", after={"n": 25})
     assert [entry.after for entry in entries] == [{"n": number} for number in range(23, -1, -1)]
 
 
@@ -145,8 +147,8 @@ def test_the_log_in_a_terminal(terminal: Database, capsys: pytest.CaptureFixture
 
     assert ims("audit", "list") == "No entries."
     with database.begin() as session:
-        record(session, ALICE, "user.changed", "bob", NOW, before={"role": "viewer"}, after={"role": "admin"})
-        record(session, BOB, "incident.noted", "INC-1", NOW, after={"note": "\x1b[2Jgone"})
+        record(by(session, ALICE, NOW), "user.changed", "bob", before={"role": "viewer"}, after={"role": "admin"})
+        record(by(session, BOB, NOW), "incident.noted", "INC-1", after={"note": "\x1b[2Jgone"})
     header, noted, changed = ims("audit", "list").splitlines()
     assert header.split()[0] == "ID"
     assert "\x1b" not in noted

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ims.alerts.models import RejectedAlert
-from ims.core.actors import SYSTEM
 from ims.core.clock import utc_now
-from ims.core.context import Origin
 from ims.core.db.engine import Database
 from ims.core.principal import Scope
 from ims.core.settings import Settings
 from ims.programs.web import create_app
 from ims.runs.models import RunOutcome
-from ims.sources.tokens import create_source_token
-from ims.sources.usecases import add_source
+from ims.sources.usecases import add_source, create_source_token
 from tests.support.cast import add_people, add_token
+from tests.support.context import by_ims
 from tests.support.history import Tale, add_log, add_policy
 from tests.support.postgres import PostgresServer
 from tests.support.serving import serving
@@ -43,7 +41,7 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
     with database.begin() as session:
         add_people(session, now)
         add_policy(session, now)
-        add_source(session, {"name": "scripts", "kind": "generic"}, Origin(SYSTEM), now)
+        add_source(by_ims(session, now), {"name": "scripts", "kind": "generic"})
         tale = Tale(session, now - timedelta(minutes=9), "checkout", "checkout is down")
         run = tale.run(2, 8, RunOutcome.HEALED, verify=3)
         tale.refuse(12, "manual")
@@ -51,6 +49,6 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
         body = '{"labels": {"alertname": "DiskFull"}, "status": "burning"}'
         session.add(RejectedAlert(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))
         token = add_token(session, "root", now, Scope.ADMIN)
-        source_token = create_source_token(session, "scripts", "examples", Origin(SYSTEM), now).text
+        source_token = create_source_token(by_ims(session, now), "scripts", "examples").text
     with serving(create_app(settings, database)) as address:
         yield Installation(address, token, source_token)

@@ -12,8 +12,8 @@ from ims.maintenance.models import StoredWindow
 from ims.maintenance.usecases import add_window, end_window
 from ims.policy.windows import MaintenanceWindow
 from tests.integration.engine.conftest import MakeSite, StartWorker
+from tests.support.context import ALICE, by
 from tests.support.healing import fire, kinds, now, runs_of
-from tests.support.origins import ALICE
 from tests.support.workers import WorkerProcess, wait_until
 
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
@@ -26,7 +26,7 @@ def open_window(database: Database, seconds: float = 3600) -> None:
     ends = begins + timedelta(seconds=seconds)
     with database.begin() as session:
         window = MaintenanceWindow(name="work", services=("shop",), begins=begins, ends=ends)
-        add_window(session, window, ALICE, begins)
+        add_window(by(session, ALICE, begins), window)
 
 
 def test_a_window_is_waited_for_and_then_the_service_is_healed(
@@ -64,7 +64,7 @@ def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
     worker.kill()
     with database.begin() as session:
         if is_told:
-            end_window(session, "work", ALICE, now())
+            end_window(by(session, ALICE, now()), "work")
         else:
             # As when a policy without the window was loaded: nobody is told of it.
             session.execute(delete(StoredWindow))

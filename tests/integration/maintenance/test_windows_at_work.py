@@ -14,8 +14,8 @@ from ims.maintenance.usecases import Followed, add_window, end_window, follow_wi
 from ims.policy.windows import MaintenanceWindow
 from ims.runs.models import Run
 from tests.integration.maintenance.conftest import Site, policy_of, window
+from tests.support.context import ALICE, by
 from tests.support.notices import add_source, at, notice
-from tests.support.origins import ALICE
 
 
 def one_off(**more: object) -> MaintenanceWindow:
@@ -112,19 +112,19 @@ def test_a_window_that_opens_later_marks_what_fires_already(site: Site) -> None:
 def test_a_window_added_and_ended_by_command_works_at_once(site: Site) -> None:
     (episode,) = site.take(notice()).new_episodes
     site.forget_jobs()
-    add_window(site.session, one_off(), ALICE, at(1))
+    add_window(by(site.session, ALICE, at(1)), one_off())
     assert site.incident_of(episode).maintenance == "patching"
-    end_window(site.session, "patching", ALICE, at(2))
+    end_window(by(site.session, ALICE, at(2)), "patching")
     assert site.incident_of(episode).maintenance is None
     assert [arguments for arguments, _ in site.jobs()] == [{"episode_ids": [episode]}]
     assert site.decide(episode, now=at(3))[0].verdict.reason == "allowed"
 
 
 def test_a_removed_window_lets_go_of_its_incidents(site: Site) -> None:
-    add_window(site.session, one_off(), ALICE, at(1))
+    add_window(by(site.session, ALICE, at(1)), one_off())
     (episode,) = site.take(notice()).new_episodes
     site.decide(episode, now=at(2))
-    remove_window(site.session, "patching", ALICE, at(3))
+    remove_window(by(site.session, ALICE, at(3)), "patching")
     assert site.incident_of(episode).maintenance is None
 
 
@@ -132,7 +132,7 @@ def test_a_window_of_the_inventory_ended_early_opens_again_next_time(site: Site)
     site.activate(policy_of(window(rrule="FREQ=DAILY")))
     (episode,) = site.take(notice()).new_episodes
     site.decide(episode, now=at(1))
-    end_window(site.session, "patching", ALICE, at(2))
+    end_window(by(site.session, ALICE, at(2)), "patching")
     assert site.incident_of(episode).maintenance is None
     assert follow_windows(site.session, at(3)).open_windows == 0
     assert follow_windows(site.session, at(86400)).open_windows == 1

@@ -21,7 +21,7 @@ from ims.policy.tree import TreeFaulty, pack
 from ims.policy.unpacking import remove
 from ims.policy.usecases import PolicyWithoutServices, store_and_activate
 from tests.integration.policy.conftest import INVENTORY
-from tests.support.origins import ALICE
+from tests.support.context import ALICE, by
 
 CLEAN = GitState("a" * 40, False)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_before_the_first_load_there_is_no_policy(session: Session) -> None:
 
 def test_a_loaded_revision_is_the_active_policy(session: Session, tree: Path) -> None:
     loaded = revision(tree, "web")
-    assert store_and_activate(session, loaded, NOW, ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), loaded)
     active = require_active_policy(session)
     assert (active.digest, active.inventory, active.actor) == (loaded.digest, INVENTORY, "alice")
     assert active.policy == loaded.policy
@@ -64,62 +64,62 @@ def test_a_loaded_revision_is_the_active_policy(session: Session, tree: Path) ->
 
 def test_loading_the_same_again_changes_nothing(session: Session, tree: Path) -> None:
     loaded = revision(tree, "web")
-    assert store_and_activate(session, loaded, NOW, ALICE)
-    assert not store_and_activate(session, loaded, NOW + timedelta(hours=1), ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), loaded)
+    assert not store_and_activate(by(session, ALICE, NOW + timedelta(hours=1)), loaded)
     assert activations(session) == 1
     assert require_active_policy(session).activated_at == NOW
 
 
 def test_the_commit_label_follows_without_a_new_activation(session: Session, tree: Path) -> None:
     dirty = revision(tree, "web", git=GitState("a" * 40, True))
-    store_and_activate(session, dirty, NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), dirty)
     assert require_active_policy(session).git_dirty is True
-    assert not store_and_activate(session, replace(dirty, git=GitState("b" * 40, False)), NOW, ALICE)
+    assert not store_and_activate(by(session, ALICE, NOW), replace(dirty, git=GitState("b" * 40, False)))
     active = require_active_policy(session)
     assert (active.git_commit, active.git_dirty) == ("b" * 40, False)
 
 
 def test_a_new_revision_takes_over_and_the_old_one_can_come_back(session: Session, tree: Path) -> None:
     one, two = revision(tree, "web"), revision(tree, "web", "db")
-    assert store_and_activate(session, one, NOW, ALICE)
-    assert store_and_activate(session, two, NOW, ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), one)
+    assert store_and_activate(by(session, ALICE, NOW), two)
     assert set(require_active_policy(session).policy.services) == {"web", "db"}
-    assert store_and_activate(session, one, NOW, ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), one)
     assert set(require_active_policy(session).policy.services) == {"web"}
     assert activations(session) == 3
 
 
 def test_the_same_bytes_read_differently_are_a_change(session: Session, tree: Path) -> None:
     loaded = revision(tree, "web")
-    store_and_activate(session, loaded, NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), loaded)
     require_active_policy(session)
     newer = replace(loaded, policy=loaded.policy.model_copy(update={"healing_mode": "observe"}))
-    assert store_and_activate(session, newer, NOW, ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), newer)
     assert require_active_policy(session).policy.healing_mode == "observe"
 
 
 def test_a_policy_that_lost_all_its_services_is_refused(session: Session, tree: Path) -> None:
-    store_and_activate(session, revision(tree, "web"), NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), revision(tree, "web"))
     empty = revision(tree)
     with pytest.raises(PolicyWithoutServices, match="--allow-empty"):
-        store_and_activate(session, empty, NOW, ALICE)
+        store_and_activate(by(session, ALICE, NOW), empty)
     assert set(require_active_policy(session).policy.services) == {"web"}
-    assert store_and_activate(session, empty, NOW, ALICE, allow_empty=True)
+    assert store_and_activate(by(session, ALICE, NOW), empty, allow_empty=True)
     assert require_active_policy(session).policy.services == {}
 
 
 def test_a_first_policy_may_be_without_services(session: Session, tree: Path) -> None:
-    assert store_and_activate(session, revision(tree), NOW, ALICE)
-    assert store_and_activate(session, revision(tree, "web"), NOW, ALICE)
+    assert store_and_activate(by(session, ALICE, NOW), revision(tree))
+    assert store_and_activate(by(session, ALICE, NOW), revision(tree, "web"))
 
 
 def test_a_policy_is_parsed_once_for_each_activation(
     session: Session, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_and_activate(session, revision(tree, "web"), NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), revision(tree, "web"))
     first = require_active_policy(session).policy
     assert require_active_policy(session).policy is first
-    store_and_activate(session, revision(tree, "db"), NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), revision(tree, "db"))
     assert set(require_active_policy(session).policy.services) == {"db"}
 
 
@@ -130,7 +130,7 @@ def test_loading_at_the_same_time_activates_once(database: Database, tree: Path)
     def load() -> None:
         start.wait(10)
         with database.begin() as session:
-            changed.append(store_and_activate(session, loaded, NOW, ALICE))
+            changed.append(store_and_activate(by(session, ALICE, NOW), loaded))
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
@@ -144,7 +144,7 @@ def test_loading_at_the_same_time_activates_once(database: Database, tree: Path)
 
 def test_a_stored_revision_is_unpacked_and_fetched_once(session: Session, tree: Path, tmp_path: Path) -> None:
     loaded = revision(tree, "web")
-    store_and_activate(session, loaded, NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), loaded)
     target = unpack_revision(session, loaded.digest, tmp_path / "state")
     statements: list[str] = []
     connection = session.connection()
@@ -166,7 +166,7 @@ def test_an_unknown_or_damaged_revision_is_not_unpacked(session: Session, tree: 
     with pytest.raises(NotFound):
         unpack_revision(session, "0" * 64, tmp_path / "state")
     loaded = revision(tree, "web")
-    store_and_activate(session, loaded, NOW, ALICE)
+    store_and_activate(by(session, ALICE, NOW), loaded)
     stored = session.get_one(PolicySnapshot, loaded.digest)
     stored.archive = stored.archive[:-1]
     session.flush()

@@ -26,7 +26,7 @@ SPEC = RunSpec(kind=Kind.OPERATE, playbook="playbooks/operate/stop.yml", target=
 
 def context_of(session: Session, name: str = "bob", role: Role = Role.RESPONDER, **ahead: float) -> Context:
     actor = Actor(ActorKind.PERSON, name)
-    return Context(session, Principal(actor, name, role), Origin(actor, "192.0.2.7"), now() + timedelta(**ahead))
+    return Context(session, Principal(actor, name, role), Origin("192.0.2.7"), now() + timedelta(**ahead))
 
 
 def asked(database: Database, queued: Queued) -> Run:

@@ -13,13 +13,12 @@ from ims.alerts.notifications import Notice, labels_fingerprint
 from ims.alerts.reconciliation import Asking, Mended, claim_askings, finish_asking, mend
 from ims.alerts.snapshot import SETTLING, Witness, take_snapshot
 from ims.core.actors import SYSTEM
-from ims.core.context import Origin
 from ims.core.db.engine import Database
 from ims.incidents.usecases import resolve
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from ims.sources.usecases import change_source
-from tests.support.context import by
+from tests.support.context import by, by_ims
 from tests.support.notices import NOW, SOURCE, add_source, at, notice
 
 EVERY = timedelta(seconds=30)
@@ -209,7 +208,7 @@ def test_another_address_is_not_blamed_for_what_the_one_before_held_back(world: 
     world.hear(notice("Lasting"))
     world.repair(seconds=100)
     with world.database.begin() as session:
-        change_source(session, SOURCE, {"alertmanager_url": "http://right:9093"}, Origin(SYSTEM), at(150))
+        change_source(by_ims(session, at(150)), SOURCE, {"alertmanager_url": "http://right:9093"})
     assert world.held() == (0, None)
 
 

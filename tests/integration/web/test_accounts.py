@@ -15,8 +15,8 @@ from ims.core.principal import Scope
 from ims.core.settings import Settings
 from ims.programs.web import create_app
 from tests.integration.web.conftest import SignIn, token
+from tests.support.context import ALICE, by
 from tests.support.history import PASSWORD
-from tests.support.origins import ALICE
 
 ANOTHER = "another long password"
 
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_token_is_told_at_its_field(sign_in: SignIn, field:
 
 def test_nobody_touches_the_tokens_of_others(sign_in: SignIn, database: Database) -> None:
     with database.begin() as session:
-        made = create_user_token(session, "alice", Scope.ADMIN, "", ALICE, utc_now())
+        made = create_user_token(by(session, ALICE, utc_now()), "alice", Scope.ADMIN, "")
     for path in ("rotate", "revoke"):
         assert post(sign_in("bob"), f"/account/tokens/{made.name}/{path}")[0] == 404
         assert post(sign_in("alice"), f"/admin/users/bob/tokens/{made.name}/revoke")[0] == 404
@@ -148,8 +148,8 @@ def test_names_of_teams_are_anybody_s_text(sign_in: SignIn) -> None:
 def test_an_account_of_the_identity_provider_is_offered_no_password(sign_in: SignIn, database: Database) -> None:
     alice = sign_in("alice")
     with database.begin() as session:
-        link_identity(session, "bob", "https://id.example", "0815", ALICE, utc_now())
-        disable_account(session, "charlie", ALICE, utc_now())
+        link_identity(by(session, ALICE, utc_now()), "bob", "https://id.example", "0815")
+        disable_account(by(session, ALICE, utc_now()), "charlie")
     page = alice.get("/admin/users/bob").text
     assert "identity provider" in page
     assert "Set password" not in page

@@ -15,8 +15,8 @@ from ims.reports.service_status import Condition, read_conditions
 from ims.runs.models import RunStatus, VerificationStatus
 from ims.sources.models import Source
 from tests.integration.web.conftest import SignIn, storm
+from tests.support.context import ALICE, by
 from tests.support.history import Tale
-from tests.support.origins import ALICE
 from tests.support.shop import newest_run
 
 LIVE = {"X-IMS-Live": "1"}
@@ -33,7 +33,7 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
     }  # fmt: skip
     with database.begin() as session:
         window = {"name": "nightly", "services": ("mailer",), "from": now, "to": now + timedelta(hours=1)}
-        add_window(session, MaintenanceWindow.model_validate(window), ALICE, now)
+        add_window(by(session, ALICE, now), MaintenanceWindow.model_validate(window))
         tale = session.query(Incident).filter_by(service="checkout", status="open").one()
         session.execute(
             text("UPDATE episode SET closed_at = :now WHERE incident_id = :id"), {"now": now, "id": tale.id}

@@ -18,11 +18,11 @@ from ims.core.principal import Scope
 from ims.runs.models import Run
 from ims.sources.definition import OWN_SOURCE
 from ims.sources.models import Source
-from ims.sources.tokens import create_source_token, sender_of_token
-from ims.sources.usecases import add_source
+from ims.sources.tokens import sender_of_token
+from ims.sources.usecases import add_source, create_source_token
 from ims.web.pages.sources import ENDED_ROWS, PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
-from tests.support.origins import ALICE
+from tests.support.context import ALICE, by
 
 PAGE = "/admin/sources/alertmanager"
 
@@ -99,10 +99,10 @@ def test_what_is_wrong_with_a_rotation_is_told_in_the_row_of_its_token(sign_in: 
 def test_only_tokens_of_the_source_are_touched_by_its_page(sign_in: SignIn, database: Database) -> None:
     alice = sign_in("alice")
     with database.begin() as session:
-        add_source(session, {"name": "shop", "kind": "generic"}, ALICE, utc_now())
+        add_source(by(session, ALICE, utc_now()), {"name": "shop", "kind": "generic"})
         others = [
-            create_source_token(session, "shop", "", ALICE, utc_now()).name,
-            create_user_token(session, "bob", Scope.READ, "", ALICE, utc_now()).name,
+            create_source_token(by(session, ALICE, utc_now()), "shop", "").name,
+            create_user_token(by(session, ALICE, utc_now()), "bob", Scope.READ, "").name,
         ]
     for name in [*others, "T-999999", "T-x", "T-" + "9" * 30]:
         assert post(alice, f"{PAGE}/tokens/{name}/rotate", overlap="0")[0] == 404, name
@@ -124,7 +124,7 @@ def test_the_list_says_who_is_silent_and_what_the_repair_said(sign_in: SignIn, d
     now = utc_now()
     with database.begin() as session:
         add_source(
-            session, {"name": "shop", "kind": "generic", "rate_limit": 2.5, "networks": ["192.0.2.7"]}, ALICE, now
+            by(session, ALICE, now), {"name": "shop", "kind": "generic", "rate_limit": 2.5, "networks": ["192.0.2.7"]}
         )
         session.execute(
             update(Source).where(Source.name == "alertmanager").values(
@@ -155,11 +155,11 @@ def test_pages_of_many_sources_and_tokens_stay_small(sign_in: SignIn, database: 
     now = utc_now()
     with database.begin() as session:
         for number in range(PAGE_ROWS + 3):
-            add_source(session, {"name": f"shop-{number:03}-{'x' * 50}", "kind": "alertmanager"}, ALICE, now)
+            add_source(by(session, ALICE, now), {"name": f"shop-{number:03}-{'x' * 50}", "kind": "alertmanager"})
         for _ in range(ENDED_ROWS + 4):
-            new = create_source_token(session, "alertmanager", "y" * 64, ALICE, now - timedelta(days=2))
-            revoke_token(session, new.id, ALICE, now - timedelta(days=1))
-        create_source_token(session, "alertmanager", "it works", ALICE, now)
+            new = create_source_token(by(session, ALICE, now - timedelta(days=2)), "alertmanager", "y" * 64)
+            revoke_token(by(session, ALICE, now - timedelta(days=1)), new.name)
+        create_source_token(by(session, ALICE, now), "alertmanager", "it works")
     alice = sign_in("alice")
     first, one = alice.get("/admin/sources").text, alice.get(PAGE).text
     on = re.search(r'href="([^"]+)">More sources', first)

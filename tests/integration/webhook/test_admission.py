@@ -17,10 +17,10 @@ from ims.core.db.engine import Database
 from ims.core.settings import Settings
 from ims.sources import authentication
 from ims.sources.models import Source
-from ims.sources.tokens import create_source_token
+from ims.sources.usecases import create_source_token
 from tests.integration.webhook.conftest import TOKEN
+from tests.support.context import by_command
 from tests.support.notices import SOURCE, alertmanager_alert, alertmanager_body
-from tests.support.origins import COMMAND
 from webhook.app import DATABASE, create_app
 
 PROXY = "10.1.1.1"
@@ -83,11 +83,11 @@ def test_a_token_works_while_its_overlap_lasts_and_no_longer(
 ) -> None:
     monkeypatch.setattr(authentication, "REMEMBERED_SECONDS", 0.0)
     with source.begin() as session:
-        old = create_source_token(session, SOURCE, "", COMMAND, utc_now())
-        new = rotate_token(session, old.id, timedelta(hours=1), COMMAND, utc_now())
+        old = create_source_token(by_command(session, utc_now()), SOURCE, "")
+        new = rotate_token(by_command(session, utc_now()), old.name, timedelta(hours=1))
     assert [post(client, "A", token=token.text).status_code for token in (old, new)] == [202, 202]
     with source.begin() as session:
-        revoke_token(session, old.id, COMMAND, utc_now())
+        revoke_token(by_command(session, utc_now()), old.name)
     assert [post(client, "A", token=token.text).status_code for token in (old, new)] == [401, 202]
     with source.begin() as session:
         used = session.scalars(select(ApiToken.last_used_at).filter_by(id=new.id)).one()

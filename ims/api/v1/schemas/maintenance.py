@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
@@ -14,10 +13,11 @@ from ims.core.validation import LINE_SCHEMA, TEXT_SCHEMA, one_line, plain_text
 from ims.incidents.inputs import Name
 from ims.maintenance.models import WindowOrigin
 from ims.maintenance.queries import KnownWindow
+from ims.maintenance.state import WindowState, state_of
 from ims.policy.parts import NAME_LENGTH
 from ims.policy.recurrence import RULE_LENGTH
 from ims.policy.validation import wrong_fields
-from ims.policy.windows import LONGEST, MaintenanceWindow, Span
+from ims.policy.windows import LONGEST, MaintenanceWindow
 
 MOST_NAMES: Final = 200
 _TIME: Final = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$"
@@ -37,14 +37,6 @@ _Value = Annotated[str, Field(max_length=1024, json_schema_extra=LINE_SCHEMA), A
 _Rule = Annotated[str, Field(max_length=RULE_LENGTH, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]
 _Reason = Annotated[str, Field(max_length=4000, json_schema_extra=TEXT_SCHEMA), AfterValidator(plain_text)]
 _Time = Annotated[str, Field(pattern=_TIME, max_length=40)]
-
-
-class WindowState(StrEnum):
-    """Where a window is."""
-
-    OPEN = "open"
-    PLANNED = "planned"
-    OVER = "over"
 
 
 class ValuePattern(Given):
@@ -165,10 +157,3 @@ def show_window(known: KnownWindow, now: datetime) -> WindowShown:
         "actor": known.actor,
     }
     return WindowShown.model_validate(told)
-
-
-def state_of(span: Span | None, now: datetime) -> WindowState:
-    """Where a window is whose open or next time is `span`."""
-    if span is None:
-        return WindowState.OVER
-    return WindowState.OPEN if span.holds(now) else WindowState.PLANNED

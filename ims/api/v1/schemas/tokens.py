@@ -1,13 +1,13 @@
 """Tokens as programs ask for them and see them: never the text of one that is there, which nobody has."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from ims.accounts.models import ApiToken
-from ims.accounts.tokens.queries import token_name, token_state
+from ims.accounts.token_names import token_name
+from ims.accounts.tokens.queries import TokenState, token_state
 from ims.accounts.tokens.usecases import LABEL_LENGTH, LIFETIME_MOST, NewToken
 from ims.api.fields import WHOLE_NUMBER
 from ims.core.principal import Scope
@@ -27,12 +27,9 @@ _Lifetime = Annotated[
 ]
 
 
-class OwnToken(Given):
-    """A token that acts for whoever asks."""
+class _NewToken(Given):
+    """What is said of every token."""
 
-    scope: Annotated[Scope, Field(description="What it may do; never more than the role, or the token that asks.")] = (
-        Scope.READ
-    )
     label: _Label = ""
     seconds: _Lifetime = None
 
@@ -42,7 +39,15 @@ class OwnToken(Given):
         return None if self.seconds is None else timedelta(seconds=self.seconds)
 
 
-class AnyToken(Given):
+class OwnToken(_NewToken):
+    """A token that acts for whoever asks."""
+
+    scope: Annotated[Scope, Field(description="What it may do; never more than the role, or the token that asks.")] = (
+        Scope.READ
+    )
+
+
+class AnyToken(_NewToken):
     """A token of a source, which sends alerts by it, or of an account, for which it acts."""
 
     source: Annotated[str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="Who sends by it.")] = None
@@ -50,13 +55,6 @@ class AnyToken(Given):
     scope: Annotated[
         Scope | None, Field(description="What it may do for an account, read without it; a source's sends alerts.")
     ] = None
-    label: _Label = ""
-    seconds: _Lifetime = None
-
-    @property
-    def lifetime(self) -> timedelta | None:
-        """How long it works."""
-        return None if self.seconds is None else timedelta(seconds=self.seconds)
 
 
 class Rotation(Given):
@@ -68,13 +66,10 @@ class Rotation(Given):
         WHOLE_NUMBER,
     ] = 3600
 
-
-class TokenState(StrEnum):
-    """Whether a token works."""
-
-    VALID = "valid"
-    ENDING = "ending"
-    ENDED = "ended"
+    @property
+    def time(self) -> timedelta:
+        """How long the old one goes on working."""
+        return timedelta(seconds=self.overlap)
 
 
 class TokenShown(Shown):
@@ -108,7 +103,7 @@ def show_token(token: ApiToken, user: str | None, now: datetime) -> TokenShown:
     return TokenShown(
         token=token_name(token.id),
         user=user,
-        state=TokenState(token_state(token, now)),
+        state=token_state(token, now),
         **{name: getattr(token, name) for name in same},
     )
 

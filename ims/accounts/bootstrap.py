@@ -1,0 +1,63 @@
+"""The first administrator, whose password a file of the installation holds, and the token of the command for it."""
+
+from typing import Final
+
+from ims.accounts.models import ApiToken, UserAccount
+from ims.accounts.passwords import hash_password, hash_token, is_password
+from ims.audit.log import record
+from ims.core.context import Context
+from ims.core.errors import ConfigurationFaulty
+from ims.core.principal import Role, Scope
+
+ADMINISTRATOR: Final = "admin"
+COMMAND_LABEL: Final = "command line"
+"""Label of the token of the command's profile."""
+
+
+class CommandTokenEnded(ConfigurationFaulty):
+    """The token in `secrets/command_token` was revoked: remove the file, and `site.yml` generates another one."""
+
+
+def ensure_administrator(context: Context, password: str) -> bool:
+    """Create the administrator, or set the password again if the file has another; true if something changed."""
+    context.require(Role.ADMIN)
+    session = context.session
+    account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).with_for_update().one_or_none()
+    if account is None:
+        session.add(
+            UserAccount(
+                name=ADMINISTRATOR, password_hash=hash_password(password), role=Role.ADMIN, created_at=context.now
+            )
+        )
+        record(context, "user.created", ADMINISTRATOR, after={"role": Role.ADMIN})
+        return True
+    if account.password_hash and is_password(account.password_hash, password):
+        return False
+    account.password_hash = hash_password(password)
+    account.session_generation += 1
+    record(context, "user.password_set", ADMINISTRATOR)
+    return True
+
+
+def ensure_command_token(context: Context, token: str) -> bool:
+    """Let the command `ims` of whoever installed act for the administrator by this token; true if it changed.
+
+    A token that the file no longer holds stops working at once. Raises `CommandTokenEnded`.
+    """
+    context.require(Role.ADMIN)
+    session, now = context.session, context.now
+    account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).one()
+    known_hash = hash_token(token)
+    tokens = session.query(ApiToken).filter_by(user_id=account.id, label=COMMAND_LABEL).all()
+    if any(known.hash == known_hash and known.expires_at and known.expires_at <= now for known in tokens):
+        raise CommandTokenEnded
+    if [known.hash for known in tokens] == [known_hash]:
+        return False
+    for old in tokens:
+        session.delete(old)
+    session.add(
+        ApiToken(hash=known_hash, label=COMMAND_LABEL, user_id=account.id, scopes=[Scope.ADMIN], created_at=now)
+    )
+    session.flush()
+    record(context, "token.created", COMMAND_LABEL, after={"user": ADMINISTRATOR, "scope": Scope.ADMIN})
+    return True
