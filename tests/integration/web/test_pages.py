@@ -14,7 +14,7 @@ from ims.core.settings import Settings
 from ims.incidents import search as words
 from ims.incidents.models import Incident
 from ims.programs.web import create_app
-from ims.runs.models import RunOutcome
+from ims.runs.models import RunEvent, RunOutcome
 from tests.integration.web.conftest import SignIn, token
 from tests.support.history import Tale, add_log
 from tests.support.postgres import free_port
@@ -242,6 +242,18 @@ def test_a_log_goes_on_where_the_reader_is(sign_in: SignIn) -> None:
     assert 'class="line failed" id="line-6"' in part.text
     assert "TASK" not in part.text
     assert bob.get("/runs/R-29/log?after=7").headers["X-IMS-Cursor"] == "7"
+
+
+def test_a_failure_that_is_ignored_is_not_shown_as_one(sign_in: SignIn, database: Database, now: datetime) -> None:
+    with database.begin() as session:
+        run = Tale(session, now, "checkout", "checkout is down").run(1, 5, RunOutcome.HEALED)
+        add_log(session, run, [("runner_item_on_failed", "item", "Stop"), ("runner_on_failed", "ignored", "Stop"),
+                               ("runner_on_failed", "failed", "Start")])  # fmt: skip
+        session.get_one(RunEvent, (run.id, 2)).data = {"ignored": True}
+        number = run.number
+    page = sign_in("alice").get(f"/runs/R-{number}").text
+    assert page.count('class="line failed"') == 1
+    assert 'class="line failed" id="line-3"' in page
 
 
 def test_a_long_log_shows_its_end_and_the_plain_text_has_all(
