@@ -35,7 +35,13 @@ class Installation:
 def served(settings: Settings, database: Database, postgres: PostgresServer) -> Iterator[Installation]:
     """Serve it while inside. It has INC-1 with alert 1, run R-1 and decision D-1, and rejected alert 1."""
     # Numbers come from sequences of their own, which emptying tables does not touch.
-    for sequence in ("incident_number_seq", "run_number_seq", "decision_id_seq"):
+    for sequence in (
+        "incident_number_seq",
+        "run_number_seq",
+        "decision_id_seq",
+        "alert_id_seq",
+        "rejected_alert_id_seq",
+    ):
         postgres.execute(f"ALTER SEQUENCE {sequence} RESTART", database="ims")
     now = utc_now()
     with database.begin() as session:
