@@ -16,7 +16,16 @@ SERVICES = 100
 """As many as alerts.lua spreads its alerts over."""
 TOKEN = "0123456789abcdef0123456789abcdef"
 IMS = Path(sys.executable).with_name("ims")
-SECRETS = ("database_app_password", "database_owner_password", "alertmanager_token", "admin_password")
+COMMAND_TOKEN = "fedcba9876543210fedcba9876543210"
+"""By which the command acts for the administrator."""
+SECRETS = {
+    "database_app_password": None,
+    "database_owner_password": None,
+    "alertmanager_token": TOKEN,
+    "admin_password": TOKEN,
+    "command_token": COMMAND_TOKEN,
+}
+"""By their files; the database's are the server's."""
 
 HEALING = """\
 healing_mode: auto
@@ -126,8 +135,8 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
     )
     secrets = directory / "secrets"
     secrets.mkdir(parents=True)
-    for name in SECRETS:
-        (secrets / name).write_text(server.password if name.startswith("database_") else TOKEN)
+    for name, secret in SECRETS.items():
+        (secrets / name).write_text(secret or server.password)
     (directory / "ims.env").write_text(
         f"IMS_DATABASE_URL=postgresql://ims_app@127.0.0.1:{server.port}/{database}\n"
         f"IMS_DATABASE_OWNER_URL=postgresql://ims_owner@127.0.0.1:{server.port}/{database}\n"

@@ -46,7 +46,8 @@ def api(installation: Installation, token: str, path: str, body: object = None) 
 def test_incidents_runs_users_and_tokens_survive_an_upgrade(earlier: Installation) -> None:
     # As its own documentation said it.
     earlier.run("bin/ims", "demo")
-    token = earlier.run("bin/ims", "token", "create", "--user", "admin", "--scope", "admin").stdout.split()[0]
+    created = earlier.run("bin/ims", "token", "create", "--user", "admin", "--scope", "admin", "--json").stdout
+    token = json.loads(created)["token"]
     api(earlier, token, "/users", {"name": "dora", "role": "responder", "password": "correct horse battery"})
     opened = api(earlier, token, "/incidents", {"title": "Backups are late", "severity": "low", "assignee": "dora"})
     before = {

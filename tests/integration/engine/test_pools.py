@@ -40,7 +40,7 @@ def metrics(worker: WorkerProcess) -> str:
         return str(answer.read().decode())
 
 
-def test_a_run_waits_for_the_pool_of_its_service_and_for_the_default_one_without(
+def test_a_run_waits_for_the_pool_that_its_service_had_when_it_was_decided(
     make_site: MakeSite, database: Database
 ) -> None:
     site = make_site(host_vars={"worker_pool": "edge"})
@@ -51,11 +51,18 @@ def test_a_run_waits_for_the_pool_of_its_service_and_for_the_default_one_without
         session.execute(text("UPDATE run SET queued_at = queued_at - interval '1 minute'"))
         assert sweep.redefer_forgotten_runs(session, now()) == 1
     assert waiting_in(database) == ["runs:edge"]
+    # A run keeps what was decided for it; what is decided from now on follows the policy.
     site.host_vars = {}
     site.activate(database)
     with database.begin() as session:
         session.execute(text("DELETE FROM procrastinate_jobs"))
         assert sweep.redefer_forgotten_runs(session, now()) == 1
+    assert waiting_in(database) == ["runs:edge"]
+
+
+def test_a_run_of_a_service_without_a_pool_waits_for_the_default_one(make_site: MakeSite, database: Database) -> None:
+    make_site()
+    decided(database)
     assert waiting_in(database) == ["runs:default"]
 
 
@@ -74,7 +81,7 @@ def test_a_worker_of_the_pool_takes_the_run_and_no_other_one_and_that_it_waits_i
         assert [run.status for run in runs_of(session, episode)] == [RunStatus.QUEUED]
     own = start_worker(worker_pools="edge")
     (run,), _ = settle(database, episode, incident_id)
-    assert run.status == RunStatus.HEALED
+    assert run.status == RunStatus.SUCCEEDED
     with database.begin() as session:
         claimer = session.scalars(select(Worker).join(Run, Run.claimed_by == Worker.id)).one()
         assert own.process is not None
@@ -95,7 +102,7 @@ def test_runs_that_wait_since_before_there_were_pools_are_done(
     start_worker(worker_pools="edge")
     start_worker()
     (run,), _ = settle(database, episode, incident_id)
-    assert run.status == RunStatus.HEALED
+    assert run.status == RunStatus.SUCCEEDED
     with database.begin() as session:
         claimer = session.scalars(select(Worker).join(Run, Run.claimed_by == Worker.id)).one()
         assert claimer.pools == ["default"]

@@ -15,6 +15,7 @@ from ims.audit.models import AuditEntry
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.principal import Scope
+from ims.healing.models import Decision
 from ims.runs.models import Run
 from ims.sources.definition import OWN_SOURCE
 from ims.sources.models import Source
@@ -178,7 +179,7 @@ def test_pages_of_many_sources_and_tokens_stay_small(sign_in: SignIn, database: 
 
 def test_without_sources_the_page_says_what_to_do(sign_in: SignIn, database: Database) -> None:
     with database.begin() as session:
-        for model in (Run, Episode, Alert, Source):
+        for model in (Decision, Run, Episode, Alert, Source):
             session.execute(delete(model))
     page = sign_in("alice").get("/admin/sources").text
     assert "There are no sources." in page
