@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.group import examples, group
 from ims.cli.incident import OfEnvironment, OfService, OfSeverity
 from ims.cli.output import Json, Limit, local, print_fields, print_json, print_table, say
@@ -50,7 +50,7 @@ def show_alert(
     alert: Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")], as_json: Json = False
 ) -> None:
     """Show an alert and the times it fired."""
-    found = api().get(f"/alerts/{alert}")
+    found = api().get(place("alerts", alert))
     if as_json:
         print_json(found)
         return

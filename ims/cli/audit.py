@@ -7,7 +7,7 @@ import typer
 from ims.cli.client import api
 from ims.cli.given import Since, Until, moment
 from ims.cli.group import examples, group
-from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say
+from ims.cli.output import Json, Limit, cut, escaped, local, print_json, print_table, say
 
 app = group("audit", "Read who changed what, and from where: list, export.")
 
@@ -69,4 +69,4 @@ def export(
         "/audit/export", actor=actor, action=action, kind=kind, object=object_, address=address,
         since=moment(since, "--since"), until=moment(until, "--until"),
     ):  # fmt: skip
-        say(line)
+        say(escaped(line))

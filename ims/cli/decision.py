@@ -1,13 +1,12 @@
 """`ims decision …`: why a run started, or did not."""
 
 import json
-import re
 from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
-from ims.cli.errors import NothingThere
+from ims.cli.client import api, place
+from ims.cli.given import named
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, local, print_json, print_table, printable, say
 
@@ -16,7 +15,6 @@ app = group("decision", "Show why a run started, or did not, and what each guard
 _COLUMNS: Final = ("decision", "incident", "rule", "outcome", "reason", "run", "times", "last", "message")
 _PARTS: Final = ("guards", "facts")
 _MESSAGE_WIDTH: Final = 60
-_NAME: Final = re.compile(r"(?:D-)?[1-9][0-9]{0,17}", re.IGNORECASE)
 
 
 @app.command("list", epilog=examples("ims decision list", "ims decision list --incident INC-1 --json"))
@@ -51,9 +49,7 @@ def show_decision(
 
     Read it when a service was not healed, or when it was and should not have been.
     """
-    if not _NAME.fullmatch(name):
-        raise NothingThere(f"There is no decision {name[:40]!r}: its name is like D-12.")
-    found = api().get(f"/decisions/{name.upper()}")
+    found = api().get(place("decisions", named(name, "D", "decision")))
     if as_json:
         print_json(found)
         return

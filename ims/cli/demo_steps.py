@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ims.cli.client import Api
+from ims.cli.client import Api, place
 from ims.cli.errors import Away
 
 HTTP_TIMEOUT_SECONDS = 3
@@ -88,7 +88,7 @@ def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
 def seen_by_ims(api: Api, service: str, since: datetime) -> Observed:
     """What the incident's own record says happened after `since`. Raises `Away` while the server is."""
     for incident in api.first("/incidents", 5, service=service):
-        timeline = api.get(f"/incidents/{incident['incident']}/timeline", limit=200)["items"]
+        timeline = api.get(place("incidents", incident["incident"], "timeline"), limit=200)["items"]
         received = _event_time(timeline, "alert_firing", since)
         if received is not None:
             return _observed(api, incident, timeline, received, since)

@@ -9,9 +9,10 @@ from typing import Annotated, Final
 
 import typer
 
-from ims.cli.errors import Wrong
+from ims.cli.errors import NothingThere, Wrong
 
 _DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhd]?)")
+_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 STANDARD_INPUT: Final = "-"
 
@@ -40,6 +41,13 @@ def seconds(text: str, option: str) -> float:
     if found is None:
         raise Wrong(f"{option}: must be a duration such as 90s, 15m, 1h or 7d.")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def named(text: str, prefix: str, kind: str) -> str:
+    """The name of something that has a number, as the API knows it: `inc-42` is INC-42. Raises `NothingThere`."""
+    if not re.fullmatch(rf"(?:{prefix}-)?[1-9][0-9]{{0,17}}|{_ID}", text, re.IGNORECASE):
+        raise NothingThere(f"There is no {kind} {text[:40]!r}: its name is like {prefix}-7.")
+    return text.lower() if re.fullmatch(_ID, text, re.IGNORECASE) else text.upper()
 
 
 def text_or_input(given: str) -> str:

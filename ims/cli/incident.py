@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import Wrong
-from ims.cli.given import STANDARD_INPUT, Since, Until, moment, text_or_input
+from ims.cli.given import STANDARD_INPUT, Since, Until, moment, named, text_or_input
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, local, now, print_json, print_table, printable, say, seconds_between, show
 from ims.core.wording import duration
@@ -112,7 +112,7 @@ def show_incident(reference: Reference, as_json: Json = False) -> None:
 
     The first thing to read when you were called: what happened, what automation tried, and how it ended.
     """
-    found = api().get(f"/incidents/{reference}")
+    found = api().get(_path_of(reference))
     if as_json:
         print_json(found)
         return
@@ -206,7 +206,7 @@ def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
 @app.command("metrics", epilog=examples("ims incident metrics INC-1"))
 def metrics(reference: Reference, as_json: Json = False) -> None:
     """Show how long one incident took, in seconds with --json."""
-    measured = api().get(f"/incidents/{reference}/metrics")
+    measured = api().get(_path_of(reference, "metrics"))
     if as_json:
         print_json(measured)
         return
@@ -259,7 +259,11 @@ def _print_summary(counted: dict[str, Any]) -> None:
 
 
 def _change(reference: str, fields: dict[str, Any], done: str, *, as_json: bool) -> None:
-    _say_done(api().ask("PATCH", f"/incidents/{reference}", body=fields), done, as_json=as_json)
+    _say_done(api().ask("PATCH", _path_of(reference), body=fields), done, as_json=as_json)
+
+
+def _path_of(reference: str, *parts: str) -> str:
+    return place("incidents", named(reference, "INC", "incident"), *parts)
 
 
 def _say_done(incident: dict[str, Any], done: str, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typer import _click as click
 
 from ims.cli.errors import EXIT_CODES, CommandFailed
 from ims.cli.lazy import LazyGroup
+from ims.cli.output import note
 
 _EPILOG = (
     "Examples:\n\n  ims incident list --status unresolved\n\n  ims service list\n\n  ims policy check --root .\n\n"
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ims", standalone_mode=False)
     except CommandFailed as error:
-        print(f"ims: {error}", file=sys.stderr)
+        note(f"ims: {error}")
         return error.exit_code
     except typer.Exit as ended:
         return int(ended.exit_code)

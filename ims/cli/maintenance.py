@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
@@ -128,12 +128,12 @@ def _on_its_clocks(time: str, zone: str) -> str:
 @app.command("end", epilog=examples("ims maintenance end new-disks"))
 def end(name: Name) -> None:
     """End an open window now; one that recurs opens again next time."""
-    api().ask("POST", f"/maintenance-windows/{name}/end")
+    api().ask("POST", place("maintenance-windows", name, "end"))
     say(f"{name} has ended.")
 
 
 @app.command("remove", epilog=examples("ims maintenance remove new-disks"))
 def remove(name: Name) -> None:
     """Forget a window that was added by command or by the API."""
-    api().ask("DELETE", f"/maintenance-windows/{name}")
+    api().ask("DELETE", place("maintenance-windows", name))
     say(f"{name} is removed.")

@@ -22,8 +22,13 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Tell people something that is no part of the answer."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell people something that is not part of the answer; what a server said of an error may stand in it."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def escaped(line: str) -> str:
+    """A line of JSON that a server made, with the control characters that JSON allows in its texts escaped."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def print_json(content: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
-from ims.cli.errors import NothingThere
+from ims.cli.client import api, place
+from ims.cli.given import named
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say, show
 
@@ -22,16 +22,6 @@ _REASON_WIDTH: Final = 60
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # What a playbook prints may come from anywhere: only colours may reach a terminal, nothing that moves its cursor.
 _CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
-
-_NAME: Final = re.compile(r"(?:R-)?[1-9][0-9]{0,17}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
-
-def _as_named(text: str) -> str:
-    """A run's name as the API knows it. Raises `NothingThere`."""
-    if not _NAME.fullmatch(text):
-        raise NothingThere(f"There is no run {text[:40]!r}: its name is like R-7.")
-    return text.upper() if len(text) < 36 else text.lower()
-
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="R-7, 7 or the run's id.")]
 
@@ -66,7 +56,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 @app.command("show", epilog=examples("ims run show R-1"))
 def show_run(name: Name, as_json: Json = False) -> None:
     """Show a run: what was to be done, and how it ended."""
-    show(api().get(f"/runs/{_as_named(name)}"), as_json=as_json)
+    show(api().get(place("runs", named(name, "R", "run"))), as_json=as_json)
 
 
 @app.command("log", epilog=examples("ims run log R-1", "ims run log R-1 --follow"))
@@ -76,9 +66,9 @@ def show_log(
     as_json: Json = False,
 ) -> None:
     """Show what a run's playbook printed; with --json its events, one a line."""
-    after, name = 0, _as_named(name)
+    after, name = 0, named(name, "R", "run")
     while True:
-        page = api().get(f"/runs/{name}/log", after=after, limit=200)
+        page = api().get(place("runs", name, "log"), after=after, limit=200)
         for event in page["items"]:
             after = event["counter"]
             if as_json:

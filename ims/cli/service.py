@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, print_table, show
 
@@ -38,4 +38,4 @@ def show_service(
     name: Annotated[str, typer.Argument(metavar="SERVICE", help="The inventory host.")], as_json: Json = False
 ) -> None:
     """Show a service, as the inventory describes it and as it is now."""
-    show(api().get(f"/services/{name}"), as_json=as_json)
+    show(api().get(place("services", name)), as_json=as_json)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import NothingThere, Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
@@ -86,8 +86,8 @@ def set_fields(
         given["kind"] = kind.value
     if enabled is not None:
         given["enabled"] = enabled
-    before = api().get(f"/sources/{name}")
-    after = api().ask("PATCH", f"/sources/{name}", body=given)
+    before = api().get(place("sources", name))
+    after = api().ask("PATCH", place("sources", name), body=given)
     changed(any(before.get(field) != value for field, value in after.items() if field in before))
 
 
@@ -143,14 +143,14 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 @app.command("show", epilog=examples("ims source show alertmanager"))
 def show_source(name: Name, as_json: Json = False) -> None:
     """Show a source with how much there is of it."""
-    show(api().get(f"/sources/{name}"), as_json=as_json)
+    show(api().get(place("sources", name)), as_json=as_json)
 
 
 @app.command("remove", epilog=examples("ims source remove backups"))
 def remove(name: Name) -> None:
     """Remove a source without alerts, and its tokens."""
     try:
-        api().ask("DELETE", f"/sources/{name}")
+        api().ask("DELETE", place("sources", name))
     except NothingThere:
         changed(False)
     else:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import NothingThere
 from ims.cli.group import examples, group
 from ims.cli.output import Json, changed, print_json, print_table
@@ -39,7 +39,7 @@ def list_teams(as_json: Json = False) -> None:
 def remove(team: Team) -> None:
     """Remove a team with its memberships; incidents go on naming it."""
     try:
-        api().ask("DELETE", f"/teams/{team}")
+        api().ask("DELETE", place("teams", team))
     except NothingThere:
         changed(False)
     else:
@@ -49,19 +49,19 @@ def remove(team: Team) -> None:
 @app.command("join", epilog=examples("ims team join storage admin"))
 def join(team: Team, names: Names) -> None:
     """Make accounts members of a team."""
-    before = api().get(f"/teams/{team}")
+    before = api().get(place("teams", team))
     for name in names:
-        api().ask("POST", f"/teams/{team}/members", body={"user": name})
-    changed(api().get(f"/teams/{team}") != before)
+        api().ask("POST", place("teams", team, "members"), body={"user": name})
+    changed(api().get(place("teams", team)) != before)
 
 
 @app.command("leave", epilog=examples("ims team leave storage admin"))
 def leave(team: Team, names: Names) -> None:
     """Make accounts members no more."""
-    before = api().get(f"/teams/{team}")
+    before = api().get(place("teams", team))
     for name in names:
-        api().ask("DELETE", f"/teams/{team}/members/{name}")
-    changed(api().get(f"/teams/{team}") != before)
+        api().ask("DELETE", place("teams", team, "members", name))
+    changed(api().get(place("teams", team)) != before)
 
 
 def _teams() -> list[dict[str, Any]]:

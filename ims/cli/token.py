@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
@@ -97,7 +97,7 @@ def rotate(
 ) -> None:
     """Make a token's successor; the old one works a little longer."""
     length = int(seconds(overlap, "--overlap"))
-    made = api().ask("POST", f"/tokens/{token}/rotate", body={"overlap": length})
+    made = api().ask("POST", place("tokens", token, "rotate"), body={"overlap": length})
     more = f"The old one works for {overlap} more." if length else "The old one has ended."
     _show_made(made, more, as_json=as_json)
 
@@ -107,5 +107,5 @@ def revoke(token: Token) -> None:
     """End a token at once."""
     name = token if token.upper().startswith("T-") else f"T-{token}"
     ended = any(one["token"] == name.upper() and one["state"] == "ended" for one in api().every("/tokens"))
-    api().ask("DELETE", f"/tokens/{token}")
+    api().ask("DELETE", place("tokens", token))
     changed(not ended)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ims.cli.client import api
+from ims.cli.client import api, place
 from ims.cli.errors import Wrong
 from ims.cli.given import PasswordFile, password
 from ims.cli.group import examples, group
@@ -65,7 +65,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 @app.command("show", epilog=examples("ims user show admin"))
 def show_user(name: Name, as_json: Json = False) -> None:
     """Show an account."""
-    show(api().get(f"/users/{name}"), as_json=as_json)
+    show(api().get(place("users", name)), as_json=as_json)
 
 
 @app.command("set", epilog=examples("ims user set dora --role viewer"))
@@ -90,7 +90,7 @@ def set_password(name: Name, password_file: PasswordFile = None) -> None:
 
     When no administrator can sign in any more, `ims admin user passwd` does it on the machine of the database.
     """
-    api().ask("POST", f"/users/{name}/password", body={"password": password(password_file)})
+    api().ask("POST", place("users", name, "password"), body={"password": password(password_file)})
     changed(True)
 
 
@@ -109,10 +109,10 @@ def enable(name: Name) -> None:
 @app.command("sign-out", epilog=examples("ims user sign-out dora"))
 def sign_out(name: Name) -> None:
     """End all its sessions."""
-    api().ask("POST", f"/users/{name}/sign-out")
+    api().ask("POST", place("users", name, "sign-out"))
     say(f"{name} is signed out everywhere.")
 
 
 def _change(name: str, fields: dict[str, Any]) -> None:
-    before = api().get(f"/users/{name}")
-    changed(api().ask("PATCH", f"/users/{name}", body=fields) != before)
+    before = api().get(place("users", name))
+    changed(api().ask("PATCH", place("users", name), body=fields) != before)

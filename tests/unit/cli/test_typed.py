@@ -1,14 +1,16 @@
 """What people type, and what reaches a terminal."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from ims.cli.errors import CommandFailed, NotAllowed, Wrong
-from ims.cli.given import moment, password, seconds
-from ims.cli.output import cut, printable
-from ims.cli.profile import Profile, read_profile
+from ims.cli.client import place
+from ims.cli.credentials import Profile, read_profile
+from ims.cli.errors import CommandFailed, NotAllowed, NothingThere, Wrong
+from ims.cli.given import moment, named, password, seconds
+from ims.cli.output import cut, escaped, printable
 
 
 @pytest.mark.parametrize(("given", "wanted"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("7D", 604800)])
@@ -52,7 +54,7 @@ def private(path: Path, text: str) -> Path:
 
 def test_the_environment_names_server_and_token(tmp_path: Path) -> None:
     given = {"IMS_URL": "http://ims.example:8080/", "IMS_TOKEN": "ims_x"}
-    assert read_profile(given) == Profile("http://ims.example:8080", "ims_x")
+    assert read_profile(given) == Profile("http://ims.example:8080", "ims_x", "IMS_URL")
     file = private(tmp_path / "token", "ims_y\n")
     assert read_profile({**given, "IMS_TOKEN_FILE": str(file)}).token == "ims_y"
     assert read_profile({"IMS_URL": "http://x", "IMS_TOKEN": ""}).token is None
@@ -61,7 +63,8 @@ def test_the_environment_names_server_and_token(tmp_path: Path) -> None:
 def test_else_the_profile_does(tmp_path: Path) -> None:
     token = private(tmp_path / "token", "ims_z\n")
     private(tmp_path / "command.toml", f'url = "http://127.0.0.1:8080"\ntoken_file = "{token}"\n')
-    assert read_profile({"IMS_STATE_DIR": str(tmp_path)}) == Profile("http://127.0.0.1:8080", "ims_z")
+    found = read_profile({"IMS_STATE_DIR": str(tmp_path)})
+    assert found == Profile("http://127.0.0.1:8080", "ims_z", str(tmp_path / "command.toml"))
     assert read_profile({"IMS_PROFILE": str(tmp_path / "command.toml")}).token == "ims_z"
 
 
@@ -87,3 +90,54 @@ def test_a_faulty_profile_is_named(tmp_path: Path, text: str) -> None:
 def test_without_any_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="IMS_URL and IMS_TOKEN"):
         read_profile({"IMS_STATE_DIR": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ims.example", "ftp://ims.example", "http://[::1", "http://user:secret@ims.example", "http://x/?a=1", "http://"],
+)
+def test_a_url_that_cannot_be_a_server_s_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(Wrong, match="IMS_URL: must be the URL of a server") as error:
+        read_profile({"IMS_URL": url})
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://[::1]:8443/ims/", "https://ims.example.org/ims"])
+def test_a_server_may_have_a_port_and_a_path(url: str) -> None:
+    assert read_profile({"IMS_URL": url}).url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "ü"])
+def test_a_token_that_cannot_be_one_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(NotAllowed, match="IMS_TOKEN holds no token") as error:
+        read_profile({"IMS_URL": "http://x", "IMS_TOKEN": token})
+    assert token not in str(error.value)
+
+
+def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotAllowed, match=re.escape(str(tmp_path / "token"))):
+        read_profile({"IMS_URL": "http://x", "IMS_TOKEN_FILE": str(tmp_path / "token")})
+
+
+def test_names_are_quoted_so_that_none_leads_somewhere_else() -> None:
+    assert place("teams", "a/../../users?x=1#y") == "/teams/a%2F..%2F..%2Fusers%3Fx%3D1%23y"
+    for name in ("", ".", ".."):
+        with pytest.raises(NothingThere):
+            place("teams", name)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("inc-42", "INC-42"), ("42", "42"), ("INC-1", "INC-1")])
+def test_things_with_a_number_are_named_as_people_write_them(given: str, wanted: str) -> None:
+    assert named(given, "INC", "incident") == wanted
+
+
+@pytest.mark.parametrize("given", ["", "../me", "R-1", "INC-0", "INC-" + "9" * 19])
+def test_what_names_nothing_is_not_asked_for(given: str) -> None:
+    with pytest.raises(NothingThere, match="like INC-7"):
+        named(given, "INC", "incident")
+
+
+def test_a_line_of_json_reaches_a_terminal_without_control_characters() -> None:
+    line = json.dumps({"text": "a\x9bb\u202ec"}, ensure_ascii=False)
+    assert escaped(line).isascii()
+    assert json.loads(escaped(line)) == json.loads(line)
