@@ -28,7 +28,10 @@ def list_alerts(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List alerts, the newest first."""
+    """List alerts, newest first.
+
+    What fires right now (--firing), whatever became of it; `ims incident list` shows what is being worked on.
+    """
     is_firing = None if firing is None else str(firing).lower()
     rows = api().first(
         "/alerts", limit, firing=is_firing, source=source, service=service, environment=environment, name=name,
@@ -49,7 +52,11 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_alert(
     alert: Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")], as_json: Json = False
 ) -> None:
-    """Show an alert and the times it fired."""
+    """Show an alert and the times it fired.
+
+    With its labels and annotations as its source sent them, and the incidents they belong to. When the incident alone
+    does not say what is wrong.
+    """
     found = api().get(place("alerts", alert))
     if as_json:
         print_json(found)

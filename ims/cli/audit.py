@@ -33,7 +33,10 @@ def list_entries(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List entries, newest first."""
+    """List entries, newest first.
+
+    Who changed something, from where, and what it was before. For administrators.
+    """
     rows = api().first(
         "/audit", limit, actor=actor, action=action, kind=kind, object=object_, address=address,
         since=moment(since, "--since"), until=moment(until, "--until"),
@@ -64,7 +67,10 @@ def export(
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Print all entries as JSON lines, newest first; they are never all in memory."""
+    """Print all entries as JSON lines.
+
+    For an archive or a log store. Newest first, and never all in memory, so the log may be as long as it is.
+    """
     for line in api().lines(
         "/audit/export", actor=actor, action=action, kind=kind, object=object_, address=address,
         since=moment(since, "--since"), until=moment(until, "--until"),

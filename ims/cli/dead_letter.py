@@ -24,7 +24,10 @@ OfReason = Annotated[str, typer.Option("--reason", help="Only for this reason, s
 
 @app.command("list", epilog=examples("ims dead-letter list", "ims dead-letter list --source alertmanager --json"))
 def list_dead_letters(source: OfSource = "", reason: OfReason = "", limit: Limit = 20, as_json: Json = False) -> None:
-    """List them, newest first."""
+    """List dead letters, newest first.
+
+    When a sender says that it sent an alert, and there is none: what could not be processed is here, with the reason.
+    """
     rows = api().first(PATH, limit, source=source, reason=reason)
     if as_json:
         print_json(rows)
@@ -39,7 +42,10 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command("show", epilog=examples("ims dead-letter show 1"))
 def show_dead_letter(letter: Id, as_json: Json = False) -> None:
-    """Show one of them, with its body as it came."""
+    """Show a dead letter.
+
+    With its body as it came, to see what the sender does differently.
+    """
     show(api().get(f"{PATH}/{letter}"), as_json=as_json)
 
 
@@ -47,7 +53,11 @@ def show_dead_letter(letter: Id, as_json: Json = False) -> None:
 def retry(
     ids: Ids = None, everything: All = False, source: OfSource = "", reason: OfReason = "", as_json: Json = False
 ) -> None:
-    """Read them again as they are read today, and take them; ends with 1 if one still could not be processed."""
+    """Process dead letters again.
+
+    After an upgrade, or once the sender's source is of the right kind. What can be processed now becomes an alert. Ends
+    with 1 if one still could not be processed.
+    """
     done = [api().ask("POST", f"{PATH}/{letter}/retry") for letter in _chosen(ids, everything, source, reason)]
     if as_json:
         print_json(done)
@@ -61,7 +71,10 @@ def retry(
 
 @app.command("drop", epilog=examples("ims dead-letter drop 1", "ims dead-letter drop --all --reason not_an_object"))
 def drop(ids: Ids = None, everything: All = False, source: OfSource = "", reason: OfReason = "") -> None:
-    """Remove them for good."""
+    """Remove dead letters for good.
+
+    When you have seen them, and the sender is mended.
+    """
     chosen = _chosen(ids, everything, source, reason)
     for letter in chosen:
         api().ask("DELETE", f"{PATH}/{letter}")

@@ -26,7 +26,11 @@ def list_decisions(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List decisions, newest first."""
+    """List decisions, newest first.
+
+    When automation did less than you expected, --outcome denied shows what a guard did not allow. Equal decisions are
+    one row that counts.
+    """
     rows = api().first("/decisions", limit, incident=incident, rule=rule, outcome=outcome, reason=reason)
     if as_json:
         print_json(rows)

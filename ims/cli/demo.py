@@ -10,20 +10,14 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import typer
-
 from ims.cli.client import Api, api
 from ims.cli.demo_steps import STEPS, Observed, PrometheusAway, query, seen_by_ims, seen_by_prometheus
 from ims.cli.errors import Away, CommandFailed
-from ims.cli.group import examples
+from ims.cli.group import examples, group
 from ims.cli.output import say
 from ims.core.settings import Settings, load_settings
 
-app = typer.Typer(
-    name="demo", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-    epilog=examples("ims demo"),
-    context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
+app = group("demo", "Kill the IMS web process and watch it heal.")
 
 SERVICE = "ims-web"
 LIMIT_SECONDS = 120
@@ -37,11 +31,12 @@ class NotReady(CommandFailed):
     """The demo needs a running IMS: `make up` starts it, `make status` tells what is missing."""
 
 
-@app.callback(invoke_without_command=True)
+@app.command("demo", epilog=examples("ims demo"))
 def demo() -> None:
-    """Kill the process of ims-web with SIGKILL and print, with seconds since the kill, how it comes back.
+    """Kill the IMS web process and watch it heal.
 
-    The first thing to try after `make up`. Ends with 1 if a step is missing after two minutes. May be repeated.
+    The first thing to try after `make up`, on the same machine. Kills ims-web with SIGKILL and prints, with seconds
+    since the kill, how it comes back. Ends with 1 if a step is missing after two minutes. May be repeated.
     """
     settings = load_settings()
     server = api()

@@ -35,11 +35,11 @@ class Step:
 STEPS = (
     Step("down", "down seen by Prometheus"),
     Step("firing", "alert firing"),
-    Step("received", "notice received by the webhook"),
+    Step("received", "notification received"),
     Step("opened", "incident opened"),
     Step("run_started", "healing run started"),
     Step("run_finished", "healing run finished"),
-    Step("verified", "service verified well"),
+    Step("verified", "verification passed"),
     Step("alert_resolved", "alert resolved"),
     Step("resolved", "incident resolved"),
 )

@@ -47,10 +47,10 @@ class NotAllowed(CommandFailed):
 EXIT_CODES: Final = (
     (0, "done"),
     (CommandFailed.exit_code, "it failed, or a fault was found"),
-    (Wrong.exit_code, "what was given is wrong; the message names each wrong field"),
-    (NothingThere.exit_code, "there is nothing of that name"),
+    (Wrong.exit_code, "what was given is wrong: the message names each wrong field"),
+    (NothingThere.exit_code, "there is nothing by that name"),
     (NotNow.exit_code, "the present state does not allow it"),
-    (Away.exit_code, "the server or its database does not answer; try again later"),
+    (Away.exit_code, "the server or its database does not answer: try again later"),
     (NotAllowed.exit_code, "the token is missing or wrong, or may not do that"),
 )
 

@@ -1,11 +1,8 @@
 """How the groups of commands are made, all alike."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterable
 
 import typer
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def group(name: str, help_text: str) -> typer.Typer:
@@ -19,4 +16,9 @@ def group(name: str, help_text: str) -> typer.Typer:
 
 def examples(*lines: str) -> str:
     """The end of a command's help: commands that a test runs as they stand there."""
-    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+    return f"Examples:\n\n{as_written(lines)}"
+
+
+def as_written(lines: Iterable[str]) -> str:
+    """A paragraph of help whose lines stay as they are: they are to be copied."""
+    return "\b\n" + "\n".join(f"  {line}" for line in lines)

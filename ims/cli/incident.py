@@ -81,7 +81,8 @@ def list_incidents(
 ) -> None:
     """List incidents, newest first.
 
-    For a look at what is going on, and for scripts: what is not resolved, what a service had, what a word stands in.
+    Where a shift begins: `--status unresolved` is what is still going on. Filters are joined by "and"; --search finds
+    words, or their beginnings, in titles, descriptions and notes.
     """
     rows = api().first(
         "/incidents", limit, status=status and status.value, severity=severity and severity.value, service=service,
@@ -140,7 +141,8 @@ def open_incident(
 ) -> None:
     """Open an incident by hand.
 
-    For what no alert tells. A request that is repeated because the network broke opens no second one.
+    For what no alert reports: a customer called, or you saw it yourself. If the connection breaks, the request is sent
+    once more, and that opens no second incident.
     """
     given = {
         "title": title, "severity": severity.value, "service": service, "environment": environment, "team": team,
@@ -153,13 +155,19 @@ def open_incident(
 
 @app.command("ack", epilog=examples("ims incident ack INC-1"))
 def acknowledge(reference: Reference, as_json: Json = False) -> None:
-    """Acknowledge an incident: say that you are looking."""
+    """Acknowledge an incident.
+
+    Tells everybody that you are looking at it, so that nobody else has to begin.
+    """
     _change(reference, {"status": "acknowledged"}, "acknowledged", as_json=as_json)
 
 
 @app.command("start", epilog=examples("ims incident start INC-1"))
 def start(reference: Reference, as_json: Json = False) -> None:
-    """Say that you are working on it."""
+    """Mark an incident as in progress.
+
+    When looking has become working: whoever reads the list sees that it is being repaired.
+    """
     _change(reference, {"status": "in_progress"}, "in progress", as_json=as_json)
 
 
@@ -169,7 +177,11 @@ def resolve(
     text: Annotated[str, typer.Option("--note", help="What was done; stands in the timeline.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Resolve an incident, with what was done."""
+    """Resolve an incident.
+
+    When it is over and no alert will say so, as with one that was opened by hand; others resolve when their alerts do.
+    The note is for whoever meets the same again.
+    """
     _change(reference, {"status": "resolved", **({"note": text} if text else {})}, "resolved", as_json=as_json)
 
 
@@ -183,7 +195,11 @@ def set_fields(
     assignee: Annotated[str | None, typer.Option(help="Another assignee; an empty text is nobody.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Change what is given, and nothing else; an empty text takes it away."""
+    """Change fields of an incident.
+
+    To hand it to somebody (--assignee, --team), or when it is worse than it looked (--severity). What is not given
+    stays; an empty text takes a value away.
+    """
     given = {
         "title": title, "description": description, "severity": severity and severity.value, "team": team,
         "assignee": assignee,
@@ -196,7 +212,11 @@ def set_fields(
 
 @app.command("note", epilog=examples('ims incident note INC-1 "The provider knows of it."'))
 def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
-    """Write a note into the timeline, in any status."""
+    """Write a note into the timeline.
+
+    What you find out, while you find it out: the next one to look begins where you stopped. In any status, also after
+    the incident is resolved.
+    """
     written = text_or_input(text).strip()
     if not written:
         raise Wrong("TEXT: must not be empty; the text of a note is what it is for.")
@@ -205,7 +225,10 @@ def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
 
 @app.command("metrics", epilog=examples("ims incident metrics INC-1"))
 def metrics(reference: Reference, as_json: Json = False) -> None:
-    """Show how long one incident took, in seconds with --json."""
+    """Show how long an incident took.
+
+    Time to acknowledge, to heal and to resolve, for the review afterwards. In seconds with --json.
+    """
     measured = api().get(_path_of(reference, "metrics"))
     if as_json:
         print_json(measured)
@@ -228,7 +251,11 @@ def summary(
     team: OfTeam = "",
     as_json: Json = False,
 ) -> None:
-    """Count incidents of a range of days: how many, how bad, and how long they took."""
+    """Count incidents of a range of days.
+
+    For the report of a week or a quarter: how many there were, how bad, and how long they took. Days are UTC days; a
+    year is as quick as a week.
+    """
     to = moment(until, "--until") or now().isoformat()
     begin = moment(since, "--since") or (now() - _RANGE).isoformat()
     counted = api().get(

@@ -10,13 +10,18 @@ import typer
 from typer import _click as click
 
 from ims.cli.errors import EXIT_CODES, CommandFailed
+from ims.cli.group import as_written, examples
 from ims.cli.lazy import LazyGroup
 from ims.cli.output import note
 
-_EPILOG = (
-    "Examples:\n\n  ims incident list --status unresolved\n\n  ims service list\n\n  ims policy check --root .\n\n"
-    "The server and the token: IMS_URL and IMS_TOKEN, or the profile that `make up` writes for whoever installs.\n\n"
-    "Exit codes: " + "; ".join(f"{code} {words}" for code, words in EXIT_CODES) + "."
+_EPILOG = "\n\n".join(
+    (
+        examples("ims incident list --status unresolved", "ims service list", "ims policy check --root ."),
+        "`ims COMMAND --help` says what each does, when one wants it, and how. IMS_URL and IMS_TOKEN name the server and"
+        " the token; without them, the profile that `make up` writes for whoever installs.",
+        "Exit codes:",
+        as_written(f"{code}  {words}" for code, words in EXIT_CODES),
+    )
 )
 
 
@@ -27,10 +32,11 @@ class Commands(LazyGroup):
         name: (f"ims.cli.{name.replace('-', '_')}", words)
         for name, words in {
             "incident": "Open, list, change and resolve incidents.",
-            "alert": "List what sources report.",
+            "alert": "List what sources report: what fires, and since when.",
             "run": "List and show runs of playbooks, and their logs.",
             "decision": "Show why a run started, or did not.",
             "service": "List the services and whether they are healthy.",
+            "worker": "List the workers that take jobs.",
             "maintenance": "Add, list and end maintenance windows.",
             "source": "Manage who sends alerts.",
             "token": "Create, rotate and revoke tokens.",
@@ -38,6 +44,7 @@ class Commands(LazyGroup):
             "team": "Manage teams.",
             "dead-letter": "Show, retry and drop alerts that could not be processed.",
             "audit": "Read who changed what.",
+            "profile": "Show which server is asked, and who you are there.",
             "policy": "Check a policy; needs neither server nor database.",
             "demo": "Kill the IMS web process and watch it heal.",
             "admin": "Work on this machine's database: migrate, bootstrap, policy, worker, retention.",

@@ -53,7 +53,11 @@ def add(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a maintenance window, by default one that begins now."""
+    """Add a maintenance window.
+
+    Before you work on something: its alerts are recorded as always, but nobody is notified and nothing is healed. It
+    begins now unless --from says when. Windows that everybody should review stand in the inventory instead.
+    """
     if (ends is None) == (length is None):
         raise Wrong("Say either --to or --for: a window needs an end.")
     if rrule and not timezone:
@@ -93,7 +97,11 @@ def _condition(text: str) -> tuple[str, str | dict[str, str]]:
 def list_windows(
     with_past: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False, as_json: Json = False
 ) -> None:
-    """List windows that are open or will open."""
+    """List maintenance windows.
+
+    To see why nobody was notified, or what is planned. Those of the inventory and those that were added; the ones that
+    are over only with --all.
+    """
     rows = [row for row in api().every("/maintenance-windows") if with_past or row["state"] != "over"]
     if as_json:
         print_json(rows)
@@ -127,13 +135,19 @@ def _on_its_clocks(time: str, zone: str) -> str:
 
 @app.command("end", epilog=examples("ims maintenance end new-disks"))
 def end(name: Name) -> None:
-    """End an open window now; one that recurs opens again next time."""
+    """End an open window now.
+
+    When you are done early. What still fires is decided as if it were new. A window that recurs opens again next time.
+    """
     api().ask("POST", place("maintenance-windows", name, "end"))
     say(f"{name} has ended.")
 
 
 @app.command("remove", epilog=examples("ims maintenance remove new-disks"))
 def remove(name: Name) -> None:
-    """Forget a window that was added by command or by the API."""
+    """Remove a window that was added.
+
+    When it was a mistake, or is not needed any more. A window of the inventory is removed there.
+    """
     api().ask("DELETE", place("maintenance-windows", name))
     say(f"{name} is removed.")

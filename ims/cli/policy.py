@@ -15,9 +15,15 @@ from ims.policy.revision import Revision, make_revision
 
 app = group("policy", "Check a policy; `ims admin policy load` activates it.")
 
-Root = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="Directory of the policy (default: here).")]
+Root = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="DIR", help="Directory of the policy (default: IMS_POLICY_ROOT, or here)."),
+]
 Inventory = Annotated[
-    str | None, typer.Option("--inventory", metavar="PATH", help="Inventory inside it (default: inventory/local).")
+    str | None,
+    typer.Option(
+        "--inventory", metavar="PATH", help="Inventory inside it (default: IMS_INVENTORY, or inventory/local)."
+    ),
 ]
 
 
@@ -28,9 +34,11 @@ def policy() -> None:
 
 @app.command("check", epilog=examples("ims policy check --root . --inventory inventory/local"))
 def check(root: Root = None, inventory: Inventory = None, as_json: Json = False) -> None:
-    """Tell every fault of a policy, each as file:line:column: field: message; changes nothing.
+    """Report every fault of a policy.
 
-    Needs neither a server nor a database: run it before each push. Ends with 1 if there is a fault.
+    Before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a line
+    file:line:column: field: message; ends with 1 if there is one. It runs Ansible's reader, and with it whatever
+    plugins and templates the inventory has: do not check what you do not trust.
     """
     revision = read_revision(root, inventory, as_json=as_json, are_asked_for=True)
     summary = summary_of(revision)

@@ -37,7 +37,10 @@ def list_runs(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    What automation did: to a host (--target), for an incident (--incident), or in vain (--outcome failed).
+    """
     rows = api().first("/runs", limit, target=target, outcome=outcome, rule=rule, incident=incident)
     if as_json:
         print_json(rows)
@@ -55,7 +58,11 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command("show", epilog=examples("ims run show R-1"))
 def show_run(name: Name, as_json: Json = False) -> None:
-    """Show a run: what was to be done, and how it ended."""
+    """Show a run.
+
+    What was to be done and why, how its playbook ended, and whether the service was healthy afterwards: two different
+    things, so both are shown.
+    """
     show(api().get(place("runs", named(name, "R", "run"))), as_json=as_json)
 
 
@@ -65,7 +72,10 @@ def show_log(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a run's playbook printed; with --json its events, one a line."""
+    """Show what a run's playbook printed.
+
+    To see which task failed, and why. With --json the run's events, one a line.
+    """
     after, name = 0, named(name, "R", "run")
     while True:
         page = api().get(place("runs", name, "log"), after=after, limit=200)

@@ -20,7 +20,11 @@ def list_services(
     environment: Annotated[str, typer.Option(help="Only of this environment.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List the services of the active policy, by name."""
+    """List services and whether they are healthy.
+
+    The quickest look at whether anything is wrong. Services are the hosts of the inventory's group `services`, as the
+    active policy has them.
+    """
     rows = api().every("/services", state=state, team=team, environment=environment)
     if as_json:
         print_json(rows)
@@ -37,5 +41,9 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_service(
     name: Annotated[str, typer.Argument(metavar="SERVICE", help="The inventory host.")], as_json: Json = False
 ) -> None:
-    """Show a service, as the inventory describes it and as it is now."""
+    """Show a service.
+
+    As the inventory describes it (owner, team, runbook, who restarts it) and as it is now. Read it before you touch
+    what you do not know.
+    """
     show(api().get(place("services", name)), as_json=as_json)

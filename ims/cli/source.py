@@ -57,9 +57,10 @@ def add(
     rate: Rate = None,
     stale_after: StaleAfter = None,
 ) -> None:
-    """Add a source; the same again changes nothing.
+    """Add a source.
 
-    It sends by a token: `ims token create NAME`.
+    One for each sender of alerts, so that its alerts, limits and tokens stand apart. It sends by a token: `ims token
+    create SOURCE`. The same again changes nothing.
     """
     given = _given(alertmanager_url, receiver, networks, rate, stale_after)
     known = any(one["name"] == name for one in api().every("/sources"))
@@ -80,7 +81,10 @@ def set_fields(
         bool | None, typer.Option("--enable/--disable", help="Take its alerts again, or nothing from it any more.")
     ] = None,
 ) -> None:
-    """Change what is given, and nothing else; `none` takes a value away."""
+    """Change a source.
+
+    To limit who floods you (--rate), or to stop it (--disable). What is not given stays; `none` takes a value away.
+    """
     given = _given(alertmanager_url, receiver, networks, rate, stale_after)
     if kind is not None:
         given["kind"] = kind.value
@@ -121,7 +125,11 @@ def _value(field: str, text: str) -> Any:
 
 @app.command("list", epilog=examples("ims source list", "ims source list --json"))
 def list_sources(as_json: Json = False) -> None:
-    """List all sources, and when each was last heard."""
+    """List sources.
+
+    When each last sent anything, whether it is stale, and what its limits are. The place to look when an alert did not
+    arrive.
+    """
     rows = api().every("/sources")
     if as_json:
         print_json(rows)
@@ -142,13 +150,20 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command("show", epilog=examples("ims source show alertmanager"))
 def show_source(name: Name, as_json: Json = False) -> None:
-    """Show a source with how much there is of it."""
+    """Show a source.
+
+    With how many alerts, dead letters and tokens there are of it. Before you change or remove it.
+    """
     show(api().get(place("sources", name)), as_json=as_json)
 
 
 @app.command("remove", epilog=examples("ims source remove backups"))
 def remove(name: Name) -> None:
-    """Remove a source without alerts, and its tokens."""
+    """Remove a source and its tokens.
+
+    When a sender is gone for good. One that still has alerts cannot be removed, for they are part of incidents: disable
+    it, and retention takes them.
+    """
     try:
         api().ask("DELETE", place("sources", name))
     except NothingThere:

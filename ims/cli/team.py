@@ -19,7 +19,10 @@ Names = Annotated[list[str], typer.Argument(metavar="USER...", help="Accounts.")
 
 @app.command("add", epilog=examples("ims team add storage"))
 def add(team: Team) -> None:
-    """Add a team."""
+    """Add a team.
+
+    Services of the inventory and incidents name it; its members may act on those incidents.
+    """
     known = any(one["name"] == team for one in _teams())
     api().ask("POST", "/teams", body={"name": team})
     changed(not known)
@@ -27,7 +30,10 @@ def add(team: Team) -> None:
 
 @app.command("list", epilog=examples("ims team list"))
 def list_teams(as_json: Json = False) -> None:
-    """List all teams with their members."""
+    """List teams and their members.
+
+    To see who may act on what.
+    """
     rows = _teams()
     if as_json:
         print_json(rows)
@@ -37,7 +43,10 @@ def list_teams(as_json: Json = False) -> None:
 
 @app.command("remove", epilog=examples("ims team remove storage"))
 def remove(team: Team) -> None:
-    """Remove a team with its memberships; incidents go on naming it."""
+    """Remove a team and its memberships.
+
+    When others look after its services. Incidents go on naming it; only administrators and assignees may act on those.
+    """
     try:
         api().ask("DELETE", place("teams", team))
     except NothingThere:
@@ -48,7 +57,10 @@ def remove(team: Team) -> None:
 
 @app.command("join", epilog=examples("ims team join storage admin"))
 def join(team: Team, names: Names) -> None:
-    """Make accounts members of a team."""
+    """Make accounts members of a team.
+
+    When somebody joins: they may act on its incidents from their next request on.
+    """
     before = api().get(place("teams", team))
     for name in names:
         api().ask("POST", place("teams", team, "members"), body={"user": name})
@@ -57,7 +69,10 @@ def join(team: Team, names: Names) -> None:
 
 @app.command("leave", epilog=examples("ims team leave storage admin"))
 def leave(team: Team, names: Names) -> None:
-    """Make accounts members no more."""
+    """End memberships of a team.
+
+    When somebody goes to another team. Incidents that are assigned to them stay so.
+    """
     before = api().get(place("teams", team))
     for name in names:
         api().ask("DELETE", place("teams", team, "members", name))

@@ -42,9 +42,10 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Create a token; it is shown now and never again.
+    """Create a token.
 
-    The token alone is printed on standard output, so that a script can take it.
+    Of a source, which sends alerts by it, or of an account, whose programs act by it. It is shown now and never again;
+    it alone is printed on standard output, so that a script can take it.
     """
     source = source or named_source
     if bool(source) == bool(user):
@@ -73,7 +74,10 @@ def list_tokens(
     user: Annotated[str, typer.Option(help="Only of this user.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List tokens, without their text, which nobody has."""
+    """List tokens.
+
+    What each is for and when it was last used: read it before you revoke one. Their text is stored nowhere.
+    """
     rows = api().every("/tokens", source=source, user=user)
     if as_json:
         print_json(rows)
@@ -95,7 +99,11 @@ def rotate(
     overlap: Annotated[str, typer.Option(metavar="TIME", help="How long the old one goes on working.")] = "1h",
     as_json: Json = False,
 ) -> None:
-    """Make a token's successor; the old one works a little longer."""
+    """Replace a token by a new one.
+
+    As often as your rules ask for it. The old one goes on working for a while (--overlap), so that senders can be
+    changed one after the other.
+    """
     length = int(seconds(overlap, "--overlap"))
     made = api().ask("POST", place("tokens", token, "rotate"), body={"overlap": length})
     more = f"The old one works for {overlap} more." if length else "The old one has ended."
@@ -104,7 +112,10 @@ def rotate(
 
 @app.command("revoke", epilog=examples("ims token revoke T-2"))
 def revoke(token: Token) -> None:
-    """End a token at once."""
+    """Revoke a token at once.
+
+    When it leaked, or nobody uses it any more. A revoked token never works again.
+    """
     name = token if token.upper().startswith("T-") else f"T-{token}"
     ended = any(one["token"] == name.upper() and one["state"] == "ended" for one in api().every("/tokens"))
     api().ask("DELETE", place("tokens", token))

@@ -38,7 +38,10 @@ def add(
         bool, typer.Option("--no-password", help="Nobody can sign in to it until it is linked or gets a password.")
     ] = False,
 ) -> None:
-    """Add an account; asks for its password."""
+    """Add an account.
+
+    For a person, whose password is asked for, or for a program, which needs none (--no-password): it acts by a token.
+    """
     given = {
         "name": name, "role": role.value, "email": email, "teams": team or [],
         "password": None if no_password else password(password_file),
@@ -49,7 +52,10 @@ def add(
 
 @app.command("list", epilog=examples("ims user list"))
 def list_users(as_json: Json = False) -> None:
-    """List all accounts."""
+    """List accounts.
+
+    Who may do what, and how each signs in; disabled ones are among them.
+    """
     rows = api().every("/users")
     if as_json:
         print_json(rows)
@@ -64,7 +70,10 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command("show", epilog=examples("ims user show admin"))
 def show_user(name: Name, as_json: Json = False) -> None:
-    """Show an account."""
+    """Show an account.
+
+    With its role, its teams and its name at the identity provider: to see why somebody may not do something.
+    """
     show(api().get(place("users", name)), as_json=as_json)
 
 
@@ -74,7 +83,11 @@ def set_fields(
     role: Annotated[Role | None, typer.Option(help="What it may do; another one ends its sessions.")] = None,
     email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="`none` takes it away.")] = None,
 ) -> None:
-    """Change what is given, and nothing else."""
+    """Change an account.
+
+    When somebody's job changes. What is not given stays. Another role ends the account's sessions, so that nobody goes
+    on with the old one.
+    """
     given = {"role": role and role.value, "email": email}
     fields = {key: value for key, value in given.items() if value is not None}
     if fields.get("email", "").lower() == "none":
@@ -86,9 +99,10 @@ def set_fields(
 
 @app.command("passwd", epilog=examples("ims user passwd dora --password-file FILE"))
 def set_password(name: Name, password_file: PasswordFile = None) -> None:
-    """Set another password; ends the account's sessions.
+    """Set another password.
 
-    When no administrator can sign in any more, `ims admin user passwd` does it on the machine of the database.
+    When somebody forgot it; ends the account's sessions. When no administrator can sign in any more, `ims admin user
+    passwd` does it on the machine of the database.
     """
     api().ask("POST", place("users", name, "password"), body={"password": password(password_file)})
     changed(True)
@@ -96,19 +110,29 @@ def set_password(name: Name, password_file: PasswordFile = None) -> None:
 
 @app.command("disable", epilog=examples("ims user disable dora"))
 def disable(name: Name) -> None:
-    """Disable the account and revoke its sessions and tokens."""
+    """Disable an account.
+
+    When somebody leaves: its sessions and tokens are revoked at once. What it did stays in timelines and in the audit
+    log.
+    """
     _change(name, {"enabled": False})
 
 
 @app.command("enable", epilog=examples("ims user enable dora"))
 def enable(name: Name) -> None:
-    """Let it sign in again."""
+    """Enable an account again.
+
+    When somebody is back. Tokens that were revoked stay so: create others.
+    """
     _change(name, {"enabled": True})
 
 
 @app.command("sign-out", epilog=examples("ims user sign-out dora"))
 def sign_out(name: Name) -> None:
-    """End all its sessions."""
+    """End all sessions of an account.
+
+    For a lost laptop. Tokens go on working: `ims token revoke` ends those.
+    """
     api().ask("POST", place("users", name, "sign-out"))
     say(f"{name} is signed out everywhere.")
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ims.cli.admin.local import on_this_machine
+from ims.cli.admin.failures import on_this_machine
 from ims.cli.group import examples
 from ims.cli.lazy import LazyGroup
 from ims.cli.output import changed
@@ -31,9 +31,10 @@ app = typer.Typer(
 @app.command("migrate", epilog=examples("ims admin migrate"))
 @on_this_machine
 def migrate() -> None:
-    """Bring the database's schema to this version, as role ims_owner.
+    """Bring the database's schema to this version.
 
-    Before the programs of a new version start. Safe to repeat, and at once: one waits for the other.
+    Before the programs of a new version start; `make up` does it. As role ims_owner. Safe to repeat, also by several at
+    once: one waits for the other.
     """
     from ims.core.db.migrate import migrate as migrate_schema
     from ims.core.settings import load_settings
@@ -44,9 +45,10 @@ def migrate() -> None:
 @app.command("bootstrap", epilog=examples("ims admin bootstrap"))
 @on_this_machine
 def bootstrap() -> None:
-    """Create what an installation starts with, or change it to what the files in `secrets` say.
+    """Create what an installation starts with.
 
-    The administrator, the source of the local Alertmanager, and the token of the command's profile.
+    The administrator, the source of the local Alertmanager, and the token of the command's profile, or changes them to
+    what the files in `secrets` say. `make up` does it; by hand after you changed one of those files.
     """
     from ims.cli.admin.installation import bootstrap as create
 
@@ -56,9 +58,10 @@ def bootstrap() -> None:
 @app.command("worker", epilog=examples("ims admin worker"))
 @on_this_machine
 def worker() -> None:
-    """Work until it is stopped: decide about alerts, run healing playbooks, verify them.
+    """Decide, run playbooks and verify, until stopped.
 
-    Any number of workers may run at once. SIGTERM stops one in order: runs under way are cancelled and handed over.
+    `make up` starts one; start more on machines that are nearer to the hosts, or when one is not enough. Any number may
+    run at once. SIGTERM stops one in order: runs under way are cancelled and handed over.
     """
     from ims.programs.worker import main
 

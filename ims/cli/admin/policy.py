@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ims.cli.admin.local import command_session, local_context, on_this_machine
+from ims.cli.admin.failures import on_this_machine
+from ims.cli.admin.local import command_session, local_context
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, say
 from ims.cli.policy import Inventory, Root, read_revision, summary_of
@@ -26,9 +27,10 @@ def load(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a policy, store it and make it the active one.
+    """Check a policy and make it the active one.
 
-    A policy with a fault never replaces a good one.
+    After a change of the inventory that needs no `make up`: rules, guards, services, windows. A policy with a fault
+    never replaces a good one.
     """
     settings = load_settings()
     revision = read_revision(
@@ -45,7 +47,10 @@ def load(
 @app.command("show", epilog=examples("ims admin policy show"))
 @on_this_machine
 def show(as_json: Json = False) -> None:
-    """Show the active policy: its services and rules."""
+    """Show the active policy.
+
+    What healing goes by at this moment: digest, commit, services and rules. When the checkout may be newer than that.
+    """
     with command_session() as session:
         active = active_policy(session)
     if as_json:

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
-from ims.cli.admin.local import command_database, on_this_machine
+from ims.cli.admin.failures import on_this_machine
+from ims.cli.admin.local import command_database
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, say
 from ims.core.clock import utc_now
@@ -30,7 +31,11 @@ def retention() -> None:
 def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False, as_json: Json = False
 ) -> None:
-    """Remove now what is older than the policy keeps; a worker does so each hour."""
+    """Remove what is older than the policy keeps.
+
+    A worker does so each hour. By hand with --dry-run, to see what a shorter time in the policy would take away, or
+    when the disk cannot wait.
+    """
     with command_database() as database:
         with database.begin() as session:
             kept = oldest_kept(session, utc_now())

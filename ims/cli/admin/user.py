@@ -6,7 +6,8 @@ import typer
 
 from ims.accounts.people import usecases
 from ims.accounts.people.inputs import NewAccount
-from ims.cli.admin.local import local_context, on_this_machine
+from ims.cli.admin.failures import on_this_machine
+from ims.cli.admin.local import local_context
 from ims.cli.given import PasswordFile, password
 from ims.cli.group import examples, group
 from ims.cli.output import changed, say
@@ -27,7 +28,10 @@ def add(
     password_file: PasswordFile = None,
     no_password: Annotated[bool, typer.Option("--no-password", help="Nobody can sign in to it yet.")] = False,
 ) -> None:
-    """Add an account, by default an administrator."""
+    """Add an account, by default an administrator.
+
+    The first one of an installation that was set up without, or another one when nobody can sign in.
+    """
     new = read(NewAccount, {"name": name, "role": role.value, "email": "", "teams": []})
     given = None if no_password else password(password_file)
     with local_context() as context:
@@ -38,7 +42,10 @@ def add(
 @app.command("passwd", epilog=examples("ims admin user passwd admin --password-file FILE"))
 @on_this_machine
 def passwd(name: Name, password_file: PasswordFile = None) -> None:
-    """Set another password; ends the account's sessions."""
+    """Set another password.
+
+    When no administrator knows theirs. Ends the account's sessions.
+    """
     given = password(password_file)
     with local_context() as context:
         usecases.set_password(context, name, given)
@@ -52,7 +59,11 @@ def link(
     subject: Annotated[str, typer.Option(help="Who it is there; the page that refused the sign-in says it.")],
     issuer: Annotated[str | None, typer.Option(metavar="URL", help="The provider (default: the setting).")] = None,
 ) -> None:
-    """Let an account sign in at the identity provider instead of by a password."""
+    """Link an account to the identity provider.
+
+    When a sign-in there was refused because there is an account of that name already, and it is the same person. From
+    now on it signs in there, and no longer by a password.
+    """
     provider = issuer or load_settings().oidc_issuer
     if provider is None:
         raise Invalid(fields=[FieldError("issuer", "is missing: no identity provider is set")])
