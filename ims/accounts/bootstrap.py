@@ -2,20 +2,22 @@
 
 from typing import Final
 
+from sqlalchemy import or_
+
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_password, hash_token, is_password
 from ims.audit.log import record
 from ims.core.context import Context
-from ims.core.errors import ConfigurationFaulty
+from ims.core.errors import IMSError
 from ims.core.principal import Role, Scope
 
 ADMINISTRATOR: Final = "admin"
-COMMAND_LABEL: Final = "command line"
-"""Label of the token of the command's profile."""
+COMMAND_LABEL: Final = "profile of make up"
+"""Label of the token of the command's profile: no label that people would give to a token of their own."""
 
 
-class CommandTokenEnded(ConfigurationFaulty):
-    """The token in `secrets/command_token` was revoked: remove the file, and `site.yml` generates another one."""
+class CommandTokenEnded(IMSError):
+    """The token of the command's profile was revoked: it needs another one."""
 
 
 def ensure_administrator(context: Context, password: str) -> bool:
@@ -42,13 +44,17 @@ def ensure_administrator(context: Context, password: str) -> bool:
 def ensure_command_token(context: Context, token: str) -> bool:
     """Let the command `ims` of whoever installed act for the administrator by this token; true if it changed.
 
-    A token that the file no longer holds stops working at once. Raises `CommandTokenEnded`.
+    A token that the file no longer holds stops working at once. An administrator who was disabled gets none. Raises
+    `CommandTokenEnded`.
     """
     context.require(Role.ADMIN)
     session, now = context.session, context.now
     account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).one()
+    if account.disabled_at is not None:
+        return False
     known_hash = hash_token(token)
-    tokens = session.query(ApiToken).filter_by(user_id=account.id, label=COMMAND_LABEL).all()
+    of_profile = or_(ApiToken.label == COMMAND_LABEL, ApiToken.hash == known_hash)
+    tokens = session.query(ApiToken).filter(ApiToken.user_id == account.id, of_profile).all()
     if any(known.hash == known_hash and known.expires_at and known.expires_at <= now for known in tokens):
         raise CommandTokenEnded
     if [known.hash for known in tokens] == [known_hash]:

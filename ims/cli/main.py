@@ -17,8 +17,8 @@ from ims.cli.output import note
 _EPILOG = "\n\n".join(
     (
         examples("ims incident list --status unresolved", "ims service list", "ims policy check --root ."),
-        "`ims COMMAND --help` says what each does, when one wants it, and how. IMS_URL and IMS_TOKEN name the server and"
-        " the token; without them, the profile that `make up` writes for whoever installs.",
+        "`ims COMMAND --help` says what each does, when one wants it, and how. IMS_URL and IMS_TOKEN name the server"
+        " and the token; without them, the profile that `make up` writes for whoever installs.",
         "Exit codes:",
         as_written(f"{code}  {words}" for code, words in EXIT_CODES),
     )

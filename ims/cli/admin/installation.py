@@ -1,9 +1,11 @@
 """What an installation starts with: the administrator, the source of its Alertmanager, the command's token."""
 
+import secrets
 from pathlib import Path
 
-from ims.accounts.bootstrap import ensure_administrator, ensure_command_token
+from ims.accounts.bootstrap import CommandTokenEnded, ensure_administrator, ensure_command_token
 from ims.cli.admin.local import local_context
+from ims.core.context import Context
 from ims.core.db.engine import Database
 from ims.core.db.migrate import check_schema
 from ims.core.errors import ConfigurationFaulty
@@ -23,16 +25,32 @@ def bootstrap() -> bool:
             changes = [
                 ensure_administrator(context, password),
                 ensure_source(context, settings.alertmanager_url, token),
-                ensure_command_token(context, command_token),
+                _ensure_command_token(context, settings, command_token),
             ]
     finally:
         database.dispose()
     return any(changes)
 
 
+def _ensure_command_token(context: Context, settings: Settings, token: str) -> bool:
+    """As `ensure_command_token`; a token that was revoked is replaced, and the old one stays revoked."""
+    try:
+        return ensure_command_token(context, token)
+    except CommandTokenEnded:
+        successor = secrets.token_urlsafe(36)
+        # Into the same file, whose owner and mode are right. Before the commit: a token in the file that the database
+        # does not know yet is added the next time, but one that only the database knew could be used by nobody.
+        _path_of(settings, "command_token").write_text(f"{successor}\n", encoding="utf-8")
+        return ensure_command_token(context, successor)
+
+
+def _path_of(settings: Settings, name: str) -> Path:
+    return settings.state_dir / "secrets" / name
+
+
 def _secret(settings: Settings, name: str) -> str:
     """The content of a generated secret. Raises `ConfigurationFaulty` when its file is missing or empty."""
-    path: Path = settings.state_dir / "secrets" / name
+    path = _path_of(settings, name)
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:

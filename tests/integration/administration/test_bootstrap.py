@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from ims.accounts.bootstrap import COMMAND_LABEL
 from ims.accounts.models import ApiToken, UserAccount
 from ims.accounts.passwords import hash_token, is_password
+from ims.accounts.people.inputs import NewAccount
+from ims.accounts.people.usecases import create_account, disable_account
 from ims.accounts.queries import principal_of_token
 from ims.accounts.token_names import token_name
-from ims.accounts.tokens.usecases import revoke_token
+from ims.accounts.tokens.usecases import create_user_token, revoke_token
 from ims.cli.admin import installation as administration
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
+from ims.core.principal import Role, Scope
 from ims.core.settings import Settings
 from ims.sources.bootstrap import ALERTMANAGER_SOURCE
 from ims.sources.models import Source
@@ -123,3 +127,50 @@ def test_the_command_acts_for_the_administrator_by_the_token_in_its_file(secrets
     with database.begin() as session:
         assert principal_of_token(session, OF_COMMAND, utc_now()) is None
         assert principal_of_token(session, hash_token("another command token"), utc_now()) is not None
+
+
+def test_a_command_s_token_that_was_revoked_is_replaced_and_stays_revoked(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["admin", "bootstrap"])
+    file = secrets / "command_token"
+    file.chmod(0o600)
+    with database.begin() as session:
+        own = session.scalars(select(ApiToken.id).where(ApiToken.hash == OF_COMMAND)).one()
+        revoke_token(by_command(session, utc_now()), token_name(own))
+    capsys.readouterr()
+    assert main(["admin", "bootstrap"]) == 0
+    assert capsys.readouterr().out.strip() == "changed"
+    successor = file.read_text().strip()
+    assert file.stat().st_mode & 0o777 == 0o600
+    with database.begin() as session:
+        assert principal_of_token(session, OF_COMMAND, utc_now()) is None
+        assert principal_of_token(session, hash_token(successor), utc_now()) is not None
+    assert main(["admin", "bootstrap"]) == 0
+    assert capsys.readouterr().out.strip() == "unchanged"
+
+
+def test_an_administrator_who_was_disabled_gets_no_token(
+    secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["admin", "bootstrap"])
+    with database.begin() as session:
+        context = by_command(session, utc_now())
+        create_account(context, NewAccount(name="other", role=Role.ADMIN), None)
+        disable_account(context, "admin")
+    capsys.readouterr()
+    assert main(["admin", "bootstrap"]) == 0
+    assert capsys.readouterr().out.strip() == "unchanged"
+    with database.begin() as session:
+        of_command = session.scalars(select(ApiToken).where(ApiToken.label == COMMAND_LABEL)).one()
+    assert of_command.expires_at is not None
+
+
+def test_a_token_of_the_administrator_s_own_stays(secrets: Path, database: Database) -> None:
+    main(["admin", "bootstrap"])
+    with database.begin() as session:
+        own = create_user_token(by_command(session, utc_now()), "admin", Scope.READ, "command line").text
+    (secrets / "command_token").write_text("another command token")
+    main(["admin", "bootstrap"])
+    with database.begin() as session:
+        assert principal_of_token(session, hash_token(own), utc_now()) is not None
