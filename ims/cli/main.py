@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as ended:
         return int(ended.exit_code)
     except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _reader_is_gone()
         # What Typer prints for completion ends so.
         return int(ended.code or 0)
     except click.exceptions.ClickException as error:
@@ -81,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # `ims … | head` closed the pipe: not an error, and Python is not to complain when it flushes at the end.
-        sys.stdout = None
-        return 0
+        return _reader_is_gone()
+    return 0
+
+
+def _reader_is_gone() -> int:
+    """`ims … | head` closed the pipe: not an error, and Python is not to complain when it flushes at the end."""
+    sys.stdout = None
     return 0
