@@ -16,7 +16,7 @@ class AuditEntryShown(Shown):
     at: datetime
     actor_kind: ActorKind
     actor: Annotated[str, Field(examples=["alice (T-3)"])]
-    address: Annotated[str | None, Field(description="Where the request came from; null for a command.")]
+    address: Annotated[str | None, Field(description="Where the request came from; null for `ims admin`.")]
     request_id: Annotated[str | None, Field(description="The same id stands in the log of IMS.")]
     action: Annotated[str, Field(description="Object and verb, such as `user.disabled`.")]
     object_kind: str
