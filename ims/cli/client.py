@@ -1,13 +1,14 @@
 """The command's way to the REST API."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from ims.cli.credentials import Profile, read_profile
-from ims.cli.errors import OF_STATUS, Away, CommandFailed, NotAllowed, NothingThere
+from ims.cli.errors import OF_STATUS, Away, CommandFailed, NothingThere
 
 if TYPE_CHECKING:
     import httpx2
@@ -17,10 +18,6 @@ SILENCE_SECONDS: Final = 60
 PAGE: Final = 200
 """Rows that are asked for at once."""
 _KEY: Final = "Idempotency-Key"
-_REMEDY: Final = {
-    401: "Set IMS_TOKEN to a token of yours: your account's page makes one. `ims profile show` says which one is used.",
-    403: "`ims profile show` says who you are here, and what the token may do.",
-}
 
 
 class Api:
@@ -145,9 +142,19 @@ class Api:
             lines += [f"  {wrong['field']}: {wrong['message']}" for wrong in problem.get("errors", ())]
         except (ValueError, KeyError, TypeError, AttributeError):
             return kind(f"{self.profile.url} answered HTTP {status}. {self._named_by()}")
-        if kind is NotAllowed and status in _REMEDY:
-            lines.append(_REMEDY[status])
+        if status == 401:
+            lines.append(self._remedy())
+        elif status == 403:
+            lines.append("`ims profile show` says who you are here, and what your token may do.")
         return kind("\n".join(lines))
+
+    def _remedy(self) -> str:
+        """What to do about a token that is not accepted."""
+        origin = self.profile.token_origin
+        used = f"The token of {origin} is not valid (any more)." if origin else "No token was given."
+        if origin not in (None, "IMS_TOKEN", os.environ.get("IMS_TOKEN_FILE")):
+            return f"{used} `make up` replaces it; or set IMS_TOKEN to a token of your own."
+        return f"{used} Set IMS_TOKEN to a token of your own: your account's page makes one."
 
 
 def place(*parts: object) -> str:

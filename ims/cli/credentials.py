@@ -29,6 +29,8 @@ class Profile:
     token: str | None
     origin: str
     """Where the server's address stands: a variable's name, or a file's."""
+    token_origin: str | None
+    """Where the token stands, likewise."""
 
 
 def profile_path(environment: Mapping[str, str]) -> Path:
@@ -42,9 +44,10 @@ def profile_path(environment: Mapping[str, str]) -> Path:
 def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
     """The profile in force. Raises `CommandFailed` when there is none, or when others could read its token."""
     environment = os.environ if environment is None else environment
-    url, token = environment.get("IMS_URL"), _given_token(environment)
+    url = environment.get("IMS_URL")
+    token, token_origin = _given_token(environment)
     if url:
-        return Profile(_checked_url(url, "IMS_URL"), token, "IMS_URL")
+        return Profile(_checked_url(url, "IMS_URL"), token, "IMS_URL", token_origin)
     path = profile_path(environment)
     try:
         stored = tomllib.loads(_private_text(path))
@@ -58,8 +61,9 @@ def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
     if not isinstance(stored.get("url"), str):
         raise CommandFailed(f"{path} has no `url`.")
     if token is None and isinstance(stored.get("token_file"), str):
-        token = _token_in(Path(stored["token_file"]))
-    return Profile(_checked_url(stored["url"], str(path)), token, str(path))
+        token_origin = stored["token_file"]
+        token = _token_in(Path(token_origin))
+    return Profile(_checked_url(stored["url"], str(path)), token, str(path), token_origin)
 
 
 def _checked_url(url: str, place: str) -> str:
@@ -70,11 +74,13 @@ def _checked_url(url: str, place: str) -> str:
     return url.rstrip("/")
 
 
-def _given_token(environment: Mapping[str, str]) -> str | None:
+def _given_token(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The token that the environment gives, and where it stands."""
     if path := environment.get("IMS_TOKEN_FILE"):
-        return _token_in(Path(path))
-    token = environment.get("IMS_TOKEN") or None
-    return token and _checked_token(token, "IMS_TOKEN")
+        return _token_in(Path(path)), path
+    if token := environment.get("IMS_TOKEN"):
+        return _checked_token(token, "IMS_TOKEN"), "IMS_TOKEN"
+    return None, None
 
 
 def _token_in(path: Path) -> str:

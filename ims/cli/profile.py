@@ -28,5 +28,10 @@ def show_profile(as_json: Json = False) -> None:
     """
     server = api()
     me = server.get("/me")
-    found = {"url": server.profile.url, "from": server.profile.origin, **{name: me.get(name) for name in _OF_ME}}
+    found = {
+        "url": server.profile.url,
+        "from": server.profile.origin,
+        "token_from": server.profile.token_origin,
+        **{name: me.get(name) for name in _OF_ME},
+    }
     show(found, as_json=as_json)

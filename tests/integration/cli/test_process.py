@@ -77,7 +77,10 @@ def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
 def test_whoever_may_not_is_told_by_which_token_and_what_to_do(server: Server) -> None:
     wrong = typed(environment(IMS_URL=server.url, IMS_TOKEN="ims_wrong"), "incident", "list")
     assert wrong.returncode == 6
-    assert "Set IMS_TOKEN" in wrong.stderr
+    assert "The token of IMS_TOKEN is not valid" in wrong.stderr
+    missing = typed(environment(IMS_URL=server.url), "incident", "list")
+    assert missing.returncode == 6
+    assert "No token was given. Set IMS_TOKEN" in missing.stderr
     looking = environment(IMS_URL=server.url, IMS_TOKEN=server.viewer)
     assert typed(looking, "incident", "list").returncode == 0
     refused = typed(looking, "incident", "ack", "INC-1")
@@ -98,6 +101,10 @@ def test_the_profile_says_which_server_and_who(server: Server, tmp_path: Path) -
     shown = json.loads(typed(stored, "profile", "show", "--json").stdout)
     assert (shown["from"], shown["name"], shown["role"]) == (str(profile), "victor", "viewer")
     assert server.viewer not in typed(stored, "profile", "show").stdout
+    token.write_text("ims_revoked")
+    revoked = typed(stored, "incident", "list")
+    assert revoked.returncode == 6
+    assert f"The token of {token} is not valid (any more). `make up` replaces it" in revoked.stderr
     profile.chmod(0o644)
     refused = typed(stored, "incident", "list")
     assert refused.returncode == 6

@@ -54,7 +54,7 @@ def private(path: Path, text: str) -> Path:
 
 def test_the_environment_names_server_and_token(tmp_path: Path) -> None:
     given = {"IMS_URL": "http://ims.example:8080/", "IMS_TOKEN": "ims_x"}
-    assert read_profile(given) == Profile("http://ims.example:8080", "ims_x", "IMS_URL")
+    assert read_profile(given) == Profile("http://ims.example:8080", "ims_x", "IMS_URL", "IMS_TOKEN")
     file = private(tmp_path / "token", "ims_y\n")
     assert read_profile({**given, "IMS_TOKEN_FILE": str(file)}).token == "ims_y"
     assert read_profile({"IMS_URL": "http://x", "IMS_TOKEN": ""}).token is None
@@ -64,7 +64,7 @@ def test_else_the_profile_does(tmp_path: Path) -> None:
     token = private(tmp_path / "token", "ims_z\n")
     private(tmp_path / "command.toml", f'url = "http://127.0.0.1:8080"\ntoken_file = "{token}"\n')
     found = read_profile({"IMS_STATE_DIR": str(tmp_path)})
-    assert found == Profile("http://127.0.0.1:8080", "ims_z", str(tmp_path / "command.toml"))
+    assert found == Profile("http://127.0.0.1:8080", "ims_z", str(tmp_path / "command.toml"), str(token))
     assert read_profile({"IMS_PROFILE": str(tmp_path / "command.toml")}).token == "ims_z"
 
 
