@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ims.cli.client import api, place
+from ims.cli.errors import Away
 from ims.cli.given import named
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say, show
@@ -16,6 +17,8 @@ from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say
 app = group("run", "List and show runs of playbooks, and what they printed.")
 
 _FOLLOW_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 120
+"""For a server that is away: IMS heals ims-web in less."""
 _COLUMNS: Final = ("run", "outcome", "target", "rule", "attempt", "queued", "seconds", "reason")
 _ACTIVE: Final = ("queued", "running", "verifying")
 _REASON_WIDTH: Final = 60
@@ -74,11 +77,12 @@ def show_log(
 ) -> None:
     """Show what a run's playbook printed.
 
-    To see which task failed, and why. With --json the run's events, one a line.
+    To see which task failed, and why. With --json the run's events, one a line. --follow waits for a server that is
+    away: it may be what the run heals.
     """
-    after, name = 0, named(name, "R", "run")
+    after, path = 0, place("runs", named(name, "R", "run"), "log")
     while True:
-        page = api().get(place("runs", name, "log"), after=after, limit=200)
+        page = _page(path, after, patience=_PATIENCE_SECONDS if follow else 0)
         for event in page["items"]:
             after = event["counter"]
             if as_json:
@@ -90,6 +94,18 @@ def show_log(
         if not page["active"] or not follow:
             return
         time.sleep(_FOLLOW_SECONDS)
+
+
+def _page(path: str, after: int, patience: float) -> Any:
+    """The next part of a log. Raises `Away` when the server is, and stays so for longer than `patience` seconds."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            return api().get(path, after=after, limit=200)
+        except Away:
+            if time.monotonic() >= ends:
+                raise
+            time.sleep(_FOLLOW_SECONDS)
 
 
 def _printable(text: str) -> str:

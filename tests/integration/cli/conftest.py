@@ -1,11 +1,7 @@
 """The command as a process of its own, against a served ims-web."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +10,10 @@ from ims.core.db.engine import Database
 from ims.core.settings import Settings
 from ims.programs.web import create_app
 from tests.support.cast import add_people, add_token
+from tests.support.command import environment
 from tests.support.history import Tale, add_policy
 from tests.support.serving import serving
 
-IMS = Path(sys.executable).with_name("ims")
 ODD = "[bold]odd[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J"
 """A title that would do something to a terminal, and something in the markup of the library that draws tables."""
 
@@ -33,20 +29,6 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         return environment(IMS_URL=self.url, IMS_TOKEN=self.token)
-
-
-def environment(**more: str) -> dict[str, str]:
-    """What a shell gives, without anything of an installation's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("IMS_")}
-    return {**kept, "TERM": "xterm-256color", "COLUMNS": "160", **more}
-
-
-def typed(given: Mapping[str, str], *words: str, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command, as a script does."""
-    return subprocess.run(
-        [IMS, *words], env=dict(given), cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
 
 
 @pytest.fixture

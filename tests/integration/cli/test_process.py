@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import IMS, Server, environment, typed
+from tests.integration.cli.conftest import Server
+from tests.support.command import IMS, environment, typed
 
 ROOT = Path(__file__).resolve().parents[3]
 
