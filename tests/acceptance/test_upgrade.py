@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -93,10 +92,8 @@ def test_incidents_runs_users_and_tokens_survive_an_upgrade(earlier: Installatio
 
     # Every page and every list reads what the earlier version wrote.
     own = f"/incidents/{healed['incident']}"
-    today = datetime.now(UTC).date()
-    days = f"since={today - timedelta(days=7)}&until={today + timedelta(days=1)}"
     run = f"/runs/{before['runs'][0]['run']}"
-    for path in (own, f"{own}/metrics", "/services", "/alerts", f"/incidents/stats/summary?{days}", run, f"{run}/log"):
+    for path in (own, f"{own}/metrics", "/services", "/alerts", "/incidents/stats/summary", run, f"{run}/log"):
         api(earlier, token, path)
 
     # And it heals as before.
