@@ -27,6 +27,16 @@ fail() {
     exit 1
 }
 
+# Since 2.21 ansible-playbook opens a socket below TMPDIR, `pymp-XXXXXXXX/listener-XXXXXXXX`, and a socket's path may have
+# 107 characters: with a longer TMPDIR it ends before its first task.
+use_short_tmpdir() {
+    local given=${TMPDIR:-}
+    if [ "${#given}" -gt 74 ]; then
+        say "TMPDIR is too long for the sockets of Ansible; /tmp is used instead."
+        export TMPDIR=/tmp
+    fi
+}
+
 # Whether $1 really is a Python of 3.11 or newer: pyenv leaves commands on PATH that only print an error.
 is_python() {
     "$@" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 </dev/null

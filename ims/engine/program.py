@@ -10,13 +10,16 @@ from ims.core.settings import Settings
 from ims.engine.endpoint import Endpoint
 from ims.engine.identity import new_worker_id
 from ims.engine.lifecycle import Life, stop_at_signals
+from ims.runs.supervision.sockets import check_short_path
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set.
 
-    Raises `SchemaOutdated` when `ims admin migrate` was not run, and `ConfigurationFaulty` when the port is taken.
+    Raises `SchemaOutdated` when `ims admin migrate` was not run, `ConfigurationFaulty` when the port is taken, and
+    `NoShortPath` when every run would be refused for the length of its directory's path.
     """
+    check_short_path(settings.state_dir / "runs")
     context = WorkerContext(
         settings=settings,
         database=Database.of(settings),

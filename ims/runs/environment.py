@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from ims.policy.reader import STATIC_INVENTORY_PLUGINS
-from ims.runs.processes import RUN_ID, RUN_OWNER, this_process
+from ims.runs.processes import RUN_ID, RUN_OWNER, TEMPORARY, this_process
 from ims.runs.request import Premises
 
 HOME: Final = "home"
 ANSIBLE_HOME: Final = "ansible"
 DIRECTORIES: Final = (HOME, ANSIBLE_HOME)
 """Below the run's directory; all of them vanish with it."""
-TEMPORARY: Final = "tmp"
-"""Below the run's directory: a link to the short directory in which Ansible makes its sockets."""
 CONTROL_PATHS: Final = "cp"
 """Below the short directory: sockets of SSH connections that are kept."""
 EMPTY_CFG: Final = "ansible.cfg"

@@ -19,6 +19,7 @@ MAX_NAME: Final = 500
 
 STATS: Final = "playbook_on_stats"
 OK: Final = "runner_on_ok"
+ITEM_OK: Final = "runner_item_on_ok"
 FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
 VERBOSE: Final = "verbose"
@@ -109,6 +110,9 @@ def _data(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(result, Mapping):
         # A result under no_log says only that it is censored: whether the task changed something is unknown.
         data["changed"] = None if "censored" in result else bool(result.get("changed"))
+        # Ansible leaves the mark on the events of a loop's items alone, not on the one that closes the loop.
+        data["delegated"] = "_ansible_delegated_vars" in result or None
+        data["items"] = len(result["results"]) if isinstance(result.get("results"), list) else None
         if kind in _FAILURES:
             data["message"] = cut(failure_message(result), MAX_MESSAGE)
             data["ignored"] = bool(details.get("ignore_errors"))

@@ -25,6 +25,8 @@ SPARE_PREFIX: Final = "spare-"
 
 SPEC: Final = "spec.json"
 """In the run's directory: what its child is to do, and the mark of its owner."""
+TEMPORARY: Final = "tmp"
+"""In the run's directory: the link to its short directory, for temporary files and sockets."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15

@@ -8,11 +8,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from ims.runs.events import ITEM_OK, OK, UNREACHABLE, RunEvent
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MAX_WORDS = 500  # characters
 _ERROR = "[ERROR]:"
+_ON_CONTROLLER: Final = frozenset(
+    {
+        "add_host",
+        "assert",
+        "debug",
+        "fail",
+        "group_by",
+        "include_vars",
+        "pause",
+        "set_fact",
+        "set_stats",
+        "validate_argument_spec",
+    }
+)
+"""Ansible's own actions that never ask the target, so that they are ok for one that does not answer."""
 
 
 class Outcome(StrEnum):
@@ -105,7 +122,7 @@ class Ending:
     failures: dict[str, FailedTask] = field(default_factory=dict)
     """The last failure of each host."""
     was_reached: bool = False
-    """Whether a task ran on the target, well or not."""
+    """Whether a task succeeded that the target itself had to answer."""
     was_unreachable: bool = False
     """Whether the target could not be reached for a task, even if the playbook ignores that."""
     last_words: str = ""
@@ -117,13 +134,20 @@ class Ending:
             if line.strip() and not self.last_words.startswith(_ERROR):
                 self.last_words = line.strip()[:_MAX_WORDS]
 
+    def note_contact(self, event: RunEvent) -> None:
+        """Remember whether the target answered: the recap does not tell when the playbook ignores that it did not."""
+        if event.host != self.target:
+            return
+        self.was_unreachable |= event.kind == UNREACHABLE
+        self.was_reached |= event.kind in (OK, ITEM_OK) and _asked_target(event.data)
+
     def decide(self) -> tuple[Outcome, str]:
         """Return the outcome and its reason."""
         recap = self.recap or {}
         if self.rc == 0 and self.target in recap and all(host.is_good for host in recap.values()):
             if self.was_unreachable and not self.was_reached:
                 # The recap counts a task that an ignored unreachable host never got as ok.
-                return Outcome.FAILED, f"{self.target} could not be reached, and no task ran on it."
+                return Outcome.FAILED, f"{self.target} could not be reached, and no task succeeded on it."
             return Outcome.SUCCEEDED, f"All tasks on {self.target} ended well."
         if self.stop is Stop.DEADLINE:
             return Outcome.TIMED_OUT, f"The playbook was stopped at its deadline of {self.timeout:g} s."
@@ -156,3 +180,9 @@ class Ending:
             return f"The playbook did nothing on {self.target}."
         words = f": {self.last_words}" if self.last_words else "."
         return f"ansible-playbook ended with exit code {self.rc}{words}"
+
+
+def _asked_target(data: Mapping[str, Any]) -> bool:
+    """Whether the target took part in what succeeded; of a loop, its items say so."""
+    action = str(data.get("action", "")).removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
+    return not (data.get("delegated") or data.get("items") or action in _ON_CONTROLLER)

@@ -28,6 +28,7 @@ from ims.runs.processes import (
     kill_all,
     reap,
 )
+from ims.runs.supervision.sockets import remove_short_directory
 
 GRACE: Final = 1.0
 """Seconds between SIGTERM for ansible-playbook, which runs no more tasks after it, and SIGKILL for everything."""
@@ -132,6 +133,7 @@ def main() -> int:
     wire.send({"end": {"rc": rc, "stop": stopper.reason, "left": left, "spared": spared}})
     if os.getppid() != spec["parent"]:
         # Nobody else is there to remove what may hold secrets.
+        remove_short_directory(directory)
         shutil.rmtree(directory, ignore_errors=True)
     return 0
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from ims.core.errors import RunRefused
 from ims.core.log import logger
-from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG, TEMPORARY
-from ims.runs.processes import SPEC
+from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG
+from ims.runs.processes import SPEC, TEMPORARY
 from ims.runs.request import RunRequest
 from ims.runs.supervision.sockets import make_short_directory, remove_short_directory
 
@@ -64,7 +64,7 @@ def adopt_directory(request: RunRequest, directory: Path, spare: Path) -> None:
 def remove_directory(directory: Path) -> None:
     """Remove the run's directory; what cannot be removed is left to the sweep and said in the log."""
     place = directory.resolve()
-    remove_short_directory(place / TEMPORARY)
+    remove_short_directory(place)
     try:
         shutil.rmtree(place)
     except OSError:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from ims.core.errors import RunRefused
 from ims.core.log import logger
 from ims.runs.environment import build_environment
-from ims.runs.events import FAILED, NOTE, OK, STATS, UNREACHABLE, VERBOSE, RunEvent
+from ims.runs.events import FAILED, NOTE, STATS, UNREACHABLE, VERBOSE, RunEvent
 from ims.runs.metrics import STARTED
 from ims.runs.recap import Ending, FailedTask, Outcome, RunResult, Stop, read_recap
 from ims.runs.request import RunRequest
@@ -184,9 +184,7 @@ class _Execution:
             ending.failures[event.host] = FailedTask(task, event.host, event.data.get("message", ""), event.play)
         elif event.kind in (VERBOSE, "error"):
             ending.hear(event.stdout)
-        if event.host == ending.target:
-            ending.was_reached |= event.kind in (OK, FAILED)
-            ending.was_unreachable |= event.kind == UNREACHABLE
+        ending.note_contact(event)
 
     def _result(self, swept: Sweep) -> RunResult:
         ending = self._ending

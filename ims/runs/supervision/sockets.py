@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ims.core.errors import RunRefused
+from ims.runs.processes import TEMPORARY
 
 LONGEST: Final = 74
 """Characters of the directory's path. What Ansible and ssh add has up to 33: `/pymp-XXXXXXXX/listener-XXXXXXXX`."""
@@ -33,24 +34,34 @@ class NoShortPath(RunRefused):
         )
 
 
+def check_short_path(runs: Path) -> None:
+    """Raise `NoShortPath` if no run whose directory is in `runs` could get a short directory."""
+    _place_for(runs)
+
+
 def make_short_directory(runs: Path) -> Path:
     """Make the short directory of one run, whose own directory is in `runs`. Raises `NoShortPath`."""
+    place, prefix = _place_for(runs)
+    if place == runs / SHARED:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=place.resolve()))
+
+
+def remove_short_directory(directory: Path) -> None:
+    """Remove the short directory of the run that has this directory, if there is one of ours, and all that is in it."""
+    link = directory / TEMPORARY
+    if not link.is_symlink():
+        return
+    place = link.resolve()
+    is_beside = place.parent == (directory.parent / SHARED).resolve()
+    if is_beside or place.name.startswith(_PREFIX):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _place_for(runs: Path) -> tuple[Path, str]:
+    """Return where short directories of these runs are made, and how their names begin. Raises `NoShortPath`."""
     shared, system = runs / SHARED, Path(tempfile.gettempdir())
-    if _fits(shared, ""):
-        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="", dir=shared))
-    if _fits(system, _PREFIX):
-        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=system))
+    for place, prefix in ((shared, ""), (system, _PREFIX)):
+        if len(str(place.resolve())) + 1 + len(prefix) + _NAME <= LONGEST:
+            return place, prefix
     raise NoShortPath([shared, system])
-
-
-def remove_short_directory(link: Path) -> None:
-    """Remove the directory that a run's link leads to, if it is one of ours, and whatever is in it."""
-    if link.is_symlink():
-        place = link.resolve()
-        if place.parent.name == SHARED or place.name.startswith(_PREFIX):
-            shutil.rmtree(place, ignore_errors=True)
-
-
-def _fits(parent: Path, prefix: str) -> bool:
-    return len(str(parent.resolve())) + 1 + len(prefix) + _NAME <= LONGEST

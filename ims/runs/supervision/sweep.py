@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from ims.runs.environment import TEMPORARY
 from ims.runs.processes import (
     INSTANCE,
     RUN_ID,
     RUN_OWNER,
     SPEC,
+    TEMPORARY,
     Process,
     ancestors,
     is_alive,
@@ -84,7 +84,7 @@ def remove_orphaned_directories(runs: Path) -> list[str]:
         if entry.is_symlink():
             entry.unlink(missing_ok=True)
         else:
-            remove_short_directory(entry / TEMPORARY)
+            remove_short_directory(entry)
             shutil.rmtree(entry, ignore_errors=True)
     _remove_unused_short_directories(runs)
     return sorted(entry.name for entry in stale)
@@ -95,7 +95,7 @@ def _remove_unused_short_directories(runs: Path) -> None:
     used = {(entry / TEMPORARY).resolve() for entry in runs.iterdir() if (entry / TEMPORARY).is_symlink()}
     shared = runs / SHARED
     for entry in shared.iterdir() if shared.is_dir() else ():
-        if entry.resolve() not in used and time.time() - entry.stat().st_mtime > _NEW:
+        if entry.resolve() not in used and not _is_new(entry):
             shutil.rmtree(entry, ignore_errors=True)
 
 
@@ -109,8 +109,16 @@ def _has_owner(directory: Path) -> bool:
         owner = str(json.loads((directory / SPEC).read_text("utf-8"))["owner"])
     except (OSError, ValueError, KeyError):
         # A worker that is just starting the run has not written it yet.
-        return directory.exists() and time.time() - directory.stat().st_mtime < _NEW
+        return _is_new(directory)
     return is_alive(owner)
+
+
+def _is_new(directory: Path) -> bool:
+    """Whether it was made or changed a moment ago; one that another worker has just removed is not."""
+    try:
+        return time.time() - directory.stat().st_mtime < _NEW
+    except FileNotFoundError:
+        return False
 
 
 def _kill(is_wanted: Callable[[_Marked], bool]) -> Sweep:

@@ -17,6 +17,7 @@ from ims.runs.processes import RUN_ID, Process, processes
 from ims.runs.recap import RunResult
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
+from ims.runs.supervision.sockets import remove_short_directory
 
 HOSTS = frozenset({"checkout", "billing"})
 GROUPS = frozenset({"services"})
@@ -96,6 +97,9 @@ def policy(tmp_path: Path) -> Iterator[Policy]:
     runs = tmp_path / "runs"
     runs.mkdir()
     yield Policy(root, runs)
+    # Of runs that were killed with their worker; the next worker would do it.
+    for directory in runs.iterdir():
+        remove_short_directory(directory)
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 

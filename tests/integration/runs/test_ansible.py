@@ -5,6 +5,8 @@ docs/how-it-heals.md has the table for people.
 
 from collections.abc import Callable
 
+import pytest
+
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from tests.integration.runs.conftest import Policy, Story
@@ -55,7 +57,7 @@ def test_a_target_that_never_answered_has_failed_even_if_that_is_ignored(policy:
     result = play(policy.request(policy.playbook(tasks))).result
     assert result.recap["checkout"].unreachable == 0
     assert result.outcome is Outcome.FAILED
-    assert result.reason == "checkout could not be reached, and no task ran on it."
+    assert result.reason == "checkout could not be reached, and no task succeeded on it."
 
 
 def test_a_target_that_answered_at_last_has_not_failed(policy: Policy, play: Play) -> None:
@@ -64,8 +66,32 @@ def test_a_target_that_answered_at_last_has_not_failed(policy: Policy, play: Pla
       ignore_unreachable: true
       vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}
     - ansible.builtin.command: {argv: ["true"]}
+      loop: [1, 2]
     """
     assert play(policy.request(policy.playbook(tasks))).result.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "ansible.builtin.debug: {msg: all is done}",
+        "set_fact: {restarted: true}",
+        "ansible.builtin.command: {argv: ['true']}\n  delegate_to: billing",
+        "ansible.builtin.command: {argv: ['true']}\n  delegate_to: billing\n  loop: [1, 2]",
+    ],
+    ids=["debug", "set_fact", "delegated", "delegated-loop"],
+)
+def test_a_task_that_asks_nothing_of_the_target_does_not_show_that_it_answered(
+    task: str, policy: Policy, play: Play
+) -> None:
+    tasks = f"""
+- ansible.builtin.ping:
+  ignore_unreachable: true
+  vars: {{ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}
+- {task}
+"""
+    result = play(policy.request(policy.playbook(tasks))).result
+    assert (result.rc, result.outcome) == (0, Outcome.FAILED), result.reason
 
 
 def test_unreachable_that_is_cleared_has_failed_in_spite_of_exit_code_0(policy: Policy, play: Play) -> None:
@@ -83,7 +109,7 @@ def test_a_missing_vars_file_is_silent(policy: Policy, play: Play) -> None:
     header = "hosts: services\n  vars_files: [missing.yml]"
     playbook = policy.playbook("- ansible.builtin.debug: {msg: hello}", header=header)
     result = play(policy.request(playbook)).result
-    # Nothing tells it in a run; `ims policy check` is where it is found.
+    # Nothing tells it: the task that uses one of its variables fails.
     assert result.outcome is Outcome.SUCCEEDED
 
 

@@ -42,6 +42,21 @@ def test_an_event_keeps_its_time_place_and_output() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("result", "kept"),
+    [
+        ({"_ansible_delegated_vars": {"ansible_host": "billing"}}, {"delegated": True}),
+        # The event that closes a loop has no such mark; how many items there were tells that it is one.
+        ({"results": [{}, {}]}, {"items": 2}),
+        ({}, {}),
+    ],
+    ids=["delegated", "loop", "plain"],
+)
+def test_an_event_tells_whether_its_target_took_part(result: dict[str, Any], kept: dict[str, Any]) -> None:
+    event = told({"event": "runner_on_ok", "event_data": {"host": "checkout", "res": {"changed": False} | result}})
+    assert event.data == {"changed": False} | kept
+
+
 def test_statistics_become_a_recap_of_every_host() -> None:
     details = {"processed": {"a": 1, "b": 1}, "ok": {"a": 3}, "dark": {"b": 1}, "rescued": {"a": 1}}
     event = told({"event": "playbook_on_stats", "event_data": details})

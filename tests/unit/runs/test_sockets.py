@@ -1,12 +1,16 @@
 """Ansible's and ssh's sockets fit below the directory that a run gets for them."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ims.runs.processes import TEMPORARY
 from ims.runs.supervision.sockets import (
     LONGEST,
     SHARED,
@@ -59,16 +63,46 @@ def test_when_no_path_is_short_the_run_is_refused_with_the_settings_to_change(
         make_short_directory(short_root / ("x" * 80))
 
 
-def test_only_a_directory_of_ours_is_removed(short_root: Path) -> None:
+def test_a_worker_whose_runs_would_all_be_refused_does_not_start(short_root: Path) -> None:
+    deep = short_root / ("x" * 80)
+    deep.mkdir()
+    environment = {"PATH": os.environ["PATH"], "IMS_STATE_DIR": str(deep), "TMPDIR": str(deep)}
+    worker = subprocess.run(
+        [sys.executable, "-m", "ims.cli", "admin", "worker"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert worker.returncode == 1
+    assert "Choose a shorter IMS_STATE_DIR, or a shorter TMPDIR" in worker.stderr
+
+
+def test_it_is_removed_with_all_that_is_in_it(short_root: Path) -> None:
     made = make_short_directory(short_root)
     (made / "socket").touch()
-    link, other = short_root / "link", short_root / "precious"
-    link.symlink_to(made)
-    remove_short_directory(link)
+    remove_short_directory(run_of(made, short_root))
     assert not made.exists()
-    other.mkdir()
-    elsewhere = short_root / "elsewhere"
-    elsewhere.symlink_to(other)
-    remove_short_directory(elsewhere)
+
+
+@pytest.mark.parametrize("place", ["precious", "tmp/precious"])
+def test_what_is_not_ours_is_not_removed_even_if_a_playbook_has_a_link_lead_there(place: str, short_root: Path) -> None:
+    other = short_root / place
+    other.mkdir(parents=True)
+    runs = short_root / "runs"
+    runs.mkdir()
+    remove_short_directory(run_of(other, runs))
     assert other.is_dir()
+
+
+def test_a_run_without_one_has_none_removed(short_root: Path) -> None:
     remove_short_directory(short_root / "nothing")
+
+
+def run_of(short: Path, runs: Path) -> Path:
+    """The directory of a run to which this short one belongs."""
+    directory = runs / "run"
+    directory.mkdir()
+    (directory / TEMPORARY).symlink_to(short)
+    return directory
