@@ -122,7 +122,7 @@ class Service(PolicyPart):
     instances: tuple[Instance, ...] = Field(
         default=(), description="host:port strings; an alert with such a label `instance` is this service's."
     )
-    platform: Name | None = Field(default=None, description="What runs it: a platform of the role managed_service.")
+    platform: Text | None = Field(default=None, description="What runs it: a platform of the role managed_service.")
     unit: Text = Field(
         default_factory=lambda given: given["name"],
         min_length=1,

@@ -12,7 +12,7 @@ from ims.core.errors import FieldError
 from ims.policy.faults import Fault
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
-from ims.policy.platforms import platforms_of
+from ims.policy.platforms import no_platform, platforms_of
 from ims.policy.reader import Reading
 from ims.policy.schema import (
     Correlation,
@@ -247,16 +247,9 @@ def _services(work: _Validation, platforms: Sequence[str]) -> dict[str, Service]
         if service is not None:
             services[name] = service
             if service.platform is not None and service.platform not in platforms:
-                work.fault(f"{path}.platform", _no_platform(service.platform, platforms))
+                work.fault(f"{path}.platform", no_platform(service.platform, platforms))
     _check_services(work, services)
     return services
-
-
-def _no_platform(platform: str, platforms: Sequence[str]) -> str:
-    return (
-        f"{platform!r} is no platform of the role managed_service, which has: {', '.join(platforms)}. Name one of them,"
-        f" or add roles/managed_service/tasks/platforms/{platform}.yml."
-    )
 
 
 def _check_services(work: _Validation, services: Mapping[str, Service]) -> None:

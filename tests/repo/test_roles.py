@@ -72,6 +72,24 @@ def test_the_policy_check_knows_the_platforms_that_the_role_has() -> None:
     assert tuple(sorted(path.stem for path in files)) == SHIPPED
 
 
+def test_a_platform_is_listed_nowhere_in_the_role_but_by_its_file() -> None:
+    # Choices of the specification would refuse, in the middle of healing, what a policy added and its check accepted.
+    assert "choices" not in specification("managed_service")["main"]["options"]["managed_service_platform"]
+
+
+def test_the_states_that_the_role_takes_are_those_of_its_specification() -> None:
+    states = variables(ROOT / "roles/managed_service/vars")["__managed_service_states"]
+    assert specification("managed_service")["main"]["options"]["managed_service_state"]["choices"] == states
+
+
+@pytest.mark.parametrize("platform", SHIPPED)
+def test_the_variables_of_a_platform_are_in_its_own_files_and_carry_its_name(platform: str) -> None:
+    for folder, prefix in (("defaults", "managed_service"), ("vars", "__managed_service")):
+        for path in (ROOT / "roles/managed_service" / folder / "main").glob("*.yml"):
+            named = {name.startswith(f"{prefix}_{platform}_") for name in load(path)}
+            assert named == {path.stem == platform}, path
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_roles_main_tasks_are_a_table_of_contents(role: str) -> None:
     def modules(tasks: list[dict[str, Any]]) -> set[str]:

@@ -93,6 +93,17 @@ def test_variables_that_are_no_mapping_are_told(tree: Path, write: Write) -> Non
     ]
 
 
+def test_a_platform_without_tasks_has_the_line_where_it_is_named(tree: Path, write: Write) -> None:
+    write("/roles/managed_service/tasks/platforms/systemd.yml", "[]\n")
+    write("host_vars/web.yml", "description: The shop\nplatform: kubernetes\n")
+    write("host_vars/db.yml", "platform: systemd\n")
+    assert faults(tree) == [
+        f"{INVENTORY}/host_vars/web.yml:2:11: services.web.platform: 'kubernetes' is no platform of the role "
+        "managed_service, which has: systemd. Name one of them, or add "
+        "roles/managed_service/tasks/platforms/kubernetes.yml."
+    ]
+
+
 def test_a_fault_inside_a_rule_has_the_line_of_its_key(tree: Path, write: Write) -> None:
     path = write("group_vars/all/healing.yml", "")
     path.write_text(

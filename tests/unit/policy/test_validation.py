@@ -303,11 +303,46 @@ def test_a_platform_that_the_role_does_not_have_is_a_fault_that_names_those_it_h
     }
 
 
+@pytest.mark.parametrize("name", ["docker-compose", "Supervisor", "", "../supervisor"])
+def test_a_platform_that_could_not_be_added_by_that_name_says_what_names_look_like(name: str) -> None:
+    faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": name}}))
+    assert faults == {
+        "services.web.platform": (
+            f"{name!r} is no platform of the role managed_service, which has: supervisor. Name one of them, or add one"
+            " whose name has only a-z, 0-9 and underscores and begins with a letter."
+        )
+    }
+
+
+@pytest.mark.parametrize("other", [
+    "roles/managed_service/tasks/kubernetes/ready.yml",
+    "roles/managed_service/tasks/platforms/kubernetes.yml.j2",
+    "roles/managed_service/tasks/platforms/nested/kubernetes.yml",
+    "roles/other/tasks/platforms/kubernetes.yml",
+])  # fmt: skip
+def test_only_a_file_that_the_role_would_include_makes_a_platform(other: str) -> None:
+    policy, faults = validate(reading({"web": {"url": "http://h:1/", "platform": "kubernetes"}}), FILES | {other})
+    assert policy is None
+    assert "which has: supervisor." in faults[0].message
+
+
+def test_a_service_without_a_platform_needs_none() -> None:
+    policy, faults = validate(reading({"web": {"url": "http://h:1/"}}), FILES)
+    assert faults == []
+    assert policy is not None
+    assert policy.services["web"].platform is None
+
+
 def test_the_platforms_of_the_policys_own_role_count() -> None:
-    role = {f"roles/managed_service/tasks/platforms/{name}.yml" for name in ("systemd", "kubernetes")}
-    given = {"web": {"url": "http://h:1/", "platform": "kubernetes"}}
+    role = {f"roles/managed_service/tasks/platforms/{name}.yml" for name in ("systemd", "kubernetes", "docker_compose")}
+    given = {name: {"url": f"http://{name}:1/", "platform": name} for name in ("kubernetes", "docker_compose")}
+    given = {name.replace("_", "-"): service for name, service in given.items()}
     policy, faults = validate(reading(given), FILES | role)
-    assert (policy is not None, faults) == (True, [])
+    assert faults == []
+    assert policy is not None
+    assert {name: service.platform for name, service in policy.services.items()} == {
+        "kubernetes": "kubernetes", "docker-compose": "docker_compose",
+    }  # fmt: skip
     policy, faults = validate(reading({"web": {"url": "http://h:1/", "platform": "supervisor"}}), FILES | role)
     assert policy is None
-    assert "has: kubernetes, systemd." in faults[0].message
+    assert "has: docker_compose, kubernetes, systemd." in faults[0].message
