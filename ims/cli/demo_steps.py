@@ -39,7 +39,7 @@ STEPS = (
     Step("opened", "incident opened"),
     Step("run_started", "healing run started"),
     Step("run_finished", "healing run finished"),
-    Step("verified", "service verified well"),
+    Step("verified", "verification passed"),
     Step("alert_resolved", "alert resolved"),
     Step("resolved", "incident resolved"),
 )
