@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 
 from ims.api.fields import Cursor, Limit
 from ims.core.paging import cut, name_in, number_in
-from ims.core.schemas import Given, Listing
+from ims.core.schemas import Listing, RequestModel
 
 L = TypeVar("L", bound=Listing[Any])
 Row = TypeVar("Row")
 
 
-class PageQuery(Given):
+class PageQuery(RequestModel):
     """Which page of a list. A query that extends it adds filters; a cursor belongs to them."""
 
     limit: Limit = 50

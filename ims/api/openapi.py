@@ -10,7 +10,7 @@ from ims.api.operations import Group, Operation, Security
 from ims.api.rest import PREFIX, NotJsonMedia
 from ims.core.errors import DatabaseAway, Forbidden, IMSError, Invalid, NotFound, TooLarge, Unauthenticated
 from ims.core.principal import Role, scope_for
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 
 VERSION: Final = "1"
 _REFERENCE: Final = "#/components/schemas/{model}"
@@ -106,7 +106,7 @@ class _Components:
             return {"$ref": _REFERENCE.format(model=kind.__name__)}
         return schema
 
-    def fields_of(self, model: type[Given]) -> tuple[Mapping[str, Json], frozenset[str]]:
+    def fields_of(self, model: type[RequestModel]) -> tuple[Mapping[str, Json], frozenset[str]]:
         """The schema of each field of a model, and which are required."""
         schema = model.model_json_schema(ref_template=_REFERENCE)
         self.definitions.update(schema.pop("$defs", {}))

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from ims.core.errors import IMSError
 from ims.core.principal import Role
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -67,8 +67,8 @@ class Operation:
     security: Security
     status: int
     answers: type[BaseModel] | None
-    query: type[Given] | None
-    headers: type[Given] | None
+    query: type[RequestModel] | None
+    headers: type[RequestModel] | None
     body: Any
     """A model, or another type that Pydantic can read; None takes no body."""
     parameters: Mapping[str, Any]

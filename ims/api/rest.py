@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ims.api.operations import Answer, Group, Operation, Security, Stream
 from ims.core.errors import FieldError, IMSError, Invalid, NotFound, Unprocessable
 from ims.core.json_body import read_json
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.core.validation import check
 from ims.http.authentication import principal
 
@@ -85,7 +85,7 @@ def _query() -> dict[str, Any]:
     return {name: values if len(values) > 1 else values[0] for name, values in request.args.lists()}
 
 
-def _headers(model: type[Given]) -> dict[str, str]:
+def _headers(model: type[RequestModel]) -> dict[str, str]:
     names = [field.alias or name for name, field in model.model_fields.items()]
     return {name: request.headers[name] for name in names if name in request.headers}
 

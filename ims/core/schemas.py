@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 Item = TypeVar("Item")
 
 
-class Given(BaseModel):
+class RequestModel(BaseModel):
     """Base of what a request may say. A name that is not known is an error: it is a typing mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -20,7 +20,7 @@ def _as_changes(schema: dict[str, Any]) -> None:
         described.pop("default", None)
 
 
-class Changes(Given):
+class Changes(RequestModel):
     """Base of what a request may change: what is left out stays, so a default is none; at least one thing is named."""
 
     model_config = ConfigDict(json_schema_extra=_as_changes)
@@ -37,13 +37,13 @@ class Changes(Given):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class Shown(BaseModel):
+class ResponseModel(BaseModel):
     """Base of what is answered."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class Listing(Shown, Generic[Item]):
+class Listing(ResponseModel, Generic[Item]):
     """A page of a list."""
 
     items: list[Item]

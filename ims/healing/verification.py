@@ -123,7 +123,7 @@ async def _watch_service(plan: Watch, url: str, probe: Probe, alert: "asyncio.Ta
     while True:
         result = await probe(url)
         at, probes = loop.time(), probes + 1
-        is_complete = window.see(at, is_green=result.is_well)
+        is_complete = window.see(at, is_green=result.is_healthy)
         if window.began == at:
             since = utc_now()
         if is_complete:

@@ -133,9 +133,9 @@ class Incident(Base):
     """First action of a person, which counts for MTTA when nobody acknowledged."""
     resolved_at: Mapped[datetime | None]
     healed_at: Mapped[datetime | None]
-    """A mark, not a state: the service was verified well after a run."""
+    """A mark, not a state: the service's verification passed after a run."""
     attention_at: Mapped[datetime | None]
-    """Automation did not do it: a person is needed since then."""
+    """Automation could not resolve it: it needs attention since then."""
     attention_reason: Mapped[str | None]
     maintenance: Mapped[str | None]
     """Name of the maintenance window that covers all that fires: nobody is told and nothing is healed. Stays when the

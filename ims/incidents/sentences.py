@@ -20,7 +20,7 @@ class Tone(StrEnum):
     ALERT = "alert"
     AUTOMATION = "automation"
     REFUSED = "refused"
-    WELL = "well"
+    HEALTHY = "healthy"
     PEOPLE = "people"
     PLAIN = "plain"
 
@@ -102,7 +102,7 @@ def _firing(told: _Told) -> Sentence:
 def _cleared(told: _Told) -> Sentence:
     name = told.value("alert")
     text = f"Alert {name} is resolved" if name else "The alert is resolved"
-    return Sentence(Tone.WELL, text + told.seconds("after") + _missed(told))
+    return Sentence(Tone.HEALTHY, text + told.seconds("after") + _missed(told))
 
 
 def _missed(told: _Told) -> str:
@@ -141,7 +141,7 @@ REASONS = {
     "parameter": "the alert does not give what the playbook needs",
     "attempts": "all attempts are used up",
     "not_repeatable": "nobody knows how far the last run came, and it may not be repeated",
-    "still_firing": "the service is well, but the alert still fires",
+    "still_firing": "the service is healthy, but the alert still fires",
     "target_busy": "another run is at work on this target",
     "cooldown": "the last run on this target was too short a time ago",
     "maintenance": "a maintenance window is open",
@@ -197,14 +197,14 @@ def _rejected(told: _Told) -> Sentence:
     return Sentence(Tone.PEOPLE, f"{told.who} rejected {told.run}", told.value("reason"), told.run)
 
 
-def _well(told: _Told) -> Sentence:
+def _healthy(told: _Told) -> Sentence:
     where, run = told.value("service", "target"), told.run
-    return Sentence(Tone.WELL, f"Verified well{f': {where}' if where else ''}", told.value("reason"), run)
+    return Sentence(Tone.HEALTHY, f"Verification passed{f': {where}' if where else ''}", told.value("reason"), run)
 
 
-def _not_well(told: _Told) -> Sentence:
+def _unhealthy(told: _Told) -> Sentence:
     where = told.value("service", "target")
-    text = f"{where} is still not well" if where else "It is still not well"
+    text = f"{where} is still unhealthy" if where else "It is still unhealthy"
     return Sentence(Tone.ALERT, text, told.value("reason"), told.run)
 
 
@@ -222,8 +222,8 @@ def _progress(told: _Told) -> Sentence:
 
 def _resolved(told: _Told) -> Sentence:
     if told.is_person:
-        return Sentence(Tone.WELL, f"{told.event.actor} resolved the incident", told.value("note"), is_prose=True)
-    return Sentence(Tone.WELL, "Incident resolved: no alert is left", told.value("note"))
+        return Sentence(Tone.HEALTHY, f"{told.event.actor} resolved the incident", told.value("note"), is_prose=True)
+    return Sentence(Tone.HEALTHY, "Incident resolved: no alert is left", told.value("note"))
 
 
 def _edited(told: _Told) -> Sentence:
@@ -277,8 +277,8 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.APPROVAL_REQUESTED: _approval_requested,
     EventKind.RUN_APPROVED: _approved,
     EventKind.RUN_REJECTED: _rejected,
-    EventKind.VERIFIED_WELL: _well,
-    EventKind.NOT_VERIFIED: _not_well,
+    EventKind.VERIFIED_WELL: _healthy,
+    EventKind.NOT_VERIFIED: _unhealthy,
     EventKind.AUTOMATION_GAVE_UP: _gave_up,
     EventKind.MAINTENANCE_BEGAN: _maintenance,
     EventKind.MAINTENANCE_ENDED: _maintenance_over,

@@ -1,4 +1,4 @@
-"""Ask a service's URL once: is it well?
+"""Ask a service's URL once: is it healthy?
 
 Well means that an HTTP answer with a status below 400 began in time. A redirect counts as it is and is not followed: it
 could lead to another host, whose health says nothing about this one. Nothing of the body is read. Runs in the event
@@ -25,7 +25,7 @@ _LINE_LIMIT = 8192  # bytes
 class ProbeResult:
     """What one probe found: `reason` says it in words for people."""
 
-    is_well: bool
+    is_healthy: bool
     reason: str
     status: int | None = None
 

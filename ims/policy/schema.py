@@ -109,7 +109,7 @@ class Service(PolicyPart):
         default_factory=lambda given: given["name"],
         description="Logical service, when several hosts are instances of one. Default: the host's name.",
     )
-    url: Url | None = Field(default=None, description="What is probed: well means a status below 400.")
+    url: Url | None = Field(default=None, description="What is probed: healthy means a status below 400.")
     owner: Text | None = Field(default=None, description="Account that is responsible.")
     team: Text | None = Field(default=None, description="Team that is told.")
     service_environment: Name = Field(

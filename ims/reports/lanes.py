@@ -21,7 +21,7 @@ APART: Final = 4
 
 # Work of automation is one colour here: a verification lasts seconds.
 _DRAWN_AS: Final = {Phase.VERIFYING: Phase.HEALING}
-_TELLING: Final = (Phase.WAITING, Phase.WELL, Phase.HEALING, Phase.PEOPLE)
+_TELLING: Final = (Phase.WAITING, Phase.HEALTHY, Phase.HEALING, Phase.PEOPLE)
 """Where incidents overlap the later one of these is drawn."""
 _RANK: Final = {phase: rank for rank, phase in enumerate(_TELLING)}
 
@@ -46,7 +46,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane. `ticks` stand behind what was verified well, in fractions of the lane."""
+    """One lane. `ticks` stand behind what was verified healthy, in fractions of the lane."""
 
     stretches: Sequence[Stretch]
     ticks: Sequence[float]
@@ -54,10 +54,10 @@ class Lane:
 
     @property
     def paths(self) -> Mapping[Phase, str]:
-        """SVG paths in a view of `CELLS` by 20: waiting and well are thin, what somebody does is a block."""
+        """SVG paths in a view of `CELLS` by 20: waiting and healthy are thin, what somebody does is a block."""
         found: dict[Phase, list[str]] = {}
         for stretch in self.stretches:
-            top, height = (9, 3) if stretch.phase in (Phase.WAITING, Phase.WELL) else (4, 12)
+            top, height = (9, 3) if stretch.phase in (Phase.WAITING, Phase.HEALTHY) else (4, 12)
             path = f"M{stretch.begins} {top}h{stretch.length}v{height}h-{stretch.length}z"
             found.setdefault(stretch.phase, []).append(path)
         return {phase: "".join(parts) for phase, parts in found.items()}
@@ -73,7 +73,7 @@ def lay(lifelines: Sequence[Lifeline], begins: datetime, ends: datetime) -> Lane
         for segment in line.segments:
             _fill(cells, left + segment.left * width, left + (segment.left + segment.width) * width, segment.phase)
         # Behind what was healed: on a day the moment itself is as wide as the work.
-        ticks |= {_cell(left + width) for mark in line.marks if mark.kind is MarkKind.WELL}
+        ticks |= {_cell(left + width) for mark in line.marks if mark.kind is MarkKind.HEALTHY}
         places.append((_cell(left), _cell(left + width), number))
     shown = sorted(tick for tick in ticks if tick)
     return Lane(_stretches(cells), [tick / CELLS for tick in _thinned(shown)], _spots(places))

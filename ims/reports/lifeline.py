@@ -17,7 +17,7 @@ class Phase(StrEnum):
     HEALING = "healing"
     VERIFYING = "verifying"
     PEOPLE = "people"
-    WELL = "well"
+    HEALTHY = "healthy"
 
 
 class MarkKind(StrEnum):
@@ -26,7 +26,7 @@ class MarkKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
     NEEDS_PERSON = "needs_person"
-    WELL = "well"
+    HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _phase(story: Story, at: datetime) -> Phase:
         if attempt.finished_at and attempt.finished_at <= at and _is_looking(attempt, at):
             return Phase.VERIFYING
     if story.healed_at and story.healed_at <= at:
-        return Phase.WELL
+        return Phase.HEALTHY
     people = _people_since(story)
     return Phase.PEOPLE if people and people <= at else Phase.WAITING
 
@@ -202,8 +202,8 @@ def _marks(story: Story, segments: Sequence[Segment], ends: datetime) -> list[Ma
     wanted += [(MarkKind.NEEDS_PERSON, story.attention_at)] if story.attention_at else []
     if story.healed_at:
         # It was well from the first green probe on; the tick stands where that was known.
-        well = [segment.begins for segment in segments if segment.phase is Phase.WELL]
-        wanted.append((MarkKind.WELL, well[0] if well else ends))
+        healthy = [segment.begins for segment in segments if segment.phase is Phase.HEALTHY]
+        wanted.append((MarkKind.HEALTHY, healthy[0] if healthy else ends))
     shown = [(kind, at) for kind, at in wanted if segments[0].begins <= at <= ends]
     return [Mark(kind, at, _place(segments, at)) for kind, at in sorted(shown, key=lambda pair: pair[1])]
 

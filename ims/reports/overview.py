@@ -39,7 +39,7 @@ TASK_STARTED = "playbook_on_task_start"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services that are shown; the others, `left_out`, are well."""
+    """The services that are shown; the others, `left_out`, are healthy."""
 
     shown: Sequence[ServiceCondition]
     left_out: int
@@ -106,7 +106,7 @@ class ServiceLane:
 
     @property
     def healed(self) -> int:
-        """How many of the drawn ones were verified well."""
+        """How many of the drawn ones were verified healthy."""
         return sum(one.healed_at is not None for one in self.drawn)
 
 
@@ -129,7 +129,7 @@ def read_overview(session: Session, now: datetime) -> Overview:
 
 
 def _services(conditions: Sequence[ServiceCondition]) -> Services:
-    """Where not all fit, those that are not well first."""
+    """Where not all fit, those that are not healthy first."""
     counts = Counter(one.condition for one in conditions)
     if len(conditions) <= MOST_SERVICES:
         return Services(conditions, 0, counts)

@@ -31,7 +31,7 @@ class Condition(StrEnum):
     """A maintenance window is open: nobody is told and nothing is healed, whatever fires."""
     UNKNOWN = "unknown"
     """Nobody would tell us: no sender of alerts is heard."""
-    WELL = "well"
+    HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _condition(
     elif unresolved and unresolved.firing:
         condition = Condition.FIRING
     else:
-        condition = Condition.WELL if is_heard else Condition.UNKNOWN
+        condition = Condition.HEALTHY if is_heard else Condition.UNKNOWN
     window, ends = (cover.window.name, cover.span.ends) if cover else (None, None)
     return ServiceCondition(service, condition, unresolved.incidents if unresolved else 0, run, window, ends)
 

@@ -33,7 +33,7 @@ class Figures:
     needing_people: int
     healing: int
     healed: int
-    """Incidents verified well in the last 24 hours."""
+    """Incidents healed in the last 24 hours."""
     mtta: Mean
     mttr: Mean
 

@@ -87,8 +87,8 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server.directory / f"{self.path.strip('/')}.state"
-        is_well = state.is_file() and state.read_text() == "well"
-        self.send_response(200 if is_well else 503)
+        is_healthy = state.is_file() and state.read_text() == "well"
+        self.send_response(200 if is_healthy else 503)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -137,7 +137,7 @@ class Site:
     def mend_service(self, service: str) -> None:
         (self.directory / f"{service}.state").write_text("well")
 
-    def is_well(self, service: str) -> bool:
+    def is_healthy(self, service: str) -> bool:
         return (self.directory / f"{service}.state").exists()
 
     def _rule(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ims.alerts.parsers.generic import GenericAlert, NotGeneric, parse_generic
 from ims.api.fields import Id, YesOrNo
 from ims.api.listing import PageQuery
 from ims.api.operations import Group, Security
-from ims.api.v1.schemas.alerts import AlertList, AlertShown, AlertWhole, Taken, show_alert, show_alert_whole
+from ims.api.v1.schemas.alerts import AlertList, AlertResponse, AlertWhole, Taken, show_alert, show_alert_whole
 from ims.core.errors import Forbidden, Unprocessable
 from ims.core.json_body import read_json
 from ims.http import senders
@@ -90,7 +90,7 @@ def list_all(query: AlertQuery) -> AlertList:
 
 
 @api.get("/alerts/{alert_id}", answers=AlertWhole)
-def one(alert_id: Id) -> AlertShown:
+def one(alert_id: Id) -> AlertResponse:
     """Read an alert.
 
     With the times it fired and the incidents they belong to.

@@ -9,12 +9,12 @@ from pydantic import AfterValidator, Field
 from ims.api.fields import Since, Until
 from ims.api.listing import PageQuery
 from ims.api.operations import Group, Stream
-from ims.api.v1.schemas.audit import AuditEntryShown, AuditList
+from ims.api.v1.schemas.audit import AuditEntryResponse, AuditList
 from ims.audit.models import AuditEntry
 from ims.audit.queries import Filters, exported, list_entries
 from ims.core.errors import Unprocessable
 from ims.core.principal import Role
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.core.validation import LINE_SCHEMA, one_line
 from ims.http.resources import database, transaction
 
@@ -23,7 +23,7 @@ api: Final = Group("Audit log", "Who changed what, from where, and what it was b
 _Word = Annotated[str, Field(max_length=200, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]
 
 
-class ExportQuery(Given):
+class ExportQuery(RequestModel):
     """Which entries."""
 
     actor: Annotated[_Word, Field(description="By this one: `alice`, or a token such as `alice (T-3)`.")] = ""
@@ -52,7 +52,7 @@ def list_all(query: AuditQuery) -> AuditList:
     """
     with transaction() as session:
         found = list_entries(session, query.filters, query.limit + 1, query.before)
-    return query.page(AuditList, found, lambda entry: entry.id, AuditEntryShown.model_validate)
+    return query.page(AuditList, found, lambda entry: entry.id, AuditEntryResponse.model_validate)
 
 
 @api.get(
@@ -70,4 +70,4 @@ def export(query: ExportQuery) -> Stream:
 
 
 def _lines(entries: Iterator[AuditEntry]) -> Iterator[str]:
-    return (AuditEntryShown.model_validate(entry).model_dump_json() + "\n" for entry in entries)
+    return (AuditEntryResponse.model_validate(entry).model_dump_json() + "\n" for entry in entries)

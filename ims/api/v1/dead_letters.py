@@ -9,7 +9,7 @@ from ims.alerts.notifications import RejectReason
 from ims.api.fields import Id
 from ims.api.listing import PageQuery
 from ims.api.operations import Group
-from ims.api.v1.schemas.alerts import RejectedList, RejectedShown, RetriedShown, show_rejected
+from ims.api.v1.schemas.alerts import DeadLetterResponse, RejectedList, RetryResponse, show_rejected
 from ims.core.errors import Unprocessable
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
@@ -37,8 +37,8 @@ def list_rejected(query: RejectedQuery) -> RejectedList:
     return query.page(RejectedList, found, lambda rejected: rejected.id, show_rejected)
 
 
-@api.get("/rejected-alerts/{rejected_id}", answers=RejectedShown)
-def one_rejected(rejected_id: Id) -> RejectedShown:
+@api.get("/rejected-alerts/{rejected_id}", answers=DeadLetterResponse)
+def one_rejected(rejected_id: Id) -> DeadLetterResponse:
     """Read a rejected alert.
 
     With what was sent, and why it could not be accepted.
@@ -47,14 +47,14 @@ def one_rejected(rejected_id: Id) -> RejectedShown:
         return show_rejected(rejected_one(session, rejected_id))
 
 
-@api.post("/rejected-alerts/{rejected_id}/retry", answers=RetriedShown)
-def retry_rejected(rejected_id: Id) -> RetriedShown:
+@api.post("/rejected-alerts/{rejected_id}/retry", answers=RetryResponse)
+def retry_rejected(rejected_id: Id) -> RetryResponse:
     """Try a rejected alert again.
 
     It is read as it would be read today. If it is taken, it is no longer rejected; else it stays.
     """
     with use_case() as context:
-        return RetriedShown.model_validate(retry(context, rejected_id))
+        return RetryResponse.model_validate(retry(context, rejected_id))
 
 
 @api.delete("/rejected-alerts/{rejected_id}", status=204)

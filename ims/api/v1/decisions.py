@@ -9,7 +9,7 @@ from ims.api.operations import Group
 from ims.api.v1.schemas.decisions import DecisionList, DecisionResponse, render_decision
 from ims.core.errors import Unprocessable
 from ims.core.paging import cut, number_in
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.healing.models import DecisionOutcome
 from ims.healing.queries import DecisionFilters, decision_listed, list_decisions
 from ims.http.resources import transaction
@@ -20,7 +20,7 @@ api: Final = Group("Decisions", "Why a run started or did not: what was known, a
 Reference = Annotated[str, Field(pattern=r"^(?:D-)?[1-9][0-9]{0,17}$", description="D-12 or 12.", examples=["D-1"])]
 
 
-class DecisionQuery(Given):
+class DecisionQuery(RequestModel):
     """Which decisions."""
 
     incident: Annotated[

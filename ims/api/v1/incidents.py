@@ -11,7 +11,7 @@ from ims.api.rest import wanted_version
 from ims.api.v1.schemas.incidents import (
     IncidentList,
     IncidentMetrics,
-    IncidentShown,
+    IncidentResponse,
     IncidentWhole,
     Timeline,
     measure,
@@ -21,7 +21,7 @@ from ims.api.v1.schemas.incidents import (
 )
 from ims.core.errors import Conflict, FieldError, Stale, Unprocessable
 from ims.core.paging import decode_cursor, encode_cursor
-from ims.core.schemas import Changes, Given
+from ims.core.schemas import Changes, RequestModel
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
 from ims.incidents import usecases
@@ -69,7 +69,7 @@ _Statuses = Annotated[
 _Only = Annotated[Name, Field(description="Only of this one.")]
 
 
-class IncidentQuery(Given):
+class IncidentQuery(RequestModel):
     """Which incidents, in which order."""
 
     status: _Statuses = ()
@@ -111,7 +111,7 @@ class IncidentOpening(NewIncident):
     model_config = ConfigDict(extra="forbid")
 
 
-class OpeningHeaders(Given):
+class OpeningHeaders(RequestModel):
     """Headers of opening an incident."""
 
     idempotency_key: Annotated[
@@ -127,7 +127,7 @@ class OpeningHeaders(Given):
     ] = None
 
 
-class ChangingHeaders(Given):
+class ChangingHeaders(RequestModel):
     """Headers of changing an incident."""
 
     if_match: Annotated[
@@ -140,7 +140,7 @@ class ChangingHeaders(Given):
     ] = None
 
 
-class TimelineQuery(Given):
+class TimelineQuery(RequestModel):
     """Which part of a timeline."""
 
     after: Annotated[int, Field(ge=0, le=999_999_999, description="`seq` of the last event you know."), READ_NUMBER] = 0
@@ -173,7 +173,7 @@ class IncidentChanges(Changes):
 
 @api.post(
     "/incidents",
-    answers=IncidentShown,
+    answers=IncidentResponse,
     status=201,
     also={200: "It was opened before, by the same Idempotency-Key."},
     raises=(Unprocessable, KeyUsedDifferently),
@@ -235,7 +235,7 @@ def one(reference: Reference) -> Answer:
 
 @api.patch(
     "/incidents/{reference}",
-    answers=IncidentShown,
+    answers=IncidentResponse,
     raises=(NotYourIncident, Conflict, Stale, Unprocessable),
     example={"severity": "high", "note": "The disk of the backup host is *full*."},
 )

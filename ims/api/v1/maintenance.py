@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
-from ims.api.v1.schemas.maintenance import NewWindow, WindowList, WindowName, WindowShown, show_window
+from ims.api.v1.schemas.maintenance import NewWindow, WindowList, WindowName, WindowResponse, show_window
 from ims.core.errors import Conflict, Unprocessable
 from ims.http.authentication import use_case
 from ims.http.resources import clock, transaction
@@ -29,7 +29,7 @@ class WindowQuery(PageQuery):
 
 @api.post(
     "/maintenance-windows",
-    answers=WindowShown,
+    answers=WindowResponse,
     status=201,
     raises=(Conflict, Unprocessable),
     example={"name": "database-upgrade", "services": ["checkout"], "seconds": 3600, "reason": "New PostgreSQL"},
@@ -58,8 +58,8 @@ def list_all(query: WindowQuery) -> WindowList:
     return query.page(WindowList, left, _key, lambda one: one)
 
 
-@api.get("/maintenance-windows/{name}", answers=WindowShown)
-def one(name: WindowName) -> WindowShown:
+@api.get("/maintenance-windows/{name}", answers=WindowResponse)
+def one(name: WindowName) -> WindowResponse:
     """Read a maintenance window.
 
     What it covers, and when it is or will be open.
@@ -68,8 +68,8 @@ def one(name: WindowName) -> WindowShown:
         return _shown(session, name, clock())
 
 
-@api.post("/maintenance-windows/{name}/end", answers=WindowShown, raises=(Conflict,))
-def end(name: WindowName) -> WindowShown:
+@api.post("/maintenance-windows/{name}/end", answers=WindowResponse, raises=(Conflict,))
+def end(name: WindowName) -> WindowResponse:
     """End a maintenance window.
 
     Now, if it is open; one that recurs opens again next time. What still fires is decided as if it were new.
@@ -89,11 +89,11 @@ def remove(name: WindowName) -> None:
         remove_window(context, name)
 
 
-def _shown(session: Session, name: str, now: datetime) -> WindowShown:
+def _shown(session: Session, name: str, now: datetime) -> WindowResponse:
     """The window of this name; if the inventory and a command have each one, the command's. Raises `NoSuchWindow`."""
     return show_window(windows_named(session, name)[0], now)
 
 
-def _key(shown: WindowShown) -> str:
+def _key(shown: WindowResponse) -> str:
     # A blank sorts before everything that a name may hold, so this is the order of names.
     return f"{shown.name} {shown.origin}"

@@ -12,7 +12,7 @@ from ims.api.v1.schemas.tokens import OwnToken, Rotation, TokenList, TokenMade, 
 from ims.core.context import ScopeTooNarrow
 from ims.core.errors import Conflict, Unprocessable
 from ims.core.principal import Role, Scope
-from ims.core.schemas import Shown
+from ims.core.schemas import ResponseModel
 from ims.http.authentication import signed_in, use_case
 from ims.http.resources import clock, transaction
 
@@ -23,7 +23,7 @@ OwnTokenName = Annotated[
 ]
 
 
-class Me(Shown):
+class Me(ResponseModel):
     """Whoever asks."""
 
     name: str

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from ims.api.fields import MOST_COUNTED, READ_NUMBER, Cursor, Limit
 from ims.api.operations import Group, Stream
-from ims.api.v1.schemas.runs import RunEventShown, RunList, RunLog, RunShown, show_run
+from ims.api.v1.schemas.runs import RunEventResponse, RunList, RunLog, RunResponse, show_run
 from ims.core.errors import Unprocessable
 from ims.core.paging import cut, number_in
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.http.resources import database, transaction
 from ims.incidents.inputs import Name
 from ims.runs.log_text import plain_log
@@ -28,7 +28,7 @@ Reference = Annotated[
 ]
 
 
-class RunQuery(Given):
+class RunQuery(RequestModel):
     """Which runs."""
 
     status: Annotated[RunStatus | None, Field(description="Only those whose playbook did this.")] = None
@@ -50,7 +50,7 @@ class RunQuery(Given):
     cursor: Cursor = None
 
 
-class LogQuery(Given):
+class LogQuery(RequestModel):
     """Which part of a log."""
 
     after: Annotated[
@@ -80,8 +80,8 @@ def list_all(query: RunQuery) -> RunList:
     return RunList(items=[show_run(listed) for listed in rows], next=following)
 
 
-@api.get("/runs/{reference}", answers=RunShown)
-def one(reference: Reference) -> RunShown:
+@api.get("/runs/{reference}", answers=RunResponse)
+def one(reference: Reference) -> RunResponse:
     """Read a run.
 
     What it did, to what, why, and how it ended.
@@ -101,7 +101,7 @@ def log(reference: Reference, query: LogQuery) -> RunLog:
         # The state is read first: what is stored after that is missed only while the run goes on.
         run = run_by_name(session, reference)
         events = events_after(session, run.id, query.after, limit=query.limit + 1)
-    shown = [RunEventShown.model_validate(event) for event in events[: query.limit]]
+    shown = [RunEventResponse.model_validate(event) for event in events[: query.limit]]
     following = str(shown[-1].counter) if len(events) > query.limit else None
     return RunLog(items=shown, next=following, active=run.outcome in ACTIVE)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ims.api.listing import PageQuery
 from ims.api.operations import Group
-from ims.api.v1.schemas.services import ServiceList, ServiceShown, show_service
+from ims.api.v1.schemas.services import ServiceList, ServiceResponse, show_service
 from ims.core.errors import NotFound, Unprocessable
 from ims.http.resources import clock, transaction
 from ims.incidents.inputs import Name
@@ -60,8 +60,8 @@ def list_all(query: ServiceQuery) -> ServiceList:
     )
 
 
-@api.get("/services/{name}", answers=ServiceShown)
-def one(name: ServiceName) -> ServiceShown:
+@api.get("/services/{name}", answers=ServiceResponse)
+def one(name: ServiceName) -> ServiceResponse:
     """Read a service.
 
     What the inventory says of it, and how it is now.

@@ -10,7 +10,7 @@ from ims.api.v1.schemas.sources import (
     SourceChanges,
     SourceList,
     SourceName,
-    SourceShown,
+    SourceResponse,
     SourceWhole,
     show_source,
     show_source_whole,
@@ -27,7 +27,7 @@ api: Final = Group("Sources", "Who sends alerts, what they send, from where and 
 
 @api.post(
     "/sources",
-    answers=SourceShown,
+    answers=SourceResponse,
     status=201,
     least=Role.ADMIN,
     also={200: "It is there already, and described the same."},
@@ -69,12 +69,12 @@ def one(name: SourceName) -> SourceWhole:
 
 @api.patch(
     "/sources/{name}",
-    answers=SourceShown,
+    answers=SourceResponse,
     least=Role.ADMIN,
     raises=(Conflict, Unprocessable),
     example={"networks": ["192.0.2.0/24"], "rate_limit": None},
 )
-def change(name: SourceName, body: SourceChanges) -> SourceShown:
+def change(name: SourceName, body: SourceChanges) -> SourceResponse:
     """Change a source.
 
     Also disable it, by `enabled`: false. A process may go by what was before for five seconds more.

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from ims.api.fields import Since, Until
 from ims.api.operations import Group
-from ims.api.v1.schemas.summary import SummaryShown, show_summary
+from ims.api.v1.schemas.summary import SummaryResponse, show_summary
 from ims.core.errors import Unprocessable
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.http.resources import clock, transaction
 from ims.incidents.inputs import KnownSeverity, Name
 from ims.reports.summary import Chosen, read_summary
@@ -21,7 +21,7 @@ DEFAULT_RANGE: Final = timedelta(days=30)
 _Only = Annotated[Name, Field(description="Only of this one.")]
 
 
-class SummaryQuery(Given):
+class SummaryQuery(RequestModel):
     """Which days, and which incidents."""
 
     since: Since = None
@@ -34,11 +34,11 @@ class SummaryQuery(Given):
 
 @api.get(
     "/incidents/stats/summary",
-    answers=SummaryShown,
+    answers=SummaryResponse,
     raises=(Unprocessable,),
     example_query="environment=production&severity=high",
 )
-def summary(query: SummaryQuery) -> SummaryShown:
+def summary(query: SummaryQuery) -> SummaryResponse:
     """Sum up a range of days.
 
     From the UTC day of `since` to the one before `until`, or the one it is in; without them, the last 30 days. Counts,

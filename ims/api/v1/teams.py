@@ -7,7 +7,7 @@ from ims.accounts.people.queries import NoSuchAccount, all_teams, team_of_people
 from ims.accounts.people.teams import create_team, join_team, leave_team, remove_team
 from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
-from ims.api.v1.schemas.people import NewMember, NewTeamName, TeamInPath, TeamList, TeamShown, UserName, show_team
+from ims.api.v1.schemas.people import NewMember, NewTeamName, TeamInPath, TeamList, TeamResponse, UserName, show_team
 from ims.core.errors import FieldError, Unprocessable
 from ims.core.principal import Role
 from ims.core.validation import read
@@ -19,7 +19,7 @@ api: Final = Group("Teams", "Who looks after what: members act on the incidents 
 
 @api.post(
     "/teams",
-    answers=TeamShown,
+    answers=TeamResponse,
     status=201,
     least=Role.ADMIN,
     also={200: "It is there already."},
@@ -48,8 +48,8 @@ def list_teams(query: PageQuery) -> TeamList:
     return query.page(TeamList, left, lambda team: team.name, show_team)
 
 
-@api.get("/teams/{team}", answers=TeamShown, least=Role.ADMIN)
-def one_team(team: TeamInPath) -> TeamShown:
+@api.get("/teams/{team}", answers=TeamResponse, least=Role.ADMIN)
+def one_team(team: TeamInPath) -> TeamResponse:
     """Read a team.
 
     With its members.
@@ -60,12 +60,12 @@ def one_team(team: TeamInPath) -> TeamShown:
 
 @api.post(
     "/teams/{team}/members",
-    answers=TeamShown,
+    answers=TeamResponse,
     least=Role.ADMIN,
     raises=(Unprocessable,),
     example={"user": "deploy-bot"},
 )
-def add_member(team: TeamInPath, body: NewMember) -> TeamShown:
+def add_member(team: TeamInPath, body: NewMember) -> TeamResponse:
     """Make an account a member.
 
     It counts from its next request on.

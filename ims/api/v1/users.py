@@ -7,7 +7,7 @@ from ims.accounts.people.inputs import NewAccount
 from ims.accounts.people.queries import people, person
 from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
-from ims.api.v1.schemas.people import NewPassword, NewUser, UserChanges, UserList, UserName, UserShown, show_user
+from ims.api.v1.schemas.people import NewPassword, NewUser, UserChanges, UserList, UserName, UserResponse, show_user
 from ims.core.errors import Conflict, Unprocessable
 from ims.core.principal import Role
 from ims.core.validation import read
@@ -19,7 +19,7 @@ api: Final = Group("Users", "Who may sign in and what they may do, for administr
 
 @api.post(
     "/users",
-    answers=UserShown,
+    answers=UserResponse,
     status=201,
     least=Role.ADMIN,
     raises=(Conflict, Unprocessable),
@@ -47,8 +47,8 @@ def list_users(query: PageQuery) -> UserList:
     return query.page(UserList, found, lambda one: one.name, show_user)
 
 
-@api.get("/users/{name}", answers=UserShown, least=Role.ADMIN)
-def one_user(name: UserName) -> UserShown:
+@api.get("/users/{name}", answers=UserResponse, least=Role.ADMIN)
+def one_user(name: UserName) -> UserResponse:
     """Read an account.
 
     With its role and its teams.
@@ -59,12 +59,12 @@ def one_user(name: UserName) -> UserShown:
 
 @api.patch(
     "/users/{name}",
-    answers=UserShown,
+    answers=UserResponse,
     least=Role.ADMIN,
     raises=(Conflict, Unprocessable),
     example={"role": "viewer", "email": "deploy@example.org"},
 )
-def change_user(name: UserName, body: UserChanges) -> UserShown:
+def change_user(name: UserName, body: UserChanges) -> UserResponse:
     """Change an account.
 
     Role, address, teams, and whether it may be used at all; everything or nothing. The last administrator stays one.

@@ -7,14 +7,14 @@ from ims.api.operations import Group
 from ims.api.v1.schemas.workers import WorkerList, list_of
 from ims.core.errors import Unprocessable
 from ims.core.paging import cut, name_in
-from ims.core.schemas import Given
+from ims.core.schemas import RequestModel
 from ims.http.resources import transaction
 from ims.workers.queries import list_workers, unserved_pools
 
 api: Final = Group("Workers", "Who takes jobs, who leads, and which pools of workers no one serves.")
 
 
-class WorkerQuery(Given):
+class WorkerQuery(RequestModel):
     """Which workers."""
 
     limit: Limit = 50

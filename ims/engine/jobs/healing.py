@@ -78,7 +78,7 @@ async def _watch(worker: WorkerContext, plan: Watch) -> Finding:
 
     async def counted_probe(url: str) -> ProbeResult:
         result = await probe(url)
-        PROBES.labels("well" if result.is_well else "unwell").inc()
+        PROBES.labels("up" if result.is_healthy else "down").inc()
         return result
 
     return await watch(plan, counted_probe, is_over)

@@ -83,10 +83,10 @@ class Spare:
     @property
     def is_ready(self) -> bool:
         """Whether it has imported everything and waits."""
-        return self.is_well and self.first_line.done()
+        return self.is_healthy and self.first_line.done()
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether it is there and is, or may still become, ready."""
         if self.process.returncode is not None:
             return False
@@ -160,9 +160,9 @@ class Spares:
 
     async def keep(self, premises: Premises) -> None:
         """Let those go that died or are for other premises, and start one if any is missing and it is time for it."""
-        for spare in [spare for spare in self._spares if not spare.is_well or spare.premises != premises]:
+        for spare in [spare for spare in self._spares if not spare.is_healthy or spare.premises != premises]:
             self._spares.remove(spare)
-            if not spare.is_well:
+            if not spare.is_healthy:
                 log.warning("spare_child_failed", pid=spare.process.pid, returncode=spare.process.returncode)
                 self._last_failed = time.monotonic()
             await spare.discard()

@@ -15,7 +15,7 @@ from tests.support.history import Tale
 def test_a_service_is_what_the_inventory_says_and_how_it_is_now(ask: Ask, database: Database) -> None:
     before = ask("victor", "GET", "/services/checkout").get_json()
     assert (before["team"], before["environment"], before["recovery"]) == ("payments", "production", "ims")
-    assert (before["state"], before["incidents"], before["run"]) == ("well", [], None)
+    assert (before["state"], before["incidents"], before["run"]) == ("healthy", [], None)
     with database.begin() as session:
         tale = Tale(session, utc_now() - timedelta(minutes=1), "checkout", "checkout is down")
         number = tale.incident.number

@@ -42,7 +42,7 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     with database.begin() as session:
         assert runs_of(session, episode) == []
     assert wait_until(lambda: is_healed(database), 40)
-    assert site.is_well("shop")
+    assert site.is_healthy("shop")
     with database.begin() as session:
         assert kinds(session, incident_id) == HEALED
         assert session.get_one(Incident, incident_id).attention_at is None

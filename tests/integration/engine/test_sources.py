@@ -37,7 +37,7 @@ def test_a_service_is_healed_though_its_notice_was_lost(
             )
         workers = [start_worker(), start_worker()]
         assert wait_until(lambda: is_healed(database), 60)
-        assert site.is_well("shop")
+        assert site.is_healthy("shop")
         with database.begin() as session:
             assert session.scalars(select(Run.outcome)).all() == ["healed"]
         figures = "".join(

@@ -62,7 +62,7 @@ def test_a_killed_service_is_healed_verified_and_told(
     site = make_site()
     worker = start_worker()
     (run,), incident = settle(database, *begin(database))
-    assert site.is_well("shop")
+    assert site.is_healthy("shop")
     assert (run.outcome, run.rc, run.recap["shop"]["failures"]) == (RunOutcome.HEALED, 0, 0)
     with database.begin() as session:
         verification = session.get_one(Verification, run.id)

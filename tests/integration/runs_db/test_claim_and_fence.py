@@ -165,10 +165,10 @@ def test_a_batch_of_events_that_is_stored_twice_is_there_once(database: Database
     assert stored(database) == 300
 
 
-@pytest.mark.parametrize("is_well", [True, False])
-def test_a_verification_is_written_once(database: Database, queued: Queued, is_well: bool) -> None:
+@pytest.mark.parametrize("is_healthy", [True, False])
+def test_a_verification_is_written_once(database: Database, queued: Queued, is_healthy: bool) -> None:
     mine = claimed(database, queued.run_id)
-    since = now() if is_well else None
+    since = now() if is_healthy else None
     with database.begin() as session:
         finish_playbook(session, mine, GOOD, now())
 
@@ -181,14 +181,14 @@ def test_a_verification_is_written_once(database: Database, queued: Queued, is_w
         assert sum(pool.map(write, range(8))) == 1
     run = run_row(database, queued.run_id)
     assert (run.status, run.reason) == (RunStatus.SUCCEEDED, "Because.")
-    assert run.outcome == (RunOutcome.HEALED if is_well else RunOutcome.INEFFECTIVE)
+    assert run.outcome == (RunOutcome.HEALED if is_healthy else RunOutcome.INEFFECTIVE)
     verification = verification_row(database, queued.run_id)
-    assert (verification.status, verification.healthy_since) == ("passed" if is_well else "failed", since)
+    assert (verification.status, verification.healthy_since) == ("passed" if is_healthy else "failed", since)
     assert (verification.decided_by, verification.probes, verification.ended_at) == ("probe", 3, run.ended_at)
     assert [job for job in jobs(database) if job != Job.INCIDENTS_CHANGED] == ["verify_run", "decide"]
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
-        expected = "verified_well" if is_well else "not_verified"
+        expected = "verified_well" if is_healthy else "not_verified"
         assert [kind for kind in kinds(session, queued.incident) if "verified" in kind] == [expected]
 
 

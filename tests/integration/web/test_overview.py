@@ -40,7 +40,7 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
         )
         newest_run(session, "ims-web").status = RunStatus.FAILED
     assert conditions(database, now) == {
-        "checkout": "well", "ims-web": "firing", "mailer": "maintenance", "search": "firing"
+        "checkout": "healthy", "ims-web": "firing", "mailer": "maintenance", "search": "firing"
     }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_without_a_sender_nobody_knows_how_a_service_is(database: Database, now:
     assert conditions(database, now)["mailer"] == "unknown"
     with database.begin() as session:
         session.execute(update(Source).values(silent_since=None))
-    assert conditions(database, now)["mailer"] == "well"
+    assert conditions(database, now)["mailer"] == "healthy"
 
 
 def test_the_page_shows_services_runs_and_lanes(sign_in: SignIn) -> None:
@@ -82,7 +82,7 @@ def test_what_moves_makes_a_new_page_and_what_does_not_is_not_sent(
         run.status, run.verification = RunStatus.SUCCEEDED, VerificationStatus.PENDING
     after = bob.get("/", headers={**LIVE, "If-None-Match": tags[1]})
     assert after.status_code == 200
-    assert "all tasks done; is ims-web well again?" in after.text
+    assert "all tasks done; is ims-web healthy again?" in after.text
 
 
 def test_any_change_of_the_last_day_is_seen_although_no_row_of_it_is_read(database: Database, now: datetime) -> None:

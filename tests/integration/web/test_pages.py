@@ -30,8 +30,9 @@ def test_the_overview_shows_what_matters(sign_in: SignIn) -> None:
 
 def test_the_page_of_an_incident_tells_its_story(sign_in: SignIn) -> None:
     page = sign_in("bob").get("/incidents/INC-25").text
-    for told in ("Healed in 1:55", "search is still not well", "Verified well: search", "attempt 2", "/runs/R-26",
-                 "restart-a-dead-service", "5f1c6a0e9b7d", "wiki.example.org", "resolved after 2:01"):  # fmt: skip
+    for told in ("Healed in 1:55", "search is still unhealthy", "Verification passed: search", "attempt 2",
+                 "/runs/R-26", "restart-a-dead-service", "5f1c6a0e9b7d", "wiki.example.org",
+                 "resolved after 2:01"):  # fmt: skip
         assert told in page
     assert page.index("Run R-25 started") < page.index("Run R-26 started") < page.index("Incident resolved")
 

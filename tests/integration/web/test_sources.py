@@ -135,7 +135,7 @@ def test_the_list_says_who_is_silent_and_what_the_repair_said(sign_in: SignIn, d
         )  # fmt: skip
     alice = sign_in("alice")
     page = alice.get("/admin/sources").text
-    for told in ("Silent for", "No answer", "it never answered", "3 held back: never listed", "/alerts/generic",
+    for told in ("Stale for", "No answer", "it never answered", "3 withheld: never listed", "/alerts/generic",
                  "2.5 alerts/s", "1 network<", "no token"):  # fmt: skip
         assert told in page, told
     assert "http://192.0.2.1:9093" in alice.get(PAGE).text

@@ -35,11 +35,11 @@ def ask(answer: bytes, *, timeout: float = 2, hang: bool = False) -> tuple[Probe
 
 
 @pytest.mark.parametrize(
-    ("status", "is_well"), [(200, True), (204, True), (302, True), (400, False), (404, False), (500, False)]
+    ("status", "is_healthy"), [(200, True), (204, True), (302, True), (400, False), (404, False), (500, False)]
 )
-def test_well_means_a_status_below_400(status: int, is_well: bool) -> None:
+def test_well_means_a_status_below_400(status: int, is_healthy: bool) -> None:
     result, _ = ask(f"HTTP/1.1 {status} Some Words\r\nContent-Length: 0\r\n\r\n".encode())
-    assert (result.is_well, result.status) == (is_well, status)
+    assert (result.is_healthy, result.status) == (is_healthy, status)
 
 
 def test_it_asks_for_the_path_and_the_query_of_the_url() -> None:
@@ -49,13 +49,13 @@ def test_it_asks_for_the_path_and_the_query_of_the_url() -> None:
 
 def test_an_interim_answer_is_no_answer() -> None:
     result, _ = ask(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 503 No\r\n\r\n")
-    assert (result.is_well, result.status) == (False, 503)
+    assert (result.is_healthy, result.status) == (False, 503)
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 100_000])
 def test_what_is_no_http_is_not_well_and_raises_nothing(answer: bytes) -> None:
     result, _ = ask(answer)
-    assert not result.is_well
+    assert not result.is_healthy
     assert result.reason
 
 
@@ -70,4 +70,4 @@ def test_a_port_where_nobody_listens_is_not_well() -> None:
 
 
 def test_a_name_that_does_not_exist_is_not_well() -> None:
-    assert not asyncio.run(probe("http://no-such-host.invalid/")).is_well
+    assert not asyncio.run(probe("http://no-such-host.invalid/")).is_healthy

@@ -37,8 +37,8 @@ def look(answers: Sequence[bool], *, resolved_at_look: int | None = None, url: s
     looks = 0
 
     async def probe(_url: str) -> ProbeResult:
-        is_well = left.pop(0) if len(left) > 1 else left[0]
-        return ProbeResult(is_well, "HTTP 200." if is_well else "The connection was refused.")
+        is_healthy = left.pop(0) if len(left) > 1 else left[0]
+        return ProbeResult(is_healthy, "HTTP 200." if is_healthy else "The connection was refused.")
 
     async def is_over() -> datetime | None:
         nonlocal looks

@@ -22,10 +22,10 @@ def phases(line: Lifeline) -> list[tuple[str, float]]:
 def test_a_healed_incident_waits_heals_verifies_and_is_well() -> None:
     story = Story(OPENED, resolved_at=at(60), healed_at=at(42), attempts=[Attempt(at(3), at(38), at(45))])
     line = draw(story, at(1000))
-    assert phases(line) == [("waiting", 3), ("healing", 35), ("verifying", 7), ("well", 15)]
+    assert phases(line) == [("waiting", 3), ("healing", 35), ("verifying", 7), ("healthy", 15)]
     assert not line.is_open
     (tick,) = line.marks
-    assert (tick.kind, tick.left) == (MarkKind.WELL, pytest.approx(line.segments[3].left))
+    assert (tick.kind, tick.left) == (MarkKind.HEALTHY, pytest.approx(line.segments[3].left))
 
 
 def test_what_automation_could_not_do_is_with_people_until_it_is_resolved() -> None:
@@ -68,7 +68,7 @@ def test_marks_before_the_opening_or_after_the_end_are_left_out() -> None:
 
 def test_a_service_verified_well_after_its_incident_was_resolved_has_its_tick_at_the_end() -> None:
     line = draw(Story(OPENED, resolved_at=at(10), healed_at=at(12), attempts=[Attempt(at(1), at(5))]), at(20))
-    assert [(mark.kind, mark.left) for mark in line.marks] == [(MarkKind.WELL, pytest.approx(1))]
+    assert [(mark.kind, mark.left) for mark in line.marks] == [(MarkKind.HEALTHY, pytest.approx(1))]
 
 
 def test_shares_add_the_stretches_of_a_phase() -> None:

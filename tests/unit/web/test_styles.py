@@ -8,7 +8,7 @@ import pytest
 STATIC = Path(__file__).parents[3] / "ims/web/static"
 CSS = (STATIC / "ims.css").read_text()
 TOKENS = dict(re.findall(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}, #[0-9a-f]{6})\)", CSS))
-MEANINGS = ("text", "muted", "critical", "high", "medium", "low", "well", "healing", "people")
+MEANINGS = ("text", "muted", "critical", "high", "medium", "low", "healthy", "healing", "people")
 
 
 def luminance(colour: str) -> float:
@@ -33,7 +33,7 @@ def test_every_colour_of_text_can_be_read(meaning: str, ground: str, theme: int)
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_segments_of_the_lifeline_stand_out(theme: int) -> None:
     ground = TOKENS["surface"].split(", ")[theme]
-    for name in ("people-fill", "healing", "well"):
+    for name in ("people-fill", "healing", "healthy"):
         assert contrast(TOKENS[name].split(", ")[theme], ground) >= 3
 
 

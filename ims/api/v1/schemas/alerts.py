@@ -9,11 +9,11 @@ from pydantic import Field
 from ims.alerts.episodes import Result
 from ims.alerts.listing import ListedAlert
 from ims.alerts.models import Episode, RejectedAlert
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.incidents.models import Incident, Status
 
 
-class AlertShown(Shown):
+class AlertResponse(ResponseModel):
     """What one source reports about one thing."""
 
     id: int
@@ -31,11 +31,11 @@ class AlertShown(Shown):
     last_seen_at: Annotated[datetime, Field(description="When its source last said anything about it.")]
 
 
-class AlertList(Listing[AlertShown]):
+class AlertList(Listing[AlertResponse]):
     """A page of the list of alerts."""
 
 
-class AlertEpisodeShown(Shown):
+class AlertEpisodeResponse(ResponseModel):
     """One time that the alert fired."""
 
     id: int
@@ -46,7 +46,7 @@ class AlertEpisodeShown(Shown):
     notices: Annotated[int, Field(description="How often the sender said so.")]
 
 
-class AlertIncidentShown(Shown):
+class AlertIncidentResponse(ResponseModel):
     """An incident that the alert belongs to."""
 
     incident: Annotated[str, Field(examples=["INC-42"])]
@@ -56,18 +56,18 @@ class AlertIncidentShown(Shown):
     resolved_at: datetime | None
 
 
-class AlertWhole(AlertShown):
+class AlertWhole(AlertResponse):
     """One alert with the times it fired."""
 
-    episodes: Annotated[list[AlertEpisodeShown], Field(description="The newest 100, newest first.")]
-    incidents: Annotated[list[AlertIncidentShown], Field(description="Those of these episodes, newest first.")]
+    episodes: Annotated[list[AlertEpisodeResponse], Field(description="The newest 100, newest first.")]
+    incidents: Annotated[list[AlertIncidentResponse], Field(description="Those of these episodes, newest first.")]
 
 
 def _is_none(value: object) -> bool:
     return value is None
 
 
-class TakenAlert(Shown):
+class TakenAlert(ResponseModel):
     """What became of one alert."""
 
     place: Annotated[int, Field(description="Its place in what was sent, from 0.")]
@@ -85,7 +85,7 @@ class TakenAlert(Shown):
     message: Annotated[str | None, Field(exclude_if=_is_none, description="What is wrong with it.")] = None
 
 
-class Taken(Shown):
+class Taken(ResponseModel):
     """What became of what was sent."""
 
     source: str
@@ -95,7 +95,7 @@ class Taken(Shown):
     alerts: Annotated[list[TakenAlert], Field(description="In the order sent.")]
 
 
-class RejectedShown(Shown):
+class DeadLetterResponse(ResponseModel):
     """Something that was sent and could not be accepted."""
 
     id: int
@@ -107,11 +107,11 @@ class RejectedShown(Shown):
     body: Annotated[str, Field(description="As it came, at most 64 KiB of it.")]
 
 
-class RejectedList(Listing[RejectedShown]):
+class RejectedList(Listing[DeadLetterResponse]):
     """A page of the list of rejected alerts."""
 
 
-class RetriedShown(Shown):
+class RetryResponse(ResponseModel):
     """What became of it when it was read again."""
 
     id: int
@@ -119,9 +119,9 @@ class RetriedShown(Shown):
     message: Annotated[str, Field(description="What is still wrong with it.")]
 
 
-def show_alert(listed: ListedAlert) -> AlertShown:
+def show_alert(listed: ListedAlert) -> AlertResponse:
     """An alert as programs see it."""
-    return AlertShown(**_fields(listed))
+    return AlertResponse(**_fields(listed))
 
 
 def show_alert_whole(listed: ListedAlert, episodes: Sequence[tuple[Episode, Incident]]) -> AlertWhole:
@@ -134,23 +134,23 @@ def show_alert_whole(listed: ListedAlert, episodes: Sequence[tuple[Episode, Inci
     )
 
 
-def show_rejected(one: RejectedAlert) -> RejectedShown:
+def show_rejected(one: RejectedAlert) -> DeadLetterResponse:
     """A rejected alert as programs see it."""
     told = {"message": one.details.get("message", ""), "place": one.details.get("place")}
-    own = {name: getattr(one, name) for name in RejectedShown.model_fields if name not in told}
-    return RejectedShown(**own, **told)
+    own = {name: getattr(one, name) for name in DeadLetterResponse.model_fields if name not in told}
+    return DeadLetterResponse(**own, **told)
 
 
 def _fields(listed: ListedAlert) -> dict[str, Any]:
-    own = {name: getattr(listed.alert, name) for name in AlertShown.model_fields if name != "firing"}
+    own = {name: getattr(listed.alert, name) for name in AlertResponse.model_fields if name != "firing"}
     return {**own, "firing": listed.is_firing}
 
 
-def _show_episode(episode: Episode, incident: Incident) -> AlertEpisodeShown:
-    own = {name: getattr(episode, name) for name in AlertEpisodeShown.model_fields if name != "incident"}
-    return AlertEpisodeShown(incident=f"INC-{incident.number}", **own)
+def _show_episode(episode: Episode, incident: Incident) -> AlertEpisodeResponse:
+    own = {name: getattr(episode, name) for name in AlertEpisodeResponse.model_fields if name != "incident"}
+    return AlertEpisodeResponse(incident=f"INC-{incident.number}", **own)
 
 
-def _show_incident(incident: Incident) -> AlertIncidentShown:
-    own = {name: getattr(incident, name) for name in AlertIncidentShown.model_fields if name != "incident"}
-    return AlertIncidentShown(incident=f"INC-{incident.number}", **own)
+def _show_incident(incident: Incident) -> AlertIncidentResponse:
+    own = {name: getattr(incident, name) for name in AlertIncidentResponse.model_fields if name != "incident"}
+    return AlertIncidentResponse(incident=f"INC-{incident.number}", **own)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ims.core.actors import ActorKind
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 
 
-class AuditEntryShown(Shown):
+class AuditEntryResponse(ResponseModel):
     """One change by a person, a token or a command."""
 
     id: int
@@ -25,5 +25,5 @@ class AuditEntryShown(Shown):
     after: Annotated[dict[str, Any] | None, Field(description="What changed, as it is.")]
 
 
-class AuditList(Listing[AuditEntryShown]):
+class AuditList(Listing[AuditEntryResponse]):
     """A page of the audit log."""

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.healing.guards.verdict import Answer
 from ims.healing.models import DecisionOutcome
 from ims.healing.queries import ListedDecision
 
 
-class GuardAnswer(Shown):
+class GuardAnswer(ResponseModel):
     """What one guard said."""
 
     guard: str
@@ -21,7 +21,7 @@ class GuardAnswer(Shown):
     until: Annotated[datetime | None, Field(description="Of a wait: when the guard is asked again.")] = None
 
 
-class DecisionResponse(Shown):
+class DecisionResponse(ResponseModel):
     """What was decided about one time an alert fired. Equal decisions are one that counts."""
 
     decision: Annotated[str, Field(description="People's name for it.", examples=["D-12"])]

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from ims.alerts.queries import AlertSeen, alerts_of
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.healing.queries import denials_of
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.incidents.queries import latest_events, notes_of
@@ -17,7 +17,7 @@ from ims.runs.models import Run
 from ims.runs.queries import runs_of
 
 
-class IncidentShown(Shown):
+class IncidentResponse(ResponseModel):
     """One incident. Times are when it happened, null when it has not."""
 
     incident: Annotated[str, Field(description="People's name for it.", examples=["INC-42"])]
@@ -35,7 +35,7 @@ class IncidentShown(Shown):
     opened_at: datetime
     acknowledged_at: datetime | None
     in_progress_at: datetime | None
-    healed_at: Annotated[datetime | None, Field(description="The service was verified well after a run.")]
+    healed_at: Annotated[datetime | None, Field(description="The verification of a run passed.")]
     resolved_at: datetime | None
     attention_at: Annotated[datetime | None, Field(description="Since then automation cannot help.")]
     attention_reason: str | None
@@ -46,11 +46,11 @@ class IncidentShown(Shown):
     allowed: Annotated[list[Status], Field(description="The statuses it can go to from here.")]
 
 
-class IncidentList(Listing[IncidentShown]):
+class IncidentList(Listing[IncidentResponse]):
     """A page of the list of incidents."""
 
 
-class EventShown(Shown):
+class EventResponse(ResponseModel):
     """One thing that happened."""
 
     seq: Annotated[int, Field(description="Its place in the timeline, from 1, without gaps.")]
@@ -62,11 +62,11 @@ class EventShown(Shown):
     data: dict[str, Any]
 
 
-class Timeline(Listing[EventShown]):
+class Timeline(Listing[EventResponse]):
     """A part of a timeline, in its order."""
 
 
-class NoteShown(Shown):
+class NoteResponse(ResponseModel):
     """What somebody wrote."""
 
     at: datetime
@@ -74,7 +74,7 @@ class NoteShown(Shown):
     text: Annotated[str, Field(description="Markdown.")]
 
 
-class EpisodeShown(Shown):
+class EpisodeResponse(ResponseModel):
     """One time that an alert fired."""
 
     id: int
@@ -83,7 +83,7 @@ class EpisodeShown(Shown):
     notices: Annotated[int, Field(description="How often the sender said so.")]
 
 
-class IncidentAlertShown(Shown):
+class IncidentAlertResponse(ResponseModel):
     """An alert of the incident, with the times it fired within it."""
 
     id: int
@@ -93,10 +93,10 @@ class IncidentAlertShown(Shown):
     labels: dict[str, str]
     annotations: dict[str, str]
     generator_url: str | None
-    episodes: list[EpisodeShown]
+    episodes: list[EpisodeResponse]
 
 
-class IncidentRunShown(Shown):
+class IncidentRunResponse(ResponseModel):
     """A run that was to heal it."""
 
     run: Annotated[str, Field(examples=["R-7"])]
@@ -112,7 +112,7 @@ class IncidentRunShown(Shown):
     reason: str | None
 
 
-class DenialResponse(Shown):
+class DenialResponse(ResponseModel):
     """Decisions that made no run, counted by rule and reason; see `/decisions` for each of them."""
 
     rule: str
@@ -122,17 +122,17 @@ class DenialResponse(Shown):
     last_at: datetime
 
 
-class IncidentWhole(IncidentShown):
+class IncidentWhole(IncidentResponse):
     """One incident with all that belongs to it."""
 
-    alerts: list[IncidentAlertShown]
-    notes: list[NoteShown]
-    runs: list[IncidentRunShown]
+    alerts: list[IncidentAlertResponse]
+    notes: list[NoteResponse]
+    runs: list[IncidentRunResponse]
     denials: list[DenialResponse]
-    timeline: Annotated[list[EventShown], Field(description="The newest 500 events, in their order.")]
+    timeline: Annotated[list[EventResponse], Field(description="The newest 500 events, in their order.")]
 
 
-class IncidentMetrics(Shown):
+class IncidentMetrics(ResponseModel):
     """How long it took, in seconds from its opening; null when it has not happened."""
 
     incident: str
@@ -140,13 +140,13 @@ class IncidentMetrics(Shown):
         float | None,
         Field(description="To the acknowledgement, or else a person's first action; automation does not count."),
     ]
-    time_to_heal: Annotated[float | None, Field(description="To the service verified well after a run.")]
+    time_to_heal: Annotated[float | None, Field(description="Until the verification of a run passed.")]
     time_to_resolve: float | None
 
 
-def show(incident: Incident) -> IncidentShown:
+def show(incident: Incident) -> IncidentResponse:
     """The incident as programs see it."""
-    return IncidentShown(**_fields(incident))
+    return IncidentResponse(**_fields(incident))
 
 
 def read_whole(session: Session, incident: Incident) -> IncidentWhole:
@@ -163,10 +163,10 @@ def read_whole(session: Session, incident: Incident) -> IncidentWhole:
     )
 
 
-def show_event(event: TimelineEvent) -> EventShown:
+def show_event(event: TimelineEvent) -> EventResponse:
     """An event of the timeline."""
     sentence = sentence_of(event)
-    return EventShown(
+    return EventResponse(
         seq=event.seq,
         at=event.at,
         kind=EventKind(event.kind),
@@ -177,9 +177,9 @@ def show_event(event: TimelineEvent) -> EventShown:
     )
 
 
-def show_note(event: TimelineEvent) -> NoteShown:
+def show_note(event: TimelineEvent) -> NoteResponse:
     """An event of kind note, as a note."""
-    return NoteShown(at=event.at, author=event.actor, text=str(event.data.get("text", "")))
+    return NoteResponse(at=event.at, author=event.actor, text=str(event.data.get("text", "")))
 
 
 def measure(incident: Incident) -> IncidentMetrics:
@@ -198,7 +198,7 @@ def measure(incident: Incident) -> IncidentMetrics:
 
 def _fields(incident: Incident) -> dict[str, Any]:
     derived = {"incident", "id", "recurrence_of", "allowed"}
-    own = {name: getattr(incident, name) for name in IncidentShown.model_fields if name not in derived}
+    own = {name: getattr(incident, name) for name in IncidentResponse.model_fields if name not in derived}
     return {
         **own,
         "incident": f"INC-{incident.number}",
@@ -208,14 +208,14 @@ def _fields(incident: Incident) -> dict[str, Any]:
     }
 
 
-def _show_alert(seen: AlertSeen) -> IncidentAlertShown:
+def _show_alert(seen: AlertSeen) -> IncidentAlertResponse:
     names = ("id", "name", "source", "severity", "labels", "annotations", "generator_url")
-    return IncidentAlertShown(
+    return IncidentAlertResponse(
         **{name: getattr(seen.alert, name) for name in names},
-        episodes=[EpisodeShown.model_validate(episode) for episode in seen.episodes],
+        episodes=[EpisodeResponse.model_validate(episode) for episode in seen.episodes],
     )
 
 
-def _show_run(run: Run) -> IncidentRunShown:
-    names = [name for name in IncidentRunShown.model_fields if name != "run"]
-    return IncidentRunShown(run=f"R-{run.number}", **{name: getattr(run, name) for name in names})
+def _show_run(run: Run) -> IncidentRunResponse:
+    names = [name for name in IncidentRunResponse.model_fields if name != "run"]
+    return IncidentRunResponse(run=f"R-{run.number}", **{name: getattr(run, name) for name in names})

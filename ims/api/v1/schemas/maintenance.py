@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 
 from ims.api.fields import WHOLE_NUMBER
 from ims.core.errors import FieldError, Unprocessable
-from ims.core.schemas import Given, Listing, Shown
+from ims.core.schemas import Listing, RequestModel, ResponseModel
 from ims.core.validation import LINE_SCHEMA, TEXT_SCHEMA, one_line, plain_text
 from ims.incidents.inputs import Name
 from ims.maintenance.models import WindowOrigin
@@ -39,7 +39,7 @@ _Reason = Annotated[str, Field(max_length=4000, json_schema_extra=TEXT_SCHEMA), 
 _Time = Annotated[str, Field(pattern=_TIME, max_length=40)]
 
 
-class ValuePattern(Given):
+class ValuePattern(RequestModel):
     """A pattern that a label's whole value must match."""
 
     regex: _Value
@@ -52,7 +52,7 @@ _Wanted = Annotated[
 ]
 
 
-class NewWindow(Given):
+class NewWindow(RequestModel):
     """A window. It covers alerts of the services and groups it names, narrowed by `match`."""
 
     name: WindowName
@@ -118,7 +118,7 @@ def _after(begins: str, seconds: int) -> str:
         return begins
 
 
-class WindowShown(Shown):
+class WindowResponse(ResponseModel):
     """A maintenance window, and when it is or will be open."""
 
     name: str
@@ -140,11 +140,11 @@ class WindowShown(Shown):
     actor: Annotated[str | None, Field(description="Who added or ended it.")]
 
 
-class WindowList(Listing[WindowShown]):
+class WindowList(Listing[WindowResponse]):
     """A page of the list of maintenance windows."""
 
 
-def show_window(known: KnownWindow, now: datetime) -> WindowShown:
+def show_window(known: KnownWindow, now: datetime) -> WindowResponse:
     """A window as programs see it."""
     span = known.span_at(now)
     told = {
@@ -156,4 +156,4 @@ def show_window(known: KnownWindow, now: datetime) -> WindowShown:
         "ended_at": known.ended_at,
         "actor": known.actor,
     }
-    return WindowShown.model_validate(told)
+    return WindowResponse.model_validate(told)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from ims.accounts.people.inputs import EMAIL_LENGTH, NAME_LENGTH, PASSWORD_LEAST, PASSWORD_MOST, TEAM_LENGTH, team_name
 from ims.accounts.people.queries import Person, TeamOfPeople
 from ims.core.principal import Role
-from ims.core.schemas import Changes, Given, Listing, Shown
+from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
 from ims.core.validation import FILLED_LINE_SCHEMA, one_line
 
 MOST_TEAMS: Final = 100
@@ -50,7 +50,7 @@ _Password = Annotated[
 ]
 
 
-class NewUser(Given):
+class NewUser(RequestModel):
     """An account that an administrator makes."""
 
     name: UserName
@@ -74,13 +74,13 @@ class UserChanges(Changes):
     ] = True
 
 
-class NewPassword(Given):
+class NewPassword(RequestModel):
     """Another password."""
 
     password: Annotated[_Password, Field(description="At least 12 characters. Ends the account's sessions.")]
 
 
-class NewTeamName(Given):
+class NewTeamName(RequestModel):
     """A team that an administrator makes."""
 
     name: Annotated[
@@ -91,7 +91,7 @@ class NewTeamName(Given):
     ]
 
 
-class NewMember(Given):
+class NewMember(RequestModel):
     """Who joins."""
 
     user: UserName
@@ -104,7 +104,7 @@ class UserState(StrEnum):
     DISABLED = "disabled"
 
 
-class UserShown(Shown):
+class UserResponse(ResponseModel):
     """An account."""
 
     name: str
@@ -119,11 +119,11 @@ class UserShown(Shown):
     disabled_at: datetime | None
 
 
-class UserList(Listing[UserShown]):
+class UserList(Listing[UserResponse]):
     """A page of the list of accounts."""
 
 
-class TeamShown(Shown):
+class TeamResponse(ResponseModel):
     """A team."""
 
     name: str
@@ -131,17 +131,17 @@ class TeamShown(Shown):
     created_at: datetime
 
 
-class TeamList(Listing[TeamShown]):
+class TeamList(Listing[TeamResponse]):
     """A page of the list of teams."""
 
 
-def show_user(person: Person) -> UserShown:
+def show_user(person: Person) -> UserResponse:
     """An account as administrators see it."""
-    own = {name: getattr(person, name) for name in UserShown.model_fields if name not in ("state", "teams")}
+    own = {name: getattr(person, name) for name in UserResponse.model_fields if name not in ("state", "teams")}
     state = UserState.ENABLED if person.disabled_at is None else UserState.DISABLED
-    return UserShown(**own, state=state, teams=list(person.teams))
+    return UserResponse(**own, state=state, teams=list(person.teams))
 
 
-def show_team(team: TeamOfPeople) -> TeamShown:
+def show_team(team: TeamOfPeople) -> TeamResponse:
     """A team with its members."""
-    return TeamShown(name=team.name, members=list(team.members), created_at=team.created_at)
+    return TeamResponse(name=team.name, members=list(team.members), created_at=team.created_at)

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.runs.models import ApprovalState, Run, RunOutcome, RunStatus, VerificationStatus
 from ims.runs.queries import ListedRun
 
 
-class VerificationResponse(Shown):
+class VerificationResponse(ResponseModel):
     """Whether the service was healthy after the run."""
 
     status: VerificationStatus
@@ -24,7 +24,7 @@ class VerificationResponse(Shown):
     reason: str | None
 
 
-class ApprovalResponse(Shown):
+class ApprovalResponse(ResponseModel):
     """What people said about a run that waits for them."""
 
     state: ApprovalState
@@ -36,7 +36,7 @@ class ApprovalResponse(Shown):
     reason: str | None
 
 
-class RunShown(Shown):
+class RunResponse(ResponseModel):
     """One execution of a playbook. Times are when it happened, null when it has not."""
 
     run: Annotated[str, Field(description="People's name for it.", examples=["R-7"])]
@@ -65,11 +65,11 @@ class RunShown(Shown):
     recap: Annotated[dict[str, Any], Field(description="Of each host, how many tasks ended how.")]
 
 
-class RunList(Listing[RunShown]):
+class RunList(Listing[RunResponse]):
     """A page of the list of runs."""
 
 
-class RunEventShown(Shown):
+class RunEventResponse(ResponseModel):
     """One line of a run's story."""
 
     counter: Annotated[int, Field(description="Its place, from 1.")]
@@ -82,18 +82,18 @@ class RunEventShown(Shown):
     data: dict[str, Any]
 
 
-class RunLog(Listing[RunEventShown]):
+class RunLog(Listing[RunEventResponse]):
     """A part of a run's log, in its order."""
 
     active: Annotated[bool, Field(description="More may come: the run is queued, running or being verified.")]
 
 
-def show_run(listed: ListedRun) -> RunShown:
+def show_run(listed: ListedRun) -> RunResponse:
     """A run as programs see it."""
     run = listed.run
     derived = {"run", "id", "incident", "seconds", "mode", "verification", "approval"}
-    own = {name: getattr(run, name) for name in RunShown.model_fields if name not in derived}
-    return RunShown(
+    own = {name: getattr(run, name) for name in RunResponse.model_fields if name not in derived}
+    return RunResponse(
         run=f"R-{run.number}",
         id=str(run.id),
         incident=f"INC-{listed.incident}" if listed.incident else None,

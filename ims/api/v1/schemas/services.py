@@ -6,18 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.reports.service_status import Condition, ServiceCondition
 
 
-class ServiceMaintenance(Shown):
+class ServiceMaintenance(ResponseModel):
     """The maintenance window that covers the service now."""
 
     window: str
     until: datetime
 
 
-class ServiceShown(Shown):
+class ServiceResponse(ResponseModel):
     """One service. What the inventory does not say is null."""
 
     name: Annotated[str, Field(description="The inventory host: the target of runs.")]
@@ -38,7 +38,7 @@ class ServiceShown(Shown):
         Condition,
         Field(
             description="`healing`: a run is at work on it; `firing`: an alert of it fires; `maintenance`: a window "
-            "covers it; `unknown`: no source of alerts is heard, so nobody would tell; `well`: none of these."
+            "covers it; `unknown`: no source of alerts is heard, so nobody would notice; `healthy`: none of these."
         ),
     ]
     incidents: Annotated[list[str], Field(description="Its unresolved incidents, newest first, at most 20.")]
@@ -47,11 +47,11 @@ class ServiceShown(Shown):
     maintenance: ServiceMaintenance | None
 
 
-class ServiceList(Listing[ServiceShown]):
+class ServiceList(Listing[ServiceResponse]):
     """A page of the list of services."""
 
 
-def show_service(known: ServiceCondition, incidents: Sequence[int]) -> ServiceShown:
+def show_service(known: ServiceCondition, incidents: Sequence[int]) -> ServiceResponse:
     """A service as programs see it; `incidents` are the numbers of those that are not resolved."""
     service = known.service
     same = ("name", "service", "description", "team", "owner", "runbook", "url", "platform", "unit", "machine")
@@ -60,7 +60,7 @@ def show_service(known: ServiceCondition, incidents: Sequence[int]) -> ServiceSh
         if known.window is not None and known.window_ends is not None
         else None
     )
-    return ServiceShown(
+    return ServiceResponse(
         **{name: getattr(service, name) for name in same},
         environment=service.service_environment,
         instances=list(service.instances),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ims.alerts.snapshot import Doubt
 from ims.alerts.source_statistics import SourceFigures
-from ims.core.schemas import Changes, Given, Listing, Shown
+from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
 from ims.core.validation import FILLED_LINE_SCHEMA, one_line
 from ims.sources.definition import MOST_NETWORKS, NAME_LENGTH, SourceKind
 from ims.sources.models import Source
@@ -49,7 +49,7 @@ _SilentAfter = Annotated[
 ]
 
 
-class NewSource(Given):
+class NewSource(RequestModel):
     """A sender of alerts."""
 
     name: SourceName
@@ -73,7 +73,7 @@ class SourceChanges(Changes):
     enabled: Annotated[bool, Field(strict=True, description="False: nothing is taken from it any more.")] = True
 
 
-class SourceShown(Shown):
+class SourceResponse(ResponseModel):
     """A sender of alerts. Its tokens are a part of their own."""
 
     name: str
@@ -108,7 +108,7 @@ class SourceShown(Shown):
     silent_since: datetime | None
 
 
-class SourceWhole(SourceShown):
+class SourceWhole(SourceResponse):
     """A source with how much there is of it."""
 
     alerts: int
@@ -117,13 +117,13 @@ class SourceWhole(SourceShown):
     tokens: int
 
 
-class SourceList(Listing[SourceShown]):
+class SourceList(Listing[SourceResponse]):
     """A page of the list of sources."""
 
 
-def show_source(source: Source) -> SourceShown:
+def show_source(source: Source) -> SourceResponse:
     """A source as programs see it."""
-    return SourceShown(**_fields(source))
+    return SourceResponse(**_fields(source))
 
 
 def show_source_whole(source: Source, figures: SourceFigures) -> SourceWhole:
@@ -133,5 +133,5 @@ def show_source_whole(source: Source, figures: SourceFigures) -> SourceWhole:
 
 
 def _fields(source: Source) -> dict[str, Any]:
-    own = {name: getattr(source, name) for name in SourceShown.model_fields if name != "state"}
+    own = {name: getattr(source, name) for name in SourceResponse.model_fields if name != "state"}
     return {**own, "state": state_of(source)}

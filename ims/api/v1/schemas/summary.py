@@ -6,20 +6,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ims.core.schemas import Shown
+from ims.core.schemas import ResponseModel
 from ims.reports.summary import PERCENTILES, Day, Durations, Metric, Summary
 
 
-class CountsShown(Shown):
+class CountsResponse(ResponseModel):
     """How many incidents."""
 
     opened: int
     acknowledged: Annotated[int, Field(description="Or somebody's first action; automation does not count.")]
     resolved: int
-    healed: Annotated[int, Field(description="Their service was verified well after a run.")]
+    healed: Annotated[int, Field(description="The verification of a run of theirs passed.")]
 
 
-class DurationsShown(Shown):
+class DurationsResponse(ResponseModel):
     """Seconds from the opening; null of no incident."""
 
     incidents: Annotated[int, Field(description="Of how many.")]
@@ -30,7 +30,7 @@ class DurationsShown(Shown):
     p99: float | None
 
 
-class DayShown(CountsShown):
+class DayResponse(CountsResponse):
     """One UTC day: what happened on it, and the mean seconds of what did."""
 
     day: date
@@ -39,22 +39,22 @@ class DayShown(CountsShown):
     mean_to_heal: float | None
 
 
-class SummaryShown(Shown):
+class SummaryResponse(ResponseModel):
     """Everything about whole UTC days. What happened on a day counts for it, whenever the incident was opened."""
 
     first: Annotated[date, Field(description="First day.")]
     last: Annotated[date, Field(description="Last day.")]
-    counts: CountsShown
-    by_severity: Annotated[dict[str, CountsShown], Field(description="Of each severity that there was one of.")]
-    to_acknowledge: DurationsShown
-    to_resolve: DurationsShown
-    to_heal: DurationsShown
-    days: Annotated[list[DayShown], Field(description="Each day in order, also those on which nothing happened.")]
+    counts: CountsResponse
+    by_severity: Annotated[dict[str, CountsResponse], Field(description="Of each severity that there was one of.")]
+    to_acknowledge: DurationsResponse
+    to_resolve: DurationsResponse
+    to_heal: DurationsResponse
+    days: Annotated[list[DayResponse], Field(description="Each day in order, also those on which nothing happened.")]
 
 
-def show_summary(told: Summary) -> SummaryShown:
+def show_summary(told: Summary) -> SummaryResponse:
     """The summary as programs see it."""
-    return SummaryShown(
+    return SummaryResponse(
         first=told.first,
         last=told.last,
         counts=_counts(told.counts),
@@ -66,17 +66,17 @@ def show_summary(told: Summary) -> SummaryShown:
     )
 
 
-def _counts(counts: Mapping[Metric, int]) -> CountsShown:
-    return CountsShown(**{metric.value: counts[metric] for metric in Metric})
+def _counts(counts: Mapping[Metric, int]) -> CountsResponse:
+    return CountsResponse(**{metric.value: counts[metric] for metric in Metric})
 
 
-def _durations(durations: Durations) -> DurationsShown:
+def _durations(durations: Durations) -> DurationsResponse:
     percentiles = {f"p{percent}": durations.percentiles.get(percent) for percent in PERCENTILES}
-    return DurationsShown(incidents=durations.incidents, mean=durations.mean, **percentiles)
+    return DurationsResponse(incidents=durations.incidents, mean=durations.mean, **percentiles)
 
 
-def _day(day: Day) -> DayShown:
-    return DayShown(
+def _day(day: Day) -> DayResponse:
+    return DayResponse(
         day=day.day,
         **_counts(day.counts).model_dump(),
         mean_to_acknowledge=day.means[Metric.ACKNOWLEDGED],

@@ -11,7 +11,7 @@ from ims.accounts.tokens.queries import TokenState, token_state
 from ims.accounts.tokens.usecases import LABEL_LENGTH, LIFETIME_MOST, NewToken
 from ims.api.fields import WHOLE_NUMBER
 from ims.core.principal import Scope
-from ims.core.schemas import Given, Listing, Shown
+from ims.core.schemas import Listing, RequestModel, ResponseModel
 from ims.core.validation import LINE_SCHEMA, one_line
 
 _MOST_SECONDS: Final = int(LIFETIME_MOST.total_seconds())
@@ -27,7 +27,7 @@ _Lifetime = Annotated[
 ]
 
 
-class _NewToken(Given):
+class _NewToken(RequestModel):
     """What is said of every token."""
 
     label: _Label = ""
@@ -57,7 +57,7 @@ class AnyToken(_NewToken):
     ] = None
 
 
-class Rotation(Given):
+class Rotation(RequestModel):
     """How to hand over."""
 
     overlap: Annotated[
@@ -72,7 +72,7 @@ class Rotation(Given):
         return timedelta(seconds=self.overlap)
 
 
-class TokenShown(Shown):
+class TokenResponse(ResponseModel):
     """A token, without its text."""
 
     token: Annotated[str, Field(description="People's name for it.", examples=["T-3"])]
@@ -86,21 +86,21 @@ class TokenShown(Shown):
     last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
 
 
-class TokenList(Listing[TokenShown]):
+class TokenList(Listing[TokenResponse]):
     """A page of the list of tokens."""
 
 
-class TokenMade(Shown):
+class TokenMade(ResponseModel):
     """A token that was just made."""
 
     token: Annotated[str, Field(description="People's name for it.", examples=["T-3"])]
     secret: Annotated[str, Field(description="The token itself: told now and never again. Keep it as a secret.")]
 
 
-def show_token(token: ApiToken, user: str | None, now: datetime) -> TokenShown:
+def show_token(token: ApiToken, user: str | None, now: datetime) -> TokenResponse:
     """A token as programs see it; `user` is the name of its account."""
     same = ("source", "label", "scopes", "created_at", "expires_at", "last_used_at")
-    return TokenShown(
+    return TokenResponse(
         token=token_name(token.id),
         user=user,
         state=token_state(token, now),

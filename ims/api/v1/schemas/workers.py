@@ -6,18 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ims.core.schemas import Listing, Shown
+from ims.core.schemas import Listing, ResponseModel
 from ims.workers.queries import ListedWorker, SeenState, UnservedPool
 
 
-class WorkerCapacity(Shown):
+class WorkerCapacity(ResponseModel):
     """How much a worker does at once."""
 
     runs: Annotated[int, Field(description="Playbooks.")]
     fast: Annotated[int, Field(description="Other jobs.")]
 
 
-class ModuleRun(Shown):
+class ModuleRun(ResponseModel):
     """The last run of an engine module in a worker."""
 
     module: str
@@ -27,7 +27,7 @@ class ModuleRun(Shown):
     error: Annotated[str | None, Field(description="The kind of error, if it failed; its text is in the log.")] = None
 
 
-class WorkerShown(Shown):
+class WorkerResponse(ResponseModel):
     """One start of a worker."""
 
     id: Annotated[str, Field(description="Another one for each start.")]
@@ -46,32 +46,32 @@ class WorkerShown(Shown):
     modules: Annotated[list[ModuleRun], Field(description="By name; up to ten seconds old.")]
 
 
-class UnservedPoolShown(Shown):
+class UnservedPoolResponse(ResponseModel):
     """A pool in which runs wait and which no worker serves."""
 
     pool: str
     jobs: int
 
 
-class WorkerList(Listing[WorkerShown]):
+class WorkerList(Listing[WorkerResponse]):
     """A page of the list of workers."""
 
     unserved_pools: Annotated[
-        list[UnservedPoolShown], Field(description="Runs wait in these, and no worker takes them.")
+        list[UnservedPoolResponse], Field(description="Runs wait in these, and no worker takes them.")
     ]
 
 
 def list_of(listed: Sequence[ListedWorker], following: str | None, waiting: Sequence[UnservedPool]) -> WorkerList:
     """A page of workers as programs see it."""
-    pools = [UnservedPoolShown(pool=one.pool, jobs=one.jobs) for one in waiting]
+    pools = [UnservedPoolResponse(pool=one.pool, jobs=one.jobs) for one in waiting]
     return WorkerList(items=[show_worker(one) for one in listed], next=following, unserved_pools=pools)
 
 
-def show_worker(listed: ListedWorker) -> WorkerShown:
+def show_worker(listed: ListedWorker) -> WorkerResponse:
     """A worker as programs see it."""
     row = listed.row
     same = ("id", "host", "pid", "pools", "version", "started_at", "heartbeat_at")
-    return WorkerShown(
+    return WorkerResponse(
         **{name: getattr(row, name) for name in same},
         state=listed.state,
         is_leader=listed.is_leader,
