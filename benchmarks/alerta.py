@@ -20,7 +20,7 @@ STARTED = "from alerta import create_app; create_app()"
 
 @contextlib.contextmanager
 def alerta(server: PostgresServer, directory: Path) -> Iterator[str]:
-    """Alerta with 4 gunicorn workers on `server`; yields the URL that takes Alertmanager's notices."""
+    """Alerta with 4 gunicorn workers on `server`; yields the URL that takes Alertmanager's notifications."""
     python = cached_environment("alerta", f"alerta-server=={VERSION}", "gunicorn==23.0.0", "psycopg2-binary") / "bin"
     server.execute("CREATE DATABASE alerta")
     configuration, log, port = directory / "alertad.conf", directory / "alerta.log", free_port()
@@ -45,6 +45,6 @@ def alerta(server: PostgresServer, directory: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/webhooks/prometheus"
 
 
-def stored_notices(server: PostgresServer) -> int:
+def stored_notifications(server: PostgresServer) -> int:
     """How many alerts it has counted, repeats included."""
     return number(server, "alerta", "SELECT coalesce(sum(duplicate_count + 1), 0) FROM alerts")

@@ -42,7 +42,7 @@ OURS, READING, ALERTA = "IMS webhook", "reading only", "Alerta"
 
 @dataclass
 class System:
-    """One of the three. `stored` counts the notices in its database; the reading handler has none."""
+    """One of the three. `stored` counts the notifications in its database; the reading handler has none."""
 
     name: str
     url: str
@@ -133,9 +133,9 @@ def systems() -> Iterator[tuple[list[System], Callable[[str, int], float], str]]
         theirs = stack.enter_context(alerta.alerta(other, directory))
         yield (
             [
-                System(OURS, f"{ours}/alerts", TOKEN, installation.stored_notices),
+                System(OURS, f"{ours}/alerts", TOKEN, installation.stored_notifications),
                 System(READING, f"{reading}/alerts", TOKEN),
-                System(ALERTA, theirs, stored=lambda: alerta.stored_notices(other), may_refuse=True),
+                System(ALERTA, theirs, stored=lambda: alerta.stored_notifications(other), may_refuse=True),
             ],
             lambda statement, seconds: commit_rate(server, statement, directory, clients=CONNECTIONS, seconds=seconds),
             postgres_version(server),

@@ -32,7 +32,7 @@ from ims.accounts.passwords import hash_token
 from ims.core.db.engine import Database
 from ims.core.settings import load_settings
 from ims.reports.rollups import roll_up
-from ims.reports.statistics import count_by_status, read_figures
+from ims.reports.statistics import count_by_status, read_statistics
 from tests.support.pages import Reader
 from tests.support.postgres import free_port
 
@@ -96,7 +96,7 @@ def summary(days: int, **chosen: str) -> Look:
 def figures(site: Site) -> object:
     """What the overview and /metrics tell, from the database: /metrics keeps it for a while."""
     with site.database.begin() as session:
-        return read_figures(session, datetime.now(UTC)), count_by_status(session)
+        return read_statistics(session, datetime.now(UTC)), count_by_status(session)
 
 
 def words(given: str, more: str = "") -> Look:

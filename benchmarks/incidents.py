@@ -35,7 +35,7 @@ COLUMNS: Final = {
     "incident": "id, number, title, description, service, environment, severity, status, assignee, team, runbook_url,"
     " labels, opened_at, acknowledged_at, first_human_at, resolved_at, healed_at, attention_at, updated_at, version,"
     " last_seq",
-    "episode": "id, alert_id, incident_id, opened_at, last_notice_at, closed_at, notices, sender_starts",
+    "episode": "id, alert_id, incident_id, opened_at, last_notification_at, closed_at, notifications, sender_starts",
     "run": "id, number, kind, status, incident_id, episode_id, rule, attempt, playbook, target, revision, spec,"
     " fence, queued_at, started_at, finished_at, ended_at, rc, recap, verification",
     "timeline_event": "incident_id, seq, at, kind, actor_kind, actor, data",
@@ -100,7 +100,9 @@ class Past:
         if is_healed and is_told:
             rows["run"].append(self._run(number, own_id, name, opened, healed))
             story.append((opened, "run_started", "run", f"R-{number}", {"number": number, "target": service(name)}))
-            story.append((healed, "verified_well", "run", f"R-{number}", {"number": number, "target": service(name)}))
+            story.append(
+                (healed, "verification_passed", "run", f"R-{number}", {"number": number, "target": service(name)})
+            )
         if is_noted:
             text = " ".join(self._random.choices(_VOCABULARY, k=12))
             story.append((acknowledged, "note", "person", "admin", {"text": text}))

@@ -119,9 +119,9 @@ class Installation:
         if done.returncode:
             raise BenchmarkFailed(f"ims {arguments[0]} failed:\n{done.stdout}{done.stderr}")
 
-    def stored_notices(self) -> int:
-        """How many notices the database holds, repeats included."""
-        return number(self.server, self.database, "SELECT coalesce(sum(notices), 0) FROM episode")
+    def stored_notifications(self) -> int:
+        """How many notifications the database holds, repeats included."""
+        return number(self.server, self.database, "SELECT coalesce(sum(notifications), 0) FROM episode")
 
 
 def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webhook_port: int) -> Installation:

@@ -21,7 +21,7 @@ from ims.core.json_body import read_json
 from ims.core.metrics import metrics_response
 from ims.core.principal import Principal
 from ims.core.settings import Settings, load_settings
-from ims.heartbeats.usecases import is_beat, take_beat
+from ims.heartbeats.usecases import is_heartbeat, take_heartbeat
 from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
 from webhook import problems
@@ -61,22 +61,22 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge
         parsed = parse(read_json(body), sender.name, utc_now())
-        admission.charge(sender, len(parsed.notices) + len(parsed.rejected))
+        admission.charge(sender, len(parsed.notifications) + len(parsed.rejected))
         waiting = Request(sender.name, parsed, len(body))
         committer.commit(waiting)
         ALERT_PROCESSING.observe(time.monotonic() - began)
         return _json(told(sender.name, parsed, waiting.results)), 202
 
     @app.post("/heartbeats/<name>")
-    def beat(name: str) -> tuple[Response, int]:
+    def heartbeat(name: str) -> tuple[Response, int]:
         """A sign of life. What its body says matters only when it tells that the sender's alert is over."""
         sender = tokens.sender(request.headers.get("Authorization"))
         admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
-        is_taken = is_beat(_json_or_none(request.get_data(cache=False)))
+        is_taken = is_heartbeat(_json_or_none(request.get_data(cache=False)))
         admission.charge(sender, 1)
         if is_taken:
             with database.begin() as session:
-                take_beat(Context(session, Principal.of_source(sender.name), Origin(), utc_now()), clean(name))
+                take_heartbeat(Context(session, Principal.of_source(sender.name), Origin(), utc_now()), clean(name))
         return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
 
     for path in ALERT_PATHS:

@@ -21,7 +21,7 @@ import psycopg
 from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome, ingest_by, is_deadlock
 from ims.alerts.metrics import count_taken
-from ims.alerts.notifications import Notice, Parsed, Rejected, RejectReason
+from ims.alerts.notifications import AlertNotification, Parsed, Rejected, RejectReason
 from ims.core.clock import utc_now
 from ims.core.db.direct import DirectConnection
 from ims.core.db.engine import Database
@@ -33,8 +33,8 @@ from ims.policy.schema import Policy
 
 log = logger(__name__)
 
-MOST_NOTICES = 5_000
-"""Notices in one common transaction; more would make the first ones wait for the last ones."""
+MOST_NOTIFICATIONS = 5_000
+"""Notifications in one common transaction; more would make the first ones wait for the last ones."""
 MOST_BYTES = 16 * 1024 * 1024
 """Bodies in one common transaction: PostgreSQL takes at most 256 MB of JSON in one value."""
 POLICY_SECONDS = 2.0
@@ -53,7 +53,7 @@ Cut = tuple[str, str | None]
 
 @dataclass(slots=True)
 class Request:
-    """One request's alerts, and after its commit what became of each notice."""
+    """One request's alerts, and after its commit what became of each notification."""
 
     source: str
     parsed: Parsed
@@ -134,11 +134,11 @@ class Committer:
 
     def _take(self) -> list[Request]:
         """The requests that have waited longest, as many as one transaction should hold, and at least one."""
-        count = notices = size = 0
+        count = notifications = size = 0
         for request in self._waiting:
-            notices += len(request.parsed.notices) + len(request.parsed.rejected)
+            notifications += len(request.parsed.notifications) + len(request.parsed.rejected)
             size += request.size
-            if count and (notices > MOST_NOTICES or size > MOST_BYTES):
+            if count and (notifications > MOST_NOTIFICATIONS or size > MOST_BYTES):
                 break
             count += 1
         together, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -156,52 +156,54 @@ class Committer:
                 self._commit_alone(request)
 
     def _commit_alone(self, request: Request) -> None:
-        """One request in its own transaction; if that fails too, each of its notices in its own."""
+        """One request in its own transaction; if that fails too, each of its notifications in its own."""
         try:
             self._commit_at_once([request])
         except DatabaseAway:
             request.error, request.is_done = DatabaseAway(), True
         except (psycopg.Error, UnicodeError):
             try:
-                self._commit_notice_by_notice(request)
+                self._commit_one_by_one(request)
             except DatabaseAway:
                 request.error, request.is_done = DatabaseAway(), True
 
-    def _commit_notice_by_notice(self, request: Request) -> None:
-        """Put aside the notice that the database refuses, and take the others. What was taken before may repeat."""
+    def _commit_one_by_one(self, request: Request) -> None:
+        """Put aside the notification that the database refuses, and take the others. What was taken before may repeat."""
         results: list[Result] = []
         self._transact([], request.parsed.rejected, ())
-        for notice in request.parsed.notices:
+        for notification in request.parsed.notifications:
             try:
-                results += self._transact([notice], [], ()).results
+                results += self._transact([notification], [], ()).results
             except (psycopg.Error, UnicodeError) as error:
-                log.error("notice_not_storable", source=request.source, error=type(error).__name__)
-                self._transact([], [_not_storable(notice)], ())
+                log.error("notification_not_storable", source=request.source, error=type(error).__name__)
+                self._transact([], [_not_storable(notification)], ())
                 results.append(Result.REJECTED)
         request.results, request.is_done = tuple(results), True
 
     def _commit_at_once(self, requests: Sequence[Request]) -> None:
-        notices = [notice for request in requests for notice in request.parsed.notices]
+        notifications = [notification for request in requests for notification in request.parsed.notifications]
         rejected = [one for request in requests for one in request.parsed.rejected]
         truncated = {(request.source, request.parsed.receiver) for request in requests if request.parsed.truncated}
         try:
-            outcome = self._transact(notices, rejected, truncated)
+            outcome = self._transact(notifications, rejected, truncated)
         except DatabaseAway as error:
             if not is_deadlock(error):
                 raise
-            outcome = self._transact(notices, rejected, truncated)
+            outcome = self._transact(notifications, rejected, truncated)
         start = 0
         for request in requests:
-            end = start + len(request.parsed.notices)
+            end = start + len(request.parsed.notifications)
             request.results, request.is_done = outcome.results[start:end], True
             start = end
 
-    def _transact(self, notices: Sequence[Notice], rejected: Sequence[Rejected], truncated: Collection[Cut]) -> Outcome:
+    def _transact(
+        self, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected], truncated: Collection[Cut]
+    ) -> Outcome:
         policy, now = self._policy_now(), time.monotonic()
-        heard = {notice.source for notice in notices}
+        heard = {notification.source for notification in notifications}
         heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
         with self._connection.begin() as execute:
-            outcome = ingest_by(execute, notices, rejected, policy, self.clock(), heard=heard)
+            outcome = ingest_by(execute, notifications, rejected, policy, self.clock(), heard=heard)
             for source, receiver in truncated:
                 defer_by(execute, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
         self._heard_at |= dict.fromkeys(heard, now)
@@ -215,10 +217,10 @@ class Committer:
         return self._policy
 
 
-def _not_storable(notice: Notice) -> Rejected:
+def _not_storable(notification: AlertNotification) -> Rejected:
     return Rejected(
-        notice.source,
+        notification.source,
         RejectReason.NOT_STORABLE,
         "The database refused it.",
-        ascii({"fingerprint": notice.fingerprint, "labels": dict(notice.labels)}),
+        ascii({"fingerprint": notification.fingerprint, "labels": dict(notification.labels)}),
     )

@@ -1,1 +1,1 @@
-"""What senders report: notices, alerts, episodes, and how they become incidents."""
+"""What senders report: notifications, alerts, episodes, and how they become incidents."""

@@ -15,7 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from ims.alerts.notifications import Notice, Rejected, read_alert
+from ims.alerts.notifications import AlertNotification, Rejected, read_alert
 from ims.core.errors import ConfigurationFaulty, IMSError
 
 TIMEOUT_SECONDS = 30
@@ -129,11 +129,11 @@ def _time(date: str | None) -> datetime | None:
     return told if told is not None and told.tzinfo is not None else None
 
 
-def firing_notices(
+def firing_notifications(
     listing: Iterable[Any], source: str, receiver: str | None, now: datetime
-) -> tuple[list[Notice], list[Rejected]]:
-    """Notices of the listed alerts that go to `receiver` (all, if None): an Alertmanager serves others too."""
-    notices: list[Notice] = []
+) -> tuple[list[AlertNotification], list[Rejected]]:
+    """Notifications of the listed alerts that go to `receiver` (all, if None): an Alertmanager serves others too."""
+    notifications: list[AlertNotification] = []
     rejected: list[Rejected] = []
     for place, given in enumerate(listing):
         if isinstance(given, dict):
@@ -142,11 +142,11 @@ def firing_notices(
             # There `status` is an object; whatever is listed as active fires.
             given = {**given, "status": "firing"}  # noqa: PLW2901
         read = read_alert(given, source, now, place)
-        if isinstance(read, Notice):
-            notices.append(read)
+        if isinstance(read, AlertNotification):
+            notifications.append(read)
         else:
             rejected.append(read)
-    return notices, rejected
+    return notifications, rejected
 
 
 def _receivers(alert: dict[str, Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a batch of notices becomes: decided in memory, between one reading and one writing of the database. Pure."""
+"""What a batch of notifications becomes: decided in memory, between one reading and one writing of the database. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from ims.alerts.correlation import Placement, is_worse
 from ims.alerts.episodes import AlertState, EpisodeState, Result
-from ims.alerts.notifications import Notice, NoticeStatus
+from ims.alerts.notifications import AlertNotification, NotificationStatus
 from ims.core.actors import Actor, ActorKind
 from ims.core.severity import Severity
 from ims.incidents.models import EventKind, Status
@@ -55,71 +55,71 @@ class NewIncident:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A notice opened or closed an episode: what timelines tell."""
+    """A notification opened or closed an episode: what timelines tell."""
 
     is_opening: bool
     episode: EpisodeState
-    notice: Notice
+    notification: AlertNotification
     placement: Placement
     alert_id: int
 
 
 @dataclass(slots=True)
 class Said:
-    """What the notices of a batch say about one alert, taken together."""
+    """What the notifications of a batch say about one alert, taken together."""
 
     last: int = 0
-    """Place of its last notice."""
-    notices: int = 0
+    """Place of its last notification."""
+    notifications: int = 0
     starts: list[datetime] = field(default_factory=list)
     """Each once."""
     only_fires: bool = True
     is_untimed: bool = False
-    """Some notice has no startsAt."""
+    """Some notification has no startsAt."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Notices in the order they came, and what becomes of each."""
+    """Notifications in the order they came, and what becomes of each."""
 
-    notices: Sequence[Notice]
+    notifications: Sequence[AlertNotification]
     placements: Sequence[Placement]
     said: dict[AlertKey, Said] = field(init=False)
     """In the order in which alerts are locked."""
     alert_ids: dict[AlertKey, int] = field(default_factory=dict)
     repeated: set[AlertKey] = field(default_factory=set)
-    """Alerts of which nothing is new; their notices are counted already."""
+    """Alerts of which nothing is new; their notifications are counted already."""
     alerts: dict[AlertKey, AlertState] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
-    """In the order of the notices."""
+    """In the order of the notifications."""
 
     def __post_init__(self) -> None:
         said: dict[AlertKey, Said] = {}
-        for place, notice in enumerate(self.notices):
-            one = said.setdefault((notice.source, notice.fingerprint), Said())
-            one.last, one.notices = place, one.notices + 1
-            if notice.starts_at and notice.starts_at not in one.starts:
-                one.starts.append(notice.starts_at)
-            one.is_untimed = one.is_untimed or notice.starts_at is None
-            one.only_fires = one.only_fires and notice.status is NoticeStatus.FIRING
+        for place, notification in enumerate(self.notifications):
+            one = said.setdefault((notification.source, notification.fingerprint), Said())
+            one.last, one.notifications = place, one.notifications + 1
+            if notification.starts_at and notification.starts_at not in one.starts:
+                one.starts.append(notification.starts_at)
+            one.is_untimed = one.is_untimed or notification.starts_at is None
+            one.only_fires = one.only_fires and notification.status is NotificationStatus.FIRING
         self.said = dict(sorted(said.items()))
 
     def take_all(self) -> None:
-        """Apply all notices to their alerts' episodes."""
-        for notice, placement in zip(self.notices, self.placements, strict=True):
-            key = (notice.source, notice.fingerprint)
+        """Apply all notifications to their alerts' episodes."""
+        for notification, placement in zip(self.notifications, self.placements, strict=True):
+            key = (notification.source, notification.fingerprint)
             if key in self.repeated:
                 self.results.append(Result.DUPLICATE)
                 continue
             alert = self.alerts.setdefault(key, AlertState())
             before = alert.open
-            result = alert.take(notice)
+            result = alert.take(notification)
             self.results.append(result)
             episode = alert.open if result is Result.OPENED else before if result is Result.CLOSED else None
             if episode:
                 self.turns.append(
-                    Turn(result is Result.OPENED, episode, notice, placement, alert_id=self.alert_ids[key])
+                    Turn(result is Result.OPENED, episode, notification, placement, alert_id=self.alert_ids[key])
                 )
 
     @property
@@ -206,25 +206,25 @@ class Correlator:
         return self.rules.severity_joins and is_new_to_it and is_worse(placement.severity, incident.severity)
 
     def _raise(self, turn: Turn, incident: KnownIncident) -> None:
-        data = {"from": incident.severity, "to": turn.placement.severity.value, "alert": turn.notice.name}
+        data = {"from": incident.severity, "to": turn.placement.severity.value, "alert": turn.notification.name}
         self.raised[incident.id] = incident.severity = turn.placement.severity.value
-        self._tell(turn, NewEvent(incident.id, EventKind.SEVERITY_RAISED, _sender(turn.notice), data))
+        self._tell(turn, NewEvent(incident.id, EventKind.SEVERITY_RAISED, _sender(turn.notification), data))
 
     def _make(self, turn: Turn) -> KnownIncident:
-        notice, placement, last = turn.notice, turn.placement, self._last_of_key(turn.placement)
+        notification, placement, last = turn.notification, turn.placement, self._last_of_key(turn.placement)
         window = timedelta(seconds=self.rules.recurrence_window)
         is_recurrence = last is not None and last.resolved_at is not None and self.now - last.resolved_at < window
         new = NewIncident(
             id=uuid4(),
-            title=_title(notice, placement),
-            description=_description(notice),
+            title=_title(notification, placement),
+            description=_description(notification),
             placement=placement,
-            labels=notice.labels,
-            runbook_url=_runbook(notice, placement),
+            labels=notification.labels,
+            runbook_url=_runbook(notification, placement),
             recurrence_of=last.id if last and is_recurrence else None,
         )
         self.new.append(new)
-        self._tell(turn, _opened_event(new, notice))
+        self._tell(turn, _opened_event(new, notification))
         known = KnownIncident(
             id=new.id, service=placement.service_name, environment=placement.environment,
             severity=placement.severity.value, status=Status.OPEN, resolved_at=None, opened_at=self.now,
@@ -243,31 +243,31 @@ class Correlator:
             yield _alert_event(turn)
 
 
-def _title(notice: Notice, placement: Placement) -> str:
+def _title(notification: AlertNotification, placement: Placement) -> str:
     """The sender's own summary, or the alert's name and its service."""
-    summary = " ".join(notice.annotations.get("summary", "").split())
-    place = placement.service_name or notice.labels.get("instance")
-    return (summary or (f"{notice.name} on {place}" if place else notice.name))[:TITLE_LENGTH]
+    summary = " ".join(notification.annotations.get("summary", "").split())
+    place = placement.service_name or notification.labels.get("instance")
+    return (summary or (f"{notification.name} on {place}" if place else notification.name))[:TITLE_LENGTH]
 
 
-def _description(notice: Notice) -> str:
-    told = notice.annotations.get("description") or notice.annotations.get("message") or ""
+def _description(notification: AlertNotification) -> str:
+    told = notification.annotations.get("description") or notification.annotations.get("message") or ""
     return told[:DESCRIPTION_LENGTH]
 
 
-def _runbook(notice: Notice, placement: Placement) -> str | None:
+def _runbook(notification: AlertNotification, placement: Placement) -> str | None:
     """The policy's runbook, or the sender's if it is a web address: it becomes a link."""
     if placement.service and placement.service.runbook:
         return placement.service.runbook
-    told = notice.annotations.get("runbook_url") or notice.annotations.get("runbook") or ""
+    told = notification.annotations.get("runbook_url") or notification.annotations.get("runbook") or ""
     return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
 
 
-def _sender(notice: Notice) -> Actor:
-    return Actor(ActorKind.SENDER, notice.source)
+def _sender(notification: AlertNotification) -> Actor:
+    return Actor(ActorKind.SENDER, notification.source)
 
 
-def _opened_event(new: NewIncident, notice: Notice) -> NewEvent:
+def _opened_event(new: NewIncident, notification: AlertNotification) -> NewEvent:
     data = {
         "title": new.title,
         "service": new.placement.service_name,
@@ -275,22 +275,22 @@ def _opened_event(new: NewIncident, notice: Notice) -> NewEvent:
         "severity": new.placement.severity.value,
         "recurrence_of": str(new.recurrence_of) if new.recurrence_of else None,
     }
-    return NewEvent(new.id, EventKind.INCIDENT_OPENED, _sender(notice), data)
+    return NewEvent(new.id, EventKind.INCIDENT_OPENED, _sender(notification), data)
 
 
 def _alert_event(turn: Turn) -> NewEvent:
-    notice = turn.notice
+    notification = turn.notification
     data = {
-        "alert": notice.name,
+        "alert": notification.name,
         "alert_id": turn.alert_id,
         "episode_id": turn.episode.id,
-        "instance": notice.labels.get("instance"),
-        "summary": notice.annotations.get("summary", "")[:TITLE_LENGTH] or None,
+        "instance": notification.labels.get("instance"),
+        "summary": notification.annotations.get("summary", "")[:TITLE_LENGTH] or None,
     }
-    if notice.was_missed:
+    if notification.was_missed:
         data["missed"] = True
     if turn.is_opening:
-        data["sender_starts_at"] = notice.starts_at.isoformat() if notice.starts_at else None
-        return NewEvent(turn.episode.incident_id, EventKind.ALERT_FIRING, _sender(notice), data)
-    data["sender_ends_at"] = notice.ends_at.isoformat() if notice.ends_at else None
-    return NewEvent(turn.episode.incident_id, EventKind.ALERT_RESOLVED, _sender(notice), data)
+        data["sender_starts_at"] = notification.starts_at.isoformat() if notification.starts_at else None
+        return NewEvent(turn.episode.incident_id, EventKind.ALERT_FIRING, _sender(notification), data)
+    data["sender_ends_at"] = notification.ends_at.isoformat() if notification.ends_at else None
+    return NewEvent(turn.episode.incident_id, EventKind.ALERT_RESOLVED, _sender(notification), data)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ims.alerts.episodes import Result
-from ims.alerts.notifications import Notice, Parsed, RejectReason
+from ims.alerts.notifications import AlertNotification, Parsed, RejectReason
 
 
 def told(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, Any]:
-    """What became of each alert, in the sender's order; `results` has one entry for each notice."""
+    """What became of each alert, in the sender's order; `results` has one entry for each notification."""
     alerts = [
-        _told_of_notice(place, notice, result)
-        for place, notice, result in zip(parsed.places, parsed.notices, results, strict=True)
+        _render_notification(place, notification, result)
+        for place, notification, result in zip(parsed.places, parsed.notifications, results, strict=True)
     ]
     alerts += [
         {"place": one.place, "result": "rejected", "reason": one.reason.value, "message": one.message}
@@ -28,8 +28,8 @@ def told(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, An
     }
 
 
-def _told_of_notice(place: int, notice: Notice, result: Result) -> dict[str, Any]:
-    told = {"place": place, "fingerprint": notice.fingerprint, "result": result.value}
+def _render_notification(place: int, notification: AlertNotification, result: Result) -> dict[str, Any]:
+    told = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
     if result is Result.REJECTED:
         told |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database refused it."}
     return told

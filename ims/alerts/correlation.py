@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from ims.alerts.notifications import Notice
+from ims.alerts.notifications import AlertNotification
 from ims.core.severity import Severity
 from ims.policy.schema import DEFAULT_ENVIRONMENT, Policy, Service
 
@@ -31,15 +31,15 @@ class Placement:
         return self.service.name if self.service else None
 
 
-def place(notice: Notice, policy: Policy) -> Placement:
-    """Place a notice: label `service` or `instance`, label `environment`, label `severity`, as data says."""
-    service = policy.service_for(notice.labels)
-    severity = Severity(policy.correlation.severity_of(notice.labels.get("severity")))
-    environment = notice.labels.get("environment", "")[:ENVIRONMENT_LENGTH]
+def place(notification: AlertNotification, policy: Policy) -> Placement:
+    """Place a notification: label `service` or `instance`, label `environment`, label `severity`, as data says."""
+    service = policy.service_for(notification.labels)
+    severity = Severity(policy.correlation.severity_of(notification.labels.get("severity")))
+    environment = notification.labels.get("environment", "")[:ENVIRONMENT_LENGTH]
     if not environment:
         environment = service.service_environment if service else DEFAULT_ENVIRONMENT
     if service is None:
-        key = _key("alert", notice.source, notice.name)
+        key = _key("alert", notification.source, notification.name)
         return Placement(None, environment, severity, key, key)
     return Placement(
         service,

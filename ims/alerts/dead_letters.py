@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from ims.alerts.models import RejectedAlert
-from ims.alerts.notifications import Notice
+from ims.alerts.models import DeadLetter
+from ims.alerts.notifications import AlertNotification
 from ims.alerts.parsers.formats import FORMATS
 from ims.alerts.usecases import take_alerts
 from ims.audit.log import record
@@ -25,7 +25,7 @@ _MOST_ID: Final = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rejected alerts are meant; what is not given does not narrow."""
+    """Which dead letters are meant; what is not given does not narrow."""
 
     ids: tuple[int, ...] = ()
     source: str | None = None
@@ -47,33 +47,33 @@ class Retried:
 
 
 class NoSuchDeadLetter(NotFound):
-    """There is no such rejected alert."""
+    """There is no such dead letter."""
 
     def __init__(self, *ids: int) -> None:
         named = ", ".join(str(one) for one in ids)
-        super().__init__(f"There is no rejected alert {named}: somebody may have tried or dropped it.")
+        super().__init__(f"There is no dead letter {named}: somebody may have tried or dropped it.")
 
 
-def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[RejectedAlert]:
+def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[DeadLetter]:
     """Those that are meant, newest first; `before` is the last id of the page before."""
-    query = _narrowed(select(RejectedAlert), wanted).order_by(RejectedAlert.id.desc()).limit(limit)
-    return session.scalars(query.where(RejectedAlert.id < before) if before is not None else query).all()
+    query = _narrowed(select(DeadLetter), wanted).order_by(DeadLetter.id.desc()).limit(limit)
+    return session.scalars(query.where(DeadLetter.id < before) if before is not None else query).all()
 
 
 def rejected_ids(session: Session, wanted: Wanted) -> list[int]:
     """Ids of those that are meant, oldest first: the order in which they came is the order to try them in."""
-    return list(session.scalars(_narrowed(select(RejectedAlert.id), wanted).order_by(RejectedAlert.id)))
+    return list(session.scalars(_narrowed(select(DeadLetter.id), wanted).order_by(DeadLetter.id)))
 
 
 def count_rejected(session: Session, most: int) -> int:
     """How many there are, counted up to `most`."""
-    kept = select(RejectedAlert.id).limit(most).subquery()
+    kept = select(DeadLetter.id).limit(most).subquery()
     return session.scalar(select(func.count()).select_from(kept)) or 0
 
 
-def rejected_one(session: Session, rejected_id: int) -> RejectedAlert:
+def rejected_one(session: Session, rejected_id: int) -> DeadLetter:
     """One of them. Raises `NoSuchDeadLetter`."""
-    found = session.get(RejectedAlert, rejected_id) if _is_id(rejected_id) else None
+    found = session.get(DeadLetter, rejected_id) if _is_id(rejected_id) else None
     if found is None:
         raise NoSuchDeadLetter(rejected_id)
     return found
@@ -86,7 +86,7 @@ def retry(context: Context, rejected_id: int) -> Retried:
     """
     context.require(Role.RESPONDER)
     session = context.session
-    kept = session.get(RejectedAlert, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
+    kept = session.get(DeadLetter, rejected_id, with_for_update=True) if _is_id(rejected_id) else None
     if kept is None:
         raise NoSuchDeadLetter(rejected_id)
     read = _read(session, kept, context.now)
@@ -98,20 +98,20 @@ def retry(context: Context, rejected_id: int) -> Retried:
         session.flush()
         retried = Retried(rejected_id, outcome.results[0].value)
     after = {"source": kept.source, "result": retried.result}
-    record(context, "rejected_alert.retried", str(rejected_id), after=after)
+    record(context, "dead_letter.retried", str(rejected_id), after=after)
     return retried
 
 
 def drop(context: Context, ids: Sequence[int]) -> int:
     """Remove them for good; how many there were. Raises `NoSuchDeadLetter` if none of them is there."""
     context.require(Role.RESPONDER)
-    statement = delete(RejectedAlert).where(RejectedAlert.id.in_([id_ for id_ in ids if _is_id(id_)]))
-    told = (RejectedAlert.id, RejectedAlert.source, RejectedAlert.reason)
+    statement = delete(DeadLetter).where(DeadLetter.id.in_([id_ for id_ in ids if _is_id(id_)]))
+    told = (DeadLetter.id, DeadLetter.source, DeadLetter.reason)
     dropped = context.session.execute(statement.returning(*told)).all()
     if ids and not dropped:
         raise NoSuchDeadLetter(*ids)
     for row in dropped:
-        record(context, "rejected_alert.dropped", str(row.id), before={"source": row.source, "reason": row.reason})
+        record(context, "dead_letter.dropped", str(row.id), before={"source": row.source, "reason": row.reason})
     return len(dropped)
 
 
@@ -120,8 +120,8 @@ def _is_id(given: int) -> bool:
     return 0 < given < _MOST_ID
 
 
-def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
-    """The notice, or why there still is none."""
+def _read(session: Session, kept: DeadLetter, now: datetime) -> AlertNotification | str:
+    """The notification, or why there still is none."""
     source = session.get_one(Source, kept.source)
     known = FORMATS.get(source.kind)
     if known is None:
@@ -131,7 +131,7 @@ def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
     except (ValueError, RecursionError):
         return "Its body was too long to be kept as a whole, or was no alert: only its sender can send it again."
     read = known.read(body, source.name, now)
-    if isinstance(read, Notice):
+    if isinstance(read, AlertNotification):
         return read
     kept.reason = read.reason.value
     kept.details = {**kept.details, "message": read.message}
@@ -141,9 +141,9 @@ def _read(session: Session, kept: RejectedAlert, now: datetime) -> Notice | str:
 
 def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
     if wanted.ids:
-        query = query.where(RejectedAlert.id.in_([id_ for id_ in wanted.ids if _is_id(id_)]))
+        query = query.where(DeadLetter.id.in_([id_ for id_ in wanted.ids if _is_id(id_)]))
     if wanted.source is not None:
-        query = query.where(RejectedAlert.source == wanted.source)
+        query = query.where(DeadLetter.source == wanted.source)
     if wanted.reason is not None:
-        query = query.where(RejectedAlert.reason == wanted.reason)
+        query = query.where(DeadLetter.reason == wanted.reason)
     return query

@@ -1,4 +1,4 @@
-"""What a notice does to its alert's episodes. Pure: the database is read before and written after.
+"""What a notification does to its alert's episodes. Pure: the database is read before and written after.
 
 The rules, for one (source, fingerprint):
 
@@ -9,7 +9,7 @@ The rules, for one (source, fingerprint):
 - resolved, open: close, unless its endsAt is before the latest startsAt we heard (an old resolve)
 - resolved, none open: count
 
-The latest, not the last: when notices are reordered, an old firing notice must not make an old resolve look new.
+The latest, not the last: when notifications are reordered, an old firing notification must not make an old resolve look new.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from ims.alerts.notifications import Notice, NoticeStatus
+from ims.alerts.notifications import AlertNotification, NotificationStatus
 
 MOST_STARTS = 16
 """How many distinct startsAt an episode remembers."""
@@ -27,7 +27,7 @@ NOWHERE = UUID(int=0)
 
 
 class Result(StrEnum):
-    """What became of a notice. A fixed set: it is a label of a metric."""
+    """What became of a notification. A fixed set: it is a label of a metric."""
 
     OPENED = "opened"
     EXTENDED = "extended"
@@ -49,7 +49,7 @@ class EpisodeState:
     """It was there before this batch."""
     incident_id: UUID = NOWHERE
     counted: int = 0
-    """Notices of this batch."""
+    """Notifications of this batch."""
     starts: list[datetime] = field(default_factory=list)
     is_open: bool = True
     is_left: bool = False
@@ -68,51 +68,51 @@ class AlertState:
     open: EpisodeState | None = None
     newest_closed: EpisodeState | None = None
     closed: list[EpisodeState] = field(default_factory=list)
-    """Closed episodes that some notice of this batch might repeat."""
+    """Closed episodes that some notification of this batch might repeat."""
 
-    def take(self, notice: Notice) -> Result:
-        """Apply one notice."""
-        if notice.status is NoticeStatus.FIRING:
-            return self._extend(self.open, notice) if self.open else self._open(notice)
+    def take(self, notification: AlertNotification) -> Result:
+        """Apply one notification."""
+        if notification.status is NotificationStatus.FIRING:
+            return self._extend(self.open, notification) if self.open else self._open(notification)
         if self.open:
-            return self._close(self.open, notice)
+            return self._close(self.open, notification)
         if self.newest_closed:
             self.newest_closed.counted += 1
         return Result.DUPLICATE
 
-    def _open(self, notice: Notice) -> Result:
-        if notice.starts_at is not None:
+    def _open(self, notification: AlertNotification) -> Result:
+        if notification.starts_at is not None:
             for episode in self.closed:
-                if notice.starts_at in episode.starts:
+                if notification.starts_at in episode.starts:
                     episode.counted += 1
                     return Result.LATE
-        self.open = EpisodeState(counted=1, starts=[notice.starts_at] if notice.starts_at else [])
+        self.open = EpisodeState(counted=1, starts=[notification.starts_at] if notification.starts_at else [])
         return Result.OPENED
 
-    def _extend(self, episode: EpisodeState, notice: Notice) -> Result:
-        if _fires_anew(episode, notice):
+    def _extend(self, episode: EpisodeState, notification: AlertNotification) -> Result:
+        if _fires_anew(episode, notification):
             episode.is_open, episode.is_changed = False, True
             self.open, self.newest_closed = None, episode
             self.closed.append(episode)
-            return self._open(notice)
+            return self._open(notification)
         episode.counted += 1
         episode.is_changed = True
-        if notice.starts_at is None or notice.starts_at in episode.starts:
+        if notification.starts_at is None or notification.starts_at in episode.starts:
             return Result.DUPLICATE
-        episode.starts = [*episode.starts, notice.starts_at][-MOST_STARTS:]
+        episode.starts = [*episode.starts, notification.starts_at][-MOST_STARTS:]
         return Result.EXTENDED
 
-    def _close(self, episode: EpisodeState, notice: Notice) -> Result:
+    def _close(self, episode: EpisodeState, notification: AlertNotification) -> Result:
         episode.counted += 1
-        if notice.ends_at and episode.starts and notice.ends_at < max(episode.starts):
+        if notification.ends_at and episode.starts and notification.ends_at < max(episode.starts):
             return Result.LATE
-        episode.is_open, episode.is_changed, episode.ends_at = False, True, notice.ends_at
+        episode.is_open, episode.is_changed, episode.ends_at = False, True, notification.ends_at
         self.open, self.newest_closed = None, episode
         self.closed.append(episode)
         return Result.CLOSED
 
 
-def _fires_anew(episode: EpisodeState, notice: Notice) -> bool:
-    if notice.starts_at is None:
+def _fires_anew(episode: EpisodeState, notification: AlertNotification) -> bool:
+    if notification.starts_at is None:
         return episode.is_long_left
-    return episode.is_left and all(notice.starts_at > known for known in episode.starts)
+    return episode.is_left and all(notification.starts_at > known for known in episode.starts)

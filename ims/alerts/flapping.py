@@ -29,7 +29,7 @@ def mark_flapping(
         return []
     openings = [(turn.alert_id, turn.episode.incident_id) for turn in again]
     since = now - timedelta(seconds=limits.within)
-    names = {turn.alert_id: turn.notice.name for turn in again}
+    names = {turn.alert_id: turn.notification.name for turn in again}
     marked = transitions.mark_flapping(execute, openings, most=limits.episodes, since=since, now=now)
     return [
         NewEvent(

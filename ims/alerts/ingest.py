@@ -1,4 +1,4 @@
-"""Ingest: notices become alerts, episodes, incidents and one job, in the caller's transaction.
+"""Ingest: notifications become alerts, episodes, incidents and one job, in the caller's transaction.
 
 A batch costs a fixed small number of statements whatever its size: they are in `statements.py`, with the order of
 their locks. What is decided in between is in `batch.py` and is pure. Two batches can still deadlock with other work
@@ -20,7 +20,7 @@ from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewInci
 from ims.alerts.correlation import place
 from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
 from ims.alerts.flapping import mark_flapping
-from ims.alerts.notifications import Notice, Rejected
+from ims.alerts.notifications import AlertNotification, Rejected
 from ims.core.actors import SYSTEM
 from ims.core.db.direct import Execute, Rows, through
 from ims.core.queue import Job, defer_by
@@ -33,11 +33,11 @@ from ims.policy.schema import Correlation, Policy, QuietTime
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch. `results` has one entry for each notice, in order."""
+    """What became of a batch. `results` has one entry for each notification, in order."""
 
     results: tuple[Result, ...]
     severities: tuple[Severity, ...]
-    """Of each notice."""
+    """Of each notification."""
     new_episodes: tuple[int, ...] = ()
     """Those that are to be decided about."""
     new_incidents: tuple[tuple[UUID, Severity], ...] = ()
@@ -49,20 +49,24 @@ class Outcome:
 
 
 def ingest(
-    session: Session, notices: Sequence[Notice], rejected: Sequence[Rejected], policy: Policy, now: datetime
+    session: Session,
+    notifications: Sequence[AlertNotification],
+    rejected: Sequence[Rejected],
+    policy: Policy,
+    now: datetime,
 ) -> Outcome:
-    """Take a batch of notices, of one sender or of several, in the order they came.
+    """Take a batch of notifications, of one sender or of several, in the order they came.
 
     Opens before it resolves: when one batch closes an incident's last episode and opens another of its key, the
     incident stays. Raises nothing of its own.
     """
-    heard = {notice.source for notice in notices}
-    return ingest_by(through(session), notices, rejected, policy, now, heard=heard)
+    heard = {notification.source for notification in notifications}
+    return ingest_by(through(session), notifications, rejected, policy, now, heard=heard)
 
 
 def ingest_by(
     execute: Execute,
-    notices: Sequence[Notice],
+    notifications: Sequence[AlertNotification],
     rejected: Sequence[Rejected],
     policy: Policy,
     now: datetime,
@@ -74,9 +78,9 @@ def ingest_by(
     Results are read as late as can be: on a direct connection the statements in between travel together.
     """
     _keep_rejected(execute, rejected, now)
-    if not notices:
+    if not notifications:
         return Outcome((), ())
-    batch = Batch(notices, [place(notice, policy) for notice in notices])
+    batch = Batch(notifications, [place(notification, policy) for notification in notifications])
     if heard:
         execute(statements.TOUCH_SOURCES, {"sources": json.dumps(sorted(heard)), "now": now})
     known = _take_alerts(execute, batch, now)
@@ -148,19 +152,19 @@ def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey
     """Write and lock the alerts and count what only repeats; return those whose episodes have to be read."""
     rows = []
     for (source, fingerprint), said in batch.said.items():
-        notice, placement = batch.notices[said.last], batch.placements[said.last]
+        notification, placement = batch.notifications[said.last], batch.placements[said.last]
         rows.append(
             {
                 "source": source,
                 "fingerprint": fingerprint,
-                "name": notice.name,
+                "name": notification.name,
                 "service": placement.service_name,
                 "environment": placement.environment,
                 "severity": placement.severity.value,
-                "labels": notice.labels,
-                "annotations": notice.annotations,
-                "generator_url": notice.generator_url,
-                "notices": said.notices,
+                "labels": notification.labels,
+                "annotations": notification.annotations,
+                "generator_url": notification.generator_url,
+                "notifications": said.notifications,
                 "starts": [at.isoformat() for at in said.starts],
                 "only_fires": said.only_fires,
                 "is_untimed": said.is_untimed,
@@ -178,7 +182,7 @@ def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey
 
 
 def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], now: datetime) -> None:
-    """Read what the notices of known alerts are compared with."""
+    """Read what the notifications of known alerts are compared with."""
     if not known:
         return
     keys = {batch.alert_ids[key]: key for key in known}

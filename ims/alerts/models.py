@@ -1,4 +1,4 @@
-"""Tables: alert, episode, correlation, rejected_alert."""
+"""Tables: alert, episode, correlation, dead_letter."""
 
 from datetime import datetime
 from typing import Any
@@ -40,11 +40,11 @@ class Alert(Base):
 
 
 class Episode(Base):
-    """One time an alert fired, from our first firing notice to its resolve. The sender's times are information."""
+    """One time an alert fired, from our first firing notification to its resolve. The sender's times are information."""
 
     __tablename__ = "episode"
     __table_args__ = (
-        # The heart of "never twice": two concurrent first notices cannot both open one.
+        # The heart of "never twice": two concurrent first notifications cannot both open one.
         Index("uq_episode_open", "alert_id", unique=True, postgresql_where=text("closed_at IS NULL")),
         # A late duplicate is found among the alert's closed episodes, newest first.
         Index("ix_episode_alert", "alert_id", text("opened_at DESC")),
@@ -56,9 +56,9 @@ class Episode(Base):
     alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id"))
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
     opened_at: Mapped[datetime]
-    last_notice_at: Mapped[datetime]
+    last_notification_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
-    notices: Mapped[int] = mapped_column(default=1)
+    notifications: Mapped[int] = mapped_column(default=1)
     sender_starts: Mapped[list[datetime]] = mapped_column(ARRAY(TIMESTAMP(timezone=True)))
     """Every distinct startsAt heard, in the order heard, the last 16: a restart of the sender moves it."""
     sender_ends_at: Mapped[datetime | None]
@@ -79,13 +79,13 @@ class Correlation(Base):
     updated_at: Mapped[datetime]
 
 
-class RejectedAlert(Base):
+class DeadLetter(Base):
     """What we could not accept, with its reason and its body, so that nothing a sender said is lost."""
 
-    __tablename__ = "rejected_alert"
+    __tablename__ = "dead_letter"
     __table_args__ = (
-        Index("ix_rejected_alert_source", "source", text("id DESC")),
-        Index("ix_rejected_alert_reason", "reason", text("id DESC")),
+        Index("ix_dead_letter_source", "source", text("id DESC")),
+        Index("ix_dead_letter_reason", "reason", text("id DESC")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -1,7 +1,7 @@
 """What a sender sends, made safe and uniform.
 
-Whatever sent it, a notice holds text that PostgreSQL can store and a page can show: no NUL, no lone surrogates, and
-nothing longer than its cap. What cannot become a notice becomes a `Rejected` with its reason and its body, so that
+Whatever sent it, a notification holds text that PostgreSQL can store and a page can show: no NUL, no lone surrogates, and
+nothing longer than its cap. What cannot become a notification becomes a `Rejected` with its reason and its body, so that
 nothing a sender said is lost.
 """
 
@@ -26,7 +26,7 @@ VALUE_LENGTH = 8192
 MOST_LABELS = 256
 """An alert with more labels or annotations is put aside: no sender means it."""
 BODY_LENGTH = 64 * 1024
-"""How much of a rejected alert is kept."""
+"""How much of a dead letter is kept."""
 UNNAMED = "unnamed"
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -35,15 +35,15 @@ _CLOCKS_DIFFER = timedelta(days=1)
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class NoticeStatus(StrEnum):
-    """What a notice says about its alert."""
+class NotificationStatus(StrEnum):
+    """What a notification says about its alert."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
 
 
 class RejectReason(StrEnum):
-    """Why something could not become a notice. A fixed set: it is a label of a metric."""
+    """Why something could not become a notification. A fixed set: it is a label of a metric."""
 
     NOT_AN_OBJECT = "not_an_object"
     WRONG_STATUS = "wrong_status"
@@ -55,12 +55,12 @@ class RejectReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class AlertNotification:
     """One thing a sender said about one alert. Times are the sender's; None when it gave none, or an absurd one."""
 
     source: str
     fingerprint: str
-    status: NoticeStatus
+    status: NotificationStatus
     name: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -73,7 +73,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What could not become a notice: the reason, a sentence for people, and the body as text."""
+    """What could not become a notification: the reason, a sentence for people, and the body as text."""
 
     source: str
     reason: RejectReason
@@ -87,12 +87,12 @@ class Rejected:
 class Parsed:
     """What a body held. `truncated` is how many alerts the sender left out, `receiver` is what it calls us."""
 
-    notices: tuple[Notice, ...]
+    notifications: tuple[AlertNotification, ...]
     rejected: tuple[Rejected, ...]
     truncated: int = 0
     receiver: str | None = None
     places: tuple[int, ...] = ()
-    """Of each notice, its place in the sender's list."""
+    """Of each notification, its place in the sender's list."""
 
 
 def clean(text: str) -> str:
@@ -152,7 +152,7 @@ _REASONS = {
 }
 
 
-def read_alert(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+def read_alert(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
     """Read one alert of Alertmanager's shape; never raises for bad input.
 
     An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels.
@@ -167,10 +167,10 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
     for where, pairs in (("labels", alert.labels), ("annotations", alert.annotations)):
         if len(pairs) > MOST_LABELS:
             return reject(given, source, _REASONS[where], f"{where}: more than {MOST_LABELS}.", place)
-    return Notice(
+    return AlertNotification(
         source=source,
         fingerprint=_fingerprint(alert.fingerprint, alert.labels),
-        status=NoticeStatus(alert.status),
+        status=NotificationStatus(alert.status),
         name=(alert.labels.get("alertname") or UNNAMED)[:NAME_LENGTH],
         labels=alert.labels,
         annotations=alert.annotations,

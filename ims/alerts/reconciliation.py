@@ -1,7 +1,7 @@
 """Mend what was missed: what fires and we do not know, what we believe to fire and is over.
 
 One worker at a time asks a source: it claims the asking, and what it brings back is used only while that claim is the
-newest and under an advisory lock. Everything goes through ingest, so a notice that arrives meanwhile does no harm.
+newest and under an advisory lock. Everything goes through ingest, so a notification that arrives meanwhile does no harm.
 
 That something is absent is believed of that very Alertmanager only which has listed it before. Each open episode
 remembers who did.
@@ -17,8 +17,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import Outcome, ingest
-from ims.alerts.notifications import Notice, NoticeStatus
-from ims.alerts.snapshot import SETTLING, Doubt, Snapshot
+from ims.alerts.notifications import AlertNotification, NotificationStatus
+from ims.alerts.snapshot import SETTLING, Snapshot, Uncertainty
 from ims.core.db.engine import Database
 from ims.policy.queries import policy_in_force
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Polling:
     """The claim to ask one source's Alertmanager."""
 
     source: str
@@ -48,11 +48,11 @@ class Held:
 
     alerts: int = 0
     reason: str | None = None
-    """A `Doubt`, if there are any."""
+    """A `Uncertainty`, if there are any."""
 
 
 @dataclass(slots=True)
-class Mended:
+class Reconciled:
     """What a repair did."""
 
     opened: int = 0
@@ -68,29 +68,29 @@ class Mended:
 _DUE = text(
     """
     SELECT name, coalesce(
-        repair_tried_at <= CAST(:now AS timestamptz) - 4 * CAST(:every AS interval), false) AS is_overdue
+        reconciliation_tried_at <= CAST(:now AS timestamptz) - 4 * CAST(:every AS interval), false) AS is_overdue
     FROM source
     WHERE kind IN ('alertmanager', 'grafana') AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
-      AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+      AND (reconciliation_tried_at IS NULL OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
     """
 )
 _CLAIM = text(
     """
-    UPDATE source SET repair_tried_at = :now
+    UPDATE source SET reconciliation_tried_at = :now
     WHERE name IN (
         SELECT name FROM source
         WHERE name = ANY(:names) AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
-          AND (repair_tried_at IS NULL OR repair_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+          AND (reconciliation_tried_at IS NULL OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
         FOR NO KEY UPDATE SKIP LOCKED
     )
-    RETURNING name, alertmanager_url, receiver, repair_held, repair_held_reason
+    RETURNING name, alertmanager_url, receiver, reconciliation_withheld, reconciliation_withheld_reason
     """
 )
 
 
-def claim_askings(
+def claim_pollings(
     session: Session, every: timedelta, now: datetime, owns: Callable[[str], bool] = lambda _: True
-) -> list[Asking]:
+) -> list[Polling]:
     """Claim the sources that were not asked for `every` and that the caller `owns`; nobody else asks them meanwhile."""
     due = session.execute(_DUE, {"every": every, "now": now}).all()
     names = [row.name for row in due if row.is_overdue or owns(row.name)]
@@ -98,71 +98,79 @@ def claim_askings(
         return []
     rows = session.execute(_CLAIM, {"names": names, "every": every, "now": now})
     return [
-        Asking(row.name, row.alertmanager_url, row.receiver, now, Held(row.repair_held, row.repair_held_reason))
+        Polling(
+            row.name,
+            row.alertmanager_url,
+            row.receiver,
+            now,
+            Held(row.reconciliation_withheld, row.reconciliation_withheld_reason),
+        )
         for row in rows
     ]
 
 
 _FINISH = text(
     """
-    UPDATE source SET repair_problem = :problem, repaired_at = coalesce(CAST(:repaired_at AS timestamptz), repaired_at)
-    WHERE name = :source AND repair_tried_at = :claimed_at
+    UPDATE source SET reconciliation_problem = :problem, reconciled_at = coalesce(CAST(:reconciled_at AS timestamptz), reconciled_at)
+    WHERE name = :source AND reconciliation_tried_at = :claimed_at
     """
 )
 
 
-def finish_asking(session: Session, asking: Asking, problem: str | None, now: datetime) -> None:
+def finish_polling(session: Session, polling: Polling, problem: str | None, now: datetime) -> None:
     """Note how the asking ended; `problem` says why it failed, in a word."""
-    columns = {"source": asking.source, "claimed_at": asking.at}
-    session.execute(_FINISH, {**columns, "problem": problem, "repaired_at": None if problem else now})
+    columns = {"source": polling.source, "claimed_at": polling.at}
+    session.execute(_FINISH, {**columns, "problem": problem, "reconciled_at": None if problem else now})
 
 
-def mend(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelta, now: datetime) -> Mended | None:
+def reconcile(
+    database: Database, polling: Polling, snapshot: Snapshot, grace: timedelta, now: datetime
+) -> Reconciled | None:
     """Bring our record to what a snapshot says; None if a newer asking has overtaken this one.
 
     Raises `DatabaseAway`; what was mended until then stays, and the next repair does the rest.
     """
-    mended = Mended()
+    reconciled = Reconciled()
     with database.begin() as session:
-        if not _is_current(session, asking):
+        if not _is_current(session, polling):
             return None
         missed = list(_missed(session, snapshot))
         _mark_missing(session, snapshot)
     for chunk in _chunks(missed):
-        outcome = _take(database, asking, chunk, now)
+        outcome = _take(database, polling, chunk, now)
         if outcome is None:
             return None
-        mended.opened += len(outcome.new_episodes)
-        mended.outcomes += (outcome,)
-    while snapshot.doubt is None:
-        closing = _close(database, asking, snapshot, grace, now)
+        reconciled.opened += len(outcome.new_episodes)
+        reconciled.outcomes += (outcome,)
+    while snapshot.uncertainty is None:
+        closing = _close(database, polling, snapshot, grace, now)
         if closing is None:
             return None
-        mended.closed += len(closing.results)
-        mended.outcomes += (closing,)
+        reconciled.closed += len(closing.results)
+        reconciled.outcomes += (closing,)
         if len(closing.results) < CHUNK:
             break
     with database.begin() as session:
-        if not _is_current(session, asking):
+        if not _is_current(session, polling):
             return None
-        if snapshot.doubt is not Doubt.SEVERAL_ANSWERED:
+        if snapshot.uncertainty is not Uncertainty.SEVERAL_ANSWERED:
             _remember(session, snapshot, now)
-        mended.held = _hold(session, asking, snapshot, grace)
-        finish_asking(session, asking, None, now)
-    return mended
+        reconciled.held = _hold(session, polling, snapshot, grace)
+        finish_polling(session, polling, None, now)
+    return reconciled
 
 
 _IS_CURRENT = text(
     """
     SELECT pg_try_advisory_xact_lock(:lock, hashtext(:source)) AND EXISTS (
-        SELECT FROM source WHERE name = :source AND repair_tried_at = :claimed_at AND disabled_at IS NULL)
+        SELECT FROM source WHERE name = :source AND reconciliation_tried_at = :claimed_at AND disabled_at IS NULL)
     """
 )
 
 
-def _is_current(session: Session, asking: Asking) -> bool:
+def _is_current(session: Session, polling: Polling) -> bool:
     """Whether the claim is still the newest; nobody else mends this source until the transaction ends."""
-    return bool(session.scalar(_IS_CURRENT, {"lock": _LOCK, "source": asking.source, "claimed_at": asking.at}))
+    return bool(session.scalar(_IS_CURRENT, {"lock": _LOCK, "source": polling.source, "claimed_at": polling.at}))
 
 
 # Of what is listed and has no open episode: when the episode closed that began when this one did, if there is one.
@@ -178,14 +186,14 @@ _MISSED = text(
 )
 
 
-def _missed(session: Session, snapshot: Snapshot) -> Iterator[Notice]:
-    """Notices that never came.
+def _missed(session: Session, snapshot: Snapshot) -> Iterator[AlertNotification]:
+    """Notifications that never came.
 
     One that looks like a late duplicate, since an episode of its startsAt is closed, fires again if its Alertmanager
     still lists it long after: it was given up while Prometheus could not reach it. It begins when we saw it.
     """
     firing = snapshot.firing
-    columns = {"fingerprints": list(firing), "starts": [notice.starts_at for notice in firing.values()]}
+    columns = {"fingerprints": list(firing), "starts": [notification.starts_at for notification in firing.values()]}
     for row in session.execute(_MISSED, {**columns, "source": snapshot.source}).all():
         if row.closed_at is None:
             yield replace(firing[row.fingerprint], was_missed=True)
@@ -204,19 +212,19 @@ _BELIEVED = """(
 )"""
 
 
-def _witness(snapshot: Snapshot) -> dict[str, object]:
+def _instance(snapshot: Snapshot) -> dict[str, object]:
     """The parameters of `_BELIEVED`."""
-    witness = snapshot.witness
+    instance = snapshot.instance
     return {
-        "key": witness.key,
-        "place": f"{witness.place}.",
-        "started_at": witness.started_at,
+        "key": instance.key,
+        "place": f"{instance.place}.",
+        "started_at": instance.started_at,
         # One that lists nothing at all may have nobody who tells it anything.
-        "is_heir": witness.is_alone and bool(snapshot.present),
+        "is_heir": instance.is_alone and bool(snapshot.present),
     }
 
 
-# A firing notice that came after an episode went missing says that it is not: the wait begins anew. An episode that
+# A firing notification that came after an episode went missing says that it is not: the wait begins anew. An episode that
 # somebody is writing is left for the next time.
 _MARK_MISSING = text(
     f"""
@@ -226,8 +234,8 @@ _MARK_MISSING = text(
         LEFT JOIN unnest(CAST(:present AS text[])) AS present (fingerprint) USING (fingerprint)
         WHERE alert.source = :source AND episode.closed_at IS NULL
           AND CASE WHEN present.fingerprint IS NOT NULL THEN episode.missing_since IS NOT NULL
-                   ELSE :is_believed AND episode.last_notice_at < :asked_at
-                        AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notice_at)
+                   ELSE :is_believed AND episode.last_notification_at < :asked_at
+                        AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notification_at)
                         AND {_BELIEVED} END
         FOR NO KEY UPDATE OF episode SKIP LOCKED
     )
@@ -239,7 +247,7 @@ _MARK_MISSING = text(
 
 def _mark_missing(session: Session, snapshot: Snapshot) -> None:
     columns = {"present": sorted(snapshot.present), "source": snapshot.source, "asked_at": snapshot.asked_at}
-    session.execute(_MARK_MISSING, {**columns, **_witness(snapshot), "is_believed": snapshot.doubt is None})
+    session.execute(_MARK_MISSING, {**columns, **_instance(snapshot), "is_believed": snapshot.uncertainty is None})
 
 
 # Written once for each episode and Alertmanager, not at each asking; the last eight are remembered.
@@ -259,45 +267,49 @@ _REMEMBER = text(
 
 
 def _remember(session: Session, snapshot: Snapshot, now: datetime) -> None:
-    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "key": snapshot.witness.key}
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "key": snapshot.instance.key}
     session.execute(_REMEMBER, {**columns, "now": now})
 
 
 _HELD = text(
     f"""
     SELECT count(*) FROM episode JOIN alert ON alert.id = episode.alert_id
-    WHERE alert.source = :source AND episode.closed_at IS NULL AND episode.last_notice_at < :before
+    WHERE alert.source = :source AND episode.closed_at IS NULL AND episode.last_notification_at < :before
       AND alert.fingerprint <> ALL(CAST(:present AS text[])) AND NOT (:is_believed AND {_BELIEVED})
     """  # noqa: S608 - our own words
 )
-_NOTE_HELD = text("UPDATE source SET repair_held = :alerts, repair_held_reason = :reason WHERE name = :source")
+_NOTE_HELD = text(
+    "UPDATE source SET reconciliation_withheld = :alerts, reconciliation_withheld_reason = :reason WHERE name = :source"
+)
 
 
-def _hold(session: Session, asking: Asking, snapshot: Snapshot, grace: timedelta) -> Held:
+def _hold(session: Session, polling: Polling, snapshot: Snapshot, grace: timedelta) -> Held:
     """Note how many alerts would be over if this Alertmanager were believed, and why it is not."""
     columns = {"present": sorted(snapshot.present), "source": snapshot.source, "before": snapshot.asked_at - grace}
-    alerts = session.scalar(_HELD, {**columns, **_witness(snapshot), "is_believed": snapshot.doubt is None}) or 0
-    held = Held(alerts, snapshot.doubt or Doubt.NEVER_LISTED) if alerts else Held()
-    if held != asking.held:
-        session.execute(_NOTE_HELD, {"alerts": held.alerts, "reason": held.reason, "source": asking.source})
+    alerts = session.scalar(_HELD, {**columns, **_instance(snapshot), "is_believed": snapshot.uncertainty is None}) or 0
+    held = Held(alerts, snapshot.uncertainty or Uncertainty.NEVER_LISTED) if alerts else Held()
+    if held != polling.held:
+        session.execute(_NOTE_HELD, {"alerts": held.alerts, "reason": held.reason, "source": polling.source})
     return held
 
 
-def _take(database: Database, asking: Asking, notices: Sequence[Notice], now: datetime) -> Outcome | None:
+def _take(
+    database: Database, polling: Polling, notifications: Sequence[AlertNotification], now: datetime
+) -> Outcome | None:
     with database.begin() as session:
-        if not _is_current(session, asking):
+        if not _is_current(session, polling):
             return None
-        return ingest(session, notices, [], policy_in_force(session), now)
+        return ingest(session, notifications, [], policy_in_force(session), now)
 
 
-# Locked in ingest's order, so that a notice of one of them either came before and is seen, or waits.
+# Locked in ingest's order, so that a notification of one of them either came before and is seen, or waits.
 _LOCK_GONE = text(
     f"""
     SELECT alert.id FROM alert
     WHERE alert.source = :source AND EXISTS (
         SELECT FROM episode
         WHERE alert_id = alert.id AND closed_at IS NULL
-          AND missing_since <= :before AND last_notice_at <= missing_since AND {_BELIEVED})
+          AND missing_since <= :before AND last_notification_at <= missing_since AND {_BELIEVED})
     ORDER BY alert.fingerprint COLLATE "C" LIMIT :limit
     FOR NO KEY UPDATE OF alert
     """  # noqa: S608 - our own words
@@ -307,30 +319,30 @@ _GONE = text(
     SELECT alert.fingerprint, alert.name, alert.labels, alert.annotations, alert.generator_url
     FROM alert JOIN episode ON episode.alert_id = alert.id
     WHERE alert.id = ANY(:alerts) AND episode.closed_at IS NULL
-      AND episode.missing_since <= :before AND episode.last_notice_at <= episode.missing_since
+      AND episode.missing_since <= :before AND episode.last_notification_at <= episode.missing_since
     """
 )
 
 
-def _close(database: Database, asking: Asking, snapshot: Snapshot, grace: timedelta, now: datetime) -> Outcome | None:
+def _close(database: Database, polling: Polling, snapshot: Snapshot, grace: timedelta, now: datetime) -> Outcome | None:
     """Close episodes that their Alertmanager has not listed for `grace`, at most a chunk of them."""
     before = snapshot.asked_at - grace
-    columns = {"source": asking.source, "before": before, "limit": CHUNK, **_witness(snapshot)}
+    columns = {"source": polling.source, "before": before, "limit": CHUNK, **_instance(snapshot)}
     with database.begin() as session:
-        if not _is_current(session, asking):
+        if not _is_current(session, polling):
             return None
         alerts = list(session.scalars(_LOCK_GONE, columns))
         gone = session.execute(_GONE, {"alerts": alerts, "before": before}).all()
-        notices = [_resolved(asking.source, row) for row in gone]
-        return ingest(session, notices, [], policy_in_force(session), now)
+        notifications = [_resolved(polling.source, row) for row in gone]
+        return ingest(session, notifications, [], policy_in_force(session), now)
 
 
-def _resolved(source: str, row: Row[tuple[object, ...]]) -> Notice:
-    """The notice that never came. Its sender told no time, so it ends whatever is open."""
-    return Notice(
+def _resolved(source: str, row: Row[tuple[object, ...]]) -> AlertNotification:
+    """The notification that never came. Its sender told no time, so it ends whatever is open."""
+    return AlertNotification(
         source=source,
         fingerprint=row.fingerprint,
-        status=NoticeStatus.RESOLVED,
+        status=NotificationStatus.RESOLVED,
         name=row.name,
         labels=row.labels,
         annotations=row.annotations,

@@ -1,6 +1,6 @@
 """What a source's own Alertmanager says fires right now.
 
-Other than a notice, a snapshot cannot be late: it is what the sender believes at the moment. It can lack what fires for
+Other than a notification, a snapshot cannot be late: it is what the sender believes at the moment. It can lack what fires for
 a wrong reason, though. Alertmanager keeps no alerts over a restart, and hears of those that go on only when Prometheus
 sends them again. The Alertmanagers of a cluster share silences, never alerts: one that Prometheus does not reach stays
 empty. And a wrong address names one that never knew our alerts. So an answer carries who gave it, and why it may not
@@ -14,14 +14,14 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-from ims.alerts.alertmanager import AlertmanagerAway, Answer, conversation, firing_notices
-from ims.alerts.notifications import Notice, read_alert, read_time
+from ims.alerts.alertmanager import AlertmanagerAway, Answer, conversation, firing_notifications
+from ims.alerts.notifications import AlertNotification, read_alert, read_time
 
 SETTLING: Final = timedelta(minutes=5)
 """After its start an Alertmanager may not have heard of all alerts; Prometheus repeats them each minute."""
 
 
-class Doubt(StrEnum):
+class Uncertainty(StrEnum):
     """Why it is not believed that what an Alertmanager does not list is over."""
 
     STARTED_LATELY = "started_lately"
@@ -37,7 +37,7 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class AlertmanagerInstance:
     """The Alertmanager process that answered, as far as it tells who it is."""
 
     place: str
@@ -57,17 +57,17 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One answer. Times are ours unless they are a notice's own."""
+    """One answer. Times are ours unless they are a notification's own."""
 
     source: str
     asked_at: datetime
     """Before it was asked: what we hear afterwards is newer than all of this."""
-    witness: Witness
-    firing: Mapping[str, Notice]
-    """By fingerprint: what goes to our receiver, is not suppressed, and has fired for longer than a notice takes."""
+    instance: AlertmanagerInstance
+    firing: Mapping[str, AlertNotification]
+    """By fingerprint: what goes to our receiver, is not suppressed, and has fired for longer than a notification takes."""
     present: frozenset[str]
     """Fingerprints of all that it knows, suppressed or not: these have not resolved."""
-    doubt: Doubt | None
+    uncertainty: Uncertainty | None
     """Why nothing is concluded from what is absent; None if something may be."""
 
 
@@ -75,9 +75,9 @@ def fetch_snapshot(source: str, base_url: str, receiver: str | None, grace: time
     """Ask the configured Alertmanager. Blocks. Raises `AlertmanagerAway` and `ConfigurationFaulty`."""
     with conversation(base_url) as asked:
         # Before and after: whoever answers both has most likely answered in between, too.
-        before = _read_witness(base_url, asked.ask("/api/v2/status"), asked_at)
+        before = _read_instance(base_url, asked.ask("/api/v2/status"), asked_at)
         listing = asked.ask("/api/v2/alerts").content
-        after = _read_witness(base_url, asked.ask("/api/v2/status"), asked_at)
+        after = _read_instance(base_url, asked.ask("/api/v2/status"), asked_at)
     if not isinstance(listing, list):
         raise AlertmanagerAway("The Alertmanager's URL answers with no list of alerts.")
     is_one = before.key == after.key and (asked.is_unbroken or before.is_alone)
@@ -88,38 +88,40 @@ def take_snapshot(
     listing: Iterable[Any],
     source: str,
     receiver: str | None,
-    witness: Witness,
+    instance: AlertmanagerInstance,
     grace: timedelta,
     asked_at: datetime,
     *,
     is_one: bool = True,
 ) -> Snapshot:
-    """Read an answer; `is_one` is false if it may come from another than `witness`. Pure."""
+    """Read an answer; `is_one` is false if it may come from another than `instance`. Pure."""
     active, present, unreadable = [], set(), 0
     for given in listing:
         read = read_alert({**given, "status": "firing"}, source, asked_at) if isinstance(given, dict) else None
-        if not isinstance(read, Notice):
+        if not isinstance(read, AlertNotification):
             unreadable += 1
             continue
         present.add(read.fingerprint)
         if _is_active(given):
             active.append(given)
-    notices, _ = firing_notices(active, source, receiver, asked_at)
+    notifications, _ = firing_notifications(active, source, receiver, asked_at)
     return Snapshot(
         source=source,
         asked_at=asked_at,
-        witness=witness,
+        instance=instance,
         firing={
-            notice.fingerprint: notice
-            for notice in notices
-            if notice.starts_at is None or notice.starts_at <= asked_at - grace
+            notification.fingerprint: notification
+            for notification in notifications
+            if notification.starts_at is None or notification.starts_at <= asked_at - grace
         },
         present=frozenset(present),
-        doubt=_doubt(witness, unreadable, asked_at) if is_one else Doubt.SEVERAL_ANSWERED,
+        uncertainty=_uncertainty(instance, unreadable, asked_at) if is_one else Uncertainty.SEVERAL_ANSWERED,
     )
 
 
-def read_witness(base_url: str, status: Mapping[str, Any], told_at: datetime | None, now: datetime) -> Witness:
+def read_instance(
+    base_url: str, status: Mapping[str, Any], told_at: datetime | None, now: datetime
+) -> AlertmanagerInstance:
     """Who answers, by its status. `told_at` is when it said so, by its own clock. Pure."""
     cluster = status.get("cluster")
     cluster = cluster if isinstance(cluster, dict) else {}
@@ -128,7 +130,7 @@ def read_witness(base_url: str, status: Mapping[str, Any], told_at: datetime | N
     if started_at is not None and told_at is not None:
         # A clock that is slow would make an Alertmanager look settled that has just started.
         started_at = now - (told_at - started_at)
-    return Witness(
+    return AlertmanagerInstance(
         place=_digest(base_url.rstrip("/")),
         process=_digest(repr((cluster.get("name"), status.get("uptime")))),
         started_at=started_at,
@@ -136,22 +138,22 @@ def read_witness(base_url: str, status: Mapping[str, Any], told_at: datetime | N
     )
 
 
-def _read_witness(base_url: str, answer: Answer, now: datetime) -> Witness:
+def _read_instance(base_url: str, answer: Answer, now: datetime) -> AlertmanagerInstance:
     if not isinstance(answer.content, dict):
         raise AlertmanagerAway("The Alertmanager's URL answers with no status of an Alertmanager.")
-    return read_witness(base_url, answer.content, answer.told_at, now)
+    return read_instance(base_url, answer.content, answer.told_at, now)
 
 
 def _digest(text: str) -> str:
     return sha256(text.encode(errors="backslashreplace")).hexdigest()[:12]
 
 
-def _doubt(witness: Witness, unreadable: int, asked_at: datetime) -> Doubt | None:
+def _uncertainty(instance: AlertmanagerInstance, unreadable: int, asked_at: datetime) -> Uncertainty | None:
     if unreadable:
-        return Doubt.UNREADABLE
-    if witness.started_at is None:
-        return Doubt.START_UNKNOWN
-    return Doubt.STARTED_LATELY if witness.started_at > asked_at - SETTLING else None
+        return Uncertainty.UNREADABLE
+    if instance.started_at is None:
+        return Uncertainty.START_UNKNOWN
+    return Uncertainty.STARTED_LATELY if instance.started_at > asked_at - SETTLING else None
 
 
 def _is_active(given: Mapping[str, Any]) -> bool:

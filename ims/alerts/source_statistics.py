@@ -6,13 +6,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ims.accounts.models import ApiToken
-from ims.alerts.models import Alert, Episode, RejectedAlert
+from ims.alerts.models import Alert, DeadLetter, Episode
 from ims.core.errors import NotFound
 from ims.sources.models import Source
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFigures:
+class SourceStatistics:
     """What there is of a source."""
 
     alerts: int
@@ -21,7 +21,7 @@ class SourceFigures:
     tokens: int
 
 
-def figures_of(session: Session, name: str) -> SourceFigures:
+def statistics_of(session: Session, name: str) -> SourceStatistics:
     """How much there is of a source. Raises `NotFound`."""
     if session.get(Source, name) is None:
         raise NotFound(f"There is no source {name}.")
@@ -32,9 +32,9 @@ def figures_of(session: Session, name: str) -> SourceFigures:
         .join(Alert, Alert.id == Episode.alert_id)
         .where(Alert.source == name, Episode.closed_at.is_(None))
     )
-    return SourceFigures(
+    return SourceStatistics(
         alerts=session.scalar(alerts) or 0,
         firing=session.scalar(firing) or 0,
-        rejected=session.scalar(select(func.count()).where(RejectedAlert.source == name)) or 0,
+        rejected=session.scalar(select(func.count()).where(DeadLetter.source == name)) or 0,
         tokens=session.scalar(select(func.count()).where(ApiToken.source == name)) or 0,
     )

@@ -20,17 +20,17 @@ LONG_LEFT: Final = timedelta(minutes=5)
 
 # Only now and then: otherwise every commit of every process would wait for this one row.
 TOUCH_SOURCES: Final = """
-    UPDATE source SET last_notice_at = %(now)s
+    UPDATE source SET last_notification_at = %(now)s
     WHERE name IN (
         SELECT name FROM source
         WHERE name IN (SELECT json_array_elements_text(%(sources)s::json))
-          AND (last_notice_at IS NULL OR last_notice_at < %(now)s - interval '10 seconds')
+          AND (last_notification_at IS NULL OR last_notification_at < %(now)s - interval '10 seconds')
         FOR NO KEY UPDATE SKIP LOCKED
     )
     """
 
-# Alerts are written as their last notices say. A row inserted here has no xmax; one that was there is locked by its
-# update until the commit. Most notices are repeats: what only fires on, with times that its open episode knows, is
+# Alerts are written as their last notifications say. A row inserted here has no xmax; one that was there is locked by its
+# update until the commit. Most notifications are repeats: what only fires on, with times that its open episode knows, is
 # counted there and then, unless no time tells whether it is new and a person has called it over long ago. An episode
 # that was opened after this statement began is not seen by it and one that was closed meanwhile is not counted, for
 # PostgreSQL looks at the row again once it has its lock: both are read later.
@@ -38,7 +38,7 @@ TAKE_ALERTS: Final = """
     WITH said AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (
             source text, fingerprint text, name text, service text, environment text, severity text, labels jsonb,
-            annotations jsonb, generator_url text, notices integer, starts timestamptz[], only_fires boolean,
+            annotations jsonb, generator_url text, notifications integer, starts timestamptz[], only_fires boolean,
             is_untimed boolean
         )) WITH ORDINALITY
     ), taken AS (
@@ -53,7 +53,7 @@ TAKE_ALERTS: Final = """
             generator_url = excluded.generator_url, last_seen_at = excluded.last_seen_at
         RETURNING id, source, fingerprint, xmax = 0 AS is_new
     ), repeated AS (
-        UPDATE episode SET notices = episode.notices + said.notices, last_notice_at = %(now)s
+        UPDATE episode SET notifications = episode.notifications + said.notifications, last_notification_at = %(now)s
         FROM taken JOIN said USING (source, fingerprint)
         WHERE said.only_fires AND NOT taken.is_new AND episode.alert_id = taken.id AND episode.closed_at IS NULL
           AND episode.sender_starts @> said.starts
@@ -66,7 +66,7 @@ TAKE_ALERTS: Final = """
     FROM taken LEFT JOIN repeated ON alert_id = id
     """
 
-# Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notice says.
+# Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notification says.
 # Of the open one also when a person has resolved its incident.
 # In the order of their opening: of two that began at one time the first one is repeated.
 READ_EPISODES: Final = """
@@ -136,9 +136,9 @@ POINT_CORRELATIONS: Final = """
 
 UPDATE_EPISODES: Final = """
     UPDATE episode SET
-        notices = notices + t.counted,
+        notifications = notifications + t.counted,
         sender_starts = t.starts,
-        last_notice_at = CASE WHEN t.is_changed THEN %(now)s ELSE last_notice_at END,
+        last_notification_at = CASE WHEN t.is_changed THEN %(now)s ELSE last_notification_at END,
         closed_at = CASE WHEN t.is_open THEN NULL ELSE coalesce(closed_at, %(now)s) END,
         sender_ends_at = coalesce(t.ends_at, sender_ends_at)
     FROM json_to_recordset(%(episodes)s::json) AS t (
@@ -148,7 +148,7 @@ UPDATE_EPISODES: Final = """
     """
 
 INSERT_EPISODES: Final = """
-    INSERT INTO episode (id, alert_id, incident_id, opened_at, last_notice_at, closed_at, notices, sender_starts,
+    INSERT INTO episode (id, alert_id, incident_id, opened_at, last_notification_at, closed_at, notifications, sender_starts,
                          sender_ends_at)
     SELECT id, alert_id, incident_id, %(now)s, %(now)s, CASE WHEN NOT is_open THEN %(now)s END, counted, starts, ends_at
     FROM json_to_recordset(%(episodes)s::json) AS t (
@@ -158,7 +158,7 @@ INSERT_EPISODES: Final = """
     """
 
 INSERT_REJECTED: Final = """
-    INSERT INTO rejected_alert (source, reason, body, details, received_at)
+    INSERT INTO dead_letter (source, reason, body, details, received_at)
     SELECT source, reason, body, details, %(now)s
     FROM json_to_recordset(%(rejected)s::json) AS t (source text, reason text, body text, details jsonb)
     """

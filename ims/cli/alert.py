@@ -64,7 +64,7 @@ def show_alert(
     print_fields({name: value for name, value in found.items() if name not in ("episodes", "incidents")})
     say()
     rows = [
-        (local(one["opened_at"]), local(one["closed_at"]) or "now", one["incident"], one["notices"])
+        (local(one["opened_at"]), local(one["closed_at"]) or "now", one["incident"], one["notifications"])
         for one in found["episodes"]
     ]
     print_table(_EPISODES, rows, "It never fired.")

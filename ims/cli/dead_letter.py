@@ -11,7 +11,7 @@ from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say
 
 app = group("dead-letter", "Show, retry and drop alerts that could not be processed.")
 
-PATH: Final = "/rejected-alerts"
+PATH: Final = "/dead-letters"
 _COLUMNS: Final = ("id", "received", "source", "reason", "message")
 _MESSAGE_WIDTH: Final = 80
 

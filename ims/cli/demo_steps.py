@@ -16,7 +16,7 @@ from ims.cli.client import Api, place
 from ims.cli.errors import Away
 
 HTTP_TIMEOUT_SECONDS = 3
-VERIFIED = "verified_well"
+VERIFIED = "verification_passed"
 """Kind of the event that a verification passed."""
 
 

@@ -101,7 +101,7 @@ def _given(
 ) -> dict[str, Any]:  # fmt: skip
     """What the command line says of a source; what it does not mention is not there."""
     texts = {
-        "alertmanager_url": alertmanager_url, "receiver": receiver, "rate_limit": rate, "silent_after": stale_after,
+        "alertmanager_url": alertmanager_url, "receiver": receiver, "rate_limit": rate, "stale_after": stale_after,
     }  # fmt: skip
     given: dict[str, Any] = {}
     for field, text in texts.items():
@@ -113,7 +113,7 @@ def _given(
 
 
 def _value(field: str, text: str) -> Any:
-    if field == "silent_after":
+    if field == "stale_after":
         return seconds(text, "--stale-after")
     if field != "rate_limit":
         return text
@@ -138,12 +138,12 @@ def list_sources(as_json: Json = False) -> None:
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    asked = row["repair_problem"] or local(row["repaired_at"])
-    if row["repair_held"]:
-        asked = f"{asked}, {row['repair_held']} withheld: {row['repair_held_reason']}"
+    asked = row["reconciliation_problem"] or local(row["reconciled_at"])
+    if row["reconciliation_withheld"]:
+        asked = f"{asked}, {row['reconciliation_withheld']} withheld: {row['reconciliation_withheld_reason']}"
     rate = f"{row['rate_limit']:g}/s" if row["rate_limit"] else ""
     return (
-        row["name"], row["kind"], row["state"], local(row["last_notice_at"]), asked, rate, ", ".join(row["networks"]),
+        row["name"], row["kind"], row["state"], local(row["last_notification_at"]), asked, rate, ", ".join(row["networks"]),
         row["alertmanager_url"],
     )  # fmt: skip
 

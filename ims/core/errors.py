@@ -101,5 +101,5 @@ class ConfigurationFaulty(IMSError):
     """A setting has a wrong value."""
 
 
-class RunRefused(IMSError):
+class RunDenied(IMSError):
     """The run was refused before anything was started."""

@@ -95,7 +95,7 @@ class Settings(BaseModel):
         default=15, gt=0, le=3600, description="A run whose worker was silent this long is taken from it."
     )
     run_concurrency: int = Field(default=4, ge=1, le=64, description="Playbooks one worker runs at once.")
-    spare_children: int = Field(
+    warm_runners: int = Field(
         default=1,
         ge=0,
         le=16,
@@ -112,13 +112,13 @@ class Settings(BaseModel):
         description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; only their "
         "X-Forwarded-For is believed.",
     )
-    repair_seconds: float = Field(
+    reconciliation_seconds: float = Field(
         default=30, ge=1, le=3600, description="How often a source's own Alertmanager is asked for what was missed."
     )
-    repair_grace_seconds: float = Field(
-        default=60, ge=0, le=3600, description="How long a notice may be on its way before it counts as missed."
+    reconciliation_grace_seconds: float = Field(
+        default=60, ge=0, le=3600, description="How long a notification may be on its way before it counts as missed."
     )
-    silent_seconds: float = Field(
+    stale_seconds: float = Field(
         default=300,
         gt=0,
         le=30 * 86400,

@@ -24,7 +24,7 @@ from ims.engine.module import Reports, run_modules
 from ims.engine.modules.catalogue import engine_modules
 from ims.engine.pools import Pools, build_app
 from ims.runs.supervision.sweep import kill_orphans, remove_orphaned_directories
-from ims.runs.supervision.warm import Spares
+from ims.runs.supervision.warm import WarmRunners
 from ims.workers.models import WorkerState
 
 STOP_SECONDS: Final = 10.0
@@ -90,11 +90,11 @@ class Life:
             log.warning("orphans_removed", killed=list(swept.killed), directories=directories)
 
     async def _work_until_stopped(self) -> None:
-        spares = Spares(self._context.settings.state_dir / "runs", self._context.settings.spare_children)
-        app = build_app(self._context, spares)
+        warm_runners = WarmRunners(self._context.settings.state_dir / "runs", self._context.settings.warm_runners)
+        app = build_app(self._context, warm_runners)
         async with _opened(app):
             pools = Pools(app, self._context, self._stop)
-            modules = engine_modules(self._membership, pools, spares, self.pulse)
+            modules = engine_modules(self._membership, pools, warm_runners, self.pulse)
             await self._begin()
             working = [
                 asyncio.create_task(pools.keep()),
@@ -107,7 +107,7 @@ class Life:
                 task.cancel()
             leaving = asyncio.create_task(self._membership.step_down())
             await asyncio.wait([*working, leaving], timeout=STOP_SECONDS)
-            await spares.close()
+            await warm_runners.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORD):
                     await self._membership.sign_off()

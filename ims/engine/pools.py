@@ -25,7 +25,7 @@ from ims.engine.jobs import alerts as alert_jobs
 from ims.engine.jobs import healing as healing_jobs
 from ims.engine.jobs import incidents as incident_jobs
 from ims.engine.jobs import runs as run_jobs
-from ims.runs.supervision.warm import Spares
+from ims.runs.supervision.warm import WarmRunners
 
 POLL_SECONDS: Final = 1.0
 """New jobs announce themselves; jobs for later and those of a dead worker are found by polling."""
@@ -75,14 +75,14 @@ class _Pool:
             del self.running[job_id]
 
 
-def build_app(context: WorkerContext, spares: Spares) -> procrastinate.App:
+def build_app(context: WorkerContext, warm_runners: WarmRunners) -> procrastinate.App:
     """The app with every domain's jobs; each is repeated until it succeeds."""
     app = procrastinate.App(connector=PatientConnector.of(context.settings))
     blueprints = (
         alert_jobs.tasks(context),
         incident_jobs.tasks(context),
         healing_jobs.tasks(context),
-        run_jobs.tasks(context, spares),
+        run_jobs.tasks(context, warm_runners),
     )
     for task in (task for blueprint in blueprints for task in blueprint.tasks.values()):
         app.task(name=task.name, queue=task.queue, retry=_Again())(task.func)

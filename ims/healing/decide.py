@@ -239,7 +239,7 @@ def _denied_event(decided: Decided) -> NewEvent:
     if rule is None:
         return NewEvent(decided.incident_id, EventKind.NO_RULE, SYSTEM, data)
     data |= {"rule": rule.name, "playbook": rule.playbook}
-    return NewEvent(decided.incident_id, EventKind.RULE_REFUSED, Actor(ActorKind.RULE, rule.name), data)
+    return NewEvent(decided.incident_id, EventKind.RULE_DENIED, Actor(ActorKind.RULE, rule.name), data)
 
 
 def _call_people(session: Session, decisions: Sequence[Decided], now: datetime) -> None:

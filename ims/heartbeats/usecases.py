@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import Outcome, ingest
-from ims.alerts.notifications import Notice, NoticeStatus, labels_fingerprint
+from ims.alerts.notifications import AlertNotification, NotificationStatus, labels_fingerprint
 from ims.alerts.stale_sources import OWN_KIND
 from ims.core.context import Context
 from ims.core.errors import Forbidden, NotFound
@@ -41,7 +41,7 @@ class Checked:
     outcome: Outcome | None = None
 
 
-def is_beat(body: Any) -> bool:
+def is_heartbeat(body: Any) -> bool:
     """Whether a body is a sign of life: anything but a notification that its alert is resolved.
 
     Alertmanager resolves the Watchdog of a Prometheus that is dead: that is the opposite of a sign of life.
@@ -49,7 +49,7 @@ def is_beat(body: Any) -> bool:
     return not (isinstance(body, dict) and body.get("status") == "resolved")
 
 
-def take_beat(context: Context, name: str) -> None:
+def take_heartbeat(context: Context, name: str) -> None:
     """Note a heartbeat that a source has sent. Raises `UnknownHeartbeat` and `HeartbeatOfAnother`."""
     source = context.principal.name
     expected = _expected(policy_in_force(context.session)).get(name)
@@ -76,17 +76,17 @@ def check_heartbeats(session: Session, watching_since: datetime, now: datetime) 
     rows = select(StoredHeartbeat).order_by(StoredHeartbeat.name).with_for_update(skip_locked=True)
     missed: list[StoredHeartbeat] = []
     returned: list[StoredHeartbeat] = []
-    for beat in session.scalars(rows).all():
-        definition = expected.get(beat.name)
+    for heartbeat in session.scalars(rows).all():
+        definition = expected.get(heartbeat.name)
         if definition is None:
-            returned += [beat] if beat.missed_since else []
-            session.delete(beat)
-        elif beat.missed_since is None and now > _due(beat, definition, watching_since):
-            beat.missed_since = now
-            missed.append(beat)
-        elif beat.missed_since and beat.last_at and beat.last_at > beat.missed_since:
-            beat.missed_since = None
-            returned.append(beat)
+            returned += [heartbeat] if heartbeat.missed_since else []
+            session.delete(heartbeat)
+        elif heartbeat.missed_since is None and now > _due(heartbeat, definition, watching_since):
+            heartbeat.missed_since = now
+            missed.append(heartbeat)
+        elif heartbeat.missed_since and heartbeat.last_at and heartbeat.last_at > heartbeat.missed_since:
+            heartbeat.missed_since = None
+            returned.append(heartbeat)
     session.flush()
     return _tell(session, policy, missed, returned, now)
 
@@ -95,8 +95,10 @@ def _expected(policy: Policy) -> Mapping[str, Heartbeat]:
     return {heartbeat.name: heartbeat for heartbeat in policy.heartbeats}
 
 
-def _due(beat: StoredHeartbeat, definition: Heartbeat, watching_since: datetime) -> datetime:
-    return max(beat.last_at or beat.known_at, watching_since) + timedelta(seconds=definition.every + definition.grace)
+def _due(heartbeat: StoredHeartbeat, definition: Heartbeat, watching_since: datetime) -> datetime:
+    return max(heartbeat.last_at or heartbeat.known_at, watching_since) + timedelta(
+        seconds=definition.every + definition.grace
+    )
 
 
 def _tell(
@@ -107,32 +109,38 @@ def _tell(
     own = {"name": OWN_SOURCE, "kind": OWN_KIND, "created_at": now}
     session.execute(insert(Source).values(**own).on_conflict_do_nothing())
     expected = _expected(policy)
-    notices = [_notice(beat, expected.get(beat.name), is_missed=True, now=now) for beat in missed]
-    notices += [_notice(beat, expected.get(beat.name), is_missed=False, now=now) for beat in returned]
+    notifications = [
+        _notification(heartbeat, expected.get(heartbeat.name), is_missed=True, now=now) for heartbeat in missed
+    ]
+    notifications += [
+        _notification(heartbeat, expected.get(heartbeat.name), is_missed=False, now=now) for heartbeat in returned
+    ]
     return Checked(
-        missed=tuple(beat.name for beat in missed),
-        returned=tuple(beat.name for beat in returned),
-        outcome=ingest(session, notices, [], policy, now),
+        missed=tuple(heartbeat.name for heartbeat in missed),
+        returned=tuple(heartbeat.name for heartbeat in returned),
+        outcome=ingest(session, notifications, [], policy, now),
     )
 
 
-def _notice(beat: StoredHeartbeat, definition: Heartbeat | None, *, is_missed: bool, now: datetime) -> Notice:
-    identity = {"alertname": ALERT_NAME, "heartbeat": beat.name}
+def _notification(
+    heartbeat: StoredHeartbeat, definition: Heartbeat | None, *, is_missed: bool, now: datetime
+) -> AlertNotification:
+    identity = {"alertname": ALERT_NAME, "heartbeat": heartbeat.name}
     labels = dict(identity)
     if definition:
         labels |= {"severity": definition.severity} | ({"service": definition.service} if definition.service else {})
-    last = f"{beat.last_at:%Y-%m-%d %H:%M:%S} UTC" if beat.last_at else "never"
-    return Notice(
+    last = f"{heartbeat.last_at:%Y-%m-%d %H:%M:%S} UTC" if heartbeat.last_at else "never"
+    return AlertNotification(
         source=OWN_SOURCE,
         # Of what never changes: an edit of the policy must not leave an alert that nothing resolves.
         fingerprint=labels_fingerprint(identity),
-        status=NoticeStatus.FIRING if is_missed else NoticeStatus.RESOLVED,
+        status=NotificationStatus.FIRING if is_missed else NotificationStatus.RESOLVED,
         name=ALERT_NAME,
         labels=labels,
         annotations={
-            "summary": f"Heartbeat {beat.name} does not come",
-            "description": f"The last sign of life of {beat.name} came: {last}. See whether what sends it runs, and "
-            f"whether it reaches the webhook at /heartbeats/{beat.name} with a valid token.",
+            "summary": f"Heartbeat {heartbeat.name} does not come",
+            "description": f"The last sign of life of {heartbeat.name} came: {last}. See whether what sends it runs, and "
+            f"whether it reaches the webhook at /heartbeats/{heartbeat.name} with a valid token.",
         },
         starts_at=now if is_missed else None,
         ends_at=None if is_missed else now,

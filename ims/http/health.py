@@ -10,8 +10,8 @@ from ims.http.resources import database
 
 health = Blueprint("health", __name__)
 
-FIGURES = "ims.figures"
-"""Where the application keeps its `DatabaseFigures`."""
+STATISTICS = "ims.statistics"
+"""Where the application keeps its `DatabaseStatistics`."""
 
 
 @health.get("/health")
@@ -38,4 +38,4 @@ def ready() -> tuple[Response, int]:
 @public
 def metrics() -> Response:
     """Figures for Prometheus."""
-    return exposition(current_app.extensions[FIGURES])
+    return exposition(current_app.extensions[STATISTICS])

@@ -32,7 +32,7 @@ Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Statistics:
     """What is counted in the database. Means are seconds, None when there was no incident to take one of."""
 
     incidents: Counts
@@ -55,16 +55,16 @@ def observe(app: Flask) -> None:
 
 
 @dataclass(eq=False)
-class DatabaseFigures(Collector):
+class DatabaseStatistics(Collector):
     """Figures counted in the database when somebody asks.
 
     Counting a million incidents takes a moment, and Prometheus may ask each second: the answer is kept for
     `rest` times as long as it took, so that counting takes a few per cent of the time whatever the size.
     """
 
-    read: Callable[[], "Figures"]
+    read: Callable[[], "Statistics"]
     rest: float = 20
-    _kept: "Figures | None" = None
+    _kept: "Statistics | None" = None
     _until: float = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,12 +76,12 @@ class DatabaseFigures(Collector):
                 self._kept = self.read()
                 ended = time.monotonic()
                 self._until = ended + self.rest * (ended - began)
-            figures = self._kept
-        yield _gauge("incidents_by_status", "Incidents, by status.", figures.incidents)
-        yield _gauge("ims_runs_active", "Runs that are queued, running or being verified.", figures.runs)
+            statistics = self._kept
+        yield _gauge("incidents_by_status", "Incidents, by status.", statistics.incidents)
+        yield _gauge("ims_runs_active", "Runs that are queued, running or being verified.", statistics.runs)
         for name, words, seconds in (
-            ("incident_mtta_seconds", "Mean time to acknowledge of the last 7 days.", figures.mtta),
-            ("incident_mttr_seconds", "Mean time to resolve of the last 7 days.", figures.mttr),
+            ("incident_mtta_seconds", "Mean time to acknowledge of the last 7 days.", statistics.mtta),
+            ("incident_mttr_seconds", "Mean time to resolve of the last 7 days.", statistics.mttr),
         ):
             # Without an incident there is no mean, and zero would be a lie.
             yield GaugeMetricFamily(name, words, value=seconds)
@@ -98,7 +98,7 @@ def _gauge(name: str, words: str, values: Counts) -> Metric:
     return gauge
 
 
-def exposition(figures: DatabaseFigures) -> Response:
+def exposition(statistics: DatabaseStatistics) -> Response:
     """Everything in Prometheus' text format; without the database what the program itself counted."""
     own: CollectorRegistry = REGISTRY
     if os.environ.get(METRICS_VARIABLE):
@@ -106,7 +106,7 @@ def exposition(figures: DatabaseFigures) -> Response:
         MultiProcessCollector(own)  # type: ignore[no-untyped-call]
     text = generate_latest(own)
     shared = CollectorRegistry()
-    shared.register(figures)
+    shared.register(statistics)
     try:
         text += generate_latest(shared)
     except DatabaseAway:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import current_app, request
 
 from ims.alerts.ingest import Outcome, is_deadlock
-from ims.alerts.notifications import Notice, Rejected
+from ims.alerts.notifications import AlertNotification, Rejected
 from ims.alerts.usecases import take_alerts
 from ims.core.db.engine import Database
 from ims.core.errors import DatabaseAway
@@ -40,19 +40,19 @@ def sent() -> bytes:
     return request.get_data(cache=False)
 
 
-def take(sender: Sender, notices: Sequence[Notice], rejected: Sequence[Rejected]) -> Outcome:
+def take(sender: Sender, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected]) -> Outcome:
     """Take what it sent, in one transaction; once more if another one's was in the way. Raises `DatabaseAway`."""
     try:
-        return _take(sender, notices, rejected)
+        return _take(sender, notifications, rejected)
     except DatabaseAway as error:
         if not is_deadlock(error):
             raise
-        return _take(sender, notices, rejected)
+        return _take(sender, notifications, rejected)
 
 
-def _take(sender: Sender, notices: Sequence[Notice], rejected: Sequence[Rejected]) -> Outcome:
+def _take(sender: Sender, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected]) -> Outcome:
     with use_case(Principal.of_source(sender.name)) as context:
-        return take_alerts(context, notices, rejected)
+        return take_alerts(context, notifications, rejected)
 
 
 def charge(sender: Sender, alerts: int) -> None:

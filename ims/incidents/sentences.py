@@ -106,7 +106,7 @@ def _cleared(told: _Told) -> Sentence:
 
 
 def _missed(told: _Told) -> str:
-    """No notice of it came: it was found by asking."""
+    """No notification of it came: it was found by asking."""
     return ", as its Alertmanager says when asked" if told.value("missed") else ""
 
 
@@ -269,7 +269,7 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.ALERT_RESOLVED: _cleared,
     EventKind.SEVERITY_RAISED: _raised,
     EventKind.RULE_ALLOWED: _allowed,
-    EventKind.RULE_REFUSED: _refused,
+    EventKind.RULE_DENIED: _refused,
     EventKind.NO_RULE: _no_rule,
     EventKind.RUN_STARTED: _started,
     EventKind.RUN_FINISHED: _finished,
@@ -277,8 +277,8 @@ _SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
     EventKind.APPROVAL_REQUESTED: _approval_requested,
     EventKind.RUN_APPROVED: _approved,
     EventKind.RUN_REJECTED: _rejected,
-    EventKind.VERIFIED_WELL: _healthy,
-    EventKind.NOT_VERIFIED: _unhealthy,
+    EventKind.VERIFICATION_PASSED: _healthy,
+    EventKind.VERIFICATION_FAILED: _unhealthy,
     EventKind.AUTOMATION_GAVE_UP: _gave_up,
     EventKind.MAINTENANCE_BEGAN: _maintenance,
     EventKind.MAINTENANCE_ENDED: _maintenance_over,

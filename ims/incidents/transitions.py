@@ -36,7 +36,7 @@ COMES_FROM: Final[Mapping[Status, tuple[Status, ...]]] = {
 
 ANNOUNCED: Final = frozenset({
     EventKind.INCIDENT_OPENED, EventKind.SEVERITY_RAISED, EventKind.AUTOMATION_GAVE_UP, EventKind.FLAPPING,
-    EventKind.VERIFIED_WELL, EventKind.NOT_VERIFIED, EventKind.MAINTENANCE_BEGAN, EventKind.MAINTENANCE_ENDED,
+    EventKind.VERIFICATION_PASSED, EventKind.VERIFICATION_FAILED, EventKind.MAINTENANCE_BEGAN, EventKind.MAINTENANCE_ENDED,
     EventKind.ACKNOWLEDGED, EventKind.IN_PROGRESS, EventKind.RESOLVED, EventKind.EDITED, EventKind.NOTE,
 })  # fmt: skip
 """Events that change what an incident is, for which subscribers are called. What alerts and runs add on the way there

@@ -1,1 +1,1 @@
-"""Asking services whether they are healthy."""
+"""Polling services whether they are healthy."""

@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     nobodys_hash()  # not when the first unknown name is tried: that one would take longer
     senders.provide(app.extensions, settings, database)
     oidc_views.provide(app.extensions, settings)
-    app.extensions[health.FIGURES] = metrics.DatabaseFigures(lambda: _figures(database))
+    app.extensions[health.STATISTICS] = metrics.DatabaseStatistics(lambda: _figures(database))
     for blueprint in (
         health.health,
         account_views.accounts,
@@ -108,10 +108,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     return app
 
 
-def _figures(database: Database) -> metrics.Figures:
+def _figures(database: Database) -> metrics.Statistics:
     with database.begin() as session:
         mtta, mttr = read_means(session, utc_now())
-        return metrics.Figures(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
+        return metrics.Statistics(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

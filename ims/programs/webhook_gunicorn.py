@@ -21,7 +21,7 @@ workers = min(4, max(2, os.cpu_count() or 2))
 threads = 16
 timeout = 60
 graceful_timeout = 10
-# Longer than the pauses between an Alertmanager's notices: it keeps its connection.
+# Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
 keepalive = 75
 proc_name = PROGRAM
 # It would lie in the user's home directory; the platform is how this program is controlled.

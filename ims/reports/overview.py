@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from ims.incidents.models import Incident, Status
 from ims.reports.lanes import Lane, lay
 from ims.reports.outlines import Outline, outlines
-from ims.reports.service_status import Condition, ServiceCondition, read_conditions
+from ims.reports.service_status import KnownService, ServiceStatus, read_service_statuses
 from ims.runs.models import ACTIVE, Run, RunEvent, RunOutcome
 
 DAY = timedelta(hours=24)
@@ -41,9 +41,9 @@ TASK_STARTED = "playbook_on_task_start"
 class Services:
     """The services that are shown; the others, `left_out`, are healthy."""
 
-    shown: Sequence[ServiceCondition]
+    shown: Sequence[KnownService]
     left_out: int
-    counts: dict[Condition, int]
+    counts: dict[ServiceStatus, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +125,15 @@ class Lanes:
 def read_overview(session: Session, now: datetime) -> Overview:
     """The panels at `now`."""
     healing, more = _healing(session)
-    return Overview(_services(read_conditions(session, now)), healing, more, _recent(session, now))
+    return Overview(_services(read_service_statuses(session, now)), healing, more, _recent(session, now))
 
 
-def _services(conditions: Sequence[ServiceCondition]) -> Services:
+def _services(conditions: Sequence[KnownService]) -> Services:
     """Where not all fit, those that are not healthy first."""
     counts = Counter(one.condition for one in conditions)
     if len(conditions) <= MOST_SERVICES:
         return Services(conditions, 0, counts)
-    order = list(Condition)
+    order = list(ServiceStatus)
     shown = sorted(conditions, key=lambda one: (order.index(one.condition), not one.unresolved, one.name))
     return Services(shown[:MOST_SERVICES], len(conditions) - MOST_SERVICES, counts)
 

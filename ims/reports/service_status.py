@@ -20,7 +20,7 @@ from ims.sources.models import Source
 MOST_UNRESOLVED = 20_000
 
 
-class Condition(StrEnum):
+class ServiceStatus(StrEnum):
     """What a service is, the most telling first."""
 
     HEALING = "healing"
@@ -35,11 +35,11 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceCondition:
+class KnownService:
     """One service; `window` is the name of an open maintenance window that covers it."""
 
     service: Service
-    condition: Condition
+    condition: ServiceStatus
     unresolved: int
     """Incidents."""
     run: int | None
@@ -59,7 +59,7 @@ class _Unresolved:
     firing: int
 
 
-def read_conditions(session: Session, now: datetime) -> list[ServiceCondition]:
+def read_service_statuses(session: Session, now: datetime) -> list[KnownService]:
     """Every service of the active policy, by name; none before the first policy was loaded."""
     active = active_policy(session)
     if active is None or not active.policy.services:
@@ -80,18 +80,18 @@ def _condition(
     opened: Sequence[OpenWindow],
     *,
     is_heard: bool,
-) -> ServiceCondition:
+) -> KnownService:
     cover = next((one for one in opened if _covers(one, service, policy)), None)
     if run is not None:
-        condition = Condition.HEALING
+        condition = ServiceStatus.HEALING
     elif cover:
-        condition = Condition.MAINTENANCE
+        condition = ServiceStatus.MAINTENANCE
     elif unresolved and unresolved.firing:
-        condition = Condition.FIRING
+        condition = ServiceStatus.FIRING
     else:
-        condition = Condition.HEALTHY if is_heard else Condition.UNKNOWN
+        condition = ServiceStatus.HEALTHY if is_heard else ServiceStatus.UNKNOWN
     window, ends = (cover.window.name, cover.span.ends) if cover else (None, None)
-    return ServiceCondition(service, condition, unresolved.incidents if unresolved else 0, run, window, ends)
+    return KnownService(service, condition, unresolved.incidents if unresolved else 0, run, window, ends)
 
 
 def _covers(opened: OpenWindow, service: Service, policy: Policy) -> bool:
@@ -125,5 +125,5 @@ def _active_runs(session: Session) -> Mapping[str, int]:
 
 def _is_heard(session: Session) -> bool:
     """Whether any sender of alerts would be heard: one that may send and is not silent."""
-    heard = exists().where(Source.disabled_at.is_(None), Source.silent_since.is_(None), Source.name != OWN_SOURCE)
+    heard = exists().where(Source.disabled_at.is_(None), Source.stale_since.is_(None), Source.name != OWN_SOURCE)
     return bool(session.scalar(select(heard)))

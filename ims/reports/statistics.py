@@ -26,7 +26,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Statistics:
     """How things are now, and how long they took in the last 7 days."""
 
     open: int
@@ -38,14 +38,14 @@ class Figures:
     mttr: Mean
 
 
-def read_figures(session: Session, now: datetime) -> Figures:
-    """All figures. Nothing here grows with what is resolved: small indexes tell what is not, daily figures the rest."""
+def read_statistics(session: Session, now: datetime) -> Statistics:
+    """All statistics. Nothing here grows with what is resolved: small indexes tell what is not, daily figures the rest."""
     unresolved, needing = session.execute(
         select(func.count(), func.count(Incident.attention_at)).where(Incident.status != literal_column("'resolved'"))
     ).one()
     healed = session.scalar(select(func.count()).where(Incident.healed_at >= now - HEALED_WITHIN)) or 0
     mtta, mttr = read_means(session, now)
-    return Figures(unresolved, needing, sum(count_active(session).values()), healed, mtta, mttr)
+    return Statistics(unresolved, needing, sum(count_active(session).values()), healed, mtta, mttr)
 
 
 # What is in the database is what was opened and not removed; only what is unresolved has to be counted.

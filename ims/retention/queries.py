@@ -25,7 +25,7 @@ _EXPECTED = text(
             OR incident_id IS NULL AND ended_at < :before) AS runs,
         (SELECT count(*) FROM alert WHERE last_seen_at < :before AND NOT EXISTS (
             SELECT FROM episode WHERE alert_id = alert.id AND incident_id NOT IN (SELECT id FROM old))) AS alerts,
-        (SELECT count(*) FROM rejected_alert WHERE received_at < :before) AS rejected_alerts,
+        (SELECT count(*) FROM dead_letter WHERE received_at < :before) AS dead_letters,
         (SELECT count(*) FROM api_token WHERE expires_at < :before) AS tokens,
         (SELECT count(*) FROM audit_entry WHERE at < :audit_before) AS audit_entries
     """  # noqa: S608 - the text is ours

@@ -65,7 +65,7 @@ def remove_incidents(session: Session, before: datetime, limit: int = INCIDENTS_
     return {"incidents": int(count or 0), **removed}
 
 
-# A notice that comes meanwhile changes last_seen_at, which PostgreSQL looks at again before it deletes the row.
+# A notification that comes meanwhile changes last_seen_at, which PostgreSQL looks at again before it deletes the row.
 _ALERTS = text(
     """
     DELETE FROM alert WHERE id IN (
@@ -101,8 +101,8 @@ class Step:
 
 STEPS: Final = (
     Step(
-        "rejected_alerts",
-        "DELETE FROM rejected_alert WHERE id IN (SELECT id FROM rejected_alert WHERE received_at < :before"
+        "dead_letters",
+        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE received_at < :before"
         " ORDER BY received_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
     # Runs that belong to no incident.

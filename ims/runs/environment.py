@@ -10,7 +10,7 @@ from typing import Final
 
 from ims.policy.reader import STATIC_INVENTORY_PLUGINS
 from ims.runs.processes import RUN_ID, RUN_OWNER, TEMPORARY, this_process
-from ims.runs.request import Premises
+from ims.runs.request import RunContext
 
 HOME: Final = "home"
 ANSIBLE_HOME: Final = "ansible"
@@ -27,15 +27,15 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REMOTE_TMP = "$HOME/.ansible/tmp"
 
 
-def build_environment(premises: Premises, directory: Path, mark: str) -> dict[str, str]:
+def build_environment(run_context: RunContext, directory: Path, mark: str) -> dict[str, str]:
     """Return the whole environment of the run that works in ``directory``. ``mark`` is its id.
 
     Everything that Ansible writes lands below the directory, because the home of the worker's user may be read-only and
-    because what a killed module leaves behind may hold secrets. The additions of the premises come on top.
+    because what a killed module leaves behind may hold secrets. The additions of the run_context come on top.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     temporary = (directory / TEMPORARY).resolve()
-    config = _config_file(premises, directory)
+    config = _config_file(run_context, directory)
     remote = {} if _sets_remote_tmp(config) else {"ANSIBLE_REMOTE_TMP": _REMOTE_TMP}
     return {
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
@@ -59,15 +59,15 @@ def build_environment(premises: Premises, directory: Path, mark: str) -> dict[st
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
         **remote,
-        **premises.environment,
+        **run_context.environment,
         RUN_ID: mark,
         RUN_OWNER: this_process().mark(),
     }
 
 
-def _config_file(premises: Premises, directory: Path) -> Path:
+def _config_file(run_context: RunContext, directory: Path) -> Path:
     """Return the policy's own ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
-    own = premises.policy_root / premises.ansible_cfg
+    own = run_context.policy_root / run_context.ansible_cfg
     return own if own.is_file() else directory / EMPTY_CFG
 
 

@@ -5,10 +5,10 @@ from prometheus_client import Counter, Gauge, Histogram
 RUNS = Counter("ims_runs", "Runs that reached an outcome, by outcome.", ["outcome"])
 STARTED = Counter(
     "ims_run_children",
-    "Playbooks started, by the process they got: a spare one that had been started ahead, or a new one.",
+    "Playbooks started, by the process they got: a warm runner, started ahead, or a new one.",
     ["child"],
 )
-SPARES = Gauge("ims_spare_children", "Processes that were started ahead and wait for the next playbook.")
+WARM_RUNNERS = Gauge("ims_warm_runners", "Processes that were started ahead and wait for the next playbook.")
 RUN_SECONDS = Histogram(
     "ims_run_seconds",
     "Seconds from the claim of a run to the end of its playbook.",

@@ -12,7 +12,7 @@ from ims.core.settings import Settings
 from ims.policy.queries import unpack_revision
 from ims.runs.models import Run
 from ims.runs.queries import policy_of
-from ims.runs.request import Premises, RunRequest
+from ims.runs.request import RunContext, RunRequest
 from ims.runs.spec import RunSpec
 
 
@@ -25,10 +25,10 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
     if run is None:
         raise NotFound("There is no such run.")
     policy, spec = policy_of(session, run.revision), RunSpec.from_stored(run.spec)
-    premises = premises_of(session, run.revision, settings)
+    run_context = run_context_of(session, run.revision, settings)
     return RunRequest(
         run_id=run.id,
-        policy_root=premises.policy_root,
+        policy_root=run_context.policy_root,
         inventory=policy.inventory,
         playbook=spec.playbook,
         hosts=frozenset(policy.hosts),
@@ -38,15 +38,15 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
         parameters=spec.parameters,
         is_check=spec.is_check,
         timeout=spec.timeout,
-        environment=dict(premises.environment),
-        ansible_cfg=premises.ansible_cfg,
+        environment=dict(run_context.environment),
+        ansible_cfg=run_context.ansible_cfg,
     )
 
 
-def premises_of(session: Session, digest: str, settings: Settings) -> Premises:
+def run_context_of(session: Session, digest: str, settings: Settings) -> RunContext:
     """What runs of this revision have in common; it is unpacked on this machine if need be."""
     instance = str(settings.state_dir)
-    return Premises(
+    return RunContext(
         policy_root=unpack_revision(session, digest, settings.state_dir / "policy").resolve(),
         environment={"IMS_STATE_DIR": instance, "IMS_INSTANCE": instance},
     )

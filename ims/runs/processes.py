@@ -20,7 +20,7 @@ RUN_OWNER: Final = "IMS_RUN_OWNER"
 """``<pid>.<start time>`` of the process that called for the run."""
 INSTANCE: Final = "IMS_INSTANCE"
 
-SPARE_PREFIX: Final = "spare-"
+WARM_PREFIX: Final = "warm-"
 """Begins ``IMS_RUN_ID`` of a child that has no run yet."""
 
 SPEC: Final = "spec.json"
@@ -188,14 +188,14 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def spare_mark(number: UUID) -> str:
+def warm_mark(number: UUID) -> str:
     """Return a value of ``IMS_RUN_ID`` for a child that has no run yet; it is as long as the id of a run."""
     whole = str(number)
-    return SPARE_PREFIX + whole[len(SPARE_PREFIX) :]
+    return WARM_PREFIX + whole[len(WARM_PREFIX) :]
 
 
 def change_mark(run_id: str) -> None:
-    """Have this process, and what it starts, carry the mark of a run instead of that of a spare.
+    """Have this process, and what it starts, carry the mark of a run instead of that of a warm runner.
 
     The kernel shows the environment that a process was started with, from where it lies in the memory of the process.
     So the value is written over there; ``os.environ`` alone would only point to a new one. Raises OSError if it cannot

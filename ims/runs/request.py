@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, ValidationInfo, field_validator
 
-from ims.core.errors import FieldError, RunRefused
+from ims.core.errors import FieldError, RunDenied
 from ims.runs.processes import this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 
@@ -57,7 +57,7 @@ _REFUSED_ENVIRONMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Premises:
+class RunContext:
     """What all runs of a policy have in common, so that it is known before there is one; see `RunRequest`."""
 
     policy_root: Path
@@ -161,7 +161,7 @@ class RunRequest(BaseModel):
 
     @classmethod
     def check(cls, **fields: Any) -> "RunRequest":
-        """Return a request with these fields; raise RunRefused that names every wrong one."""
+        """Return a request with these fields; raise RunDenied that names every wrong one."""
         try:
             return cls(**fields)
         except ValidationError as error:
@@ -169,12 +169,12 @@ class RunRequest(BaseModel):
                 FieldError(str(fault["loc"][0]) if fault["loc"] else "request", fault["msg"])
                 for fault in error.errors(include_input=False, include_context=False, include_url=False)
             ]
-            raise RunRefused(fields=wrong) from error
+            raise RunDenied(fields=wrong) from error
 
     @property
-    def premises(self) -> Premises:
+    def run_context(self) -> RunContext:
         """What it has in common with the other runs of its policy."""
-        return Premises(self.policy_root, self.environment, self.ansible_cfg)
+        return RunContext(self.policy_root, self.environment, self.ansible_cfg)
 
     def extra_vars(self) -> dict[str, Marked]:
         """Return the run's extra variables, ready for JSON, every string of them marked unsafe."""

@@ -52,7 +52,7 @@ _BY_OUTCOME = {
     Outcome.DIED: RunStatus.UNKNOWN,
 }
 _MUTE_WORKER = "The worker stopped answering in the middle of the run; nobody knows how far the playbook came."
-_NOT_VERIFIED = "The run declares no verification, or it changed nothing."
+_VERIFICATION_FAILED = "The run declares no verification, or it changed nothing."
 _ALERT_OVER = "The alert was resolved before the run started."
 
 
@@ -217,7 +217,7 @@ def _begin_verification(session: Session, runs: Sequence[AnyRow], now: datetime)
         is_pending = run.verification == VerificationStatus.PENDING
         rows.append({
             "run_id": run.id, "status": run.verification, "started_at": now, "ended_at": None if is_pending else now,
-            "reason": None if is_pending else _NOT_VERIFIED,
+            "reason": None if is_pending else _VERIFICATION_FAILED,
         })  # fmt: skip
         if is_pending:
             defer(session, Job.VERIFY_RUN, run_id=str(run.id))
@@ -265,7 +265,7 @@ def finish_verification(session: Session, run_id: UUID, finding: Finding, now: d
         )
     )  # fmt: skip
     outcome = outcome_of(waiting.kind, RunStatus(waiting.status), status)
-    kind = EventKind.VERIFIED_WELL if since else EventKind.NOT_VERIFIED
+    kind = EventKind.VERIFICATION_PASSED if since else EventKind.VERIFICATION_FAILED
     tell(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
           well_since=since.isoformat() if since else None)  # fmt: skip
     if since:

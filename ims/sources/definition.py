@@ -79,7 +79,7 @@ class SourceDefinition(BaseModel):
     receiver: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(one_line)] | None = None
     networks: Annotated[list[Network], Field(max_length=MOST_NETWORKS)] = []
     rate_limit: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
-    silent_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
+    stale_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _only_an_alertmanager_can_be_asked(self) -> Self:

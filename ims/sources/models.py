@@ -24,20 +24,20 @@ class Source(Base):
     """Where it may send from, as CIDR; empty is anywhere."""
     rate_limit: Mapped[float | None]
     """Alerts a second that one server process takes from it; None is any number."""
-    silent_after: Mapped[float | None]
+    stale_after: Mapped[float | None]
     """Seconds without a sign of life after which it counts as silent; None is the setting, for those we can ask."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     """Nothing is taken from it and it is not asked, since then."""
-    last_notice_at: Mapped[datetime | None]
-    repair_tried_at: Mapped[datetime | None]
+    last_notification_at: Mapped[datetime | None]
+    reconciliation_tried_at: Mapped[datetime | None]
     """When a worker last began to ask its Alertmanager; also what tells the newest asking from an older one."""
-    repaired_at: Mapped[datetime | None]
+    reconciled_at: Mapped[datetime | None]
     """When its Alertmanager last answered, and what was missed was mended."""
-    repair_problem: Mapped[str | None]
+    reconciliation_problem: Mapped[str | None]
     """Why it could not be asked the last time, in a word."""
-    repair_held: Mapped[int] = mapped_column(default=0, server_default="0")
+    reconciliation_withheld: Mapped[int] = mapped_column(default=0, server_default="0")
     """Open alerts that its Alertmanager did not list the last time, and that go on since it is not believed."""
-    repair_held_reason: Mapped[str | None]
+    reconciliation_withheld_reason: Mapped[str | None]
     """Why it is not believed, in a word."""
-    silent_since: Mapped[datetime | None]
+    stale_since: Mapped[datetime | None]

@@ -16,7 +16,7 @@ def all_sources(session: Session) -> Sequence[Source]:
 
 def held_back(session: Session) -> Sequence[tuple[str, int]]:
     """Every source that is asked for what was missed, and how many alerts the last asking held back."""
-    wanted = select(Source.name, Source.repair_held).where(
+    wanted = select(Source.name, Source.reconciliation_withheld).where(
         Source.alertmanager_url.is_not(None), Source.disabled_at.is_(None)
     )
     return [(name, alerts) for name, alerts in session.execute(wanted)]

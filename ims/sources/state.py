@@ -9,7 +9,7 @@ class SourceState(StrEnum):
     """How a source is."""
 
     OK = "ok"
-    SILENT = "silent"
+    STALE = "stale"
     DISABLED = "disabled"
 
 
@@ -17,4 +17,4 @@ def state_of(source: Source) -> SourceState:
     """How a source is."""
     if source.disabled_at is not None:
         return SourceState.DISABLED
-    return SourceState.SILENT if source.silent_since is not None else SourceState.OK
+    return SourceState.STALE if source.stale_since is not None else SourceState.OK

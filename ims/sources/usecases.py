@@ -69,7 +69,11 @@ def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bo
         setattr(source, field, value)
     if "alertmanager_url" in after:
         # They speak of the one that was asked before.
-        source.repair_problem, source.repair_held, source.repair_held_reason = None, 0, None
+        source.reconciliation_problem, source.reconciliation_withheld, source.reconciliation_withheld_reason = (
+            None,
+            0,
+            None,
+        )
     if "enabled" in after:
         source.disabled_at = None if enabled else context.now
     record(context, "source.changed", name, before=before, after=after)

@@ -108,7 +108,7 @@ def test_a_killed_web_process_heals_itself_and_the_demo_tells_it(installation: I
     assert (run.outcome, run.target, run.rc) == (RunOutcome.HEALED, "ims-web", 0)
     kinds = [event.kind for event in timeline(installation, incident)]
     story = [EventKind.INCIDENT_OPENED, EventKind.RULE_ALLOWED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED,
-             EventKind.VERIFIED_WELL]  # fmt: skip
+             EventKind.VERIFICATION_PASSED]  # fmt: skip
     assert [kind for kind in kinds if kind in story] == story
     # The alert's resolve may arrive before the verification has seen enough: both are told, in either order.
     assert kinds.count(EventKind.RESOLVED) == kinds.count(EventKind.ALERT_RESOLVED) == 1

@@ -257,7 +257,9 @@ def fire(
     )  # fmt: skip
     session.add(alert)
     session.flush()
-    episode = Episode(alert_id=alert.id, incident_id=incident.id, opened_at=at, last_notice_at=at, sender_starts=[at])
+    episode = Episode(
+        alert_id=alert.id, incident_id=incident.id, opened_at=at, last_notification_at=at, sender_starts=[at]
+    )
     session.add(episode)
     session.flush()
     if decide:

@@ -128,7 +128,11 @@ class Tale:
         self.session.add(alert)
         self.session.flush()
         self.episode = Episode(
-            alert_id=alert.id, incident_id=self.incident.id, opened_at=now, last_notice_at=now, sender_starts=[now]
+            alert_id=alert.id,
+            incident_id=self.incident.id,
+            opened_at=now,
+            last_notification_at=now,
+            sender_starts=[now],
         )
         self.session.add(self.episode)
         self.session.flush()
@@ -184,7 +188,7 @@ class Tale:
             told = {"number": run.number, "outcome": ending, "failed_task": failed_task}
             self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **told, reason=reason)
         if outcome is RunOutcome.HEALED:
-            self.tell(at + seconds + verify, EventKind.VERIFIED_WELL, Actor(ActorKind.RUN, name), number=run.number,
+            self.tell(at + seconds + verify, EventKind.VERIFICATION_PASSED, Actor(ActorKind.RUN, name), number=run.number,
                       target=self.service, reason="its url answered for 3 s")  # fmt: skip
             self.set(healed_at=self.when(at + seconds + verify))
         return run
@@ -210,7 +214,7 @@ class Tale:
                 first_at=self.when(at), last_at=self.when(at),
             )
         )  # fmt: skip
-        self.tell(at, EventKind.RULE_REFUSED, Actor(ActorKind.RULE, RULE), rule=RULE, reason=reason)
+        self.tell(at, EventKind.RULE_DENIED, Actor(ActorKind.RULE, RULE), rule=RULE, reason=reason)
 
 
 def add_log(session: Session, run: Run, lines: Sequence[tuple[str, str, str | None]]) -> None:

@@ -1,7 +1,7 @@
 """What senders know about their alerts, compared with what the database knows.
 
-A notice whose request was answered with 2xx is taken. One whose request was answered with 5xx, or whose connection
-broke, may have been taken all the same: its sender comes again. So of each alert there are at least as many notices as
+A notification whose request was answered with 2xx is taken. One whose request was answered with 5xx, or whose connection
+broke, may have been taken all the same: its sender comes again. So of each alert there are at least as many notifications as
 were taken, at most as many as were tried, and never a second episode or event.
 """
 
@@ -22,7 +22,7 @@ _ALERTS = text(
         FROM timeline_event WHERE kind IN ('alert_firing', 'alert_resolved') GROUP BY 1
     )
     SELECT alert.fingerprint, count(DISTINCT alert.id) AS alerts, count(episode.id) AS episodes,
-           count(episode.id) FILTER (WHERE closed_at IS NULL) AS open, coalesce(sum(notices), 0) AS notices,
+           count(episode.id) FILTER (WHERE closed_at IS NULL) AS open, coalesce(sum(notifications), 0) AS notifications,
            coalesce(sum(fired), 0) AS fired, coalesce(sum(resolved), 0) AS resolved
     FROM alert LEFT JOIN episode ON episode.alert_id = alert.id LEFT JOIN told ON told.episode_id = episode.id
     GROUP BY alert.fingerprint
@@ -44,7 +44,7 @@ _FAULTS = {
 
 @dataclass(slots=True)
 class Known:
-    """One alert as its sender knows it. Resolves are notices too."""
+    """One alert as its sender knows it. Resolves are notifications too."""
 
     tried: int = 0
     taken: int = 0
@@ -52,7 +52,7 @@ class Known:
     resolves_taken: int = 0
 
     def note(self, status: int | None, *, is_resolve: bool = False) -> None:
-        """A notice was sent, and this was the answer."""
+        """A notification was sent, and this was the answer."""
         is_taken = status is not None and 200 <= status < 300
         self.tried += 1
         self.taken += is_taken
@@ -74,7 +74,7 @@ class Ledger:
         self.answers += other.answers
 
     def note(self, fingerprints: list[str], status: int | None, *, is_resolve: bool = False) -> None:
-        """One request with one notice of each of these alerts."""
+        """One request with one notification of each of these alerts."""
         self.answers[str(status or "no answer")] += 1
         for fingerprint in fingerprints:
             self.alerts.setdefault(fingerprint, Known()).note(status, is_resolve=is_resolve)
@@ -114,10 +114,10 @@ def _is_lost(known: Known, row: Row[Any] | None) -> bool:
     if row is None:
         return known.taken > 0
     is_closed_too_early = known.resolves_tried == 0 and row.open < 1
-    return row.notices < known.taken or row.episodes < 1 or row.fired < row.episodes or is_closed_too_early
+    return row.notifications < known.taken or row.episodes < 1 or row.fired < row.episodes or is_closed_too_early
 
 
 def _is_doubled(known: Known, row: Row[Any]) -> bool:
     is_open_still = known.resolves_taken > 0 and row.open > 0
     counts = max(row.alerts, row.episodes, row.fired)
-    return counts > 1 or row.notices > known.tried or row.resolved != row.episodes - row.open or is_open_still
+    return counts > 1 or row.notifications > known.tried or row.resolved != row.episodes - row.open or is_open_still

@@ -61,7 +61,9 @@ def _healed_at_second_try(session: Session, opened: datetime) -> None:
     tale = Tale(session, opened, "search", "search is down", "high")
     reason = "The service's url did not answer for 3 s within 60 s."
     first = tale.run(1, 9, RunOutcome.INEFFECTIVE, verify=60, reason=reason)
-    tale.tell(70, EventKind.NOT_VERIFIED, Actor(ActorKind.RUN, f"R-{first.number}"), target="search", reason=reason)
+    tale.tell(
+        70, EventKind.VERIFICATION_FAILED, Actor(ActorKind.RUN, f"R-{first.number}"), target="search", reason=reason
+    )
     second = tale.run(100, 11, RunOutcome.HEALED, verify=4, attempt=2)
     add_log(session, second, _good_log("search"))
     tale.clear(121)

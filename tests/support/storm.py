@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from tests.support.ledger import Ledger
-from tests.support.notices import alertmanager_alert, alertmanager_body
+from tests.support.notifications import alertmanager_alert, alertmanager_body
 from tests.support.pages import Reader
 from tests.support.senders import Sender
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ims.core.settings import Settings
-from ims.runs.processes import RUN_ID, SPARE_PREFIX, Process, descendants, processes
+from ims.runs.processes import RUN_ID, WARM_PREFIX, Process, descendants, processes
 from ims.runs.supervision.fork import TITLE
 from tests.support.postgres import free_port
 
@@ -31,7 +31,7 @@ def environment_of(settings: Settings, directory: Path) -> dict[str, str]:
         "IMS_INSTANCE": str(settings.state_dir),
         "IMS_DATABASE_URL": settings.database_url,
         "IMS_DATABASE_PASSWORD_FILE": str(password),
-        "IMS_SPARE_CHILDREN": str(settings.spare_children),
+        "IMS_WARM_RUNNERS": str(settings.warm_runners),
         "IMS_WORKER_POOLS": settings.worker_pools,
         "IMS_LEASE_SECONDS": str(settings.lease_seconds),
         "IMS_LOG_FORMAT": "json",
@@ -91,22 +91,22 @@ PLAYBOOK = TITLE[:15]
 
 
 def run_processes(state_dir: Path) -> list[Process]:
-    """Every process of a run of this state directory; a spare one is of no run yet."""
+    """Every process of a run of this state directory; a warm runner is of no run yet."""
     found = []
     for process in processes():
         environment = process.environment() if process.is_running else {}
-        mark = environment.get(RUN_ID, SPARE_PREFIX)
-        if not mark.startswith(SPARE_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
+        mark = environment.get(RUN_ID, WARM_PREFIX)
+        if not mark.startswith(WARM_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
             found.append(process)
     return found
 
 
-def spares_of(state_dir: Path) -> list[Process]:
+def warm_runners_of(state_dir: Path) -> list[Process]:
     """The children that wait for a run of this state directory."""
     found = []
     for process in processes():
         environment = process.environment() if process.is_running else {}
-        if environment.get(RUN_ID, "").startswith(SPARE_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
+        if environment.get(RUN_ID, "").startswith(WARM_PREFIX) and environment.get("IMS_STATE_DIR") == str(state_dir):
             found.append(process)
     return found
 

@@ -21,12 +21,12 @@ class NotAlertmanager(Invalid):
 
 
 def parse(body: Any, source: str, now: datetime) -> Parsed:
-    """The notices in a body. A malformed alert is put aside, the others go on. Raises as `parse_notification`."""
+    """The notifications in a body. A malformed alert is put aside, the others go on. Raises as `parse_notification`."""
     return parse_notification(body, source, now, read_alert)
 
 
 def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Parsed:
-    """The notices in a body whose alerts `read` understands.
+    """The notifications in a body whose alerts `read` understands.
 
     Raises `NotAlertmanager` when the body as a whole has another shape, `TooLarge` when it holds too many alerts.
     """

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from ims.alerts.notifications import Notice, Parsed, Rejected, RejectReason, Text, explain, reject
+from ims.alerts.notifications import AlertNotification, Parsed, Rejected, RejectReason, Text, explain, reject
 from ims.alerts.parsers.generic import parse_list, read_generic
 from ims.core.errors import FieldError, Invalid
 
@@ -47,13 +47,13 @@ class _Event(BaseModel):
 
 
 def parse_cloudevents(body: Any, source: str, now: datetime) -> Parsed:
-    """The notices in a body. A malformed event is put aside, the others go on. Raises `NotCloudevents`, `TooLarge`."""
+    """The notifications in a body. A malformed event is put aside, the others go on. Raises `NotCloudevents`, `TooLarge`."""
     if not isinstance(body, dict | list):
         raise NotCloudevents(fields=[FieldError("body", "must be an event or a list of events")])
     return parse_list(body if isinstance(body, list) else [body], read_event, source, now)
 
 
-def read_event(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+def read_event(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
     """Read one event; never raises for bad input.
 
     The event's `source` is a label, so the same alert of two producers is two alerts; its `id` is only kept, for what

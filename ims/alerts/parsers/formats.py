@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ims.alerts.notifications import Notice, Parsed, Rejected, read_alert
+from ims.alerts.notifications import AlertNotification, Parsed, Rejected, read_alert
 from ims.alerts.parsers import alertmanager, grafana
 from ims.alerts.parsers.cloudevents import BinaryMode, parse_cloudevents, read_event
 from ims.alerts.parsers.generic import parse_generic, read_generic
@@ -18,7 +18,7 @@ from ims.sources.tokens import Sender
 
 Parser = Callable[[Any, str, datetime], Parsed]
 """Reads a body: the JSON in it, the source's name, now. Raises `Invalid` for what is no body of this format."""
-Reader = Callable[[Any, str, datetime], Notice | Rejected]
+Reader = Callable[[Any, str, datetime], AlertNotification | Rejected]
 """Reads one alert as its sender wrote it: the alert, the source's name, now. Never raises for bad input."""
 
 

@@ -15,8 +15,8 @@ from ims.alerts.notifications import (
     FINGERPRINT_LENGTH,
     MOST_LABELS,
     NAME_LENGTH,
-    Notice,
-    NoticeStatus,
+    AlertNotification,
+    NotificationStatus,
     Pairs,
     Parsed,
     Rejected,
@@ -100,7 +100,7 @@ _REASONS: Final[Mapping[str, RejectReason]] = {
 
 
 def parse_generic(body: Any, source: str, now: datetime) -> Parsed:
-    """The notices in a body. A malformed alert is put aside, the others go on.
+    """The notifications in a body. A malformed alert is put aside, the others go on.
 
     Raises `NotGeneric` when the body is neither an object nor a list, `TooLarge` when it holds too many alerts.
     """
@@ -116,7 +116,7 @@ def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Par
     return read_each(alerts, read, source, now)
 
 
-def read_generic(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+def read_generic(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
     """Read one generic alert; never raises for bad input.
 
     Without a fingerprint it is known by its name and labels, service and severity among them: to resolve it, the same
@@ -133,17 +133,17 @@ def read_generic(given: Any, source: str, now: datetime, place: int | None = Non
     for where, pairs in (("labels", labels), ("annotations", alert.annotations)):
         if len(pairs) > MOST_LABELS:
             return reject(given, source, _REASONS[where], f"{where}: at most {MOST_LABELS}.", place)
-    status = NoticeStatus(alert.status or "firing")
+    status = NotificationStatus(alert.status or "firing")
     time = read_time(alert.timestamp, now)
-    return Notice(
+    return AlertNotification(
         source=source,
         fingerprint=short_fingerprint(alert.fingerprint) if alert.fingerprint else labels_fingerprint(labels),
         status=status,
         name=labels["alertname"],
         labels=labels,
         annotations={"summary": alert.message, **alert.annotations},
-        starts_at=time if status is NoticeStatus.FIRING else None,
-        ends_at=time if status is NoticeStatus.RESOLVED else None,
+        starts_at=time if status is NotificationStatus.FIRING else None,
+        ends_at=time if status is NotificationStatus.RESOLVED else None,
         generator_url=alert.url or None,
     )
 

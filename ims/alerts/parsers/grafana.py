@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from ims.alerts.notifications import VALUE_LENGTH, Notice, Parsed, Rejected, clean, read_alert
+from ims.alerts.notifications import VALUE_LENGTH, AlertNotification, Parsed, Rejected, clean, read_alert
 from ims.alerts.parsers.alertmanager import parse_notification
 
 EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueString")
@@ -16,11 +16,11 @@ EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueStr
 
 
 def parse(body: Any, source: str, now: datetime) -> Parsed:
-    """The notices in a body. A malformed alert is put aside, the others go on. Raises as Alertmanager's does."""
+    """The notifications in a body. A malformed alert is put aside, the others go on. Raises as Alertmanager's does."""
     return parse_notification(body, source, now, read_grafana)
 
 
-def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> Notice | Rejected:
+def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
     """Read one alert; never raises for bad input. A link that is no text is left out: the alert matters more."""
     read = read_alert(given, source, now, place)
     if isinstance(read, Rejected):

@@ -70,8 +70,8 @@ def send() -> Taken:
     if sender.kind != SourceKind.GENERIC:
         raise NotGenericSource
     parsed = parse_generic(read_json(senders.sent()), sender.name, clock())
-    senders.charge(sender, len(parsed.notices) + len(parsed.rejected))
-    outcome = senders.take(sender, parsed.notices, parsed.rejected)
+    senders.charge(sender, len(parsed.notifications) + len(parsed.rejected))
+    outcome = senders.take(sender, parsed.notifications, parsed.rejected)
     ALERT_PROCESSING.observe(time.monotonic() - began)
     return Taken.model_validate(told(sender.name, parsed, outcome.results))
 

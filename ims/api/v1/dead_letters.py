@@ -1,4 +1,4 @@
-"""The rejected alerts of the REST API."""
+"""The dead letters of the REST API."""
 
 from typing import Annotated, Final
 
@@ -15,19 +15,19 @@ from ims.http.authentication import use_case
 from ims.http.resources import transaction
 from ims.incidents.inputs import Name
 
-api: Final = Group("Rejected alerts", "What sources sent and nobody could read: look through it, try again, drop it.")
+api: Final = Group("Dead letters", "What sources sent and nobody could read: look through it, try again, drop it.")
 
 
 class RejectedQuery(PageQuery):
-    """Which rejected alerts."""
+    """Which dead letters."""
 
     source: Annotated[Name, Field(description="Only of this one.")] = ""
     reason: Annotated[RejectReason | None, Field(description="Only for this reason.")] = None
 
 
-@api.get("/rejected-alerts", answers=RejectedList, raises=(Unprocessable,), example_query="limit=20")
+@api.get("/dead-letters", answers=RejectedList, raises=(Unprocessable,), example_query="limit=20")
 def list_rejected(query: RejectedQuery) -> RejectedList:
-    """List rejected alerts.
+    """List dead letters.
 
     Newest first, a page at a time.
     """
@@ -37,9 +37,9 @@ def list_rejected(query: RejectedQuery) -> RejectedList:
     return query.page(RejectedList, found, lambda rejected: rejected.id, show_rejected)
 
 
-@api.get("/rejected-alerts/{rejected_id}", answers=DeadLetterResponse)
+@api.get("/dead-letters/{rejected_id}", answers=DeadLetterResponse)
 def one_rejected(rejected_id: Id) -> DeadLetterResponse:
-    """Read a rejected alert.
+    """Read a dead letter.
 
     With what was sent, and why it could not be accepted.
     """
@@ -47,9 +47,9 @@ def one_rejected(rejected_id: Id) -> DeadLetterResponse:
         return show_rejected(rejected_one(session, rejected_id))
 
 
-@api.post("/rejected-alerts/{rejected_id}/retry", answers=RetryResponse)
+@api.post("/dead-letters/{rejected_id}/retry", answers=RetryResponse)
 def retry_rejected(rejected_id: Id) -> RetryResponse:
-    """Try a rejected alert again.
+    """Try a dead letter again.
 
     It is read as it would be read today. If it is taken, it is no longer rejected; else it stays.
     """
@@ -57,9 +57,9 @@ def retry_rejected(rejected_id: Id) -> RetryResponse:
         return RetryResponse.model_validate(retry(context, rejected_id))
 
 
-@api.delete("/rejected-alerts/{rejected_id}", status=204)
+@api.delete("/dead-letters/{rejected_id}", status=204)
 def drop_rejected(rejected_id: Id) -> None:
-    """Drop a rejected alert.
+    """Drop a dead letter.
 
     It is gone for good.
     """

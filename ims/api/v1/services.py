@@ -12,7 +12,7 @@ from ims.http.resources import clock, transaction
 from ims.incidents.inputs import Name
 from ims.incidents.queries import unresolved_incidents
 from ims.policy.parts import NAME_LENGTH
-from ims.reports.service_status import Condition, ServiceCondition, read_conditions
+from ims.reports.service_status import KnownService, ServiceStatus, read_service_statuses
 
 api: Final = Group("Services", "What is watched and healed: as the inventory describes it, and how it is now.")
 
@@ -31,11 +31,11 @@ _Only = Annotated[Name, Field(description="Only of this one.")]
 class ServiceQuery(PageQuery):
     """Which services."""
 
-    state: Annotated[Condition | None, Field(description="Only those in this state.")] = None
+    state: Annotated[ServiceStatus | None, Field(description="Only those in this state.")] = None
     team: _Only = ""
     environment: _Only = ""
 
-    def takes(self, known: ServiceCondition) -> bool:
+    def takes(self, known: KnownService) -> bool:
         """Whether the filters leave a service."""
         service = known.service
         return (
@@ -53,7 +53,7 @@ def list_all(query: ServiceQuery) -> ServiceList:
     """
     after = query.after
     with transaction() as session:
-        known = [one for one in read_conditions(session, clock()) if query.takes(one) and one.name > after]
+        known = [one for one in read_service_statuses(session, clock()) if query.takes(one) and one.name > after]
         incidents = unresolved_incidents(session, [one.name for one in known[: query.limit]])
     return query.page(
         ServiceList, known, lambda one: one.name, lambda one: show_service(one, incidents.get(one.name, []))
@@ -67,7 +67,7 @@ def one(name: ServiceName) -> ServiceResponse:
     What the inventory says of it, and how it is now.
     """
     with transaction() as session:
-        found = next((known for known in read_conditions(session, clock()) if known.name == name), None)
+        found = next((known for known in read_service_statuses(session, clock()) if known.name == name), None)
         if found is None:
             raise NotFound(f"There is no service {name}.")
         return show_service(found, unresolved_incidents(session, [name]).get(name, []))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ims.alerts.source_statistics import figures_of
+from ims.alerts.source_statistics import statistics_of
 from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
 from ims.api.v1.schemas.sources import (
@@ -61,10 +61,10 @@ def list_all(query: PageQuery) -> SourceList:
 def one(name: SourceName) -> SourceWhole:
     """Read a source.
 
-    With how many alerts, rejected alerts and tokens there are of it.
+    With how many alerts, dead letters and tokens there are of it.
     """
     with transaction() as session:
-        return show_source_whole(source_named(session, name), figures_of(session, name))
+        return show_source_whole(source_named(session, name), statistics_of(session, name))
 
 
 @api.patch(

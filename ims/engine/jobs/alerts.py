@@ -5,9 +5,9 @@ from uuid import UUID
 import procrastinate
 from sqlalchemy.orm import Session
 
-from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notices
+from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notifications
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
-from ims.alerts.notifications import Notice, Rejected
+from ims.alerts.notifications import AlertNotification, Rejected
 from ims.core.clock import utc_now
 from ims.core.errors import DatabaseAway, NotFound
 from ims.core.log import logger
@@ -20,7 +20,7 @@ from ims.sources.queries import source_named
 log = logger(__name__)
 
 CHUNK = 1_000
-"""Notices in one transaction: their locks should not keep the webhook waiting."""
+"""Notifications in one transaction: their locks should not keep the webhook waiting."""
 
 # 2, 4, 8 … seconds, about half an hour in all; the sender's next notification begins anew.
 _AGAIN = procrastinate.RetryStrategy(
@@ -68,14 +68,14 @@ async def fetch(worker: WorkerContext, source: str, receiver: str | None) -> int
         log.warning("truncated_without_alertmanager", source=source)
         return 0
     listing = await worker.in_thread(fetch_alerts, url)
-    notices, rejected = firing_notices(listing, source, receiver, utc_now())
-    for start in range(0, max(len(notices), 1), CHUNK):
-        chunk = notices[start : start + CHUNK]
+    notifications, rejected = firing_notifications(listing, source, receiver, utc_now())
+    for start in range(0, max(len(notifications), 1), CHUNK):
+        chunk = notifications[start : start + CHUNK]
         await worker.in_thread(_take, worker, chunk, rejected if start == 0 else [])
-    log.info("truncated_fetched", source=source, alerts=len(notices), rejected=len(rejected))
-    return len(notices)
+    log.info("truncated_fetched", source=source, alerts=len(notifications), rejected=len(rejected))
+    return len(notifications)
 
 
-def _take(worker: WorkerContext, notices: list[Notice], rejected: list[Rejected]) -> Outcome:
+def _take(worker: WorkerContext, notifications: list[AlertNotification], rejected: list[Rejected]) -> Outcome:
     with worker.database.begin() as session:
-        return ingest(session, notices, rejected, policy_in_force(session), utc_now())
+        return ingest(session, notifications, rejected, policy_in_force(session), utc_now())

@@ -23,7 +23,7 @@ from ims.runs.preparation import prepare_request
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from ims.runs.supervision.warm import Spares
+from ims.runs.supervision.warm import WarmRunners
 from ims.runs.usecases import Claim, claim_run, finish_playbook, store_events
 
 _PAUSE: Final = 0.25  # seconds between two tries while the database is away
@@ -39,19 +39,19 @@ class LeaseLost(IMSError):
     """The run is not this worker's any more."""
 
 
-def tasks(worker: WorkerContext, spares: Spares) -> procrastinate.Blueprint:
+def tasks(worker: WorkerContext, warm_runners: WarmRunners) -> procrastinate.Blueprint:
     """The jobs of this domain."""
     blueprint = procrastinate.Blueprint()
 
     @blueprint.task(name=Job.EXECUTE_RUN.value, queue=Job.EXECUTE_RUN.queue.value)
     async def execute_run(run_id: str) -> None:
         with bound_contextvars(run_id=run_id):
-            await claim_and_execute(worker, UUID(run_id), spares)
+            await claim_and_execute(worker, UUID(run_id), warm_runners)
 
     return blueprint
 
 
-async def claim_and_execute(worker: WorkerContext, run_id: UUID, spares: Spares) -> None:
+async def claim_and_execute(worker: WorkerContext, run_id: UUID, warm_runners: WarmRunners) -> None:
     """Claim the run, execute it while its lease is held, write how it ended; nothing if somebody else has it."""
     begun = asyncio.get_running_loop().time()
     lease = worker.settings.lease_seconds
@@ -70,13 +70,15 @@ async def claim_and_execute(worker: WorkerContext, run_id: UUID, spares: Spares)
         return
     log.info("run_claimed", number=claim.number, fence=claim.fence)
     async with Lease(worker.settings, claim, begun) as held:
-        await _ClaimedRun(worker, claim, held, spares, is_stopping=is_stopping).carry_out()
+        await _ClaimedRun(worker, claim, held, warm_runners, is_stopping=is_stopping).carry_out()
 
 
 class _ClaimedRun:
-    def __init__(self, worker: WorkerContext, claim: Claim, lease: Lease, spares: Spares, *, is_stopping: bool) -> None:
+    def __init__(
+        self, worker: WorkerContext, claim: Claim, lease: Lease, warm_runners: WarmRunners, *, is_stopping: bool
+    ) -> None:
         self._worker = worker
-        self._spares = spares
+        self._warm_runners = warm_runners
         self._claim = claim
         self._lease = lease
         self._cancel = asyncio.Event()
@@ -92,7 +94,7 @@ class _ClaimedRun:
             self._is_stopping = True
             result = _STOPPED
         except (IMSError, ValidationError, OSError) as error:
-            log.warning("run_refused", error=type(error).__name__)
+            log.warning("run_denied", error=type(error).__name__)
             result = RunResult(Outcome.FAILED, _told(error))
         if result.outcome is Outcome.CANCELLED and self._lease.lost.is_set():
             # Stopped because the lease could not be held: whoever takes the run over says how it ended.
@@ -115,7 +117,9 @@ class _ClaimedRun:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fencing = asyncio.create_task(self._cancel_when_lost())
         execution = asyncio.create_task(
-            execute(request, Path(directory), on_events=self._store, cancel=self._cancel, spares=self._spares),
+            execute(
+                request, Path(directory), on_events=self._store, cancel=self._cancel, warm_runners=self._warm_runners
+            ),
         )
         try:
             return await asyncio.shield(execution)

@@ -9,16 +9,16 @@ from ims.engine.modules.gauges import reading
 from ims.engine.modules.heartbeats import watch_heartbeats
 from ims.engine.modules.maintenance import follow_maintenance
 from ims.engine.modules.retention import remove_old
-from ims.engine.modules.sources import notice_stale_sources, poll_interval, poll_sources
+from ims.engine.modules.sources import mark_stale_sources, poll_interval, poll_sources
 from ims.engine.modules.statistics import roll_up_changes
 from ims.engine.modules.warm_runners import keeping
 from ims.engine.pools import Pools
-from ims.runs.supervision.warm import Spares
+from ims.runs.supervision.warm import WarmRunners
 
 _HOUR = 3600
 
 
-def engine_modules(membership: Membership, pools: Pools, spares: Spares, pulse: Pulse) -> tuple[Module, ...]:
+def engine_modules(membership: Membership, pools: Pools, warm_runners: WarmRunners, pulse: Pulse) -> tuple[Module, ...]:
     """The modules of one worker, bound to its parts."""
 
     async def beat(worker: WorkerContext) -> None:
@@ -33,9 +33,9 @@ def engine_modules(membership: Membership, pools: Pools, spares: Spares, pulse: 
         Module("redefer_forgotten_runs", 10, Scope.LEADER, lost_work.redefer_forgotten_runs),
         Module("attend_to_approvals", 2, Scope.LEADER, lost_work.attend_to_approvals),
         Module("decide_about_undecided", 30, Scope.LEADER, lost_work.decide_about_undecided),
-        Module("keep_warm_runners", 1, Scope.EACH, keeping(spares)),
+        Module("keep_warm_runners", 1, Scope.EACH, keeping(warm_runners)),
         Module("poll_sources", poll_interval, Scope.SHARDED, poll_sources),
-        Module("notice_stale_sources", 5, Scope.LEADER, notice_stale_sources),
+        Module("mark_stale_sources", 5, Scope.LEADER, mark_stale_sources),
         Module("watch_heartbeats", 5, Scope.LEADER, watch_heartbeats),
         Module("follow_maintenance", 5, Scope.LEADER, follow_maintenance),
         Module("roll_up_changes", 30, Scope.LEADER, roll_up_changes),

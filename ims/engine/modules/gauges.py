@@ -15,7 +15,7 @@ from ims.engine.membership import Membership
 from ims.maintenance.metrics import WINDOWS_OPEN
 from ims.maintenance.queries import open_windows
 from ims.policy.queries import active_policy
-from ims.sources.metrics import HELD, REJECTED_KEPT, SILENT
+from ims.sources.metrics import HELD, REJECTED_KEPT, STALE
 from ims.sources.queries import held_back
 from ims.workers.queries import UnservedPool, queue_depths, unserved
 
@@ -39,9 +39,9 @@ def reading(membership: Membership) -> Callable[[WorkerContext], Awaitable[None]
 
 
 def _read(session: Session) -> dict[str, int]:
-    SILENT.clear()
-    for source, is_silent in silences(session):
-        SILENT.labels(source).set(is_silent)
+    STALE.clear()
+    for source, is_stale in silences(session):
+        STALE.labels(source).set(is_stale)
     HELD.clear()
     for source, alerts in held_back(session):
         HELD.labels(source).set(alerts)

@@ -7,22 +7,22 @@ from sqlalchemy.orm import Session
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
 from ims.policy.queries import active_digest
-from ims.runs.preparation import premises_of
-from ims.runs.request import Premises
-from ims.runs.supervision.warm import Spares
+from ims.runs.preparation import run_context_of
+from ims.runs.request import RunContext
+from ims.runs.supervision.warm import WarmRunners
 
 
-def keeping(spares: Spares) -> Callable[[WorkerContext], Awaitable[None]]:
+def keeping(warm_runners: WarmRunners) -> Callable[[WorkerContext], Awaitable[None]]:
     """The module's run: replaces what is missing or made for another policy than the active one."""
 
     async def keep_warm_runners(worker: WorkerContext) -> None:
-        premises = await worker.transaction(lambda session: _active_premises(session, worker.settings))
-        if premises is not None:
-            await spares.keep(premises)
+        run_context = await worker.transaction(lambda session: _active_run_contexts(session, worker.settings))
+        if run_context is not None:
+            await warm_runners.keep(run_context)
 
     return keep_warm_runners
 
 
-def _active_premises(session: Session, settings: Settings) -> Premises | None:
+def _active_run_contexts(session: Session, settings: Settings) -> RunContext | None:
     digest = active_digest(session)
-    return None if digest is None else premises_of(session, digest, settings)
+    return None if digest is None else run_context_of(session, digest, settings)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.core.log import logger
 from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG
 from ims.runs.processes import SPEC, TEMPORARY
@@ -41,21 +41,21 @@ def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
 
 
 def make_run_directory(request: RunRequest, directory: Path) -> None:
-    """Make the run's directory with all that its child reads; raise RunRefused if it exists."""
+    """Make the run's directory with all that its child reads; raise RunDenied if it exists."""
     try:
-        make_directory(directory, request.premises.spec())
+        make_directory(directory, request.run_context.spec())
     except FileExistsError as error:
         raise _started_before() from error
     _describe(request, directory)
 
 
-def adopt_directory(request: RunRequest, directory: Path, spare: Path) -> None:
-    """Have ``directory`` mean the one of a spare child, which stays where it is; raise RunRefused if it exists.
+def adopt_directory(request: RunRequest, directory: Path, warm_runner: Path) -> None:
+    """Have ``directory`` mean the one of a warm runner, which stays where it is; raise RunDenied if it exists.
 
     All that the child was started with names its own directory, so that it cannot be moved.
     """
     try:
-        directory.symlink_to(spare, target_is_directory=True)
+        directory.symlink_to(warm_runner, target_is_directory=True)
     except FileExistsError as error:
         raise _started_before() from error
     _describe(request, directory)
@@ -75,14 +75,14 @@ def remove_directory(directory: Path) -> None:
         log.warning("run_directory_remains", directory=str(directory))
 
 
-def _started_before() -> RunRefused:
-    return RunRefused("The run was started before: its directory exists.")
+def _started_before() -> RunDenied:
+    return RunDenied("The run was started before: its directory exists.")
 
 
 def _describe(request: RunRequest, directory: Path) -> None:
     """Write what is to be done, as a whole or not at all."""
     spec = {
-        **request.premises.spec(),
+        **request.run_context.spec(),
         "run_id": str(request.run_id),
         "timeout": request.timeout,
         "inventory": str(request.path(request.inventory)),

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.core.log import logger
 from ims.runs.environment import build_environment
 from ims.runs.events import FAILED, NOTE, STATS, UNREACHABLE, VERBOSE, RunEvent
@@ -25,7 +25,7 @@ from ims.runs.request import RunRequest
 from ims.runs.supervision.child import GRACE
 from ims.runs.supervision.directories import ERRORS, adopt_directory, make_run_directory, remove_directory
 from ims.runs.supervision.sweep import Sweep, kill_run
-from ims.runs.supervision.warm import Spare, Spares, start_child
+from ims.runs.supervision.warm import WarmRunner, WarmRunners, start_child
 
 OnEvents = Callable[[Sequence[RunEvent]], Awaitable[None]]
 """Stores a batch of events, in order. If it raises, the run is stopped and ``execute`` raises the same error."""
@@ -49,16 +49,16 @@ async def execute(
     *,
     on_events: OnEvents,
     cancel: asyncio.Event | None = None,
-    spares: Spares | None = None,
+    warm_runners: WarmRunners | None = None,
 ) -> RunResult:
     """Run the playbook and return how it ended.
 
     ``directory`` becomes the run's own: it must not exist, its parent must. Setting ``cancel`` stops the run, before or
-    after its start. A fitting child of ``spares`` is used for it if there is one. Raises RunRefused if the directory
+    after its start. A fitting child of ``warm runners`` is used for it if there is one. Raises RunDenied if the directory
     exists (the same run was started before) or the caller is not in the main thread, and whatever ``on_events`` raises.
     """
-    execution = _Execution(request, directory, on_events, cancel or asyncio.Event(), spares)
-    with spares.in_use() if spares else contextlib.nullcontext():
+    execution = _Execution(request, directory, on_events, cancel or asyncio.Event(), warm_runners)
+    with warm_runners.in_use() if warm_runners else contextlib.nullcontext():
         return await execution.run()
 
 
@@ -69,14 +69,14 @@ class _Execution:
         directory: Path,
         on_events: OnEvents,
         cancel: asyncio.Event,
-        spares: Spares | None,
+        warm_runners: WarmRunners | None,
     ) -> None:
         self._request = request
         self._directory = directory
         self._outbox = _Outbox(on_events)
         self._cancel = cancel
-        self._spares = spares
-        self._spare: Spare | None = None
+        self._warm_runners = warm_runners
+        self._warm_runner: WarmRunner | None = None
         self._begun = time.monotonic()
         self._first_task: float | None = None
         self._end: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class _Execution:
 
     async def run(self) -> RunResult:
         if threading.current_thread() is not threading.main_thread():
-            raise RunRefused("A run can only be started from the main thread of its worker.")
+            raise RunDenied("A run can only be started from the main thread of its worker.")
         await self._make_directory()
         swept: Sweep | None = None
         try:
@@ -97,8 +97,8 @@ class _Execution:
         finally:
             if swept is None:  # an error or the cancellation of this task
                 kill_run(self._request.run_id)
-            if self._spare is not None:
-                await self._spare.kill()
+            if self._warm_runner is not None:
+                await self._warm_runner.kill()
             remove_directory(self._directory)
         return self._result(swept)
 
@@ -126,28 +126,28 @@ class _Execution:
             await _discard(tasks)
 
     async def _make_directory(self) -> None:
-        if self._spares is not None and not self._cancel.is_set():
-            self._spare = self._spares.take(self._request.premises)
-        if self._spare is None:
+        if self._warm_runners is not None and not self._cancel.is_set():
+            self._warm_runner = self._warm_runners.take(self._request.run_context)
+        if self._warm_runner is None:
             make_run_directory(self._request, self._directory)
             return
         try:
-            adopt_directory(self._request, self._directory, self._spare.directory)
+            adopt_directory(self._request, self._directory, self._warm_runner.directory)
         except BaseException:
-            await self._spare.discard()
+            await self._warm_runner.discard()
             raise
 
     async def _start(self) -> asyncio.subprocess.Process:
-        spare, self._spare = self._spare, None
-        if spare is not None and await spare.begin():
-            STARTED.labels("spare").inc()
-            return spare.process
+        warm_runner, self._warm_runner = self._warm_runner, None
+        if warm_runner is not None and await warm_runner.begin():
+            STARTED.labels("warm").inc()
+            return warm_runner.process
         STARTED.labels("new").inc()
-        if spare is not None:
+        if warm_runner is not None:
             remove_directory(self._directory)
             make_run_directory(self._request, self._directory)
         mark = str(self._request.run_id)
-        return await start_child(self._directory, build_environment(self._request.premises, self._directory, mark))
+        return await start_child(self._directory, build_environment(self._request.run_context, self._directory, mark))
 
     async def _stop(self, process: asyncio.subprocess.Process, reading: "asyncio.Task[None]") -> None:
         """Have the child stop everything; kill the whole run if it does not."""

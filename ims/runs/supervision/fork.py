@@ -132,7 +132,7 @@ class Forking(pexpect.spawn):  # type: ignore[misc] # pexpect is not typed
         return process
 
     def _is_prepared_for(self, environment: Mapping[str, str]) -> bool:
-        # Ansible does not look at the mark, which a spare child got before it had a run.
+        # Ansible does not look at the mark, which a warm runner got before it had a run.
         return self.prepared is not None and {**environment, RUN_ID: ""} == {**self.prepared, RUN_ID: ""}
 
 

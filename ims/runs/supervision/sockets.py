@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.runs.processes import TEMPORARY
 
 LONGEST: Final = 74
@@ -23,7 +23,7 @@ _NAME: Final = 8
 _PREFIX: Final = "ims-"
 
 
-class NoShortPath(RunRefused):
+class NoShortPath(RunDenied):
     """No directory has a path that is short enough for Ansible's sockets."""
 
     def __init__(self, tried: list[Path]) -> None:

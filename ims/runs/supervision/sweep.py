@@ -77,7 +77,7 @@ def remove_orphaned_directories(runs: Path) -> list[str]:
         return []
     marked = {marked.run_id for marked in _marked()}
     entries = [entry for entry in runs.iterdir() if entry.name != SHARED]
-    # A run with a spare child works in the directory of that one, to which its own is a link.
+    # A run with a warm runner works in the directory of that one, to which its own is a link.
     busy = marked | {(runs / run_id).resolve().name for run_id in marked}
     stale = [entry for entry in entries if _is_place(entry) and entry.name not in busy and not _has_owner(entry)]
     for entry in stale:

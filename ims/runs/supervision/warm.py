@@ -1,8 +1,8 @@
 """Children of runs that were started ahead: they have imported what a playbook needs, and wait for their run.
 
-A spare is a child like any other, with a directory and an environment of its own, started for a policy before there is
+A warm runner is a child like any other, with a directory and an environment of its own, started for a policy before there is
 a run of it. A run that finds a ready one takes it over; one that does not starts a child itself and is only slower.
-Nothing else depends on spares: one that died, or does not answer, is forgotten.
+Nothing else depends on warm runners: one that died, or does not answer, is forgotten.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from uuid import uuid4
 
 from ims.core.log import logger
 from ims.runs.environment import build_environment
-from ims.runs.metrics import SPARES
-from ims.runs.processes import read_process, spare_mark
-from ims.runs.request import Premises
+from ims.runs.metrics import WARM_RUNNERS
+from ims.runs.processes import read_process, warm_mark
+from ims.runs.request import RunContext
 from ims.runs.supervision.directories import ERRORS, make_directory, remove_directory
 
 READY: Final = b'{"ready":true}\n'
 BEGUN: Final = b'{"begun":true}\n'
 _LINE_LIMIT: Final = 1 << 20  # bytes; condensed events are far smaller
 _ANSWER_SECONDS: Final = 1.0
-"""Within which a spare that is told to begin must answer: it only reads a file."""
+"""Within which a warm runner that is told to begin must answer: it only reads a file."""
 _REST_SECONDS: Final = 15.0
-"""After a spare died by itself: one that dies at once must not be started without end."""
+"""After a warm runner died by itself: one that dies at once must not be started without end."""
 
 _QUIET_SECONDS: Final = 5.0
-"""How long a run has the processors for itself before a spare is started beside it."""
+"""How long a run has the processors for itself before a warm runner is started beside it."""
 
 log = logger(__name__)
 
@@ -58,27 +58,27 @@ async def start_child(
 
 
 @dataclass(slots=True)
-class Spare:
+class WarmRunner:
     """One child that has no run yet."""
 
-    premises: Premises
+    run_context: RunContext
     directory: Path
     process: asyncio.subprocess.Process
     first_line: "asyncio.Task[bytes]"
 
     @classmethod
-    async def start(cls, premises: Premises, runs: Path) -> "Spare":
+    async def start(cls, run_context: RunContext, runs: Path) -> "WarmRunner":
         """Start one, with a directory in ``runs``, and do not wait until it is ready."""
-        mark = spare_mark(uuid4())
+        mark = warm_mark(uuid4())
         directory = runs / mark
-        make_directory(directory, premises.spec())
+        make_directory(directory, run_context.spec())
         try:
-            process = await start_child(directory, build_environment(premises, directory, mark), waits=True)
+            process = await start_child(directory, build_environment(run_context, directory, mark), waits=True)
         except BaseException:
             remove_directory(directory)
             raise
         assert process.stdout is not None  # noqa: S101 - asked for in start_child
-        return cls(premises, directory, process, asyncio.create_task(process.stdout.readline()))
+        return cls(run_context, directory, process, asyncio.create_task(process.stdout.readline()))
 
     @property
     def is_ready(self) -> bool:
@@ -105,7 +105,7 @@ class Spare:
                 there.close()
                 if await back.readline() == BEGUN:
                     return True
-        log.warning("spare_child_lost", pid=self.process.pid)
+        log.warning("warm_runner_lost", pid=self.process.pid)
         await self.kill()
         return False
 
@@ -124,19 +124,19 @@ class Spare:
         remove_directory(self.directory)
 
 
-class Spares:
-    """The spares of one worker. ``runs`` is the directory of runs, ``count`` how many to keep ready."""
+class WarmRunners:
+    """The warm runners of one worker. ``runs`` is the directory of runs, ``count`` how many to keep ready."""
 
     def __init__(self, runs: Path, count: int) -> None:
         self._runs = runs
         self._count = count
-        self._spares: list[Spare] = []
+        self._warm_runners: list[WarmRunner] = []
         self._executing = 0
         self._last_begun = self._last_failed = float("-inf")
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """While a run is executed: the start of another spare would only slow it down, and waits for a while."""
+        """While a run is executed: the start of another warm runner would only slow it down, and waits for a while."""
         self._executing += 1
         self._last_begun = time.monotonic()
         try:
@@ -147,38 +147,46 @@ class Spares:
     @property
     def are_ready(self) -> bool:
         """Whether there are as many as there should be, and all of them wait for a run."""
-        return len(self._spares) == self._count and all(spare.is_ready for spare in self._spares)
+        return len(self._warm_runners) == self._count and all(
+            warm_runner.is_ready for warm_runner in self._warm_runners
+        )
 
-    def take(self, premises: Premises) -> Spare | None:
-        """A ready one for these premises, which is the caller's from now on; None if there is none."""
-        for spare in self._spares:
-            if spare.is_ready and spare.premises == premises:
-                self._spares.remove(spare)
+    def take(self, run_context: RunContext) -> WarmRunner | None:
+        """A ready one for these run_context, which is the caller's from now on; None if there is none."""
+        for warm_runner in self._warm_runners:
+            if warm_runner.is_ready and warm_runner.run_context == run_context:
+                self._warm_runners.remove(warm_runner)
                 self._count_ready()
-                return spare
+                return warm_runner
         return None
 
-    async def keep(self, premises: Premises) -> None:
-        """Let those go that died or are for other premises, and start one if any is missing and it is time for it."""
-        for spare in [spare for spare in self._spares if not spare.is_healthy or spare.premises != premises]:
-            self._spares.remove(spare)
-            if not spare.is_healthy:
-                log.warning("spare_child_failed", pid=spare.process.pid, returncode=spare.process.returncode)
+    async def keep(self, run_context: RunContext) -> None:
+        """Let those go that died or are for other run_context, and start one if any is missing and it is time for it."""
+        for warm_runner in [
+            warm_runner
+            for warm_runner in self._warm_runners
+            if not warm_runner.is_healthy or warm_runner.run_context != run_context
+        ]:
+            self._warm_runners.remove(warm_runner)
+            if not warm_runner.is_healthy:
+                log.warning(
+                    "warm_runner_failed", pid=warm_runner.process.pid, returncode=warm_runner.process.returncode
+                )
                 self._last_failed = time.monotonic()
-            await spare.discard()
-        if len(self._spares) < self._count and self._is_time():
+            await warm_runner.discard()
+        if len(self._warm_runners) < self._count and self._is_time():
             self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._spares.append(await Spare.start(premises, self._runs))
+            self._warm_runners.append(await WarmRunner.start(run_context, self._runs))
         self._count_ready()
 
     async def close(self) -> None:
         """End them all."""
-        spares, self._spares = self._spares, []
-        for spare in spares:
-            await spare.discard()
+        warm_runners, self._warm_runners = self._warm_runners, []
+        for warm_runner in warm_runners:
+            await warm_runner.discard()
 
     def _count_ready(self) -> None:
-        SPARES.set(sum(spare.is_ready for spare in self._spares))
+        WARM_RUNNERS.set(sum(warm_runner.is_ready for warm_runner in self._warm_runners))
 
     def _is_time(self) -> bool:
         now = time.monotonic()

@@ -18,14 +18,14 @@ _MOST_DIGITS = 18
 
 @alerts.get("/rejected")
 def rejected() -> str:
-    """Rejected alerts, newest first."""
+    """Dead letters, newest first."""
     before = request.args.get("before", "")
     if before and not (before.isascii() and before.isdigit() and len(before) <= _MOST_DIGITS):
-        raise Invalid(fields=[FieldError("before", "must be the id of a rejected alert")])
+        raise Invalid(fields=[FieldError("before", "must be the id of a dead letter")])
     with transaction() as session:
         rows = find_rejected(session, Wanted(), PAGE_ROWS + 1, int(before) if before else None)
     return render_template(
-        "alerts/rejected.html",
+        "alerts/dead_letters.html",
         rows=rows[:PAGE_ROWS],
         before=rows[PAGE_ROWS - 1].id if len(rows) > PAGE_ROWS else None,
         is_first=not before,
@@ -37,7 +37,7 @@ def retry_rejected(rejected_id: int) -> Response:
     """Read it again as it would be read today. Raises `NoSuchDeadLetter`."""
     with use_case() as context:
         retried = retry(context, rejected_id)
-    log.info("rejected_alert_retried", rejected_id=rejected_id, result=retried.result)
+    log.info("dead_letter_retried", rejected_id=rejected_id, result=retried.result)
     flash(f"{rejected_id}: {retried.result}. {retried.message}".strip())
     return redirect(url_for(".rejected"))
 
@@ -47,6 +47,6 @@ def drop_rejected(rejected_id: int) -> Response:
     """Remove it for good. Raises `NoSuchDeadLetter`."""
     with use_case() as context:
         drop(context, [rejected_id])
-    log.info("rejected_alert_dropped", rejected_id=rejected_id)
+    log.info("dead_letter_dropped", rejected_id=rejected_id)
     flash(f"{rejected_id}: dropped.")
     return redirect(url_for(".rejected"))

@@ -25,7 +25,7 @@ from ims.incidents.models import Incident, Status
 from ims.incidents.permissions import require_may_act_on
 from ims.incidents.queries import UNRESOLVED, Filters, Sort, find_incident, list_incidents
 from ims.reports.overview import draw_lanes, read_overview
-from ims.reports.statistics import read_figures
+from ims.reports.statistics import read_statistics
 from ims.runs.ansi import to_plain
 from ims.services.queries import known_teams, read_catalogue
 from ims.web import live
@@ -52,14 +52,14 @@ MOST_EVENTS_EVER = 2**31 - 1
 @incidents.get("/")
 @incidents.get("/incidents")
 def index() -> Response:
-    """Figures, the services, what is not resolved, and what was; or one filtered list."""
+    """Statistics, the services, what is not resolved, and what was; or one filtered list."""
     listing, now = read_listing(request.args), clock()
     return _overview(now) if listing.is_everything else _filtered(listing, now)
 
 
 def _overview(now: datetime) -> Response:
     with transaction() as session:
-        figures, overview = read_figures(session, now), read_overview(session, now)
+        statistics, overview = read_statistics(session, now), read_overview(session, now)
         current = list_incidents(session, UNRESOLVED_ONLY, limit=UNRESOLVED_ROWS)
         past = list_incidents(session, RESOLVED_ONLY, limit=RESOLVED_ROWS)
         rows = rows_of(session, [*current.rows, *past.rows], now)
@@ -72,7 +72,7 @@ def _overview(now: datetime) -> Response:
             form = _form(session, Listing(Filters(), Sort.NEWEST, None))
         return render_template(
             "incidents/overview.html",
-            figures=figures,
+            statistics=statistics,
             overview=overview,
             lanes=lanes,
             current=rows[: len(current.rows)],
@@ -82,21 +82,21 @@ def _overview(now: datetime) -> Response:
             **form,
         )
 
-    return live.answer([figures, overview.state, [row.state for row in rows], moments], render)
+    return live.answer([statistics, overview.state, [row.state for row in rows], moments], render)
 
 
 def _filtered(listing: Listing, now: datetime) -> Response:
     with transaction() as session:
-        figures = read_figures(session, now)
+        statistics = read_statistics(session, now)
         page = list_incidents(session, listing.filters, sort=listing.sort, limit=PAGE_ROWS, after=listing.after)
         rows, form = rows_of(session, page.rows, now), _form(session, listing)
     grows = any(row.lifeline.is_open for row in rows)
-    state = [figures, [row.state for row in rows], form["services"], grows and live.moment(now, LIST_MOVES_SECONDS)]
+    state = [statistics, [row.state for row in rows], form["services"], grows and live.moment(now, LIST_MOVES_SECONDS)]
     return live.answer(
         state,
         lambda: render_template(
             "incidents/list.html",
-            figures=figures,
+            statistics=statistics,
             rows=rows,
             more=_address(next_page(listing.filters, listing.sort, page)),
             stopped_at=page.next and page.next.opened_at,

@@ -83,7 +83,7 @@ function apply(page) {
   const here = regions(document);
   const there = regions(page);
   if ([...here.keys()].join() !== [...there.keys()].join()) {
-    reload(); // a part came or went, such as the notice that a person is needed
+    reload(); // a part came or went, such as the notification that a person is needed
     return true;
   }
   let isComplete = true;

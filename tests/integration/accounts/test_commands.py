@@ -13,7 +13,7 @@ from ims.accounts.queries import account_by_name, principal_of_token
 from ims.audit.models import AuditEntry
 from ims.cli.main import main
 from ims.core.db.engine import Database
-from tests.support.notices import NOW
+from tests.support.notifications import NOW
 from tests.support.terminal import OPERATOR
 
 Ims = Callable[..., str]

@@ -29,7 +29,7 @@ from ims.web.pages import oidc as views
 from tests.integration.web.conftest import rolled_back
 from tests.support.context import ALICE, by
 from tests.support.identity_provider import CALLBACK, IMS, IdentityProvider, Surfer, changed, identity_provider
-from tests.support.notices import NOW
+from tests.support.notifications import NOW
 from tests.support.postgres import free_port
 
 Ims = Callable[..., Flask]

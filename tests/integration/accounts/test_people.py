@@ -34,7 +34,7 @@ from ims.core.errors import Invalid
 from ims.core.principal import Role
 from ims.core.validation import read
 from tests.support.context import ALICE, by, by_account, by_ims
-from tests.support.notices import NOW
+from tests.support.notifications import NOW
 
 PASSWORD = "correct horse battery"
 

@@ -29,7 +29,7 @@ from ims.sources.models import Source
 from ims.sources.tokens import Sender, sender_of_token
 from ims.sources.usecases import create_source_token
 from tests.support.context import ALICE, by, by_account
-from tests.support.notices import NOW, SOURCE, add_source, at
+from tests.support.notifications import NOW, SOURCE, add_source, at
 
 
 def sender(session: Session, token: NewToken, seconds: float = 0) -> Sender | None:

@@ -1,4 +1,4 @@
-"""A small model of how notices become incidents, written from the rules and not from the code."""
+"""A small model of how notifications become incidents, written from the rules and not from the code."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ WORST_FIRST = ("critical", "high", "medium", "low")
 
 @dataclass(frozen=True)
 class Said:
-    """A notice as the model sees it: who it is about, and the sender's times."""
+    """A notification as the model sees it: who it is about, and the sender's times."""
 
     alert: str
     service: str | None
@@ -37,7 +37,7 @@ class ModelEpisode:
     alert: str
     incident: ModelIncident
     starts: list[datetime]
-    notices: int = 1
+    notifications: int = 1
     is_open: bool = True
 
 
@@ -54,7 +54,7 @@ class Model:
     decides: int = 0
 
     def hear(self, batch: list[Said], now: datetime) -> list[str]:
-        """One batch: the notices in order, then the incidents whose last episode closed."""
+        """One batch: the notifications in order, then the incidents whose last episode closed."""
         opened: list[ModelEpisode] = []
         closed: list[ModelEpisode] = []
         results = [self._hear_one(said, now, opened, closed) for said in batch]
@@ -77,21 +77,21 @@ class Model:
         if said.is_firing and current is None:
             for episode in mine:
                 if said.starts in episode.starts:
-                    episode.notices += 1
+                    episode.notifications += 1
                     return "late"
             opened.append(self._open(said, now))
             return "opened"
         if said.is_firing and current:
-            current.notices += 1
+            current.notifications += 1
             if said.starts is None or said.starts in current.starts:
                 return "duplicate"
             current.starts.append(said.starts)
             return "extended"
         if current is None:
             if mine:
-                mine[-1].notices += 1
+                mine[-1].notifications += 1
             return "duplicate"
-        current.notices += 1
+        current.notifications += 1
         if said.ends and current.starts and said.ends < max(current.starts):
             return "late"
         current.is_open = False

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.episodes import MOST_STARTS, Result
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
-from ims.alerts.models import Alert, Episode, RejectedAlert
-from ims.alerts.notifications import Notice, Rejected, RejectReason
+from ims.alerts.models import Alert, DeadLetter, Episode
+from ims.alerts.notifications import AlertNotification, Rejected, RejectReason
 from ims.incidents.models import EventKind, Incident, TimelineEvent
 from ims.sources.models import Source
-from tests.support.notices import NOW, SOURCE, add_source, at, notice, policy
+from tests.support.notifications import NOW, SOURCE, add_source, at, notification, policy
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def sender(session: Session) -> Session:
     return session
 
 
-def take(session: Session, *notices: Notice, now: datetime = NOW, **correlation: Any) -> Outcome:
-    return ingest(session, notices, [], policy(**correlation), now)
+def take(session: Session, *notifications: AlertNotification, now: datetime = NOW, **correlation: Any) -> Outcome:
+    return ingest(session, notifications, [], policy(**correlation), now)
 
 
 def incidents(session: Session) -> list[Incident]:
@@ -48,8 +48,10 @@ def jobs(session: Session, task: str) -> list[dict[str, Any]]:
     return [row.args for row in rows]
 
 
-def test_a_first_notice_opens_an_incident_that_knows_its_service(sender: Session) -> None:
-    outcome = take(sender, notice(annotations={"summary": "checkout is down", "description": "No answer on port 80."}))
+def test_a_first_notification_opens_an_incident_that_knows_its_service(sender: Session) -> None:
+    outcome = take(
+        sender, notification(annotations={"summary": "checkout is down", "description": "No answer on port 80."})
+    )
     (incident,) = incidents(sender)
     episode = sender.scalars(select(Episode)).one()
     assert outcome.results == (Result.OPENED,)
@@ -60,14 +62,14 @@ def test_a_first_notice_opens_an_incident_that_knows_its_service(sender: Session
     assert (incident.status, incident.opened_at, incident.last_seq) == ("open", NOW, 2)
     assert kinds(sender, incident) == [EventKind.INCIDENT_OPENED, EventKind.ALERT_FIRING]
     assert jobs(sender, "decide") == [{"episode_ids": [episode.id]}]
-    assert sender.get_one(Source, SOURCE).last_notice_at == NOW
+    assert sender.get_one(Source, SOURCE).last_notification_at == NOW
 
 
 def test_a_repeat_writes_no_event_no_job_and_leaves_the_incident_as_it_is(sender: Session) -> None:
-    take(sender, notice())
+    take(sender, notification())
     (before,) = incidents(sender)
     row = sender.execute(text("SELECT xmin, ctid FROM incident")).one()
-    outcome = take(sender, notice(), notice(), now=at(60))
+    outcome = take(sender, notification(), notification(), now=at(60))
     (after,) = incidents(sender)
     assert outcome.results == (Result.DUPLICATE, Result.DUPLICATE)
     assert sender.execute(text("SELECT xmin, ctid FROM incident")).one() == row
@@ -75,12 +77,12 @@ def test_a_repeat_writes_no_event_no_job_and_leaves_the_incident_as_it_is(sender
     assert len(jobs(sender, "decide")) == 1
     assert before.version == after.version
     episode = sender.scalars(select(Episode)).one()
-    assert (episode.notices, episode.last_notice_at) == (3, at(60))
+    assert (episode.notifications, episode.last_notification_at) == (3, at(60))
 
 
 def test_a_later_starts_at_is_remembered_and_opens_nothing(sender: Session) -> None:
-    take(sender, notice(starts=-10))
-    outcome = take(sender, notice(starts=1), now=at(2))
+    take(sender, notification(starts=-10))
+    outcome = take(sender, notification(starts=1), now=at(2))
     episode = sender.scalars(select(Episode)).one()
     assert outcome.results == (Result.EXTENDED,)
     assert episode.sender_starts == [at(-10), at(1)]
@@ -88,16 +90,16 @@ def test_a_later_starts_at_is_remembered_and_opens_nothing(sender: Session) -> N
 
 
 def test_only_the_last_starts_are_remembered(sender: Session) -> None:
-    take(sender, *(notice(starts=second) for second in range(MOST_STARTS + 4)))
+    take(sender, *(notification(starts=second) for second in range(MOST_STARTS + 4)))
     episode = sender.scalars(select(Episode)).one()
     assert episode.sender_starts == [at(second) for second in range(4, MOST_STARTS + 4)]
 
 
 def test_the_resolve_of_the_last_alert_resolves_the_incident(sender: Session) -> None:
-    take(sender, notice(), notice("SlowAnswers"))
-    first = take(sender, notice(ends=5), now=at(5))
+    take(sender, notification(), notification("SlowAnswers"))
+    first = take(sender, notification(ends=5), now=at(5))
     assert (first.results, first.resolved_incidents) == ((Result.CLOSED,), ())
-    last = take(sender, notice("SlowAnswers", ends=6), now=at(6))
+    last = take(sender, notification("SlowAnswers", ends=6), now=at(6))
     (incident,) = incidents(sender)
     assert last.resolved_incidents == (incident.id,)
     assert (incident.status, incident.resolved_at) == ("resolved", at(6))
@@ -107,31 +109,31 @@ def test_the_resolve_of_the_last_alert_resolves_the_incident(sender: Session) ->
 
 
 def test_an_old_resolve_closes_nothing(sender: Session) -> None:
-    take(sender, notice(starts=-100), notice(starts=-10))
-    outcome = take(sender, notice(starts=-100, ends=-50), now=at(1))
+    take(sender, notification(starts=-100), notification(starts=-10))
+    outcome = take(sender, notification(starts=-100, ends=-50), now=at(1))
     episode = sender.scalars(select(Episode)).one()
     assert outcome.results == (Result.LATE,)
-    assert (episode.closed_at, episode.notices) == (None, 3)
+    assert (episode.closed_at, episode.notifications) == (None, 3)
 
 
 def test_a_late_duplicate_of_a_closed_episode_opens_nothing(sender: Session) -> None:
-    take(sender, notice(starts=-10), notice(starts=-5))
-    take(sender, notice(starts=-5, ends=1), now=at(1))
-    outcome = take(sender, notice(starts=-10), notice(starts=-5), now=at(2))
+    take(sender, notification(starts=-10), notification(starts=-5))
+    take(sender, notification(starts=-5, ends=1), now=at(1))
+    outcome = take(sender, notification(starts=-10), notification(starts=-5), now=at(2))
     episode = sender.scalars(select(Episode)).one()
     assert outcome.results == (Result.LATE, Result.LATE)
-    assert (episode.closed_at, episode.notices) == (at(1), 5)
+    assert (episode.closed_at, episode.notifications) == (at(1), 5)
     assert incidents(sender)[0].status == "resolved"
 
 
 def test_a_late_duplicate_of_two_closed_episodes_is_of_the_first(sender: Session) -> None:
-    take(sender, notice(starts=-10), notice(ends=-9), notice(starts=-5))
-    take(sender, notice(starts=-10), notice(ends=1), now=at(1))
-    outcome = take(sender, notice(starts=-10), now=at(2))
+    take(sender, notification(starts=-10), notification(ends=-9), notification(starts=-5))
+    take(sender, notification(starts=-10), notification(ends=1), now=at(1))
+    outcome = take(sender, notification(starts=-10), now=at(2))
     episodes = sender.scalars(select(Episode).order_by(Episode.id)).all()
     assert outcome.results == (Result.LATE,)
     assert [one.sender_starts for one in episodes] == [[at(-10)], [at(-5), at(-10)]]
-    assert [one.notices for one in episodes] == [3, 3]
+    assert [one.notifications for one in episodes] == [3, 3]
 
 
 def resolved_by_a_person(session: Session, seconds: float) -> None:
@@ -139,19 +141,19 @@ def resolved_by_a_person(session: Session, seconds: float) -> None:
 
 
 def test_what_a_person_resolved_and_fires_anew_without_a_resolve_between_is_told(sender: Session) -> None:
-    take(sender, notice(starts=0))
+    take(sender, notification(starts=0))
     resolved_by_a_person(sender, 60)
-    assert take(sender, notice(starts=0), now=at(14_400)).results == (Result.DUPLICATE,)
-    again = take(sender, notice(starts=86_400), now=at(86_400))
+    assert take(sender, notification(starts=0), now=at(14_400)).results == (Result.DUPLICATE,)
+    again = take(sender, notification(starts=86_400), now=at(86_400))
     assert again.results == (Result.OPENED,)
     assert [one.status for one in incidents(sender)] == ["resolved", "open"]
     assert jobs(sender, "decide")[1:] == [{"episode_ids": list(again.new_episodes)}]
     # The end of the new one is the end of it.
-    assert take(sender, notice(starts=86_400, ends=86_500), now=at(86_500)).results == (Result.CLOSED,)
+    assert take(sender, notification(starts=86_400, ends=86_500), now=at(86_500)).results == (Result.CLOSED,)
 
 
 def test_who_tells_no_times_is_heard_again_some_minutes_after_a_person_resolved_it(sender: Session) -> None:
-    nightly = replace(notice(), starts_at=None)
+    nightly = replace(notification(), starts_at=None)
     take(sender, nightly)
     assert take(sender, nightly, now=at(86_400)).results == (Result.DUPLICATE,)
     resolved_by_a_person(sender, 86_500)
@@ -161,23 +163,23 @@ def test_who_tells_no_times_is_heard_again_some_minutes_after_a_person_resolved_
 
 
 def test_a_resolve_that_comes_first_opens_nothing(sender: Session) -> None:
-    outcome = take(sender, notice(ends=1))
+    outcome = take(sender, notification(ends=1))
     assert outcome.results == (Result.DUPLICATE,)
     assert incidents(sender) == []
     assert sender.scalars(select(Alert)).one().last_seen_at == NOW
 
 
 def test_a_new_firing_soon_after_is_a_recurrence(sender: Session) -> None:
-    take(sender, notice(starts=-10), notice(starts=-10, ends=0), now=at(0))
-    take(sender, notice(starts=20), notice(starts=20, ends=30), now=at(299))
-    take(sender, notice(starts=700), now=at(700))
+    take(sender, notification(starts=-10), notification(starts=-10, ends=0), now=at(0))
+    take(sender, notification(starts=20), notification(starts=20, ends=30), now=at(299))
+    take(sender, notification(starts=700), now=at(700))
     first, second, third = incidents(sender)
     assert [one.number for one in (first, second, third)] == [first.number, first.number + 1, first.number + 2]
     assert (second.recurrence_of, third.recurrence_of) == (first.id, None)
 
 
 def test_firing_and_resolved_in_one_batch_leaves_the_whole_story(sender: Session) -> None:
-    outcome = take(sender, notice(), notice(ends=1))
+    outcome = take(sender, notification(), notification(ends=1))
     (incident,) = incidents(sender)
     assert outcome.results == (Result.OPENED, Result.CLOSED)
     assert outcome.new_episodes == ()
@@ -186,7 +188,14 @@ def test_firing_and_resolved_in_one_batch_leaves_the_whole_story(sender: Session
 
 
 def test_one_alert_may_open_several_episodes_in_one_batch(sender: Session) -> None:
-    outcome = take(sender, notice(starts=-9), notice(ends=-8), notice(starts=-7), notice(ends=-6), notice(starts=-5))
+    outcome = take(
+        sender,
+        notification(starts=-9),
+        notification(ends=-8),
+        notification(starts=-7),
+        notification(ends=-6),
+        notification(starts=-5),
+    )
     episodes = list(sender.scalars(select(Episode).order_by(Episode.id)))
     assert outcome.results == (Result.OPENED, Result.CLOSED) * 2 + (Result.OPENED,)
     assert [one.sender_starts for one in episodes] == [[at(-9)], [at(-7)], [at(-5)]]
@@ -196,29 +205,29 @@ def test_one_alert_may_open_several_episodes_in_one_batch(sender: Session) -> No
 
 
 def test_a_worse_severity_raises_the_open_incident(sender: Session) -> None:
-    take(sender, notice(severity="warning"))
-    take(sender, notice(severity="critical"), now=at(1))
+    take(sender, notification(severity="warning"))
+    take(sender, notification(severity="critical"), now=at(1))
     (incident,) = incidents(sender)
     assert incident.severity == "critical"
     assert kinds(sender, incident) == ["incident_opened", "alert_firing", "severity_raised", "alert_firing"]
-    take(sender, notice("Another", severity="warning"), now=at(2))
+    take(sender, notification("Another", severity="warning"), now=at(2))
     assert len(incidents(sender)) == 1
 
 
 def test_severities_stay_apart_when_the_policy_says_so(sender: Session) -> None:
-    take(sender, notice(severity="warning"), notice(severity="critical"), severity_joins=False)
+    take(sender, notification(severity="warning"), notification(severity="critical"), severity_joins=False)
     assert [one.severity for one in incidents(sender)] == ["medium", "critical"]
 
 
 def test_a_lesser_severity_is_an_incident_of_its_own(sender: Session) -> None:
-    take(sender, notice(severity="critical"), notice(severity="warning"))
+    take(sender, notification(severity="critical"), notification(severity="warning"))
     assert [one.severity for one in incidents(sender)] == ["critical", "medium"]
 
 
 def test_a_severity_that_a_person_lowered_is_not_raised_by_the_same_key(sender: Session) -> None:
-    take(sender, notice())
+    take(sender, notification())
     sender.execute(text("UPDATE incident SET severity = 'low'"))
-    take(sender, notice("Another"), now=at(1))
+    take(sender, notification("Another"), now=at(1))
     assert [one.severity for one in incidents(sender)] == ["low"]
 
 
@@ -230,16 +239,16 @@ def test_an_incident_that_a_person_made_is_not_joined(sender: Session) -> None:
         )
     )  # fmt: skip
     sender.flush()
-    take(sender, notice())
+    take(sender, notification())
     assert len(incidents(sender)) == 2
 
 
 def test_alerts_without_a_known_service_are_kept_together_by_name(sender: Session) -> None:
     take(
         sender,
-        notice("DiskFull", service="unknown-1"),
-        notice("DiskFull", service="unknown-2"),
-        notice("Other", service=""),
+        notification("DiskFull", service="unknown-1"),
+        notification("DiskFull", service="unknown-2"),
+        notification("Other", service=""),
     )
     assert [(one.title, one.service, one.environment) for one in incidents(sender)] == [
         ("DiskFull", None, "default"), ("Other", None, "default"),
@@ -247,12 +256,12 @@ def test_alerts_without_a_known_service_are_kept_together_by_name(sender: Sessio
 
 
 def test_an_incident_that_nobody_resolves_stays_open(sender: Session) -> None:
-    take(sender, notice(), notice(ends=1), auto_resolve="never")
+    take(sender, notification(), notification(ends=1), auto_resolve="never")
     assert [one.status for one in incidents(sender)] == ["open"]
 
 
 def test_an_incident_resolves_after_its_quiet_time(sender: Session) -> None:
-    take(sender, notice(), notice(ends=1), auto_resolve={"quiet": 60.0})
+    take(sender, notification(), notification(ends=1), auto_resolve={"quiet": 60.0})
     (incident,) = incidents(sender)
     assert incident.status == "open"
     assert jobs(sender, "settle_incident") == [{"incident_ids": [str(incident.id)]}]
@@ -263,9 +272,9 @@ def test_an_incident_resolves_after_its_quiet_time(sender: Session) -> None:
     assert (incident.status, kinds(sender, incident)[-1]) == ("resolved", "resolved")
 
 
-def test_rejected_alerts_are_kept_with_their_reason(sender: Session) -> None:
+def test_dead_letters_are_kept_with_their_reason(sender: Session) -> None:
     ingest(sender, [], [Rejected(SOURCE, RejectReason.WRONG_LABELS, "labels: no", '{"labels": 1}', 3)], policy(), NOW)
-    kept = sender.scalars(select(RejectedAlert)).one()
+    kept = sender.scalars(select(DeadLetter)).one()
     assert (kept.reason, kept.body, kept.details) == (
         "wrong_labels", '{"labels": 1}', {"message": "labels: no", "place": 3},
     )  # fmt: skip
@@ -286,7 +295,7 @@ def counted(sender: Session) -> Iterator[list[str]]:
 def test_the_number_of_statements_does_not_depend_on_the_batch(sender: Session, counted: list[str]) -> None:
     def cost(count: int, **times: float) -> int:
         counted.clear()
-        take(sender, *(notice(f"Alert{count}x{n}", service="", instance=str(n), **times) for n in range(count)))
+        take(sender, *(notification(f"Alert{count}x{n}", service="", instance=str(n), **times) for n in range(count)))
         return len(counted)
 
     assert cost(2) == cost(300) <= 10

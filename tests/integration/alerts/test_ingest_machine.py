@@ -1,4 +1,4 @@
-"""Notices duplicated, reordered, with a moved startsAt, resolved first and late: the database against a model."""
+"""Notifications duplicated, reordered, with a moved startsAt, resolved first and late: the database against a model."""
 
 import os
 from collections import Counter
@@ -15,11 +15,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import ingest
-from ims.alerts.notifications import Notice
+from ims.alerts.notifications import AlertNotification
 from ims.core.db.engine import app_url
 from ims.core.settings import Settings
 from tests.integration.alerts.model import WORST_FIRST, Model, ModelIncident, Said
-from tests.support.notices import NOW, add_source, notice, policy
+from tests.support.notifications import NOW, add_source, notification, policy
 
 EXAMPLES = int(os.environ.get("IMS_TEST_EXAMPLES", "8"))
 
@@ -35,7 +35,7 @@ ALERTS = (
 SEVERITIES = {"critical": "critical", "warning": "medium", "info": "low"}
 
 
-class Notices(RuleBasedStateMachine):
+class Notifications(RuleBasedStateMachine):
     """Senders say things, in any order and number; people resolve incidents; time passes."""
 
     settings: Settings
@@ -48,7 +48,7 @@ class Notices(RuleBasedStateMachine):
         self.session = Session(self.connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
         add_source(self.session)
         self.now = NOW
-        self.said: list[tuple[Notice, Said]] = []
+        self.said: list[tuple[AlertNotification, Said]] = []
         self.ids: dict[UUID, ModelIncident] = {}
 
     @initialize(severity_joins=st.booleans(), resolves=st.booleans())
@@ -62,16 +62,18 @@ class Notices(RuleBasedStateMachine):
         self.connection.close()
         self.engine.dispose()
 
-    def say(self, alert: tuple[str, str, str], starts: datetime | None, ends: datetime | None) -> tuple[Notice, Said]:
+    def say(
+        self, alert: tuple[str, str, str], starts: datetime | None, ends: datetime | None
+    ) -> tuple[AlertNotification, Said]:
         name, service, severity = alert
         after = lambda time: None if time is None else (time - NOW).total_seconds()  # noqa: E731
-        heard = notice(name, starts=after(starts), ends=after(ends), service=service, severity=severity)
+        heard = notification(name, starts=after(starts), ends=after(ends), service=service, severity=severity)
         known = service if service in self.policy.services else None
         said = Said(heard.fingerprint, known, name, SEVERITIES[severity], ends is None, starts, ends)
         self.said.append((heard, said))
         return heard, said
 
-    def hear(self, *batch: tuple[Notice, Said]) -> None:
+    def hear(self, *batch: tuple[AlertNotification, Said]) -> None:
         outcome = ingest(self.session, [heard for heard, _ in batch], [], self.policy, self.now)
         assert [*outcome.results] == self.model.hear([said for _, said in batch], self.now)
 
@@ -90,7 +92,7 @@ class Notices(RuleBasedStateMachine):
 
     @precondition(lambda self: self.said)
     @rule(data=st.data())
-    def repeats_old_notices_in_any_order(self, data: st.DataObject) -> None:
+    def repeats_old_notifications_in_any_order(self, data: st.DataObject) -> None:
         self.hear(*data.draw(st.lists(st.sampled_from(self.said), min_size=1, max_size=6)))
 
     @rule(data=st.data(), alerts=st.lists(st.sampled_from(ALERTS), min_size=2, max_size=8))
@@ -130,15 +132,16 @@ class Notices(RuleBasedStateMachine):
         self._name_incidents()
         rows = self.session.execute(
             text(
-                "SELECT fingerprint, incident_id, sender_starts, notices, closed_at IS NULL AS is_open"
+                "SELECT fingerprint, incident_id, sender_starts, notifications, closed_at IS NULL AS is_open"
                 " FROM episode JOIN alert ON alert.id = alert_id ORDER BY episode.id"
             )
         )
         found = [
-            (row.fingerprint, self.ids[row.incident_id], row.sender_starts, row.notices, row.is_open) for row in rows
+            (row.fingerprint, self.ids[row.incident_id], row.sender_starts, row.notifications, row.is_open)
+            for row in rows
         ]
         assert found == [
-            (one.alert, one.incident, one.starts[-16:], one.notices, one.is_open) for one in self.model.episodes
+            (one.alert, one.incident, one.starts[-16:], one.notifications, one.is_open) for one in self.model.episodes
         ]
 
     @invariant()
@@ -193,7 +196,7 @@ class Notices(RuleBasedStateMachine):
 
 @pytest.mark.timeout(400)
 def test_the_database_agrees_with_the_model_whatever_senders_say(settings: Settings) -> None:
-    class OnThisServer(Notices):
+    class OnThisServer(Notifications):
         pass
 
     OnThisServer.settings = settings

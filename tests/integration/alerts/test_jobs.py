@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from ims.alerts.alertmanager import AlertmanagerAway
 from ims.alerts.ingest import ingest
-from ims.alerts.models import Alert, RejectedAlert
+from ims.alerts.models import Alert, DeadLetter
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
@@ -23,7 +23,7 @@ from ims.core.queue import Job, WorkerContext
 from ims.core.settings import Settings
 from ims.engine.jobs.alerts import fetch, settle, tasks
 from ims.incidents.models import Incident
-from tests.support.notices import SOURCE, add_source, alertmanager_alert, notice, policy
+from tests.support.notifications import SOURCE, add_source, alertmanager_alert, notification, policy
 from tests.support.postgres import free_port
 
 
@@ -77,8 +77,8 @@ def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerCo
     assert asked[0].startswith("/am/api/v2/alerts?active=true&silenced=false&inhibited=false")
     with worker.database.begin() as session:
         assert sorted(session.scalars(select(Alert.name))) == ["AlsoCut", "Cut"]
-        assert session.scalars(text("SELECT notices FROM episode WHERE closed_at IS NULL")).all() == [2, 2]
-        assert set(session.scalars(select(RejectedAlert.reason))) == {"not_an_object"}
+        assert session.scalars(text("SELECT notifications FROM episode WHERE closed_at IS NULL")).all() == [2, 2]
+        assert set(session.scalars(select(DeadLetter.reason))) == {"not_an_object"}
 
 
 @pytest.mark.parametrize("body", [b"not json", b'{"status": "error"}', b"[" * 100_000])
@@ -118,8 +118,8 @@ def test_settling_resolves_only_what_is_quiet(worker: WorkerContext) -> None:
     with worker.database.begin() as session:
         add_source(session)
         quiet = policy(auto_resolve={"quiet": 60.0})
-        ingest(session, [notice(), notice(ends=5)], [], quiet, long_ago)
-        ingest(session, [notice(service="search")], [], quiet, long_ago)
+        ingest(session, [notification(), notification(ends=5)], [], quiet, long_ago)
+        ingest(session, [notification(service="search")], [], quiet, long_ago)
     with worker.database.begin() as session:
         ids = list(session.scalars(select(Incident.id)))
         assert len(settle(session, ids)) == 1

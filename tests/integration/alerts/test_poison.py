@@ -12,7 +12,7 @@ from ims.alerts.notifications import Parsed
 from ims.alerts.parsers import alertmanager
 from ims.core.db.engine import Database
 from ims.policy.queries import NO_POLICY
-from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body, notice
+from tests.support.notifications import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body, notification
 from webhook.committer import Committer, Request
 
 GOOD = 99
@@ -31,8 +31,8 @@ def test_in_every_place_the_other_99_are_taken(session: Session) -> None:
         poison = POISONS[place % len(POISONS)]
         parsed = alertmanager.parse(alertmanager_body(*good[:place], poison, *good[place:]), SOURCE, NOW)
         with session.begin_nested() as savepoint:
-            outcome = ingest(session, parsed.notices, parsed.rejected, NO_POLICY, NOW)
-            rejected = session.scalars(text("SELECT details ->> 'place' FROM rejected_alert")).all()
+            outcome = ingest(session, parsed.notifications, parsed.rejected, NO_POLICY, NOW)
+            rejected = session.scalars(text("SELECT details ->> 'place' FROM dead_letter")).all()
             assert outcome.results == (Result.OPENED,) * GOOD
             assert session.scalar(text("SELECT count(*) FROM episode WHERE closed_at IS NULL")) == GOOD
             assert rejected == [str(place)]
@@ -44,10 +44,10 @@ def test_what_only_the_database_refuses_hurts_nobody_either(database: Database, 
     """No sender gets this far: it is what a fault of a reader would do."""
     with database.begin() as session:
         add_source(session)
-    notices = [notice(f"Good{number}") for number in range(GOOD)]
-    notices.insert(place, notice("Poison", summary="\0"))
-    request = Request(SOURCE, Parsed(tuple(notices), (), places=tuple(range(GOOD + 1))))
-    neighbour = Request(SOURCE, Parsed((notice("Neighbour"),), (), places=(0,)))
+    notifications = [notification(f"Good{number}") for number in range(GOOD)]
+    notifications.insert(place, notification("Poison", summary="\0"))
+    request = Request(SOURCE, Parsed(tuple(notifications), (), places=tuple(range(GOOD + 1))))
+    neighbour = Request(SOURCE, Parsed((notification("Neighbour"),), (), places=(0,)))
     committer = Committer(database)
     committer.commit(request)
     committer.commit(neighbour)
@@ -55,4 +55,4 @@ def test_what_only_the_database_refuses_hurts_nobody_either(database: Database, 
     assert request.results[place] is Result.REJECTED
     with database.begin() as session:
         assert session.scalar(text("SELECT count(*) FROM alert")) == GOOD + 1
-        assert session.scalars(text("SELECT reason FROM rejected_alert")).all() == ["not_storable"]
+        assert session.scalars(text("SELECT reason FROM dead_letter")).all() == ["not_storable"]

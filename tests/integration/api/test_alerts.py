@@ -55,7 +55,7 @@ def test_an_alert_is_read_with_its_episodes_and_incidents(ask: Ask, send: Send) 
     (listed,) = ask("bob", "GET", "/alerts").get_json()["items"]
     whole = ask("bob", "GET", f"/alerts/{listed['id']}").get_json()
     (episode,), (incident,) = whole["episodes"], whole["incidents"]
-    assert (whole["firing"], episode["notices"], episode["closed_at"] is None) == (False, 3, False)
+    assert (whole["firing"], episode["notifications"], episode["closed_at"] is None) == (False, 3, False)
     assert (incident["incident"], incident["status"]) == (episode["incident"], "resolved")
     assert ask("bob", "GET", f"/incidents/{incident['incident']}").status_code == 200
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ims.alerts.stale_sources import turn_silent
+from ims.alerts.stale_sources import turn_stale
 from ims.audit.models import AuditEntry
 from ims.core.db.engine import Database
 from ims.sources.models import Source
@@ -45,9 +45,9 @@ def test_sources_are_listed_by_name_a_page_at_a_time(ask: Ask) -> None:
 def test_the_source_of_what_ims_raises_itself_is_shown_like_the_others(ask: Ask, database: Database) -> None:
     now = datetime.now(UTC)
     with database.begin() as session:
-        session.add(Source(name="shop", kind="generic", created_at=now - timedelta(days=1), silent_after=60))
+        session.add(Source(name="shop", kind="generic", created_at=now - timedelta(days=1), stale_after=60))
         session.flush()
-        turn_silent(session, timedelta(minutes=5), now, watching_since=now - timedelta(days=1))
+        turn_stale(session, timedelta(minutes=5), now, watching_since=now - timedelta(days=1))
     listed = {one["name"]: one["kind"] for one in ask("root", "GET", "/sources").get_json()["items"]}
     assert listed["ims"] == "internal"
     assert ask("root", "GET", "/sources/ims").get_json()["kind"] == "internal"

@@ -24,7 +24,7 @@ from ims.core.errors import Invalid
 from ims.retention.queries import Kept, expected, oldest_kept
 from ims.retention.removal import remove_audit_entries, steps
 from tests.support.context import ALICE, by, by_command
-from tests.support.notices import NOW
+from tests.support.notifications import NOW
 
 BOB = Actor(ActorKind.TOKEN, "bob (T-3)")
 

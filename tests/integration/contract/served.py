@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ims.alerts.models import RejectedAlert
+from ims.alerts.models import DeadLetter
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.principal import Scope
@@ -33,14 +33,14 @@ class Installation:
 
 @contextmanager
 def served(settings: Settings, database: Database, postgres: PostgresServer) -> Iterator[Installation]:
-    """Serve it while inside. It has INC-1 with alert 1, run R-1 and decision D-1, and rejected alert 1."""
+    """Serve it while inside. It has INC-1 with alert 1, run R-1 and decision D-1, and dead letter 1."""
     # Numbers come from sequences of their own, which emptying tables does not touch.
     for sequence in (
         "incident_number_seq",
         "run_number_seq",
         "decision_id_seq",
         "alert_id_seq",
-        "rejected_alert_id_seq",
+        "dead_letter_id_seq",
     ):
         postgres.execute(f"ALTER SEQUENCE {sequence} RESTART", database="ims")
     now = utc_now()
@@ -53,7 +53,7 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
         tale.refuse(12, "manual")
         add_log(session, run, [("playbook_on_start", "PLAY [Restart a service]", None)])
         body = '{"labels": {"alertname": "DiskFull"}, "status": "burning"}'
-        session.add(RejectedAlert(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))
+        session.add(DeadLetter(source="alertmanager", reason="wrong_status", body=body, details={}, received_at=now))
         token = add_token(session, "root", now, Scope.ADMIN)
         source_token = create_source_token(by_ims(session, now), "scripts", "examples").text
     with serving(create_app(settings, database)) as address:

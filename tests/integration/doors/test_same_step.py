@@ -188,14 +188,14 @@ STEPS: Final = [
     Step(NoSuchWindow, lambda c, w: maintenance.end_window(c, "gone"),
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
     # Dead letters.
-    Step("rejected_alert.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
-         Form("/rejected/{readable}/retry"), post("/rejected-alerts/{readable}/retry"), RESPONDERS),
-    Step("rejected_alert.retried", lambda c, w: dead_letters.retry(c, int(w.broken)),
-         Form("/rejected/{broken}/retry"), post("/rejected-alerts/{broken}/retry"), RESPONDERS),
-    Step("rejected_alert.dropped", lambda c, w: dead_letters.drop(c, [int(w.broken)]),
-         Form("/rejected/{broken}/drop"), delete("/rejected-alerts/{broken}"), RESPONDERS),
+    Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
+         Form("/rejected/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
+    Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.broken)),
+         Form("/rejected/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
+    Step("dead_letter.dropped", lambda c, w: dead_letters.drop(c, [int(w.broken)]),
+         Form("/rejected/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
     Step(dead_letters.NoSuchDeadLetter, lambda c, w: dead_letters.drop(c, [4711]),
-         Form("/rejected/4711/drop"), delete("/rejected-alerts/4711"), RESPONDERS),
+         Form("/rejected/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
     # Policy.
     Step("policy.activated", lambda c, w: store_and_activate(c, revision())),
     # Incidents.
@@ -265,7 +265,7 @@ def test_a_token_that_may_only_read_changes_nothing(doors: Doors, step: Step) ->
 
 
 def test_a_dead_letter_that_is_taken_counts_as_an_alert_and_its_incident(doors: Doors) -> None:
-    (step,) = [one for one in STEPS if one.rest == post("/rejected-alerts/{readable}/retry")]
+    (step,) = [one for one in STEPS if one.rest == post("/dead-letters/{readable}/retry")]
     happened = doors.by_account("bob", step.do)
     assert {name.partition("_total")[0] for name in happened.counted} == {
         "alerts_received", "alerts_correlated", "incidents_created",

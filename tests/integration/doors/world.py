@@ -21,7 +21,7 @@ from ims.accounts.people.usecases import create_account, disable_account
 from ims.accounts.queries import account_by_name
 from ims.accounts.tokens.usecases import create_own_token, create_user_token, revoke_token
 from ims.alerts.ingest import ingest
-from ims.alerts.models import RejectedAlert
+from ims.alerts.models import DeadLetter
 from ims.alerts.notifications import RejectReason, reject
 from ims.api.v1.schemas.maintenance import NewWindow
 from ims.audit.models import AuditEntry
@@ -42,7 +42,7 @@ from tests.integration.web.conftest import token as csrf_token
 from tests.support.cast import add_token
 from tests.support.context import ADDRESS, by_account, by_ims
 from tests.support.history import PASSWORD, add_cast, add_policy
-from tests.support.notices import alertmanager_alert, notice
+from tests.support.notifications import alertmanager_alert, notification
 
 PEOPLE = ("alice", "bob", "charlie")
 _COUNTED = re.compile(r"(?:alerts?|incidents?|runs?|ims)_\w+_total")
@@ -104,12 +104,12 @@ def create_world(session: Session, now: datetime) -> dict[str, str]:
         reject(alert, "alertmanager", RejectReason.WRONG_STATUS, "It was wrong.", 0)
         for alert in (alertmanager_alert("Repaired"), {"status": "on fire"})
     ]
-    outcome = ingest(session, [notice()], rejected, policy_in_force(session), now)
+    outcome = ingest(session, [notification()], rejected, policy_in_force(session), now)
     incident = session.get_one(Incident, outcome.new_incidents[0][0])
     new = NewIncident(title="Slow", severity="low", service="checkout")
     acked = acknowledge(ims, str(open_incident(ims, new).incident.id))
     theirs = open_incident(ims, new.model_copy(update={"service": "search"})).incident
-    readable, broken = session.scalars(select(RejectedAlert.id).order_by(RejectedAlert.id))
+    readable, broken = session.scalars(select(DeadLetter.id).order_by(DeadLetter.id))
     names = {
         "readable": readable,
         "broken": broken,

@@ -42,8 +42,8 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     def start(**more: Any) -> WorkerProcess:
         state = tmp_path / "state"
         state.mkdir(exist_ok=True)
-        # Without spare children unless a test is about them: packing modules for each worker takes a second.
-        own = settings.model_copy(update={"state_dir": state, "spare_children": 0, **more})
+        # Without warm runners unless a test is about them: packing modules for each worker takes a second.
+        own = settings.model_copy(update={"state_dir": state, "warm_runners": 0, **more})
         worker = WorkerProcess(own, tmp_path, f"worker-{len(workers)}")
         workers.append(worker)
         worker.start()

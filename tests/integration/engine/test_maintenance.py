@@ -18,7 +18,14 @@ from tests.support.workers import WorkerProcess, wait_until
 
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
 
-HEALED = ["maintenance_began", "maintenance_ended", "rule_allowed", "run_started", "run_finished", "verified_well"]
+HEALED = [
+    "maintenance_began",
+    "maintenance_ended",
+    "rule_allowed",
+    "run_started",
+    "run_finished",
+    "verification_passed",
+]
 
 
 def open_window(database: Database, seconds: float = 3600) -> None:
@@ -38,7 +45,7 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     with database.begin() as session:
         episode, incident_id = fire(session, "shop")
     assert wait_until(lambda: marks(database) == ["work"], 20)
-    assert wait_until(lambda: "ims_maintenance_windows_open 1.0" in figures_of(worker), 12)
+    assert wait_until(lambda: "ims_maintenance_windows_open 1.0" in statistics_of(worker), 12)
     with database.begin() as session:
         assert runs_of(session, episode) == []
     assert wait_until(lambda: is_healed(database), 40)
@@ -46,7 +53,7 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     with database.begin() as session:
         assert kinds(session, incident_id) == HEALED
         assert session.get_one(Incident, incident_id).attention_at is None
-    figures = figures_of(worker)
+    figures = statistics_of(worker)
     assert 'ims_healing_decisions_total{reason="maintenance"} ' in figures
     assert 'ims_maintenance_marks_total{change="ended"} ' in figures
 
@@ -74,7 +81,7 @@ def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
         assert kinds(session, incident_id) == HEALED
 
 
-def figures_of(worker: WorkerProcess) -> str:
+def statistics_of(worker: WorkerProcess) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=3) as answer:
         text: str = answer.read().decode()
         return text

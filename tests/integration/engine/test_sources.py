@@ -1,4 +1,4 @@
-"""The real worker asks a real Alertmanager: a notice that never came is no reason not to heal."""
+"""The real worker asks a real Alertmanager: a notification that never came is no reason not to heal."""
 
 import urllib.request
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.workers import wait_until
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
 
 
-def test_a_service_is_healed_though_its_notice_was_lost(
+def test_a_service_is_healed_though_its_notification_was_lost(
     make_site: MakeSite, start_worker: StartWorker, database: Database, tmp_path: Path
 ) -> None:
     site = make_site()
@@ -44,8 +44,8 @@ def test_a_service_is_healed_though_its_notice_was_lost(
             urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=3).read().decode()
             for worker in workers
         )
-    assert figures.count('ims_source_alerts_repaired_total{done="opened"} 1.0') == 1
-    assert 'ims_source_silent{source="alertmanager"} 0.0' in figures
+    assert figures.count('ims_source_alerts_reconciled_total{done="opened"} 1.0') == 1
+    assert 'ims_source_stale{source="alertmanager"} 0.0' in figures
     assert "ims_retention_last_run_timestamp_seconds 1." in figures
 
 

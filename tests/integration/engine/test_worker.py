@@ -18,7 +18,7 @@ from ims.runs.spec import Kind, RunSpec
 from tests.integration.engine.conftest import MakeSite, StartWorker
 from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
 from tests.support.postgres import PostgresServer
-from tests.support.workers import WorkerProcess, children_of_runs, run_processes, spares_of, wait_until
+from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until, warm_runners_of
 
 # What depends on the version of PostgreSQL is tested with the statements themselves; here the program is.
 pytestmark = pytest.mark.parametrize("postgres", ["18"], indirect=True)
@@ -70,7 +70,7 @@ def test_a_killed_service_is_healed_verified_and_told(
     assert incident.healed_at == verification.healthy_since
     assert (verification.probes or 0) > 1
     with database.begin() as session:
-        assert kinds(session, incident.id) == ["rule_allowed", "run_started", "run_finished", "verified_well"]
+        assert kinds(session, incident.id) == ["rule_allowed", "run_started", "run_finished", "verification_passed"]
         printed = session.scalars(select(RunEvent.stdout).filter_by(run_id=run.id)).all()
         assert any("Start the service" in line for line in printed)
     assert wait_until(lambda: 'ims_runs_total{outcome="healed"} 1.0' in ask(worker, "/metrics")[1], 5)
@@ -99,7 +99,7 @@ def test_what_does_not_help_is_tried_again_and_then_people_are_called(
     assert incident.healed_at is None
     assert "2 of 2 attempts" in (incident.attention_reason or "")
     with database.begin() as session:
-        assert kinds(session, incident.id)[-2:] == ["rule_refused", "automation_gave_up"]
+        assert kinds(session, incident.id)[-2:] == ["rule_denied", "automation_gave_up"]
 
 
 def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
@@ -124,25 +124,25 @@ def test_a_run_finds_a_child_that_was_started_ahead_and_a_new_policy_gets_anothe
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
-    worker = start_worker(spare_children=1)
+    worker = start_worker(warm_runners=1)
     runs = worker.settings.state_dir / "runs"
 
     def is_ready() -> bool:
-        return "ims_spare_children 1.0" in ask(worker, "/metrics")[1]
+        return "ims_warm_runners 1.0" in ask(worker, "/metrics")[1]
 
     assert wait_until(is_ready, 30)
-    (first,) = spares_of(runs.parent)
+    (first,) = warm_runners_of(runs.parent)
     settle(database, *begin(database))
     assert not is_alive(first.mark())
-    assert wait_until(lambda: 'ims_run_children_total{child="spare"} 1.0' in ask(worker, "/metrics")[1], 5)
+    assert wait_until(lambda: 'ims_run_children_total{child="warm runner"} 1.0' in ask(worker, "/metrics")[1], 5)
     assert wait_until(is_ready, 30)
-    (second,) = spares_of(runs.parent)
+    (second,) = warm_runners_of(runs.parent)
     site.rule = {"timeout": 50}
     site.activate(database)
     assert wait_until(lambda: not is_alive(second.mark()), 30)
     assert wait_until(is_ready, 30)
     assert worker.terminate() == 0
-    assert spares_of(runs.parent) == []
+    assert warm_runners_of(runs.parent) == []
     assert list(runs.iterdir()) == []
 
 

@@ -105,7 +105,7 @@ def test_a_busy_target_is_decided_about_again(make_site: MakeSite, database: Dat
         (again,) = jobs(session, "decide")
         assert again["args"] == {"episode_ids": [second]}
         assert again["scheduled_at"] is not None
-        assert kinds(session, incident) == ["rule_refused"]
+        assert kinds(session, incident) == ["rule_denied"]
         end_run(session, runs_of(session, first)[0], RunStatus.FAILED)
     assert decide_now(database, second) == ["allowed"]
 
@@ -119,13 +119,13 @@ def test_a_repeated_denial_is_counted_and_told_once(make_site: MakeSite, databas
     with database.begin() as session:
         decision = session.scalars(select(Decision)).one()
         assert (decision.rule, decision.reason, decision.outcome, decision.count) == ("restart", "observe", "denied", 3)
-        assert kinds(session, incident) == ["rule_refused", "automation_gave_up"]
+        assert kinds(session, incident) == ["rule_denied", "automation_gave_up"]
 
 
 @pytest.mark.parametrize(
     ("host_vars", "alertname", "expected", "events"),
     [
-        ({"service_recovery": "manual"}, "ServiceDown", "manual", ["rule_refused", "automation_gave_up"]),
+        ({"service_recovery": "manual"}, "ServiceDown", "manual", ["rule_denied", "automation_gave_up"]),
         ({}, "DiskFull", "no_rule", ["no_rule", "automation_gave_up"]),
     ],
 )

@@ -18,14 +18,14 @@ from ims.heartbeats.usecases import (
     HeartbeatOfAnother,
     UnknownHeartbeat,
     check_heartbeats,
-    is_beat,
-    take_beat,
+    is_heartbeat,
+    take_heartbeat,
 )
 from ims.incidents.models import Incident
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.schema import Policy
 from tests.support.context import by_source
-from tests.support.notices import at, policy
+from tests.support.notifications import at, policy
 
 BACKUP = Heartbeat(name="backup", every=60, grace=30, service="checkout", severity="critical")
 FOREIGN = Heartbeat(name="foreign", every=60, source="elsewhere")
@@ -54,7 +54,7 @@ def statuses(session: Session) -> list[str]:
 
 @pytest.mark.usefixtures("expect")
 def test_a_missed_heartbeat_is_an_alert_and_a_returning_one_resolves_it(session: Session) -> None:
-    take_beat(by_source(session, "scripts", at(0)), "backup")
+    take_heartbeat(by_source(session, "scripts", at(0)), "backup")
     assert check(session, 90) == Checked()
     assert check(session, 91).missed == ("backup",)
     assert check(session, 500) == Checked()
@@ -63,7 +63,7 @@ def test_a_missed_heartbeat_is_an_alert_and_a_returning_one_resolves_it(session:
         "ims", "HeartbeatMissed", "checkout", "critical"
     )  # fmt: skip
     assert statuses(session) == ["open"]
-    take_beat(by_source(session, "scripts", at(501)), "backup")
+    take_heartbeat(by_source(session, "scripts", at(501)), "backup")
     assert check(session, 502).returned == ("backup",)
     assert statuses(session) == ["resolved"]
     assert check(session, 580) == Checked()
@@ -78,7 +78,7 @@ def test_one_that_never_comes_is_missed_too(session: Session) -> None:
 
 @pytest.mark.usefixtures("expect")
 def test_what_could_not_come_while_ims_was_down_is_not_missed(session: Session) -> None:
-    take_beat(by_source(session, "scripts", at(0)), "backup")
+    take_heartbeat(by_source(session, "scripts", at(0)), "backup")
     assert check(session, 1000, watching=999) == Checked()
     assert check(session, 1090, watching=999).missed == ("backup",)
     # A worker that starts now does not take silence for a return.
@@ -99,10 +99,10 @@ def test_one_that_is_expected_no_more_is_forgotten_and_its_alert_resolves(
 def test_only_what_is_expected_is_taken_and_only_from_its_source(session: Session, expect: list[Heartbeat]) -> None:
     expect.append(FOREIGN)
     with pytest.raises(UnknownHeartbeat):
-        take_beat(by_source(session, "scripts", at(0)), "nobody")
+        take_heartbeat(by_source(session, "scripts", at(0)), "nobody")
     with pytest.raises(HeartbeatOfAnother):
-        take_beat(by_source(session, "scripts", at(0)), "foreign")
-    take_beat(by_source(session, "elsewhere", at(0)), "foreign")
+        take_heartbeat(by_source(session, "scripts", at(0)), "foreign")
+    take_heartbeat(by_source(session, "elsewhere", at(0)), "foreign")
 
 
 @pytest.mark.usefixtures("expect")
@@ -120,15 +120,15 @@ def test_two_workers_tell_once(database: Database) -> None:
 
 
 def test_the_end_of_a_watchdog_is_no_sign_of_life() -> None:
-    assert is_beat({"status": "firing", "alerts": []})
-    assert is_beat(None)
-    assert not is_beat({"status": "resolved", "alerts": []})
+    assert is_heartbeat({"status": "firing", "alerts": []})
+    assert is_heartbeat(None)
+    assert not is_heartbeat({"status": "resolved", "alerts": []})
 
 
 @pytest.mark.usefixtures("expect")
 def test_a_worker_begins_to_watch_when_it_starts(settings: Settings, database: Database) -> None:
     with database.begin() as session:
-        take_beat(by_source(session, "scripts", at(0)), "backup")
+        take_heartbeat(by_source(session, "scripts", at(0)), "backup")
     with ThreadPoolExecutor(1) as threads:
         asyncio.run(watch_heartbeats(WorkerContext(settings, database, "a worker", threads)))
     with database.begin() as session:

@@ -24,7 +24,7 @@ from ims.incidents.models import EventKind
 from ims.incidents.transitions import NewEvent, append
 from ims.policy.queries import NO_POLICY
 from tests.support.context import by
-from tests.support.notices import NOW, add_source, notice
+from tests.support.notifications import NOW, add_source, notification
 
 ALICE = Actor(ActorKind.PERSON, "alice")
 LATER = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_a_change_is_one_job_that_names_incident_event_and_kind(session: Session
 
 def test_a_batch_of_alerts_is_one_job(session: Session) -> None:
     add_source(session)
-    ingest(session, [notice(f"Down{place}") for place in range(5)], [], NO_POLICY, NOW)
+    ingest(session, [notification(f"Down{place}") for place in range(5)], [], NO_POLICY, NOW)
     (changes,) = announced(session)
     assert sorted(kind for _, _, kind in changes) == ["incident_opened"] * 5
     assert len({incident for incident, _, _ in changes}) == 5

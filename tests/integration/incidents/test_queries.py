@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ims.incidents.models import Incident
 from ims.incidents.queries import Filters, Sort, list_incidents
-from ims.reports.statistics import count_by_status, read_figures
+from ims.reports.statistics import count_by_status, read_statistics
 from tests.support.shop import fill
 
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
@@ -83,9 +83,9 @@ def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort:
     assert "Index Cond" in plan
 
 
-def test_the_figures_of_a_night(session: Session) -> None:
+def test_the_statistics_of_a_night(session: Session) -> None:
     fill(session, NOW)
-    figures = read_figures(session, NOW)
+    figures = read_statistics(session, NOW)
     assert (figures.open, figures.needing_people, figures.healing) == (4, 1, 1)
     assert figures.healed == 5
     assert figures.mtta.seconds
@@ -94,8 +94,8 @@ def test_the_figures_of_a_night(session: Session) -> None:
     assert count_by_status(session) == {"open": 3, "acknowledged": 1, "in_progress": 0, "resolved": 26}
 
 
-def test_figures_of_nothing_are_none_and_zero(session: Session) -> None:
-    figures = read_figures(session, NOW)
+def test_statistics_of_nothing_are_none_and_zero(session: Session) -> None:
+    figures = read_statistics(session, NOW)
     assert (figures.open, figures.healing, figures.healed) == (0, 0, 0)
     assert figures.mtta.seconds is None
     assert figures.mttr.change is None

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import Outcome, ingest
 from ims.alerts.models import Episode
-from ims.alerts.notifications import Notice
+from ims.alerts.notifications import AlertNotification
 from ims.healing.decide import decide
 from ims.healing.records import Decided
 from ims.incidents.models import Incident, TimelineEvent
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.schema import Policy
-from tests.support.notices import NOW, add_source, at
+from tests.support.notifications import NOW, add_source, at
 
 RULE = {
     "name": "restart",
@@ -54,7 +54,7 @@ def window(name: str = "patching", **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Site:
-    """What tests do on a site: activate a policy, take notices, decide, look."""
+    """What tests do on a site: activate a policy, take notifications, decide, look."""
 
     session: Session
     policy: Policy
@@ -73,9 +73,9 @@ class Site:
         self.session.add(PolicyActivation(digest=digest, activated_at=NOW, actor="alice"))
         self.session.flush()
 
-    def take(self, *notices: Notice, now: datetime = NOW) -> Outcome:
-        """Ingest notices, as the webhook does."""
-        return ingest(self.session, notices, (), self.policy, now)
+    def take(self, *notifications: AlertNotification, now: datetime = NOW) -> Outcome:
+        """Ingest notifications, as the webhook does."""
+        return ingest(self.session, notifications, (), self.policy, now)
 
     def decide(self, *episodes: int, now: datetime = NOW) -> list[Decided]:
         """Decide, as the worker does."""

@@ -6,7 +6,7 @@ from sqlalchemy import event, select
 
 from ims.incidents.models import TimelineEvent
 from tests.integration.maintenance.conftest import Site, policy_of
-from tests.support.notices import at, notice
+from tests.support.notifications import at, notification
 
 
 def flapping_policy(**more: Any) -> Any:
@@ -18,9 +18,9 @@ def flap(site: Site, times: int, *, every: float = 60, begin: float = 0) -> list
     episodes = []
     for number in range(times):
         start = begin + number * every
-        episodes += site.take(notice(starts=start), now=at(start)).new_episodes
+        episodes += site.take(notification(starts=start), now=at(start)).new_episodes
         if number < times - 1:
-            site.take(notice(starts=start, ends=start + every / 2), now=at(start + every / 2))
+            site.take(notification(starts=start, ends=start + every / 2), now=at(start + every / 2))
     return episodes
 
 
@@ -50,7 +50,7 @@ def test_what_fires_often_over_a_long_time_is_not_flapping(site: Site) -> None:
 
 def test_many_alerts_of_one_service_that_fire_once_are_not_flapping(site: Site) -> None:
     site.activate(flapping_policy())
-    (first, *_) = site.take(*(notice(f"Alert{number}") for number in range(20))).new_episodes
+    (first, *_) = site.take(*(notification(f"Alert{number}") for number in range(20))).new_episodes
     assert site.incident_of(first).flapping_since is None
 
 
@@ -61,7 +61,7 @@ def test_a_flapping_incident_is_not_healed_and_a_person_is_called(site: Site) ->
     assert (decision.verdict.reason, decision.verdict.is_final) == ("flapping", True)
     incident = site.incident_of(last)
     assert incident.attention_at == at(181)
-    assert site.told(incident.id) == ["flapping", "rule_refused", "automation_gave_up"]
+    assert site.told(incident.id) == ["flapping", "rule_denied", "automation_gave_up"]
 
 
 def test_the_policy_may_let_rules_go_on(site: Site) -> None:
@@ -74,8 +74,8 @@ def test_the_policy_may_let_rules_go_on(site: Site) -> None:
 def test_an_alert_that_calmed_down_is_healed_again(site: Site) -> None:
     site.activate(flapping_policy())
     flap(site, 4)
-    site.take(notice(starts=180, ends=200), now=at(200))
-    (later,) = site.take(notice(starts=3600), now=at(3600)).new_episodes
+    site.take(notification(starts=180, ends=200), now=at(200))
+    (later,) = site.take(notification(starts=3600), now=at(3600)).new_episodes
     assert site.incident_of(later).flapping_since is None
     assert site.decide(later, now=at(3601))[0].verdict.reason == "allowed"
 
@@ -88,7 +88,9 @@ def test_counting_is_one_statement_for_any_batch_and_none_for_first_alerts_and_r
 
     def counts(size: int, start: float, **more: Any) -> int:
         seen.clear()
-        site.take(*(notice(f"S{size}A{number}", starts=start, **more) for number in range(size)), now=at(start + 1))
+        site.take(
+            *(notification(f"S{size}A{number}", starts=start, **more) for number in range(size)), now=at(start + 1)
+        )
         return sum("flapping" in statement for statement in seen)
 
     for size in (1, 100):
@@ -99,8 +101,10 @@ def test_counting_is_one_statement_for_any_batch_and_none_for_first_alerts_and_r
 def test_an_alert_that_comes_and_goes_within_one_batch_is_flapping_too(site: Site) -> None:
     site.activate(flapping_policy())
     come_and_go = [
-        part for second in range(5) for part in (notice(starts=second), notice(starts=second, ends=second + 0.5))
+        part
+        for second in range(5)
+        for part in (notification(starts=second), notification(starts=second, ends=second + 0.5))
     ]
-    outcome = site.take(*come_and_go, notice(starts=10), now=at(20))
+    outcome = site.take(*come_and_go, notification(starts=10), now=at(20))
     assert len(outcome.flapping_incidents) == 1
     assert site.told(outcome.flapping_incidents[0]) == ["flapping"]

@@ -16,7 +16,7 @@ from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
 from ims.engine.modules import retention as module
 from ims.policy.queries import NO_POLICY
-from tests.support.notices import add_source, notice
+from tests.support.notifications import add_source, notification
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def past(database: Database) -> Database:
         for days in (89, 91, 92):
             ended = datetime.now(UTC) - timedelta(days=days)
             name = f"Past{days}"
-            ingest(session, [notice(name, starts=None)], [], NO_POLICY, ended - timedelta(hours=1))
-            ingest(session, [notice(name, starts=None, ends=-1e9)], [], NO_POLICY, ended)
+            ingest(session, [notification(name, starts=None)], [], NO_POLICY, ended - timedelta(hours=1))
+            ingest(session, [notification(name, starts=None, ends=-1e9)], [], NO_POLICY, ended)
     return database
 
 

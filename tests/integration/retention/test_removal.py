@@ -19,7 +19,7 @@ from ims.reports.statistics import count_by_status
 from ims.reports.summary import Chosen, Metric, read_summary
 from ims.retention.queries import Kept, expected
 from ims.retention.removal import remove_incidents, steps
-from tests.support.notices import NOW, add_source, at, notice
+from tests.support.notifications import NOW, add_source, at, notification
 
 DAY = 86_400.0
 OLD = NOW - timedelta(days=90)
@@ -33,7 +33,7 @@ COUNTED = (
     "decision",
     "verification",
     "alert",
-    "rejected_alert",
+    "dead_letter",
     "correlation",
 )
 
@@ -58,9 +58,9 @@ class History:
     def incident(self, name: str, opened: float, resolved: float | None = None, **more: Any) -> UUID:
         """An incident of one alert, with a run, its log and its verification, and a decision."""
         with self.database.begin() as session:
-            ingest(session, [notice(name, starts=opened * DAY)], [], NO_POLICY, at(opened * DAY))
+            ingest(session, [notification(name, starts=opened * DAY)], [], NO_POLICY, at(opened * DAY))
             if resolved is not None:
-                ingest(session, [notice(name, ends=resolved * DAY)], [], NO_POLICY, at(resolved * DAY))
+                ingest(session, [notification(name, ends=resolved * DAY)], [], NO_POLICY, at(resolved * DAY))
             row = self._run(
                 session,
                 "SELECT incident_id, episode.id FROM episode JOIN alert ON alert.id = alert_id"
@@ -130,7 +130,7 @@ def test_an_old_incident_goes_with_all_that_is_its_and_a_young_one_keeps_all(his
         history.incident(f"Old{number}", -100, -95)
     with history.database.begin() as session:
         assert expected(session, Kept(OLD, OLDEST_AUDIT)) == {
-            "incidents": 25, "runs": 25, "alerts": 25, "rejected_alerts": 0, "tokens": 0,
+            "incidents": 25, "runs": 25, "alerts": 25, "dead_letters": 0, "tokens": 0,
             "audit_entries": 0,
         }  # fmt: skip
     removed = history.remove()
@@ -203,12 +203,12 @@ def test_a_step_is_small_and_leaves_what_somebody_is_working_on(history: History
     assert history.remove()["incidents"] == 1
 
 
-def test_old_rejected_alerts_and_ended_tokens_go(history: History) -> None:
+def test_old_dead_letters_and_ended_tokens_go(history: History) -> None:
     with history.database.begin() as session:
         for days in (-100, -10):
             session.execute(
                 text(
-                    "INSERT INTO rejected_alert (source, reason, body, details, received_at)"
+                    "INSERT INTO dead_letter (source, reason, body, details, received_at)"
                     " VALUES ('alertmanager', 'wrong_status', '{}', '{}', :at)"
                 ),
                 {"at": at(days * DAY)},
@@ -221,8 +221,8 @@ def test_old_rejected_alerts_and_ended_tokens_go(history: History) -> None:
                 {"hash": f"{-days:08d}", "at": at(days * DAY)},
             )
     removed = history.remove()
-    assert (removed["rejected_alerts"], removed["tokens"]) == (1, 1)
-    assert history.counts()["rejected_alert"] == 1
+    assert (removed["dead_letters"], removed["tokens"]) == (1, 1)
+    assert history.counts()["dead_letter"] == 1
 
 
 def test_the_programs_cannot_remove_a_single_event_by_it(history: History) -> None:
@@ -313,7 +313,7 @@ def test_alerts_that_fire_again_while_their_past_goes_lose_nothing(history: Hist
             for name in names:
                 for status in ({"ends": 1.0}, {}, {}):
                     with history.database.begin() as session:
-                        ingest(session, [notice(name, starts=0, **status)], [], NO_POLICY, NOW)
+                        ingest(session, [notification(name, starts=0, **status)], [], NO_POLICY, NOW)
         except BaseException as error:
             failures.append(error)
             raise
@@ -328,11 +328,11 @@ def test_alerts_that_fire_again_while_their_past_goes_lose_nothing(history: Hist
     counts = history.counts()
     assert (counts["incident"], counts["episode"], counts["alert"], counts["correlation"]) == (60, 60, 60, 60)
     with history.database.begin() as session:
-        assert session.scalar(text("SELECT count(*) FROM episode WHERE closed_at IS NULL AND notices = 2")) == 60
+        assert session.scalar(text("SELECT count(*) FROM episode WHERE closed_at IS NULL AND notifications = 2")) == 60
         assert session.scalar(text("SELECT min(opened_at) FROM incident")) == NOW
 
 
-def test_what_went_is_still_in_the_figures_of_its_days(history: History) -> None:
+def test_what_went_is_still_in_the_statistics_of_its_days(history: History) -> None:
     history.incident("Old", -120, -119)
     history.incident("Young", -3, -2)
     assert history.remove()["incidents"] == 1

@@ -105,7 +105,7 @@ def test_unreachable_that_is_cleared_has_failed_in_spite_of_exit_code_0(policy: 
     assert result.recap["checkout"].unreachable == 1
 
 
-def test_a_missing_vars_file_is_silent(policy: Policy, play: Play) -> None:
+def test_a_missing_vars_file_is_stale(policy: Policy, play: Play) -> None:
     header = "hosts: services\n  vars_files: [missing.yml]"
     playbook = policy.playbook("- ansible.builtin.debug: {msg: hello}", header=header)
     result = play(policy.request(playbook)).result

@@ -196,7 +196,7 @@ async def start(
         json.dumps(request.model_dump(mode="json", exclude={"parameters"}) | {"parameters": parameters}),
     )
     answer = policy.root.parent / f"{request.run_id}.answer"
-    arguments = [str(fields), str(policy.directory(request)), str(answer), *(["spare"] if with_spare else [])]
+    arguments = [str(fields), str(policy.directory(request)), str(answer), *(["warm runner"] if with_spare else [])]
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", caller.__name__, *arguments, cwd=Path(caller.__file__).parents[3]
     )

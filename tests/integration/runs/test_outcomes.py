@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.runs.events import MAX_STDOUT, NOTE, RunEvent
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
@@ -275,7 +275,7 @@ def test_long_output_is_cut_with_a_note(policy: Policy, play: Play) -> None:
 def test_the_same_run_is_not_started_twice(policy: Policy) -> None:
     request = policy.request(policy.playbook(STUBBORN))
     policy.directory(request).mkdir()
-    with pytest.raises(RunRefused):
+    with pytest.raises(RunDenied):
         asyncio.run(execute(request, policy.directory(request), on_events=ignore))
     assert policy.directory(request).exists()
 
@@ -287,7 +287,7 @@ def test_a_run_is_not_started_from_a_thread_that_may_end_before_it(policy: Polic
     def start() -> None:
         try:
             asyncio.run(execute(request, policy.directory(request), on_events=ignore))
-        except RunRefused as error:
+        except RunDenied as error:
             errors.append(error)
 
     thread = threading.Thread(target=start)
@@ -299,5 +299,5 @@ def test_a_run_is_not_started_from_a_thread_that_may_end_before_it(policy: Polic
 @pytest.mark.parametrize("limit", ["!z", "all", "~check.*", "@hosts.txt", "unknown", "services"])
 def test_a_limit_that_is_no_exact_host_is_refused(limit: str, policy: Policy) -> None:
     fields: dict[str, Any] = {"limit": limit, "hosts": HOSTS | ({limit} if limit != "unknown" else set())}
-    with pytest.raises(RunRefused):
+    with pytest.raises(RunDenied):
         policy.request(policy.playbook(STUBBORN), **fields)

@@ -53,7 +53,7 @@ async def start_worker(policy: Policy, request: RunRequest, *, with_spare: bool)
     """Start a process that executes the request and nothing else."""
     fields = policy.root.parent / "request.json"
     fields.write_text(json.dumps(request.model_dump(mode="json")))
-    arguments = [str(fields), str(policy.directory(request)), os.devnull, *(["spare"] if with_spare else [])]
+    arguments = [str(fields), str(policy.directory(request)), os.devnull, *(["warm runner"] if with_spare else [])]
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", caller.__name__, *arguments, cwd=Path(caller.__file__).parents[3]
     )

@@ -188,7 +188,7 @@ def test_a_verification_is_written_once(database: Database, queued: Queued, is_h
     assert [job for job in jobs(database) if job != Job.INCIDENTS_CHANGED] == ["verify_run", "decide"]
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
-        expected = "verified_well" if is_healthy else "not_verified"
+        expected = "verification_passed" if is_healthy else "verification_failed"
         assert [kind for kind in kinds(session, queued.incident) if "verified" in kind] == [expected]
 
 
@@ -207,7 +207,7 @@ def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_heal
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
         kind, data = told(session, queued.incident)[-1]
-        assert (kind, data["end_was_seen"]) == ("verified_well", False)
+        assert (kind, data["end_was_seen"]) == ("verification_passed", False)
         again = session.scalar(text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'decide'"))
         assert again > now() + timedelta(minutes=5), "the alert gets time to resolve"
 

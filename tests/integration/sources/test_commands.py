@@ -11,7 +11,7 @@ from ims.accounts.passwords import hash_token
 from ims.cli.main import main
 from ims.core.db.engine import Database
 from ims.sources.models import Source
-from tests.support.notices import NOW, add_source
+from tests.support.notifications import NOW, add_source
 
 Ims = Callable[..., str]
 
@@ -75,7 +75,7 @@ def test_a_source_with_alerts_stays(ims: Ims, database: Database) -> None:
     with database.begin() as session:
         add_source(session, "shop")
         session.connection().exec_driver_sql(
-            "INSERT INTO rejected_alert (source, reason, body, details, received_at)"
+            "INSERT INTO dead_letter (source, reason, body, details, received_at)"
             " VALUES ('shop', 'wrong_status', '{}', '{}', now())"
         )
     assert ims("source", "remove", "shop").startswith("failed: 4: ")

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from ims.alerts.reconciliation import claim_askings
+from ims.alerts.reconciliation import claim_pollings
 from ims.sources.models import Source
-from tests.support.notices import at
+from tests.support.notifications import at
 
 EVERY = timedelta(seconds=30)
 
@@ -22,7 +22,7 @@ def sources(session: Session) -> Session:
 
 
 def claimed(session: Session, seconds: float, own: str) -> list[str]:
-    return sorted(asking.source for asking in claim_askings(session, EVERY, at(seconds), lambda name: name in own))
+    return sorted(polling.source for polling in claim_pollings(session, EVERY, at(seconds), lambda name: name in own))
 
 
 def test_a_source_is_asked_by_the_worker_that_owns_it(sources: Session) -> None:

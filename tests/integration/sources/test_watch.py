@@ -20,7 +20,7 @@ from ims.core.settings import Settings
 from ims.engine.membership import Membership
 from ims.engine.module import Reports
 from ims.engine.modules.gauges import reading
-from ims.engine.modules.sources import notice_stale_sources, poll_sources
+from ims.engine.modules.sources import mark_stale_sources, poll_sources
 from ims.sources.models import Source
 from tests.support.alertmanager import Alertmanager, running_alertmanager
 
@@ -42,7 +42,9 @@ def worker(settings: Settings, database: Database, alertmanager: Alertmanager) -
             )
         )
     # Each look asks again.
-    hasty = settings.model_copy(update={"repair_seconds": 0.0, "repair_grace_seconds": 0.0, "silent_seconds": 1.0})
+    hasty = settings.model_copy(
+        update={"reconciliation_seconds": 0.0, "reconciliation_grace_seconds": 0.0, "stale_seconds": 1.0}
+    )
     with ThreadPoolExecutor(4) as threads:
         yield WorkerContext(hasty, database, "w", threads)
 
@@ -50,7 +52,7 @@ def worker(settings: Settings, database: Database, alertmanager: Alertmanager) -
 def look(worker: WorkerContext) -> None:
     async def work() -> None:
         await poll_sources(worker)
-        await notice_stale_sources(worker)
+        await mark_stale_sources(worker)
         await reading(Membership(worker, Reports()))(worker)
 
     asyncio.run(work())
@@ -85,14 +87,14 @@ def test_what_alertmanager_never_sent_is_found_and_what_is_over_ends(
     look(worker)
     assert rows(worker, OPEN) == []
     assert rows(worker, "SELECT status FROM incident") == ["resolved"]
-    assert rows(worker, "SELECT repair_problem, repaired_at IS NULL FROM source") == [(None, False)]
+    assert rows(worker, "SELECT reconciliation_problem, reconciled_at IS NULL FROM source") == [(None, False)]
 
 
-HELD = "SELECT repair_held, repair_held_reason FROM source WHERE name = 'shop'"
+HELD = "SELECT reconciliation_withheld, reconciliation_withheld_reason FROM source WHERE name = 'shop'"
 
 
 def held() -> float | None:
-    return REGISTRY.get_sample_value("ims_source_repair_held", {"source": SHOP})
+    return REGISTRY.get_sample_value("ims_source_reconciliation_withheld", {"source": SHOP})
 
 
 def test_a_wrong_alertmanager_ends_nothing(
@@ -163,11 +165,11 @@ def test_an_alertmanager_that_went_away_is_told_and_comes_back(
         assert time.monotonic() < deadline
         time.sleep(0.3)
         look(worker)
-    assert rows(worker, OPEN) == ["SourceSilent"]
-    assert rows(worker, "SELECT repair_problem, silent_since IS NULL FROM source WHERE name = 'shop'") == [
+    assert rows(worker, OPEN) == ["SourceStale"]
+    assert rows(worker, "SELECT reconciliation_problem, stale_since IS NULL FROM source WHERE name = 'shop'") == [
         ("away", False)
     ]
-    assert REGISTRY.get_sample_value("ims_source_silent", {"source": SHOP}) == 1
+    assert REGISTRY.get_sample_value("ims_source_stale", {"source": SHOP}) == 1
     again = tmp_path / "again"
     again.mkdir()
     with running_alertmanager(again) as back:
@@ -176,4 +178,4 @@ def test_an_alertmanager_that_went_away_is_told_and_comes_back(
         look(worker)
     assert rows(worker, OPEN) == []
     assert rows(worker, "SELECT severity, status FROM incident") == [("high", "resolved")]
-    assert REGISTRY.get_sample_value("ims_source_silent", {"source": SHOP}) == 0
+    assert REGISTRY.get_sample_value("ims_source_stale", {"source": SHOP}) == 0

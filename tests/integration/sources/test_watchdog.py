@@ -1,4 +1,4 @@
-"""The configuration that the role alertmanager writes, in a real Alertmanager: where its notices go."""
+"""The configuration that the role alertmanager writes, in a real Alertmanager: where its notifications go."""
 
 import json
 import threading

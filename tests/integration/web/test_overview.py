@@ -11,7 +11,7 @@ from ims.maintenance.usecases import add_window
 from ims.policy.models import PolicySnapshot
 from ims.policy.windows import MaintenanceWindow
 from ims.reports.overview import MOST_IN_A_LANE, MOST_LANES, MOST_RECENT, draw_lanes, read_overview
-from ims.reports.service_status import Condition, read_conditions
+from ims.reports.service_status import ServiceStatus, read_service_statuses
 from ims.runs.models import RunStatus, VerificationStatus
 from ims.sources.models import Source
 from tests.integration.web.conftest import SignIn, storm
@@ -22,9 +22,9 @@ from tests.support.shop import newest_run
 LIVE = {"X-IMS-Live": "1"}
 
 
-def conditions(database: Database, now: datetime) -> dict[str, Condition]:
+def conditions(database: Database, now: datetime) -> dict[str, ServiceStatus]:
     with database.begin() as session:
-        return {one.name: one.condition for one in read_conditions(session, now)}
+        return {one.name: one.condition for one in read_service_statuses(session, now)}
 
 
 def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
@@ -47,10 +47,10 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
 def test_without_a_sender_nobody_knows_how_a_service_is(database: Database, now: datetime) -> None:
     with database.begin() as session:
         session.execute(text("UPDATE episode SET closed_at = :now WHERE closed_at IS NULL"), {"now": now})
-        session.execute(update(Source).values(silent_since=now))
+        session.execute(update(Source).values(stale_since=now))
     assert conditions(database, now)["mailer"] == "unknown"
     with database.begin() as session:
-        session.execute(update(Source).values(silent_since=None))
+        session.execute(update(Source).values(stale_since=None))
     assert conditions(database, now)["mailer"] == "healthy"
 
 

@@ -317,7 +317,7 @@ def test_without_the_database_a_page_says_so_and_tries_again(settings: Settings,
 
 def test_a_fault_of_ours_shows_a_number_and_no_traceback(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     bob = sign_in("bob")
-    monkeypatch.setattr("ims.web.pages.incidents.read_figures", lambda *_: 1 / 0)
+    monkeypatch.setattr("ims.web.pages.incidents.read_statistics", lambda *_: 1 / 0)
     page = bob.get("/incidents", headers={"X-Request-ID": "known-to-the-proxy"})
     assert page.status_code == 500
     assert "Request known-to-the-proxy" in page.text

@@ -121,7 +121,7 @@ def test_an_unknown_source_is_not_found(sign_in: SignIn, name: str) -> None:
     assert post(alice, f"/admin/sources/{name}/tokens/T-1/revoke")[0] == 404
 
 
-def test_the_list_says_who_is_silent_and_what_the_repair_said(sign_in: SignIn, database: Database) -> None:
+def test_the_list_says_who_is_stale_and_what_the_repair_said(sign_in: SignIn, database: Database) -> None:
     now = utc_now()
     with database.begin() as session:
         add_source(
@@ -129,8 +129,8 @@ def test_the_list_says_who_is_silent_and_what_the_repair_said(sign_in: SignIn, d
         )
         session.execute(
             update(Source).where(Source.name == "alertmanager").values(
-                alertmanager_url="http://192.0.2.1:9093", repair_problem="no_answer", repair_held=3,
-                repair_held_reason="never_listed", silent_since=now - timedelta(hours=2),
+                alertmanager_url="http://192.0.2.1:9093", reconciliation_problem="no_answer", reconciliation_withheld=3,
+                reconciliation_withheld_reason="never_listed", stale_since=now - timedelta(hours=2),
             )
         )  # fmt: skip
     alice = sign_in("alice")

@@ -22,7 +22,7 @@ from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
-from tests.support.notices import NOW, SOURCE, add_source
+from tests.support.notifications import NOW, SOURCE, add_source
 from tests.support.postgres import free_port
 from tests.support.workers import environment_of
 from webhook.app import DATABASE, create_app

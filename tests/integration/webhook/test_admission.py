@@ -20,7 +20,7 @@ from ims.sources.models import Source
 from ims.sources.usecases import create_source_token
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.context import by_command
-from tests.support.notices import SOURCE, alertmanager_alert, alertmanager_body
+from tests.support.notifications import SOURCE, alertmanager_alert, alertmanager_body
 from webhook.app import DATABASE, create_app
 
 PROXY = "10.1.1.1"

@@ -28,7 +28,7 @@ from ims.core.db.migrate import migrate
 from ims.core.settings import Settings
 from tests.integration.webhook.conftest import TOKEN, Served, serve, stop
 from tests.support.ledger import Ledger, compare
-from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body
+from tests.support.notifications import NOW, SOURCE, add_source, alertmanager_alert, alertmanager_body
 from tests.support.postgres import WHEEL_TREE, PostgresServer, free_port
 from tests.support.senders import Sender
 from tests.support.workers import WorkerProcess
@@ -220,4 +220,4 @@ def report(scene: Scene, ledger: Ledger, lost: int, doubled: int) -> None:
     print(f"killed {sum(scene.killed.values())}: {dict(scene.killed)}")
     print(f"requests {sum(ledger.answers.values())}: {dict(ledger.answers)}")
     taken = sum(known.taken for known in ledger.alerts.values())
-    print(f"alerts {len(ledger.alerts)}, notices taken {taken}, lost {lost}, doubled {doubled}")
+    print(f"alerts {len(ledger.alerts)}, notifications taken {taken}, lost {lost}, doubled {doubled}")

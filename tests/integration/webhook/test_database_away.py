@@ -4,7 +4,7 @@ from sqlalchemy import text
 
 from ims.core.db.engine import Database
 from tests.integration.webhook.conftest import Served
-from tests.support.notices import alertmanager_alert, alertmanager_body
+from tests.support.notifications import alertmanager_alert, alertmanager_body
 from tests.support.postgres import PostgresServer
 
 
@@ -27,5 +27,7 @@ def test_a_killed_database_is_a_503_and_then_nothing_is_missing(
         assert served.post(alertmanager_body(alertmanager_alert("During")))[0] == 202
     assert served.get("/health/ready")[0] == 200
     with source.begin() as session:
-        found = session.execute(text("SELECT name, notices FROM alert JOIN episode ON alert_id = alert.id ORDER BY 1"))
+        found = session.execute(
+            text("SELECT name, notifications FROM alert JOIN episode ON alert_id = alert.id ORDER BY 1")
+        )
         assert [tuple(row) for row in found] == [("Before", 1), ("During", 6)]

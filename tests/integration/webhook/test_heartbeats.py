@@ -10,7 +10,7 @@ from ims.heartbeats.models import StoredHeartbeat
 from ims.policy.heartbeats import Heartbeat
 from tests.integration.webhook.conftest import TOKEN
 from tests.integration.webhook.test_requests import HOSTILE
-from tests.support.notices import alertmanager_alert, alertmanager_body, policy
+from tests.support.notifications import alertmanager_alert, alertmanager_body, policy
 
 
 @pytest.fixture(autouse=True)

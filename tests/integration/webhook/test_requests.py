@@ -13,14 +13,14 @@ from werkzeug.test import TestResponse
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
-from ims.alerts.models import Alert, RejectedAlert
+from ims.alerts.models import Alert, DeadLetter
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
 from ims.incidents.models import Incident
 from tests.integration.webhook.conftest import TOKEN
-from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
+from tests.support.notifications import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.support.postgres import free_port
-from tests.unit.alerts.test_notices import alerts, json_values
+from tests.unit.alerts.test_notifications import alerts, json_values
 from webhook.app import create_app
 
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -51,7 +51,7 @@ def test_an_alert_is_taken_and_the_answer_tells_what_became_of_it(client: FlaskC
     }
     with source.begin() as session:
         assert session.scalars(select(Incident.title)).all() == ["checkout is down"]
-        assert session.scalars(select(RejectedAlert.reason)).all() == ["wrong_labels"]
+        assert session.scalars(select(DeadLetter.reason)).all() == ["wrong_labels"]
 
 
 @pytest.mark.parametrize(

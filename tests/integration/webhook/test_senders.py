@@ -19,8 +19,8 @@ from ims.programs.web import create_app as create_web
 from ims.sources.models import Source
 from tests.integration.webhook.conftest import TOKEN
 from tests.integration.webhook.test_requests import HOSTILE
-from tests.support.notices import SOURCE, alertmanager_alert, cloudevent, generic_alert, grafana_body
-from tests.unit.alerts.test_notices import json_values
+from tests.support.notifications import SOURCE, alertmanager_alert, cloudevent, generic_alert, grafana_body
+from tests.unit.alerts.test_notifications import json_values
 from tests.unit.alerts.test_senders import KEYS
 
 API = "/api/v1/alerts"

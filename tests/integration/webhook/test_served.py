@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from ims.core.db.engine import Database
 from tests.integration.webhook.conftest import MOST_BYTES, TOKEN, Served
-from tests.support.notices import alertmanager_alert, alertmanager_body
+from tests.support.notifications import alertmanager_alert, alertmanager_body
 
 
 def counts(database: Database) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def counts(database: Database) -> dict[str, Any]:
             session.execute(
                 text(
                     "SELECT (SELECT count(*) FROM alert) AS alerts, (SELECT count(*) FROM episode) AS episodes,"
-                    " (SELECT sum(notices) FROM episode) AS notices, (SELECT count(*) FROM incident) AS incidents,"
+                    " (SELECT sum(notifications) FROM episode) AS notifications, (SELECT count(*) FROM incident) AS incidents,"
                     " (SELECT count(*) FROM timeline_event) AS events,"
                     " (SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide') AS decides"
                 )
@@ -44,13 +44,13 @@ def test_the_same_payload_100_times_at_once_is_one_incident_and_one_decision(ser
     answers = at_once(served, [body] * 100)
     assert Counter(answer["alerts"][0]["result"] for answer in answers) == {"opened": 1, "duplicate": 99}
     once = {"alerts": 1, "episodes": 1, "incidents": 1, "events": 2, "decides": 1}
-    assert counts(source) == {**once, "notices": 100}
+    assert counts(source) == {**once, "notifications": 100}
 
     later = copy.deepcopy(body)
     later["alerts"][0]["startsAt"] = "2026-03-01T12:00:01.5Z"
     answers = at_once(served, [later] * 20)
     assert Counter(answer["alerts"][0]["result"] for answer in answers) == {"extended": 1, "duplicate": 19}
-    assert counts(source) == {**once, "notices": 120}
+    assert counts(source) == {**once, "notifications": 120}
 
 
 def test_different_alerts_of_one_key_at_once_are_one_incident(served: Served, source: Database) -> None:
@@ -60,7 +60,7 @@ def test_different_alerts_of_one_key_at_once_are_one_incident(served: Served, so
     ]
     at_once(served, bodies)
     found = counts(source)
-    assert (found["alerts"], found["episodes"], found["notices"], found["incidents"]) == (20, 20, 240, 1)
+    assert (found["alerts"], found["episodes"], found["notifications"], found["incidents"]) == (20, 20, 240, 1)
 
 
 def test_batches_that_share_incidents_in_opposite_orders_do_not_deadlock(served: Served, source: Database) -> None:

@@ -1,4 +1,4 @@
-"""Generic alerts, CloudEvents and Grafana's alerts become notices, and never raise."""
+"""Generic alerts, CloudEvents and Grafana's alerts become notifications, and never raise."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.alerts.notifications import Notice, NoticeStatus, Rejected, RejectReason
+from ims.alerts.notifications import AlertNotification, NotificationStatus, Rejected, RejectReason
 from ims.alerts.parsers.cloudevents import NotCloudevents, parse_cloudevents, read_event
 from ims.alerts.parsers.generic import MOST_ALERTS, NotGeneric, parse_generic, read_generic
 from ims.alerts.parsers.grafana import read_grafana
 from ims.core.errors import TooLarge
-from tests.support.notices import NOW, SOURCE, alertmanager_alert, at, cloudevent, generic_alert
-from tests.unit.alerts.test_notices import json_values
+from tests.support.notifications import NOW, SOURCE, alertmanager_alert, at, cloudevent, generic_alert
+from tests.unit.alerts.test_notifications import json_values
 
 KEYS = st.sampled_from(
     ["message", "name", "service", "severity", "labels", "annotations", "timestamp", "status", "fingerprint", "data",
@@ -20,13 +20,13 @@ KEYS = st.sampled_from(
 )  # fmt: skip
 
 
-def generic(**changes: Any) -> Notice:
+def generic(**changes: Any) -> AlertNotification:
     read = read_generic({**generic_alert(), **changes}, SOURCE, NOW)
-    assert isinstance(read, Notice)
+    assert isinstance(read, AlertNotification)
     return read
 
 
-def event(**changes: Any) -> Notice | Rejected:
+def event(**changes: Any) -> AlertNotification | Rejected:
     return read_event({**cloudevent(), **changes}, SOURCE, NOW)
 
 
@@ -35,7 +35,7 @@ def test_a_generic_alert_says_what_alertmanager_would() -> None:
     assert read.labels == {
         "alertname": "The queue is long", "service": "checkout", "severity": "high", "queue": "orders"
     }  # fmt: skip
-    assert (read.name, read.status, read.starts_at) == ("The queue is long", NoticeStatus.FIRING, at(-10))
+    assert (read.name, read.status, read.starts_at) == ("The queue is long", NotificationStatus.FIRING, at(-10))
     assert read.annotations == {"summary": "The queue is long"}
 
 
@@ -51,12 +51,12 @@ def test_a_name_outlives_a_message_that_changes() -> None:
 
 def test_a_resolved_generic_alert_tells_when_it_ended() -> None:
     read = generic(status="resolved")
-    assert (read.status, read.starts_at, read.ends_at) == (NoticeStatus.RESOLVED, None, at(-10))
+    assert (read.status, read.starts_at, read.ends_at) == (NotificationStatus.RESOLVED, None, at(-10))
 
 
 def test_only_a_message_is_needed() -> None:
     read = read_generic({"message": "Help", "labels": None, "severity": None, "more": [1]}, SOURCE, NOW)
-    assert isinstance(read, Notice)
+    assert isinstance(read, AlertNotification)
     assert read.labels == {"alertname": "Help"}
 
 
@@ -101,7 +101,7 @@ def test_one_generic_alert_or_a_list_is_read() -> None:
 
 def test_an_event_holds_a_generic_alert() -> None:
     read = event()
-    assert isinstance(read, Notice)
+    assert isinstance(read, AlertNotification)
     assert read.labels["event_source"] == "/shop/queues"
     assert (read.annotations["event_id"], read.annotations["event_type"]) == ("A-1", "example.queue.long")
     assert read.starts_at == at(-20)
@@ -109,7 +109,7 @@ def test_an_event_holds_a_generic_alert() -> None:
 
 def test_an_event_sent_again_is_the_same_alert_and_another_producers_is_not() -> None:
     told = [event(), event(id="A-2"), event(source="/other")]
-    first, again, other = (one.fingerprint for one in told if isinstance(one, Notice))
+    first, again, other = (one.fingerprint for one in told if isinstance(one, AlertNotification))
     assert first == again != other
 
 
@@ -135,16 +135,16 @@ def test_a_wrong_attribute_is_named(changes: dict[str, Any], named: str) -> None
 def test_what_grafana_adds_is_kept_beside_the_alert() -> None:
     link = "https://grafana.example/d/a?viewPanel=1"
     read = read_grafana({**alertmanager_alert(), "panelURL": link, "imageURL": 7, "values": {"A": 1}}, SOURCE, NOW)
-    assert isinstance(read, Notice)
+    assert isinstance(read, AlertNotification)
     assert read.annotations == {"panelURL": link, "summary": "checkout is down"}
     assert isinstance(read_grafana([], SOURCE, NOW), Rejected)
 
 
 @given(json_values | st.dictionaries(KEYS, json_values))
-def test_any_json_is_a_notice_or_rejected(said: Any) -> None:
+def test_any_json_is_a_notification_or_rejected(said: Any) -> None:
     for read in (read_generic, read_event, read_grafana):
-        assert isinstance(read(said, SOURCE, NOW, None), Notice | Rejected)
-    assert isinstance(read_event({**cloudevent(), "data": said}, SOURCE, NOW), Notice | Rejected)
+        assert isinstance(read(said, SOURCE, NOW, None), AlertNotification | Rejected)
+    assert isinstance(read_event({**cloudevent(), "data": said}, SOURCE, NOW), AlertNotification | Rejected)
 
 
 @pytest.mark.parametrize("body", [None, 1, "text", True])

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.runs.request import RunRequest
 from ims.runs.unsafe import UNSAFE_KEY
 
@@ -32,7 +32,7 @@ def fields(tmp_path: Path) -> dict[str, Any]:
 
 def wrong(fields: dict[str, Any], **changes: Any) -> list[str]:
     """Return the names of the fields that are refused."""
-    with pytest.raises(RunRefused) as refused:
+    with pytest.raises(RunDenied) as refused:
         RunRequest.check(**(fields | changes))
     return [fault.field for fault in refused.value.fields]
 
@@ -91,7 +91,7 @@ def test_a_deadline_is_a_sensible_number_of_seconds(fields: dict[str, Any], time
 
 
 def test_all_wrong_fields_are_named_at_once_and_no_value_is_repeated(fields: dict[str, Any]) -> None:
-    with pytest.raises(RunRefused) as refused:
+    with pytest.raises(RunDenied) as refused:
         RunRequest.check(**(fields | {"limit": "!hunter2", "playbook": "/hunter2", "parameters": {"HUNTER2": 1}}))
     assert {fault.field for fault in refused.value.fields} == {"limit", "playbook", "parameters"}
     assert "hunter2" not in str([*refused.value.fields, refused.value]).lower()

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims.alerts.notifications import labels_fingerprint
-from ims.alerts.snapshot import SETTLING, Doubt, Snapshot, Witness, read_witness, take_snapshot
-from tests.support.notices import NOW, at
+from ims.alerts.snapshot import SETTLING, AlertmanagerInstance, Snapshot, Uncertainty, read_instance, take_snapshot
+from tests.support.notifications import NOW, at
 
 GRACE = timedelta(seconds=60)
 LONG_AGO = NOW - 2 * SETTLING
@@ -29,12 +29,12 @@ def listed(name: str = "ServiceDown", *, state: str = "active", starts: float = 
 
 
 def snapshot(*listing: Any, receiver: str | None = None, started_at: Any = LONG_AGO) -> Snapshot:
-    witness = Witness("here", "one", started_at, is_alone=True)
-    return take_snapshot(listing, "shop", receiver, witness, GRACE, NOW)
+    instance = AlertmanagerInstance("here", "one", started_at, is_alone=True)
+    return take_snapshot(listing, "shop", receiver, instance, GRACE, NOW)
 
 
 def names(taken: Snapshot) -> set[str]:
-    return {notice.name for notice in taken.firing.values()}
+    return {notification.name for notification in taken.firing.values()}
 
 
 def test_what_fires_for_long_enough_is_firing() -> None:
@@ -54,12 +54,16 @@ def test_alerts_for_other_receivers_are_not_ours() -> None:
 
 
 def test_nothing_is_concluded_from_absence_right_after_a_start_or_from_half_an_answer() -> None:
-    assert snapshot(listed()).doubt is None
-    assert snapshot(listed(), started_at=NOW - SETTLING + timedelta(seconds=1)).doubt is Doubt.STARTED_LATELY
-    assert snapshot(listed(), started_at=None).doubt is Doubt.START_UNKNOWN
-    assert snapshot(listed(), {"labels": "none"}).doubt is Doubt.UNREADABLE
-    witness = Witness("here", "one", LONG_AGO, is_alone=True)
-    assert take_snapshot([], "shop", None, witness, GRACE, NOW, is_one=False).doubt is Doubt.SEVERAL_ANSWERED
+    assert snapshot(listed()).uncertainty is None
+    assert (
+        snapshot(listed(), started_at=NOW - SETTLING + timedelta(seconds=1)).uncertainty is Uncertainty.STARTED_LATELY
+    )
+    assert snapshot(listed(), started_at=None).uncertainty is Uncertainty.START_UNKNOWN
+    assert snapshot(listed(), {"labels": "none"}).uncertainty is Uncertainty.UNREADABLE
+    instance = AlertmanagerInstance("here", "one", LONG_AGO, is_alone=True)
+    assert (
+        take_snapshot([], "shop", None, instance, GRACE, NOW, is_one=False).uncertainty is Uncertainty.SEVERAL_ANSWERED
+    )
 
 
 def status(name: str = "01A", peers: int = 1, uptime: Any = None) -> dict[str, Any]:
@@ -70,12 +74,12 @@ def status(name: str = "01A", peers: int = 1, uptime: Any = None) -> dict[str, A
 
 
 def test_an_alertmanager_is_the_same_as_long_as_it_runs_and_is_asked_at_one_address() -> None:
-    first = read_witness("http://am:9093/", status(), None, NOW)
-    assert read_witness("http://am:9093", status(), NOW, NOW) == first
+    first = read_instance("http://am:9093/", status(), None, NOW)
+    assert read_instance("http://am:9093", status(), NOW, NOW) == first
     for other in (status(name="01B"), status(uptime=at(-1000).isoformat())):
-        assert read_witness("http://am:9093", other, None, NOW).process != first.process
-    assert read_witness("http://other:9093", status(), None, NOW).place != first.place
-    assert [read_witness("http://am", status(peers=peers), None, NOW).is_alone for peers in (0, 1, 2)] == [
+        assert read_instance("http://am:9093", other, None, NOW).process != first.process
+    assert read_instance("http://other:9093", status(), None, NOW).place != first.place
+    assert [read_instance("http://am", status(peers=peers), None, NOW).is_alone for peers in (0, 1, 2)] == [
         True,
         True,
         False,
@@ -85,7 +89,7 @@ def test_an_alertmanager_is_the_same_as_long_as_it_runs_and_is_asked_at_one_addr
 def test_since_when_it_runs_is_told_by_its_own_clock() -> None:
     # Its clock is an hour slow: it says that it started an hour ago, and that it is an hour ago now.
     an_hour_ago = at(-3600)
-    assert read_witness("http://am", status(uptime=an_hour_ago.isoformat()), an_hour_ago, NOW).started_at == NOW
+    assert read_instance("http://am", status(uptime=an_hour_ago.isoformat()), an_hour_ago, NOW).started_at == NOW
 
 
 @given(
@@ -98,7 +102,7 @@ def test_since_when_it_runs_is_told_by_its_own_clock() -> None:
     )
 )
 def test_no_status_breaks_it(given_status: dict[str, Any]) -> None:
-    assert read_witness("http://am", given_status, NOW, NOW).key
+    assert read_instance("http://am", given_status, NOW, NOW).key
 
 
 @given(
@@ -107,4 +111,4 @@ def test_no_status_breaks_it(given_status: dict[str, Any]) -> None:
 def test_no_answer_breaks_it(listing: list[Any]) -> None:
     taken = snapshot(*listing)
     assert not taken.firing
-    assert taken.doubt is (Doubt.UNREADABLE if listing else None)
+    assert taken.uncertainty is (Uncertainty.UNREADABLE if listing else None)

@@ -66,7 +66,7 @@ def test_marks_before_the_opening_or_after_the_end_are_left_out() -> None:
     assert [(mark.kind, mark.left) for mark in line.marks] == [(MarkKind.REFUSED, pytest.approx(0.4))]
 
 
-def test_a_service_verified_well_after_its_incident_was_resolved_has_its_tick_at_the_end() -> None:
+def test_a_service_verification_passed_after_its_incident_was_resolved_has_its_tick_at_the_end() -> None:
     line = draw(Story(OPENED, resolved_at=at(10), healed_at=at(12), attempts=[Attempt(at(1), at(5))]), at(20))
     assert [(mark.kind, mark.left) for mark in line.marks] == [(MarkKind.HEALTHY, pytest.approx(1))]
 

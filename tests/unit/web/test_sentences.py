@@ -30,7 +30,7 @@ def test_reasons_of_earlier_versions_keep_their_words() -> None:
 
 def test_a_denial_is_told_in_the_words_of_its_guard() -> None:
     data = {"rule": "restart", "reason": "platform_managed", "words": in_words("platform_managed")}
-    told = sentence_of(event(EventKind.RULE_REFUSED, ActorKind.RULE, "restart", **data))
+    told = sentence_of(event(EventKind.RULE_DENIED, ActorKind.RULE, "restart", **data))
     assert told.text == "Rule restart refused a run: its platform restarts this service"
 
 
@@ -53,7 +53,7 @@ def test_a_failed_run_names_its_task_and_its_reason() -> None:
 
 
 def test_a_refusal_says_why() -> None:
-    told = sentence_of(event(EventKind.RULE_REFUSED, ActorKind.RULE, "restart", rule="restart", reason="self"))
+    told = sentence_of(event(EventKind.RULE_DENIED, ActorKind.RULE, "restart", rule="restart", reason="self"))
     assert told.text == "Rule restart refused a run: its platform restarts this service"
 
 

@@ -1,4 +1,4 @@
-"""Alertmanager's payload becomes notices."""
+"""Alertmanager's payload becomes notifications."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from hypothesis import given
 
 from ims.alerts.parsers.alertmanager import MOST_ALERTS, NotAlertmanager, parse
 from ims.core.errors import TooLarge
-from tests.support.notices import NOW, SOURCE, alertmanager_alert, alertmanager_body
-from tests.unit.alerts.test_notices import json_values
+from tests.support.notifications import NOW, SOURCE, alertmanager_alert, alertmanager_body
+from tests.unit.alerts.test_notifications import json_values
 
 
 def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
     parsed = parse(alertmanager_body(alertmanager_alert(), 7, alertmanager_alert("Other"), truncated=3), SOURCE, NOW)
-    assert [one.name for one in parsed.notices] == ["ServiceDown", "Other"]
+    assert [one.name for one in parsed.notifications] == ["ServiceDown", "Other"]
     assert parsed.places == (0, 2)
     assert [one.place for one in parsed.rejected] == [1]
     assert (parsed.truncated, parsed.receiver) == (3, "ims")
 
 
 def test_an_empty_notification_is_none() -> None:
-    assert parse({"alerts": []}, SOURCE, NOW).notices == ()
+    assert parse({"alerts": []}, SOURCE, NOW).notifications == ()
 
 
 def test_millions_of_nothings_are_not_read_one_by_one() -> None:
@@ -37,7 +37,7 @@ def test_nonsense_about_what_was_cut_means_nothing(cut: Any) -> None:
 def test_any_json_is_read_or_refused_as_a_whole(body: Any) -> None:
     if isinstance(body, dict) and isinstance(body.get("alerts"), list):
         parsed = parse(body, SOURCE, NOW)
-        assert len(parsed.notices) + len(parsed.rejected) == len(body["alerts"])
+        assert len(parsed.notifications) + len(parsed.rejected) == len(body["alerts"])
     else:
         with pytest.raises(NotAlertmanager):
             parse(body, SOURCE, NOW)
@@ -46,5 +46,5 @@ def test_any_json_is_read_or_refused_as_a_whole(body: Any) -> None:
 @given(json_values)
 def test_any_json_may_stand_in_the_list(said: Any) -> None:
     parsed = parse({"alerts": [said, alertmanager_alert()]}, SOURCE, NOW)
-    assert len(parsed.notices) + len(parsed.rejected) == 2
-    assert parsed.notices[-1].name == "ServiceDown"
+    assert len(parsed.notifications) + len(parsed.rejected) == 2
+    assert parsed.notifications[-1].name == "ServiceDown"

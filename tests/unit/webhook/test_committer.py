@@ -11,19 +11,19 @@ from psycopg.errors import DataError
 
 from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome
-from ims.alerts.notifications import Notice, Parsed, Rejected
+from ims.alerts.notifications import AlertNotification, Parsed, Rejected
 from ims.core.db.engine import Database
 from ims.core.errors import DatabaseAway
 from ims.core.severity import Severity
-from tests.support.notices import SOURCE, notice, policy
+from tests.support.notifications import SOURCE, notification, policy
 from webhook import committer as committer_module
-from webhook.committer import MOST_BYTES, MOST_NOTICES, Committer, Request
+from webhook.committer import MOST_BYTES, MOST_NOTIFICATIONS, Committer, Request
 
 POISON = "Poison"
 
 
 class Store(Database):
-    """Stands for the database: keeps what was committed, and may be away, slow, or refuse a notice."""
+    """Stands for the database: keeps what was committed, and may be away, slow, or refuse a notification."""
 
     def __init__(self) -> None:
         self.commits: list[list[str]] = []
@@ -45,15 +45,15 @@ class Store(Database):
         if not taken:
             return
         self.gate.wait(10)
-        self.commits.append([one.name for one in taken if isinstance(one, Notice)])
+        self.commits.append([one.name for one in taken if isinstance(one, AlertNotification)])
         self.rejected += [one for one in taken if isinstance(one, Rejected)]
 
 
-def ingest(execute: Any, notices: Any, rejected: Any, *_: Any, **__: Any) -> Outcome:
-    if any(one.name == POISON for one in notices):
+def ingest(execute: Any, notifications: Any, rejected: Any, *_: Any, **__: Any) -> Outcome:
+    if any(one.name == POISON for one in notifications):
         raise DataError("refused")
-    execute += [*notices, *rejected]
-    return Outcome((Result.OPENED,) * len(notices), (Severity.LOW,) * len(notices))
+    execute += [*notifications, *rejected]
+    return Outcome((Result.OPENED,) * len(notifications), (Severity.LOW,) * len(notifications))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def request(*names: str) -> Request:
-    return Request(SOURCE, Parsed(tuple(notice(name) for name in names), ()))
+    return Request(SOURCE, Parsed(tuple(notification(name) for name in names), ()))
 
 
 def test_a_lone_request_is_committed_at_once(store: Store) -> None:
@@ -134,10 +134,10 @@ def test_nobody_is_waited_for_in_vain_for_long(store: Store) -> None:
 
 
 def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(store: Store) -> None:
-    large = request(*["Large"] * MOST_NOTICES)
+    large = request(*["Large"] * MOST_NOTIFICATIONS)
     run_together(store, request("First"), request("Small"), large, request("Small"))
-    assert max(map(len, store.commits)) <= MOST_NOTICES + 1
-    assert sum(map(len, store.commits)) == MOST_NOTICES + 3
+    assert max(map(len, store.commits)) <= MOST_NOTIFICATIONS + 1
+    assert sum(map(len, store.commits)) == MOST_NOTIFICATIONS + 3
 
 
 def test_large_bodies_do_not_share_a_transaction(store: Store) -> None:

@@ -9,7 +9,7 @@ from ims.alerts.episodes import Result
 from ims.alerts.notifications import Parsed
 from ims.core.errors import TooLarge
 from ims.core.json_body import NotJson, read_json
-from tests.support.notices import SOURCE, notice
+from tests.support.notifications import SOURCE, notification
 
 
 def test_huge_numbers_are_read() -> None:
@@ -46,8 +46,8 @@ def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
         read_json(opening * 200_000)
 
 
-def test_a_notice_that_the_database_refused_is_told_as_rejected() -> None:
-    parsed = Parsed((notice("Good"), notice("Bad")), (), places=(0, 1))
+def test_a_notification_that_the_database_refused_is_told_as_rejected() -> None:
+    parsed = Parsed((notification("Good"), notification("Bad")), (), places=(0, 1))
     answer = told(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
     assert answer["alerts"][1]["reason"] == "not_storable"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ims.alerts.episodes import Result
 from ims.alerts.listing import ListedAlert
-from ims.alerts.models import Episode, RejectedAlert
+from ims.alerts.models import DeadLetter, Episode
 from ims.core.schemas import Listing, ResponseModel
 from ims.incidents.models import Incident, Status
 
@@ -42,8 +42,8 @@ class AlertEpisodeResponse(ResponseModel):
     incident: Annotated[str, Field(examples=["INC-42"])]
     opened_at: datetime
     closed_at: datetime | None
-    last_notice_at: datetime
-    notices: Annotated[int, Field(description="How often the sender said so.")]
+    last_notification_at: datetime
+    notifications: Annotated[int, Field(description="How often the sender said so.")]
 
 
 class AlertIncidentResponse(ResponseModel):
@@ -108,7 +108,7 @@ class DeadLetterResponse(ResponseModel):
 
 
 class RejectedList(Listing[DeadLetterResponse]):
-    """A page of the list of rejected alerts."""
+    """A page of the list of dead letters."""
 
 
 class RetryResponse(ResponseModel):
@@ -134,8 +134,8 @@ def show_alert_whole(listed: ListedAlert, episodes: Sequence[tuple[Episode, Inci
     )
 
 
-def show_rejected(one: RejectedAlert) -> DeadLetterResponse:
-    """A rejected alert as programs see it."""
+def show_rejected(one: DeadLetter) -> DeadLetterResponse:
+    """A dead letter as programs see it."""
     told = {"message": one.details.get("message", ""), "place": one.details.get("place")}
     own = {name: getattr(one, name) for name in DeadLetterResponse.model_fields if name not in told}
     return DeadLetterResponse(**own, **told)

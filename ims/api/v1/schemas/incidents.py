@@ -80,7 +80,7 @@ class EpisodeResponse(ResponseModel):
     id: int
     opened_at: datetime
     closed_at: datetime | None
-    notices: Annotated[int, Field(description="How often the sender said so.")]
+    notifications: Annotated[int, Field(description="How often the sender said so.")]
 
 
 class IncidentAlertResponse(ResponseModel):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ims.core.schemas import Listing, ResponseModel
-from ims.reports.service_status import Condition, ServiceCondition
+from ims.reports.service_status import KnownService, ServiceStatus
 
 
 class ServiceMaintenance(ResponseModel):
@@ -35,7 +35,7 @@ class ServiceResponse(ResponseModel):
     recovery: Annotated[str, Field(description="Who restarts it: ims, platform or manual.")]
     worker_pool: Annotated[str, Field(description="Pool of the workers that take its runs.", examples=["default"])]
     state: Annotated[
-        Condition,
+        ServiceStatus,
         Field(
             description="`healing`: a run is at work on it; `firing`: an alert of it fires; `maintenance`: a window "
             "covers it; `unknown`: no source of alerts is heard, so nobody would notice; `healthy`: none of these."
@@ -51,7 +51,7 @@ class ServiceList(Listing[ServiceResponse]):
     """A page of the list of services."""
 
 
-def show_service(known: ServiceCondition, incidents: Sequence[int]) -> ServiceResponse:
+def show_service(known: KnownService, incidents: Sequence[int]) -> ServiceResponse:
     """A service as programs see it; `incidents` are the numbers of those that are not resolved."""
     service = known.service
     same = ("name", "service", "description", "team", "owner", "runbook", "url", "platform", "unit", "machine")

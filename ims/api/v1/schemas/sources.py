@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from ims.alerts.snapshot import Doubt
-from ims.alerts.source_statistics import SourceFigures
+from ims.alerts.snapshot import Uncertainty
+from ims.alerts.source_statistics import SourceStatistics
 from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
 from ims.core.validation import FILLED_LINE_SCHEMA, one_line
 from ims.sources.definition import MOST_NETWORKS, NAME_LENGTH, SourceKind
@@ -43,7 +43,7 @@ _Networks = Annotated[
 _RateLimit = Annotated[
     float | None, Field(strict=True, gt=0, le=1_000_000, description="Alerts a second that one process takes from it.")
 ]
-_SilentAfter = Annotated[
+_StaleAfter = Annotated[
     float | None,
     Field(strict=True, ge=0, le=_LONGEST_SILENCE, description="Seconds of silence that are told; 0: never."),
 ]
@@ -58,7 +58,7 @@ class NewSource(RequestModel):
     receiver: _OurReceiver = None
     networks: _Networks = ()
     rate_limit: _RateLimit = None
-    silent_after: _SilentAfter = None
+    stale_after: _StaleAfter = None
 
 
 class SourceChanges(Changes):
@@ -69,7 +69,7 @@ class SourceChanges(Changes):
     receiver: _OurReceiver = None
     networks: _Networks = ()
     rate_limit: _RateLimit = None
-    silent_after: _SilentAfter = None
+    stale_after: _StaleAfter = None
     enabled: Annotated[bool, Field(strict=True, description="False: nothing is taken from it any more.")] = True
 
 
@@ -88,24 +88,24 @@ class SourceResponse(ResponseModel):
     receiver: str | None
     networks: list[str]
     rate_limit: float | None
-    silent_after: float | None
+    stale_after: float | None
     created_at: datetime
     disabled_at: datetime | None
-    last_notice_at: datetime | None
-    repaired_at: Annotated[datetime | None, Field(description="When its Alertmanager was last asked, and answered.")]
-    repair_problem: Annotated[str | None, Field(description="Why it could not be asked the last time.")]
-    repair_held: Annotated[
+    last_notification_at: datetime | None
+    reconciled_at: Annotated[datetime | None, Field(description="When its Alertmanager was last asked, and answered.")]
+    reconciliation_problem: Annotated[str | None, Field(description="Why it could not be asked the last time.")]
+    reconciliation_withheld: Annotated[
         int,
         Field(description="Alerts its Alertmanager does not list and that go on all the same: it is not believed."),
     ]
-    repair_held_reason: Annotated[
-        Doubt | None,
+    reconciliation_withheld_reason: Annotated[
+        Uncertainty | None,
         Field(
             description="`started_lately`, `start_unknown`, `unreadable`: its list may not be whole; "
             "`several_answered`: name one Alertmanager, not a balancer; `never_listed`: is the URL right?"
         ),
     ]
-    silent_since: datetime | None
+    stale_since: datetime | None
 
 
 class SourceWhole(SourceResponse):
@@ -126,9 +126,9 @@ def show_source(source: Source) -> SourceResponse:
     return SourceResponse(**_fields(source))
 
 
-def show_source_whole(source: Source, figures: SourceFigures) -> SourceWhole:
-    """A source with its figures."""
-    counted = {name: getattr(figures, name) for name in ("alerts", "firing", "rejected", "tokens")}
+def show_source_whole(source: Source, statistics: SourceStatistics) -> SourceWhole:
+    """A source with its statistics."""
+    counted = {name: getattr(statistics, name) for name in ("alerts", "firing", "rejected", "tokens")}
     return SourceWhole(**_fields(source), **counted)
 
 

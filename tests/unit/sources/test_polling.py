@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts
-from ims.alerts.snapshot import SETTLING, Doubt, Snapshot, fetch_snapshot
-from tests.support.notices import NOW
+from ims.alerts.snapshot import SETTLING, Snapshot, Uncertainty, fetch_snapshot
+from tests.support.notifications import NOW
 
 STARTED = (NOW - 2 * SETTLING).isoformat()
 
@@ -69,17 +69,17 @@ def asked(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
 
 
 def test_one_that_answers_is_believed() -> None:
-    assert asked("one", peers=1).doubt is None
-    assert asked("one", peers=3).doubt is None
+    assert asked("one", peers=1).uncertainty is None
+    assert asked("one", peers=3).uncertainty is None
 
 
 def test_of_several_behind_one_address_none_is_believed() -> None:
-    assert asked("one", "one", "two", peers=2).doubt is Doubt.SEVERAL_ANSWERED
+    assert asked("one", "one", "two", peers=2).uncertainty is Uncertainty.SEVERAL_ANSWERED
 
 
 def test_a_member_of_a_cluster_is_believed_over_one_connection_only() -> None:
-    assert asked("one", peers=2, protocol="HTTP/1.0").doubt is Doubt.SEVERAL_ANSWERED
-    assert asked("one", peers=1, protocol="HTTP/1.0").doubt is None
+    assert asked("one", peers=2, protocol="HTTP/1.0").uncertainty is Uncertainty.SEVERAL_ANSWERED
+    assert asked("one", peers=1, protocol="HTTP/1.0").uncertainty is None
 
 
 def test_a_redirection_is_told_and_not_followed() -> None:

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from ims.alerts.ingest import ingest
-from ims.alerts.notifications import Notice, labels_fingerprint
-from ims.alerts.reconciliation import Asking, Mended, claim_askings, finish_asking, mend
-from ims.alerts.snapshot import SETTLING, Witness, take_snapshot
+from ims.alerts.notifications import AlertNotification, labels_fingerprint
+from ims.alerts.reconciliation import Polling, Reconciled, claim_pollings, finish_polling, reconcile
+from ims.alerts.snapshot import SETTLING, AlertmanagerInstance, take_snapshot
 from ims.core.actors import SYSTEM
 from ims.core.db.engine import Database
 from ims.incidents.usecases import resolve
@@ -19,20 +19,22 @@ from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from ims.sources.usecases import change_source
 from tests.support.context import by, by_ims
-from tests.support.notices import NOW, SOURCE, add_source, at, notice
+from tests.support.notifications import NOW, SOURCE, add_source, at, notification
 
 EVERY = timedelta(seconds=30)
 GRACE = timedelta(seconds=60)
 URL = "http://am.example:9093"
 
 
-def one(process: str = "first", *, up_since: float = -10_000, place: str = "here", is_alone: bool = True) -> Witness:
+def one(
+    process: str = "first", *, up_since: float = -10_000, place: str = "here", is_alone: bool = True
+) -> AlertmanagerInstance:
     """An Alertmanager; `up_since` is in seconds from `NOW`."""
-    return Witness(place, process, at(up_since), is_alone)
+    return AlertmanagerInstance(place, process, at(up_since), is_alone)
 
 
 def listed(name: str, *, state: str = "active", starts: float = -10) -> dict[str, Any]:
-    """An alert as Alertmanager lists it: the one that `notice(name)` is about."""
+    """An alert as Alertmanager lists it: the one that `notification(name)` is about."""
     labels = {"alertname": name, "service": "checkout", "severity": "critical"}
     return {
         "labels": labels,
@@ -52,25 +54,25 @@ class World:
         with database.begin() as session:
             add_source(session, alertmanager_url=URL)
 
-    def hear(self, *notices: Notice, seconds: float = 0) -> None:
+    def hear(self, *notifications: AlertNotification, seconds: float = 0) -> None:
         with self.database.begin() as session:
-            ingest(session, notices, [], NO_POLICY, at(seconds))
+            ingest(session, notifications, [], NO_POLICY, at(seconds))
 
-    def claim(self, seconds: float) -> Asking:
+    def claim(self, seconds: float) -> Polling:
         with self.database.begin() as session:
-            [asking] = claim_askings(session, EVERY, at(seconds))
-        return asking
+            [polling] = claim_pollings(session, EVERY, at(seconds))
+        return polling
 
-    def repair(self, *listing: Any, seconds: float, by: Witness | None = None) -> Mended:
-        asking, now = self.claim(seconds), at(seconds)
+    def repair(self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None) -> Reconciled:
+        polling, now = self.claim(seconds), at(seconds)
         snapshot = take_snapshot(listing, SOURCE, None, by or one(), GRACE, now)
-        mended = mend(self.database, asking, snapshot, GRACE, now)
-        assert mended is not None
-        return mended
+        reconciled = reconcile(self.database, polling, snapshot, GRACE, now)
+        assert reconciled is not None
+        return reconciled
 
     def held(self) -> tuple[int, str | None]:
         source = self.source()
-        return source.repair_held, source.repair_held_reason
+        return source.reconciliation_withheld, source.reconciliation_withheld_reason
 
     def open(self) -> dict[str, int]:
         """Names of the alerts that fire, and how many episodes each has had."""
@@ -94,7 +96,7 @@ def world(database: Database) -> World:
 
 
 def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
-    world.hear(notice("Known"))
+    world.hear(notification("Known"))
     first = world.repair(listed("Known"), listed("Missed"), seconds=100)
     assert (first.opened, first.closed) == (1, 0)
     second = world.repair(listed("Known"), listed("Missed"), seconds=200)
@@ -107,11 +109,11 @@ def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
 
 
 def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world: World) -> None:
-    world.hear(notice("Over"), notice("Silenced"))
+    world.hear(notification("Over"), notification("Silenced"))
     world.repair(listed("Over"), listed("Silenced"), seconds=50)
     for seconds, closed in ((100, 0), (159, 0), (190, 1)):
-        mended = world.repair(listed("Silenced", state="suppressed"), seconds=seconds)
-        assert mended.closed == closed
+        reconciled = world.repair(listed("Silenced", state="suppressed"), seconds=seconds)
+        assert reconciled.closed == closed
     assert world.open() == {"Silenced": 1}
     world.repair(seconds=300)
     world.repair(seconds=400)
@@ -121,10 +123,10 @@ def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world:
 
 
 def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> None:
-    world.hear(notice("Back"), notice("Heard"))
+    world.hear(notification("Back"), notification("Heard"))
     world.repair(listed("Back"), listed("Heard"), seconds=50)
     world.repair(seconds=100)
-    world.hear(notice("Heard"), seconds=140)
+    world.hear(notification("Heard"), seconds=140)
     world.repair(listed("Back"), seconds=150)
     world.repair(seconds=190)
     assert world.open() == {"Back": 1, "Heard": 1}
@@ -133,7 +135,7 @@ def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> 
 
 
 def test_right_after_its_start_an_alertmanager_s_empty_list_closes_nothing(world: World) -> None:
-    world.hear(notice("Lasting"))
+    world.hear(notification("Lasting"))
     world.repair(listed("Lasting"), seconds=50)
     for seconds in (100, 200, 300):
         world.repair(seconds=seconds, by=one("second", up_since=60))
@@ -142,7 +144,7 @@ def test_right_after_its_start_an_alertmanager_s_empty_list_closes_nothing(world
 
 
 def test_an_alertmanager_that_never_listed_an_alert_cannot_end_it(world: World) -> None:
-    world.hear(notice("Lasting"), notice("Other"))
+    world.hear(notification("Lasting"), notification("Other"))
     for seconds in (100, 200, 300):
         # It is the wrong one, though it lists something.
         world.repair(listed("Theirs"), seconds=seconds)
@@ -158,7 +160,7 @@ def test_an_alertmanager_that_never_listed_an_alert_cannot_end_it(world: World) 
 def test_of_a_cluster_only_those_count_that_listed_an_alert_before(world: World) -> None:
     # Prometheus reaches the full one only; the address leads to one or the other.
     full, empty = one("full", is_alone=False), one("empty", up_since=-5000, is_alone=False)
-    world.hear(notice("Lasting"))
+    world.hear(notification("Lasting"))
     for seconds in range(100, 900, 200):
         world.repair(listed("Lasting"), seconds=seconds, by=full)
         world.repair(seconds=seconds + 100, by=empty)
@@ -175,7 +177,7 @@ def test_of_a_cluster_only_those_count_that_listed_an_alert_before(world: World)
 def test_a_restarted_alertmanager_ends_what_ended_meanwhile_when_it_has_settled_and_hears_something(
     world: World,
 ) -> None:
-    world.hear(notice("Ended"), notice("Lasting"))
+    world.hear(notification("Ended"), notification("Lasting"))
     world.repair(listed("Ended"), listed("Lasting"), seconds=50)
     again, settled = one("second", up_since=100), 101 + SETTLING.total_seconds()
     for seconds in (settled, settled + 100):
@@ -192,7 +194,7 @@ def test_a_restarted_alertmanager_ends_what_ended_meanwhile_when_it_has_settled_
 
 
 def test_what_a_person_called_over_ends_when_it_is_not_listed(world: World) -> None:
-    world.hear(notice("Brief"))
+    world.hear(notification("Brief"))
     world.repair(seconds=100)
     assert world.held() == (1, "never_listed")
     with world.database.begin() as session:
@@ -205,7 +207,7 @@ def test_what_a_person_called_over_ends_when_it_is_not_listed(world: World) -> N
 
 
 def test_another_address_is_not_blamed_for_what_the_one_before_held_back(world: World) -> None:
-    world.hear(notice("Lasting"))
+    world.hear(notification("Lasting"))
     world.repair(seconds=100)
     with world.database.begin() as session:
         change_source(by_ims(session, at(150)), SOURCE, {"alertmanager_url": "http://right:9093"})
@@ -213,7 +215,7 @@ def test_another_address_is_not_blamed_for_what_the_one_before_held_back(world: 
 
 
 def test_only_the_last_eight_that_listed_an_alert_are_remembered(world: World) -> None:
-    world.hear(notice("Lasting"))
+    world.hear(notification("Lasting"))
     for number in range(12):
         world.repair(listed("Lasting"), seconds=100 * (number + 1), by=one(str(number)))
     with world.database.begin() as session:
@@ -221,35 +223,35 @@ def test_only_the_last_eight_that_listed_an_alert_are_remembered(world: World) -
     assert listed_by == [f"here.{number}" for number in range(4, 12)]
 
 
-def test_a_notice_that_comes_after_its_repair_is_a_duplicate(world: World) -> None:
+def test_a_notification_that_comes_after_its_repair_is_a_duplicate(world: World) -> None:
     world.repair(listed("Late", starts=-100), seconds=0)
-    world.hear(notice("Late", starts=-100), seconds=5)
-    world.hear(notice("Late", starts=-100, ends=60), seconds=70)
+    world.hear(notification("Late", starts=-100), seconds=5)
+    world.hear(notification("Late", starts=-100, ends=60), seconds=70)
     assert world.open() == {}
-    world.hear(notice("Late", starts=-100), seconds=80)
+    world.hear(notification("Late", starts=-100), seconds=80)
     assert world.open() == {}
 
 
 def test_what_was_just_resolved_is_not_opened_again_by_an_older_answer(world: World) -> None:
-    world.hear(notice("Brief"))
-    world.hear(notice("Brief", ends=90), seconds=95)
+    world.hear(notification("Brief"))
+    world.hear(notification("Brief", ends=90), seconds=95)
     world.repair(listed("Brief"), seconds=100)
     assert world.open() == {}
 
 
 def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(world: World) -> None:
     # Prometheus could not reach Alertmanager, which gave the alert up; then it came back with the startsAt it had.
-    world.hear(notice("Lasting"))
-    world.hear(notice("Lasting", ends=300), seconds=300)
-    world.hear(notice("Lasting"), seconds=330)
+    world.hear(notification("Lasting"))
+    world.hear(notification("Lasting", ends=300), seconds=300)
+    world.hear(notification("Lasting"), seconds=330)
     assert world.open() == {}
     later = 301 + SETTLING.total_seconds()
     world.repair(listed("Lasting"), seconds=later)
     assert world.open() == {"Lasting": 2}
     # The old resolve once more does not end it; the real one does.
-    world.hear(notice("Lasting", ends=300), seconds=later + 1)
+    world.hear(notification("Lasting", ends=300), seconds=later + 1)
     assert world.open() == {"Lasting": 2}
-    world.hear(notice("Lasting", ends=later + 100), seconds=later + 100)
+    world.hear(notification("Lasting", ends=later + 100), seconds=later + 100)
     assert world.open() == {}
 
 
@@ -257,7 +259,7 @@ def test_an_answer_that_a_newer_asking_has_overtaken_is_not_used(world: World) -
     slow = world.claim(0)
     world.claim(30)
     late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
-    assert mend(world.database, slow, late, GRACE, at(31)) is None
+    assert reconcile(world.database, slow, late, GRACE, at(31)) is None
     assert world.open() == {}
 
 
@@ -266,7 +268,7 @@ def test_several_workers_claim_a_source_once(world: World) -> None:
 
     def claim() -> None:
         with world.database.begin() as session:
-            claims.append(len(claim_askings(session, EVERY, NOW)))
+            claims.append(len(claim_pollings(session, EVERY, NOW)))
 
     threads = [threading.Thread(target=claim) for _ in range(8)]
     for thread in threads:
@@ -277,38 +279,38 @@ def test_several_workers_claim_a_source_once(world: World) -> None:
 
 
 def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
-    asking = world.claim(0)
+    polling = world.claim(0)
     snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
     with world.database.begin() as other:
         other.execute(
             text("SELECT pg_advisory_xact_lock(:lock, hashtext(:source))"), {"lock": 0x494D5352, "source": SOURCE}
         )
-        assert mend(world.database, asking, snapshot, GRACE, at(1)) is None
-    assert mend(world.database, asking, snapshot, GRACE, at(1))
+        assert reconcile(world.database, polling, snapshot, GRACE, at(1)) is None
+    assert reconcile(world.database, polling, snapshot, GRACE, at(1))
 
 
 def test_more_than_a_chunk_is_mended(world: World) -> None:
     listing = [listed(f"Missed{number}") for number in range(1203)]
-    mended = world.repair(*listing, seconds=100)
-    assert mended.opened == 1203
+    reconciled = world.repair(*listing, seconds=100)
+    assert reconciled.opened == 1203
     world.repair(seconds=200)
-    mended = world.repair(seconds=300)
-    assert mended.closed == 1203
+    reconciled = world.repair(seconds=300)
+    assert reconciled.closed == 1203
     assert world.open() == {}
 
 
 def test_how_the_asking_ended_is_noted(world: World) -> None:
-    asking = world.claim(0)
+    polling = world.claim(0)
     with world.database.begin() as session:
-        finish_asking(session, asking, "away", at(1))
+        finish_polling(session, polling, "away", at(1))
     source = world.source()
-    assert (source.repair_problem, source.repaired_at) == ("away", None)
+    assert (source.reconciliation_problem, source.reconciled_at) == ("away", None)
     world.repair(seconds=30)
     source = world.source()
-    assert (source.repair_problem, source.repaired_at) == (None, at(30))
+    assert (source.reconciliation_problem, source.reconciled_at) == (None, at(30))
     with world.database.begin() as session:
-        finish_asking(session, replace(asking, at=at(-5)), "away", at(40))
-    assert world.source().repair_problem is None
+        finish_polling(session, replace(polling, at=at(-5)), "away", at(40))
+    assert world.source().reconciliation_problem is None
 
 
 @pytest.mark.parametrize("change", [{"disabled_at": NOW}, {"alertmanager_url": None}, {"kind": "generic"}])
@@ -318,10 +320,10 @@ def test_only_sources_that_have_an_alertmanager_are_asked(world: World, change: 
         for field, value in change.items():
             setattr(source, field, value)
     with world.database.begin() as session:
-        assert claim_askings(session, EVERY, NOW) == []
+        assert claim_pollings(session, EVERY, NOW) == []
 
 
-def test_the_timeline_says_that_no_notice_came(world: World) -> None:
+def test_the_timeline_says_that_no_notification_came(world: World) -> None:
     world.repair(listed("Missed"), seconds=100)
     world.repair(seconds=200)
     world.repair(seconds=300)

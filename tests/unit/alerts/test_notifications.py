@@ -14,8 +14,8 @@ from ims.alerts.notifications import (
     LABEL_NAME_LENGTH,
     NAME_LENGTH,
     VALUE_LENGTH,
-    Notice,
-    NoticeStatus,
+    AlertNotification,
+    NotificationStatus,
     Rejected,
     RejectReason,
     clean,
@@ -24,22 +24,22 @@ from ims.alerts.notifications import (
     read_time,
     reject,
 )
-from tests.support.notices import NOW, SOURCE, alertmanager_alert
+from tests.support.notifications import NOW, SOURCE, alertmanager_alert
 
 
-def read(**changes: Any) -> Notice | Rejected:
+def read(**changes: Any) -> AlertNotification | Rejected:
     return read_alert({**alertmanager_alert(), **changes}, SOURCE, NOW)
 
 
-def accepted(**changes: Any) -> Notice:
+def accepted(**changes: Any) -> AlertNotification:
     found = read(**changes)
-    assert isinstance(found, Notice)
+    assert isinstance(found, AlertNotification)
     return found
 
 
 def test_an_alert_of_alertmanager_is_read_as_it_is() -> None:
     found = accepted()
-    assert (found.name, found.status, found.source) == ("ServiceDown", NoticeStatus.FIRING, SOURCE)
+    assert (found.name, found.status, found.source) == ("ServiceDown", NotificationStatus.FIRING, SOURCE)
     assert found.starts_at == datetime(2026, 3, 1, 11, 59, 50, 123456, tzinfo=UTC)
     assert found.ends_at is None
     assert found.fingerprint == alertmanager_alert()["fingerprint"]
@@ -71,7 +71,7 @@ def test_a_missing_fingerprint_is_the_one_alertmanager_would_have_given(
     alert = alertmanager_alert()
     del alert["fingerprint"]
     found = read_alert({**alert, "labels": labels}, SOURCE, NOW)
-    assert isinstance(found, Notice)
+    assert isinstance(found, AlertNotification)
     assert found.fingerprint == fingerprint
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_object_is_put_aside(given: Any) -> None:
 
 def test_annotations_and_alertname_may_be_missing() -> None:
     found = read_alert({"status": "firing", "labels": {"a": "b"}}, SOURCE, NOW)
-    assert isinstance(found, Notice)
+    assert isinstance(found, AlertNotification)
     assert (found.name, found.annotations, found.starts_at) == ("unnamed", {}, None)
 
 
@@ -188,7 +188,7 @@ alerts = st.fixed_dictionaries(
 
 
 @given(alerts | json_values)
-def test_whatever_comes_is_a_storable_notice_or_put_aside(said: Any) -> None:
+def test_whatever_comes_is_a_storable_notification_or_put_aside(said: Any) -> None:
     found = read_alert(said, SOURCE, NOW)
     if isinstance(found, Rejected):
         texts = [found.body, found.message]

@@ -1,23 +1,23 @@
-"""The page of rejected alerts."""
+"""The page of dead letters."""
 
 import pytest
 from sqlalchemy import select
 
 from ims.alerts.ingest import ingest
-from ims.alerts.models import Alert, RejectedAlert
+from ims.alerts.models import Alert, DeadLetter
 from ims.alerts.notifications import RejectReason, reject
 from ims.core.db.engine import Database
 from ims.policy.queries import NO_POLICY
 from ims.web.pages.dead_letters import PAGE_ROWS
 from tests.integration.web.conftest import SignIn, token
-from tests.support.notices import NOW, SOURCE, alertmanager_alert
+from tests.support.notifications import NOW, SOURCE, alertmanager_alert
 
 
 def put_aside(database: Database, *alerts: object) -> list[int]:
     with database.begin() as session:
         rejected = [reject(alert, SOURCE, RejectReason.WRONG_STATUS, "It was wrong.") for alert in alerts]
         ingest(session, [], rejected, NO_POLICY, NOW)
-        return list(session.scalars(select(RejectedAlert.id).order_by(RejectedAlert.id)))[-len(alerts) :]
+        return list(session.scalars(select(DeadLetter.id).order_by(DeadLetter.id)))[-len(alerts) :]
 
 
 def test_nothing_is_said_plainly(sign_in: SignIn) -> None:
@@ -44,7 +44,7 @@ def test_bob_tries_one_again_and_drops_another(sign_in: SignIn, database: Databa
     again = bob.post(f"/rejected/{bad}/retry", data=token(bob))
     assert (again.status_code, "somebody may have tried or dropped it" in again.text) == (404, True)
     with database.begin() as session:
-        assert session.scalars(select(RejectedAlert)).all() == []
+        assert session.scalars(select(DeadLetter)).all() == []
         assert session.scalars(select(Alert.name).where(Alert.name == "Repaired")).all() == ["Repaired"]
 
 

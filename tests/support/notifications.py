@@ -1,4 +1,4 @@
-"""Notices and payloads for tests, in the genuine shapes."""
+"""Notifications and payloads for tests, in the genuine shapes."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ims.alerts.notifications import Notice, NoticeStatus, labels_fingerprint
+from ims.alerts.notifications import AlertNotification, NotificationStatus, labels_fingerprint
 from ims.policy.schema import Correlation, Policy, Service
 from ims.sources.models import Source
 
@@ -40,7 +40,7 @@ def policy(**correlation: Any) -> Policy:
     )
 
 
-def notice(
+def notification(
     name: str = "ServiceDown",
     *,
     starts: float | None = -10,
@@ -48,13 +48,13 @@ def notice(
     annotations: Mapping[str, str] | None = None,
     source: str = SOURCE,
     **labels: str,
-) -> Notice:
-    """A firing notice of service checkout, resolved when `ends` is given. Times are seconds from `NOW`."""
+) -> AlertNotification:
+    """A firing notification of service checkout, resolved when `ends` is given. Times are seconds from `NOW`."""
     labels = {"alertname": name, "service": "checkout", "severity": "critical", **labels}
-    return Notice(
+    return AlertNotification(
         source=source,
         fingerprint=labels_fingerprint(labels),
-        status=NoticeStatus.FIRING if ends is None else NoticeStatus.RESOLVED,
+        status=NotificationStatus.FIRING if ends is None else NotificationStatus.RESOLVED,
         name=name,
         labels=labels,
         annotations=annotations or {},
@@ -65,7 +65,7 @@ def notice(
 
 
 def add_source(session: Session, name: str = SOURCE, alertmanager_url: str | None = None) -> None:
-    """The sender of the notices."""
+    """The sender of the notifications."""
     session.add(Source(name=name, kind="alertmanager", alertmanager_url=alertmanager_url, created_at=NOW))
     session.flush()
 

@@ -1,4 +1,4 @@
-"""A run that takes over a child which was started ahead is like any other, only sooner; and runs need no spare."""
+"""A run that takes over a child which was started ahead is like any other, only sooner; and runs need no warm runner."""
 
 import asyncio
 import json
@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from ims.core.errors import RunRefused
+from ims.core.errors import RunDenied
 from ims.runs.events import RunEvent
-from ims.runs.processes import RUN_ID, SPARE_PREFIX, SPEC, Process, descendants, processes
+from ims.runs.processes import RUN_ID, SPEC, WARM_PREFIX, Process, descendants, processes
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
 from ims.runs.supervision.sweep import remove_orphaned_directories
-from ims.runs.supervision.warm import Spares
+from ims.runs.supervision.warm import WarmRunners
 from tests.integration.runs import caller
 from tests.integration.runs.conftest import Policy, Story, assert_nothing_left, marked, until
 from tests.support.workers import PLAYBOOK
@@ -29,38 +29,38 @@ HELLO = "- name: Say hello\n  ansible.builtin.command: echo hello"
 
 
 @asynccontextmanager
-async def spares_for(policy: Policy, request: RunRequest, count: int = 1) -> AsyncIterator[Spares]:
-    """Ready spares for a request; nothing may be left of them."""
-    spares = Spares(policy.runs, count)
+async def spares_for(policy: Policy, request: RunRequest, count: int = 1) -> AsyncIterator[WarmRunners]:
+    """Ready warm runners for a request; nothing may be left of them."""
+    warm_runners = WarmRunners(policy.runs, count)
     try:
-        while not spares.are_ready:
-            await spares.keep(request.premises)
+        while not warm_runners.are_ready:
+            await warm_runners.keep(request.run_context)
             await asyncio.sleep(0.02)
-        yield spares
+        yield warm_runners
     finally:
-        await spares.close()
+        await warm_runners.close()
     assert waiting(policy) == []
     assert list(policy.runs.iterdir()) == []
 
 
 def waiting(policy: Policy) -> list[Process]:
-    """The spares of this policy."""
+    """The warm runners of this policy."""
     found = []
     for process in processes():
         environment = process.environment() if process.is_running else {}
-        is_spare = environment.get(RUN_ID, "").startswith(SPARE_PREFIX)
+        is_spare = environment.get(RUN_ID, "").startswith(WARM_PREFIX)
         if is_spare and environment["HOME"].startswith(str(policy.runs)):
             found.append(process)
     return found
 
 
-async def run(policy: Policy, request: RunRequest, spares: Spares | None, **more: asyncio.Event) -> Story:
+async def run(policy: Policy, request: RunRequest, warm_runners: WarmRunners | None, **more: asyncio.Event) -> Story:
     events: list[RunEvent] = []
 
     async def keep(batch: Sequence[RunEvent]) -> None:
         events.extend(batch)
 
-    result = await execute(request, policy.directory(request), on_events=keep, spares=spares, **more)
+    result = await execute(request, policy.directory(request), on_events=keep, warm_runners=warm_runners, **more)
     assert_nothing_left(policy, request)
     return Story(result, events)
 
@@ -71,7 +71,7 @@ def told(story: Story) -> list[tuple[str, str | None, str]]:
     return [(event.kind, event.task, times.sub("", event.stdout)) for event in story.events]
 
 
-def test_a_run_with_a_spare_child_tells_the_same_story(policy: Policy) -> None:
+def test_a_run_with_a_warm_runner_tells_the_same_story(policy: Policy) -> None:
     playbook = policy.playbook(
         HELLO
         + """
@@ -88,10 +88,10 @@ def test_a_run_with_a_spare_child_tells_the_same_story(policy: Policy) -> None:
     async def scene() -> None:
         request = policy.request(playbook)
         without = await run(policy, policy.request(playbook), None)
-        async with spares_for(policy, request) as spares:
-            (spare,) = waiting(policy)
-            story = await run(policy, request, spares)
-            assert not spare.send(signal.SIGCONT), "the run did not use the spare"
+        async with spares_for(policy, request) as warm_runners:
+            (warm_runner,) = waiting(policy)
+            story = await run(policy, request, warm_runners)
+            assert not warm_runner.send(signal.SIGCONT), "the run did not use the warm runner"
         assert story.result.outcome is without.result.outcome is Outcome.FAILED
         assert story.result.rc == without.result.rc == 2
         assert (story.result.recap, story.result.reason) == (without.result.recap, without.result.reason)
@@ -113,14 +113,14 @@ def test_all_that_a_run_with_a_spare_starts_carries_the_mark_of_the_run(policy: 
 
     async def scene() -> None:
         cancel = asyncio.Event()
-        async with spares_for(policy, request) as spares:
-            (spare,) = waiting(policy)
-            running = asyncio.create_task(run(policy, request, spares, cancel=cancel))
+        async with spares_for(policy, request) as warm_runners:
+            (warm_runner,) = waiting(policy)
+            running = asyncio.create_task(run(policy, request, warm_runners, cancel=cancel))
             await until((policy.root / "env").exists)
             assert waiting(policy) == []
-            below = descendants(spare.pid)
+            below = descendants(warm_runner.pid)
             assert PLAYBOOK in {process.command for process in below}
-            assert {process.pid for process in marked(request.run_id)} == {spare.pid, *(one.pid for one in below)}
+            assert {process.pid for process in marked(request.run_id)} == {warm_runner.pid, *(one.pid for one in below)}
             cancel.set()
             story = await running
         assert story.result.outcome is Outcome.CANCELLED
@@ -147,16 +147,16 @@ def test_modules_are_packed_before_there_is_a_run(policy: Policy) -> None:
 
 def test_a_spare_of_another_policy_is_not_used_and_goes(policy: Policy) -> None:
     request = policy.request(policy.playbook(HELLO))
-    other = replace(request.premises, environment={"IMS_INSTANCE": "another"})
+    other = replace(request.run_context, environment={"IMS_INSTANCE": "another"})
 
     async def scene() -> None:
-        async with spares_for(policy, request) as spares:
+        async with spares_for(policy, request) as warm_runners:
             (old,) = waiting(policy)
-            assert spares.take(other) is None
-            await spares.keep(other)
+            assert warm_runners.take(other) is None
+            await warm_runners.keep(other)
             assert not old.send(signal.SIGCONT)
-            await until(lambda: spares.are_ready)
-            assert spares.take(request.premises) is None
+            await until(lambda: warm_runners.are_ready)
+            assert warm_runners.take(request.run_context) is None
             assert len(waiting(policy)) == 1
 
     asyncio.run(scene())
@@ -169,17 +169,17 @@ def test_a_run_goes_on_without_a_spare_that_is_dead_or_does_not_answer(
     request = policy.request(policy.playbook(HELLO))
 
     async def scene() -> None:
-        async with spares_for(policy, request) as spares:
-            (spare,) = waiting(policy)
-            taken = spares.take(request.premises)
-            monkeypatch.setattr(spares, "take", lambda _premises: taken)
-            spare.send(number)
-            await until(lambda: spare.pid not in {process.pid for process in waiting(policy)} or number != 9)
+        async with spares_for(policy, request) as warm_runners:
+            (warm_runner,) = waiting(policy)
+            taken = warm_runners.take(request.run_context)
+            monkeypatch.setattr(warm_runners, "take", lambda _premises: taken)
+            warm_runner.send(number)
+            await until(lambda: warm_runner.pid not in {process.pid for process in waiting(policy)} or number != 9)
             before = REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) or 0
-            story = await run(policy, request, spares)
+            story = await run(policy, request, warm_runners)
             assert REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) == before + 1
             assert story.result.outcome is Outcome.SUCCEEDED
-            assert not spare.send(signal.SIGCONT)
+            assert not warm_runner.send(signal.SIGCONT)
 
     asyncio.run(scene())
 
@@ -188,15 +188,15 @@ def test_a_dead_spare_is_replaced_but_not_at_once(policy: Policy, monkeypatch: p
     request = policy.request(policy.playbook(HELLO))
 
     async def scene() -> None:
-        async with spares_for(policy, request) as spares:
-            (spare,) = waiting(policy)
-            spare.send(signal.SIGKILL)
-            await until(lambda: not spares.are_ready)
-            await spares.keep(request.premises)
+        async with spares_for(policy, request) as warm_runners:
+            (warm_runner,) = waiting(policy)
+            warm_runner.send(signal.SIGKILL)
+            await until(lambda: not warm_runners.are_ready)
+            await warm_runners.keep(request.run_context)
             assert waiting(policy) == []
             monkeypatch.setattr("ims.runs.supervision.warm._REST_SECONDS", 0)
-            await spares.keep(request.premises)
-            await until(lambda: spares.are_ready)
+            await warm_runners.keep(request.run_context)
+            await until(lambda: warm_runners.are_ready)
 
     asyncio.run(scene())
 
@@ -205,10 +205,10 @@ def test_the_same_run_is_refused_with_a_spare_too_and_the_first_one_is_left_alon
     request = policy.request(policy.playbook(HELLO))
 
     async def scene() -> None:
-        async with spares_for(policy, request) as spares:
+        async with spares_for(policy, request) as warm_runners:
             policy.directory(request).mkdir()
-            with pytest.raises(RunRefused):
-                await run(policy, request, spares)
+            with pytest.raises(RunDenied):
+                await run(policy, request, warm_runners)
             assert waiting(policy) == []
             assert list(policy.runs.iterdir()) == [policy.directory(request)]
             policy.directory(request).rmdir()
@@ -220,9 +220,9 @@ def test_the_deadline_counts_from_the_beginning_of_the_run(policy: Policy) -> No
     request = policy.request(policy.playbook("- ansible.builtin.command: sleep 60"), timeout=1.5)
 
     async def scene() -> RunResult:
-        async with spares_for(policy, request) as spares:
+        async with spares_for(policy, request) as warm_runners:
             await asyncio.sleep(2)
-            return (await run(policy, request, spares)).result
+            return (await run(policy, request, warm_runners)).result
 
     result = asyncio.run(scene())
     assert result.outcome is Outcome.TIMED_OUT
@@ -235,8 +235,8 @@ def test_a_faulty_configuration_is_told_by_ansible_itself(policy: Policy) -> Non
 
     async def scene() -> None:
         request = policy.request(playbook)
-        async with spares_for(policy, request) as spares:
-            story = await run(policy, request, spares)
+        async with spares_for(policy, request) as warm_runners:
+            story = await run(policy, request, warm_runners)
         assert story.result.outcome is Outcome.FAILED
         assert "forks" in story.log.lower()
         assert story.result.rc not in (0, None)
@@ -248,7 +248,7 @@ def test_a_spare_ends_with_its_worker_and_its_directory_is_swept(policy: Policy,
     request = policy.request(policy.playbook("- ansible.builtin.command: sleep 60"))
     fields = tmp_path / "fields.json"
     fields.write_text(json.dumps(request.model_dump(mode="json")))
-    arguments = [str(fields), str(policy.directory(request)), str(tmp_path / "answer"), "spare"]
+    arguments = [str(fields), str(policy.directory(request)), str(tmp_path / "answer"), "warm runner"]
 
     async def scene() -> None:
         worker = await asyncio.create_subprocess_exec(

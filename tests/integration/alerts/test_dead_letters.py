@@ -18,8 +18,8 @@ from ims.alerts.dead_letters import (
     retry,
 )
 from ims.alerts.ingest import ingest
-from ims.alerts.models import Alert, RejectedAlert
-from ims.alerts.notifications import BODY_LENGTH, Notice, Rejected, RejectReason, read_alert, reject
+from ims.alerts.models import Alert, DeadLetter
+from ims.alerts.notifications import BODY_LENGTH, AlertNotification, Rejected, RejectReason, read_alert, reject
 from ims.alerts.parsers import alertmanager
 from ims.alerts.parsers.formats import Format
 from ims.cli.main import main
@@ -28,7 +28,7 @@ from ims.core.errors import NotFound
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from tests.support.context import ALICE, by
-from tests.support.notices import NOW, SOURCE, add_source, alertmanager_alert, at
+from tests.support.notifications import NOW, SOURCE, add_source, alertmanager_alert, at
 
 BROKEN = {"status": "on fire", "labels": {"alertname": "Broken"}}
 
@@ -39,11 +39,11 @@ def put_aside(session: Session, *alerts: object, reason: RejectReason = RejectRe
         add_source(session)
     rejected = [reject(alert, SOURCE, reason, "It was wrong.", place) for place, alert in enumerate(alerts)]
     ingest(session, [], rejected, NO_POLICY, NOW)
-    return sorted(session.scalars(select(RejectedAlert.id)))[-len(alerts) :]
+    return sorted(session.scalars(select(DeadLetter.id)))[-len(alerts) :]
 
 
 def kept(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(RejectedAlert)) or 0
+    return session.scalar(select(func.count()).select_from(DeadLetter)) or 0
 
 
 def test_what_can_be_read_today_is_taken_and_kept_no_longer(session: Session) -> None:
@@ -78,7 +78,7 @@ def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monke
     [id_] = put_aside(session, BROKEN)
     assert retry(by(session, ALICE, at(60)), id_).result == STILL_REJECTED
 
-    def fixed(given: dict[str, object], source: str, now: object) -> Notice | Rejected:
+    def fixed(given: dict[str, object], source: str, now: object) -> AlertNotification | Rejected:
         return read_alert({**given, "status": "firing"}, source, NOW)
 
     monkeypatch.setattr("ims.alerts.dead_letters.FORMATS", {"alertmanager": Format(alertmanager.parse, fixed)})

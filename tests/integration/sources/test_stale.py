@@ -7,17 +7,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import ingest
-from ims.alerts.stale_sources import Turned, silences, turn_silent
+from ims.alerts.stale_sources import Turned, silences, turn_stale
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
-from tests.support.notices import NOW, SOURCE, add_source, at, notice
+from tests.support.notifications import NOW, SOURCE, add_source, at, notification
 
 PATIENCE = timedelta(seconds=300)
 
 
 def look(session: Session, seconds: float, *, watching_since: float = 0) -> Turned:
     session.expire_all()
-    return turn_silent(session, PATIENCE, at(seconds), watching_since=at(watching_since))
+    return turn_stale(session, PATIENCE, at(seconds), watching_since=at(watching_since))
 
 
 def incidents(session: Session) -> list[tuple[Any, ...]]:
@@ -27,47 +27,47 @@ def incidents(session: Session) -> list[tuple[Any, ...]]:
 def test_silence_opens_an_incident_once_and_being_heard_resolves_it(session: Session) -> None:
     add_source(session, alertmanager_url="http://am.example:9093")
     assert look(session, 299) == Turned()
-    assert look(session, 301).silent == ((SOURCE, NOW),)
+    assert look(session, 301).stale == ((SOURCE, NOW),)
     assert look(session, 400) == Turned()
     assert incidents(session) == [("Nothing comes from source alertmanager", "high", "open")]
-    assert session.get_one(Source, SOURCE).silent_since == NOW
+    assert session.get_one(Source, SOURCE).stale_since == NOW
     assert dict(silences(session)) == {SOURCE: True}
-    ingest(session, [notice(starts=390)], [], NO_POLICY, at(500))
+    ingest(session, [notification(starts=390)], [], NO_POLICY, at(500))
     assert look(session, 501).heard == ((SOURCE, at(500)),)
-    assert session.get_one(Source, SOURCE).silent_since is None
+    assert session.get_one(Source, SOURCE).stale_since is None
     assert incidents(session)[0][2] == "resolved"
 
 
 def test_while_ims_was_down_nobody_was_silent_but_a_silence_that_was_told_goes_on(session: Session) -> None:
     add_source(session, alertmanager_url="http://am.example:9093")
     assert look(session, 10_000, watching_since=9_990) == Turned()
-    assert look(session, 10_291, watching_since=9_990).silent
+    assert look(session, 10_291, watching_since=9_990).stale
     assert look(session, 20_000, watching_since=19_990) == Turned()
-    assert session.get_one(Source, SOURCE).silent_since == NOW
+    assert session.get_one(Source, SOURCE).stale_since == NOW
 
 
 def test_an_answer_of_its_alertmanager_is_a_sign_of_life(session: Session) -> None:
     add_source(session, alertmanager_url="http://am.example:9093")
-    session.get_one(Source, SOURCE).repaired_at = at(200)
+    session.get_one(Source, SOURCE).reconciled_at = at(200)
     session.flush()
     assert look(session, 499) == Turned()
-    assert look(session, 501).silent
+    assert look(session, 501).stale
 
 
-def test_who_cannot_be_asked_is_silent_only_if_told_so(session: Session) -> None:
+def test_who_cannot_be_asked_is_stale_only_if_told_so(session: Session) -> None:
     add_source(session, "quiet")
     assert look(session, 1e6) == Turned()
-    session.get_one(Source, "quiet").silent_after = 60
+    session.get_one(Source, "quiet").stale_after = 60
     session.flush()
-    assert look(session, 1e6).silent == (("quiet", NOW),)
+    assert look(session, 1e6).stale == (("quiet", NOW),)
 
 
 def test_zero_seconds_mean_never_and_a_disabled_source_is_not_missed(session: Session) -> None:
     for name in ("never", "disabled"):
         add_source(session, name, alertmanager_url="http://am.example:9093")
-    session.get_one(Source, "never").silent_after = 0
+    session.get_one(Source, "never").stale_after = 0
     session.flush()
-    assert look(session, 1000).silent == (("disabled", NOW),)
+    assert look(session, 1000).stale == (("disabled", NOW),)
     session.get_one(Source, "disabled").disabled_at = at(1001)
     session.flush()
     assert look(session, 1002).heard == (("disabled", NOW),)
