@@ -58,10 +58,10 @@ class Build:
         return statistics.median(self.seconds[name])
 
 
-def lay_out(commit: str, directory: Path) -> Path:
-    """The code of a commit. Raises `BenchmarkFailed` when this clone does not have it."""
+def lay_out(commit: str, directory: Path, *parts: str) -> Path:
+    """Those folders of a commit. Raises `BenchmarkFailed` when this clone does not have it."""
     directory.mkdir()
-    archive = subprocess.run(["git", "archive", commit, "ims"], cwd=ROOT, check=False, capture_output=True)
+    archive = subprocess.run(["git", "archive", commit, *parts], cwd=ROOT, check=False, capture_output=True)
     if archive.returncode:
         raise BenchmarkFailed(f"this clone has no commit {commit}: fetch its whole history.")
     subprocess.run(["tar", "-xf", "-", "-C", directory], input=archive.stdout, check=True)
@@ -91,7 +91,9 @@ def builds() -> Iterator[tuple[Build, Build, str]]:
         new = {**environment, "IMS_URL": url, "IMS_TOKEN": COMMAND_TOKEN}
         yield (
             Build(ROOT, NEW_COMMAND, new),
-            Build(lay_out(BEFORE, directory / "before"), OLD_COMMAND, {**environment, "PYTHONPATH": of_before()}),
+            Build(
+                lay_out(BEFORE, directory / "before", "ims"), OLD_COMMAND, {**environment, "PYTHONPATH": of_before()}
+            ),
             postgres_version(server),
         )
 
