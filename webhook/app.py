@@ -1,17 +1,14 @@
 """The webhook: takes alerts, commits them, answers. It decides nothing and runs nothing."""
 
 import json
-import time
 from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ims.alerts.bodies import told
-from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.notifications import clean
-from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, check_mode, parser_for
+from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db.engine import Database, app_url
@@ -22,10 +19,9 @@ from ims.core.metrics import metrics_response
 from ims.core.principal import Principal
 from ims.core.settings import Settings, load_settings
 from ims.heartbeats.usecases import is_heartbeat, take_heartbeat
-from ims.sources.admission import Admission
-from ims.sources.authentication import Tokens
+from ims.http.front.worker import DIRECT
 from webhook import problems
-from webhook.committer import Committer, Request
+from webhook.taking import Taking
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
@@ -48,24 +44,20 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
-    tokens, committer = Tokens(database), Committer(database)
-    admission = Admission(settings.trusted_networks)
+    taking = Taking(settings, database)
+    tokens, admission = taking.tokens, taking.admission
+    app.extensions[DIRECT] = taking.on_the_loop
 
     def take(path: str) -> tuple[Response, int]:
-        began = time.monotonic()
         sender = tokens.sender(request.headers.get("Authorization"))
-        admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
-        parse = parser_for(path, sender)
-        check_mode(path, request.headers.get(MODE_HEADER))
+        forwarded = request.headers.getlist("X-Forwarded-For")
+        admitted = taking.admit(path, sender, request.remote_addr, forwarded, request.headers.get(MODE_HEADER))
         body = request.get_data(cache=False)
         if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge
-        parsed = parse(read_json(body), sender.name, utc_now())
-        admission.charge(sender, len(parsed.notifications) + len(parsed.rejected))
-        waiting = Request(sender.name, parsed, len(body))
-        committer.commit(waiting)
-        ALERT_PROCESSING.observe(time.monotonic() - began)
-        return _json(told(sender.name, parsed, waiting.results)), 202
+        waiting = taking.read(admitted, body)
+        taking.committer.commit(waiting)
+        return _json(taking.answer(admitted, waiting)), 202
 
     @app.post("/heartbeats/<name>")
     def heartbeat(name: str) -> tuple[Response, int]:

@@ -10,9 +10,12 @@ few times what the last one took: PostgreSQL works about as long for a commit as
 finds nobody to wait for and pays nothing.
 """
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,6 +50,7 @@ makes their answers and reads their next requests one after the other, which tak
 LONGEST_PATIENCE = 0.02
 """Seconds; longer than this no commit waits for anybody."""
 
+Done = Callable[["Request"], None]
 Cut = tuple[str, str | None]
 """Source and receiver of a notification that its sender cut."""
 
@@ -62,6 +66,8 @@ class Request:
     results: tuple[Result, ...] = ()
     error: IMSError | None = None
     is_done: bool = False
+    done: "Done | None" = None
+    """Called on the loop when its commit has ended, for a request that holds no thread."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held until the request is done, or until it is on its thread to commit."""
 
@@ -85,6 +91,10 @@ class Committer:
     _policy: Policy | None = None
     _policy_read_at: float = 0.0
     _heard_at: dict[str, float] = field(default_factory=dict)
+    _loop: asyncio.AbstractEventLoop | None = None
+    """Where requests without a thread are answered: the loop that brought the first of them."""
+    _thread: ThreadPoolExecutor | None = None
+    """Commits for those who have no thread."""
 
     def __post_init__(self) -> None:
         self._connection = self.database.direct()
@@ -103,6 +113,25 @@ class Committer:
         if request.error:
             raise request.error
 
+    def commit_later(self, request: Request) -> None:
+        """Commit a request that holds no thread, and call `request.done` on this thread's loop. Never waits."""
+        if self._loop is None or self._thread is None:
+            self._loop, self._thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "commit")
+        with self._lock:
+            self._waiting.append(request)
+            must_wait, self._is_committing = self._is_committing, True
+            if len(self._waiting) >= self._expected:
+                self._lock.notify()
+        if not must_wait:
+            self._thread.submit(self._commit_in_turn)
+
+    def _commit_in_turn(self) -> None:
+        """It is the turn of somebody without a thread."""
+        try:
+            self._commit_for(self._gather())
+        except Exception as error:
+            log.error("commit_broke", exc_info=error)
+
     def _gather(self) -> list[Request]:
         """The requests of the next commit, once those are there that were answered a moment ago."""
         with self._lock:
@@ -119,18 +148,28 @@ class Committer:
                 if not request.is_done:
                     # Something unforeseen is on its way up this thread; the others are told to come again.
                     request.error, request.is_done = DatabaseAway(), True
-                request.turn.release()
+                if request.done is None:
+                    request.turn.release()
+            self._answer([request for request in together if request.done is not None])
             self._hand_over(len(together), time.monotonic() - began)
+
+    def _answer(self, committed: list[Request]) -> None:
+        """Let those be answered who have no thread: all at once, for each call wakes the loop."""
+        if committed and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it their connections
+                self._loop.call_soon_threadsafe(_answer_all, committed)
 
     def _hand_over(self, answered: int, seconds: float) -> None:
         """The next commit is on whoever has waited longest."""
         with self._lock:
             self._expected = answered + len(self._waiting)
             self._patient_until = time.monotonic() + min(PATIENCE * seconds, LONGEST_PATIENCE)
-            if self._waiting:
-                self._waiting[0].turn.release()
-            else:
+            if not self._waiting:
                 self._is_committing = False
+            elif self._waiting[0].done is None:
+                self._waiting[0].turn.release()
+            elif self._thread is not None:
+                self._thread.submit(self._commit_in_turn)
 
     def _take(self) -> list[Request]:
         """The requests that have waited longest, as many as one transaction should hold, and at least one."""
@@ -168,7 +207,7 @@ class Committer:
                 request.error, request.is_done = DatabaseAway(), True
 
     def _commit_one_by_one(self, request: Request) -> None:
-        """Put aside the notification that the database refuses, and take the others. What was taken before may repeat."""
+        """Put aside the notification that the database refuses, and take the others. What was taken may repeat."""
         results: list[Result] = []
         self._transact([], request.parsed.rejected, ())
         for notification in request.parsed.notifications:
@@ -224,3 +263,12 @@ def _not_storable(notification: AlertNotification) -> Rejected:
         "The database refused it.",
         ascii({"fingerprint": notification.fingerprint, "labels": dict(notification.labels)}),
     )
+
+
+def _answer_all(committed: Sequence[Request]) -> None:
+    for request in committed:
+        if request.done is not None:
+            try:
+                request.done(request)
+            except Exception as error:
+                log.error("answer_broke", exc_info=error)

@@ -3,10 +3,11 @@
 Alertmanager repeats after a 5xx and never after a 4xx: what is ours is 5xx, a 4xx is for what is truly wrong.
 """
 
+import json
 import re
 from typing import Any
 
-from flask import Flask, Response, json
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from ims.core.errors import IMSError, TooLarge, Unauthenticated
@@ -42,17 +43,28 @@ def install(app: Flask, max_body_bytes: int) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _of_ours(error: IMSError) -> Response:
+def of_error(error: IMSError) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of the answer to an error of ours."""
     more: dict[str, Any] = {}
     if error.fields:
         more["errors"] = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
     kind = _WORDS.sub("-", type(error).__name__).lower()
-    response = _problem(error.status, kind, error.title, error.message, more)
+    status, headers, body = _document(error.status, kind, error.title, error.message, more)
     if isinstance(error, TooFast):
-        response.headers["Retry-After"] = str(error.retry_after)
+        headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="ims"'
-    return response
+        headers["WWW-Authenticate"] = 'Bearer realm="ims"'
+    return status, list(headers.items()), body
+
+
+def as_json(content: Any) -> bytes:
+    """What an answer's body says."""
+    return json.dumps(content).encode()
+
+
+def _of_ours(error: IMSError) -> Response:
+    status, headers, body = of_error(error)
+    return Response(body, status, headers)
 
 
 def _of_http(error: HTTPException) -> Response:
@@ -70,9 +82,16 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def _problem(status: int, kind: str, title: str, detail: str, more: dict[str, Any]) -> Response:
+    status, headers, body = _document(status, kind, title, detail, more)
+    return Response(body, status, headers)
+
+
+def _document(
+    status: int, kind: str, title: str, detail: str, more: dict[str, Any]
+) -> tuple[int, dict[str, str], bytes]:
     REQUESTS_REFUSED.labels(str(status)).inc()
     body = {"type": f"urn:ims:problem:{kind}", "title": title, "status": status, "detail": detail, **more}
-    response = Response(json.dumps(body), status, mimetype="application/problem+json")
+    headers = {"Content-Type": "application/problem+json"}
     if status >= 500:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return status, headers, as_json(body)

@@ -107,6 +107,25 @@ class Settings(BaseModel):
         ge=1024,
         description="Largest body the webhook takes; 10,000 alerts are 10 MB.",
     )
+    request_header_seconds: float = Field(
+        default=10, gt=0, le=600, description="How long a client may take to send a request's headers."
+    )
+    request_body_seconds: float = Field(
+        default=60, gt=0, le=3600, description="How long it may then take to send the body."
+    )
+    connections: int = Field(
+        default=2000,
+        ge=16,
+        le=100_000,
+        description="Most connections a serving process of ims-web or the webhook holds open; beyond, the one that has "
+        "been silent longest makes room.",
+    )
+    connections_per_address: int = Field(
+        default=500,
+        ge=4,
+        le=100_000,
+        description="The same for the connections from one address, except those of IMS_TRUSTED_PROXIES.",
+    )
     trusted_proxies: str | None = Field(
         default=None,
         description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; only their "

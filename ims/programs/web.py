@@ -29,6 +29,7 @@ from ims.core.log import configure_logging
 from ims.core.settings import Settings, load_settings
 from ims.http import authentication as asking
 from ims.http import health, metrics, problems, requests, resources, security, senders
+from ims.http.front.limits import MOST_FORM_BYTES
 from ims.reports.statistics import count_by_status, read_means
 from ims.runs.queries import count_active
 from ims.web import rendering
@@ -61,7 +62,6 @@ GROUPS = (
     audit_api.api,
 )
 """The REST API, in the order of its documentation."""
-MAX_FORM_BYTES = 1024 * 1024
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
@@ -119,7 +119,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         raise ConfigurationFaulty("IMS_SECRET_KEY_FILE must name the file with the key that signs sessions.")
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
-        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        MAX_CONTENT_LENGTH=MOST_FORM_BYTES,
         PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours),
         # Several installations on one host name must not sign each other out.
         SESSION_COOKIE_NAME=f"ims_session_{settings.web_port}",

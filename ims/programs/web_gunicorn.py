@@ -1,6 +1,7 @@
 """How Gunicorn serves ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
 
-One process with threads: a page waits for PostgreSQL and little else.
+One process: a loop that holds the connections, and threads for requests that have arrived whole. A page waits for
+PostgreSQL and little else.
 """
 
 import gc
@@ -9,18 +10,19 @@ from typing import Any
 
 from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.core.settings import load_settings
+from ims.http.front.limits import MOST_FORM_BYTES, Limits
+from ims.http.front.worker import serving
 
 PROGRAM = "ims-web"
 _settings = load_settings()
 
 bind = f"{_settings.web_host}:{_settings.web_port}"
-worker_class = "gthread"
+worker_class = serving(Limits.of(_settings, most_body=MOST_FORM_BYTES, keep_alive_seconds=30))
 # How often somebody tries a password is counted in a process: a second one would double what is allowed.
 workers = 1
 threads = 16
 timeout = 60
 graceful_timeout = 10
-keepalive = 30
 proc_name = PROGRAM
 # Requests are logged by the application, with their ids.
 accesslog = None

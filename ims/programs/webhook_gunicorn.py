@@ -11,18 +11,19 @@ from typing import Any
 from ims.core.log import configure_logging
 from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.core.settings import load_settings
+from ims.http.front.limits import Limits
+from ims.http.front.worker import serving
 
 PROGRAM = "webhook"
 _settings = load_settings()
 
 bind = f"{_settings.webhook_host}:{_settings.webhook_port}"
-worker_class = "gthread"
+# Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
+worker_class = serving(Limits.of(_settings, most_body=_settings.max_body_bytes, keep_alive_seconds=75))
 workers = min(4, max(2, os.cpu_count() or 2))
 threads = 16
 timeout = 60
 graceful_timeout = 10
-# Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
-keepalive = 75
 proc_name = PROGRAM
 # It would lie in the user's home directory; the platform is how this program is controlled.
 control_socket_disable = True

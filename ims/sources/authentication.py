@@ -30,14 +30,19 @@ class Tokens:
 
     def sender(self, authorization: str | None) -> Sender:
         """The sender that a header `Authorization` proves. Raises `TokenWrong` and `DatabaseAway`."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        hashed = _hashed(authorization)
+        if hashed is None:
             raise TokenWrong
-        hashed = hash_token(token.strip())
+        return self._remembered(hashed) or self._look_up(hashed)
+
+    def remembered(self, authorization: str | None) -> Sender | None:
+        """The same if it can be told without asking the database."""
+        hashed = _hashed(authorization)
+        return self._remembered(hashed) if hashed is not None else None
+
+    def _remembered(self, hashed: bytes) -> Sender | None:
         known = self._known.get(hashed)
-        if known is not None and self.monotonic() < known[1]:
-            return known[0]
-        return self._look_up(hashed)
+        return known[0] if known is not None and self.monotonic() < known[1] else None
 
     def _look_up(self, hashed: bytes) -> Sender:
         with self.database.begin() as session:
@@ -47,3 +52,9 @@ class Tokens:
             raise TokenWrong
         self._known[hashed] = (sender, self.monotonic() + REMEMBERED_SECONDS)
         return sender
+
+
+def _hashed(authorization: str | None) -> bytes | None:
+    """The hash of the token in a header, if there is one."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return hash_token(token.strip()) if scheme.lower() == "bearer" and token.strip() else None

@@ -1,0 +1,114 @@
+"""How the webhook takes alerts: the same steps for a request that holds a thread and for one that holds none.
+
+Most requests bring a few alerts with a token that was seen a moment ago. Those are read on the loop of the process,
+committed together by one thread, and answered on the loop again: no thread of theirs waits for PostgreSQL. Whatever
+would keep the loop, an unknown token or a large body, goes to the Flask application and its threads.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ims.alerts.bodies import told
+from ims.alerts.metrics import ALERT_PROCESSING
+from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, Parser, check_mode, parser_for
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.core.errors import IMSError
+from ims.core.json_body import read_json
+from ims.core.settings import Settings
+from ims.http.front import messages
+from ims.http.front.protocol import Connection
+from ims.sources.admission import Admission
+from ims.sources.authentication import Tokens
+from ims.sources.tokens import Sender
+from webhook import problems
+from webhook.committer import Committer, Request
+
+MOST_ON_THE_LOOP: Final = 32 * 1024
+"""Bytes of a body that are read on the loop. Some 30 alerts; reading them takes about a millisecond."""
+_PATHS: Final = {path.encode(): path for path in ALERT_PATHS}
+_MODE_HEADER: Final = MODE_HEADER.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Somebody who may send, before anything of the body is read."""
+
+    sender: Sender
+    parse: Parser
+    began: float
+
+
+@dataclass(slots=True)
+class Taking:
+    """What the requests of a process share."""
+
+    settings: Settings
+    database: Database
+    tokens: Tokens = field(init=False)
+    committer: Committer = field(init=False)
+    admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens, self.committer = Tokens(self.database), Committer(self.database)
+        self.admission = Admission(self.settings.trusted_networks)
+
+    def admit(
+        self, path: str, sender: Sender, peer: str | None, forwarded: Sequence[str], mode: str | None
+    ) -> Admitted:
+        """Raises `AddressRefused`, `TooFast`, `KindDoesNotFit` and `BinaryMode`."""
+        began = time.monotonic()
+        self.admission.let_in(sender, peer, forwarded)
+        parse = parser_for(path, sender)
+        check_mode(path, mode)
+        return Admitted(sender, parse, began)
+
+    def read(self, admitted: Admitted, body: bytes) -> Request:
+        """The alerts in a body, to be committed. Raises `Invalid` and `TooLarge`."""
+        name = admitted.sender.name
+        parsed = admitted.parse(read_json(body), name, utc_now())
+        self.admission.charge(admitted.sender, len(parsed.notifications) + len(parsed.rejected))
+        return Request(name, parsed, len(body))
+
+    @staticmethod
+    def answer(admitted: Admitted, committed: Request) -> dict[str, Any]:
+        """What the sender is told."""
+        ALERT_PROCESSING.observe(time.monotonic() - admitted.began)
+        return told(committed.source, committed.parsed, committed.results)
+
+    def on_the_loop(self, request: messages.Request, connection: Connection) -> bool:
+        """See `ims.http.front.worker.Direct`."""
+        path = _PATHS.get(request.target)
+        if path is None or request.method != b"POST" or request.is_too_large or len(request.body) > MOST_ON_THE_LOOP:
+            return False
+        sender = self.tokens.remembered(request.header(b"authorization"))
+        if sender is None:
+            return False
+        try:
+            forwarded = request.all_of(b"x-forwarded-for")
+            admitted = self.admit(path, sender, request.peer, forwarded, request.header(_MODE_HEADER))
+            waiting = self.read(admitted, request.body)
+        except IMSError as error:
+            connection.answer(request, *problems.of_error(error))
+            return True
+        waiting.done = _Answering(connection, request, admitted)
+        self.committer.commit_later(waiting)
+        return True
+
+
+@dataclass(slots=True)
+class _Answering:
+    """Answers a request whose commit has ended, on the loop."""
+
+    connection: Connection
+    request: messages.Request
+    admitted: Admitted
+
+    def __call__(self, committed: Request) -> None:
+        if committed.error is not None:
+            self.connection.answer(self.request, *problems.of_error(committed.error))
+        else:
+            body = problems.as_json(Taking.answer(self.admitted, committed))
+            self.connection.answer(self.request, 202, messages.JSON, body)
