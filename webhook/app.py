@@ -11,9 +11,9 @@ from ims.alerts.notifications import clean
 from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
+from ims.core.db import readiness
 from ims.core.db.engine import Database, app_url
-from ims.core.db.migrate import SchemaOutdated, check_schema
-from ims.core.errors import DatabaseAway, Invalid, TooLarge
+from ims.core.errors import Invalid, TooLarge
 from ims.core.json_body import read_json
 from ims.core.metrics import metrics_response
 from ims.core.principal import Principal
@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("webhook", static_folder=None)
     # One more than allowed: of a body without a length Werkzeug cuts what is beyond and says nothing.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
-    database = Database(app_url(settings), pool_size=CONNECTIONS)
+    database = Database(app_url(settings), pool_size=CONNECTIONS, statement_seconds=settings.database_statement_seconds)
     app.extensions[DATABASE] = database
     problems.install(app, settings.max_body_bytes)
     _add_senders(app, database, settings)
@@ -83,13 +83,9 @@ def _add_health(app: Flask, database: Database) -> None:
 
     @app.get("/health/ready")
     def ready() -> tuple[Response, int]:
-        """Whether alerts can be taken: the database answers and has this program's schema."""
-        try:
-            check_schema(database)
-        except DatabaseAway:
-            return _json({"status": "unavailable", "database": "away"}), 503
-        except SchemaOutdated:
-            return _json({"status": "unavailable", "database": "schema outdated"}), 503
+        """Whether alerts can be taken: the database answers, can store something and has this program's schema."""
+        if (fault := readiness.fault(database)) is not None:
+            return _json({"status": "unavailable", "database": fault}), 503
         return _json({"status": "ok", "database": "ok"}), 200
 
     @app.get("/metrics")

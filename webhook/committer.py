@@ -186,9 +186,9 @@ class Committer:
     def _commit_together(self, together: Sequence[Request]) -> None:
         try:
             self._commit_at_once(together)
-        except DatabaseAway:
+        except DatabaseAway as error:
             for request in together:
-                request.error, request.is_done = DatabaseAway(), True
+                request.error, request.is_done = type(error)(), True
         except (psycopg.Error, UnicodeError) as error:
             log.warning("common_commit_failed", requests=len(together), error=type(error).__name__)
             for request in together:
@@ -198,13 +198,13 @@ class Committer:
         """One request in its own transaction; if that fails too, each of its notifications in its own."""
         try:
             self._commit_at_once([request])
-        except DatabaseAway:
-            request.error, request.is_done = DatabaseAway(), True
+        except DatabaseAway as error:
+            request.error, request.is_done = type(error)(), True
         except (psycopg.Error, UnicodeError):
             try:
                 self._commit_one_by_one(request)
-            except DatabaseAway:
-                request.error, request.is_done = DatabaseAway(), True
+            except DatabaseAway as error:
+                request.error, request.is_done = type(error)(), True
 
     def _commit_one_by_one(self, request: Request) -> None:
         """Put aside the notification that the database refuses, and take the others. What was taken may repeat."""

@@ -68,8 +68,13 @@ class Taking:
     def read(self, admitted: Admitted, body: bytes) -> Request:
         """The alerts in a body, to be committed. Raises `Invalid` and `TooLarge`."""
         name = admitted.sender.name
-        parsed = admitted.parse(read_json(body), name, utc_now())
-        self.admission.charge(admitted.sender, len(parsed.notifications) + len(parsed.rejected))
+        alerts = 1
+        try:
+            parsed = admitted.parse(read_json(body), name, utc_now())
+            alerts = len(parsed.notifications) + len(parsed.rejected)
+        finally:
+            # What cannot be read at all has cost as much as an alert.
+            self.admission.charge(admitted.sender, alerts)
         return Request(name, parsed, len(body))
 
     @staticmethod

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from ims.alerts import statements
 from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
 from ims.alerts.correlation import place
+from ims.alerts.dead_letter_limit import MOST_ROWS, WINDOW_SECONDS, as_rows
 from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
 from ims.alerts.flapping import mark_flapping
 from ims.alerts.notifications import AlertNotification, Rejected
@@ -136,16 +137,13 @@ def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, 
 def _keep_rejected(execute: Execute, rejected: Sequence[Rejected], now: datetime) -> None:
     if not rejected:
         return
-    rows = [
-        {
-            "source": one.source,
-            "reason": one.reason.value,
-            "body": one.body,
-            "details": {"message": one.message, "place": one.place},
-        }
-        for one in rejected
-    ]
-    execute(statements.INSERT_REJECTED, {"rejected": json.dumps(rows), "now": now})
+    given = {
+        "rejected": json.dumps(as_rows(rejected)),
+        "now": now,
+        "since": now - timedelta(seconds=WINDOW_SECONDS),
+        "most": MOST_ROWS,
+    }
+    execute(statements.INSERT_REJECTED, given)
 
 
 def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey]:

@@ -158,7 +158,45 @@ INSERT_EPISODES: Final = """
     """
 
 INSERT_REJECTED: Final = """
-    INSERT INTO dead_letter (source, reason, body, details, received_at)
-    SELECT source, reason, body, details, %(now)s
-    FROM json_to_recordset(%(rejected)s::json) AS t (source text, reason text, body text, details jsonb)
+    WITH given AS (
+        SELECT * FROM json_to_recordset(%(rejected)s::json)
+            AS t (n int, source text, reason text, body text, details jsonb, occurrences bigint)
+    ), recent AS (
+        -- The newest of each source by its index; never more of them than count.
+        SELECT s.source, r.id, r.reason
+        FROM (SELECT DISTINCT source FROM given) s
+        CROSS JOIN LATERAL (
+            SELECT id, reason, received_at FROM dead_letter d
+            WHERE d.source = s.source ORDER BY d.id DESC LIMIT %(most)s
+        ) r
+        WHERE r.received_at > %(since)s
+    ), ranked AS (
+        SELECT given.*,
+            row_number() OVER (PARTITION BY source ORDER BY n) AS place,
+            row_number() OVER (PARTITION BY source, reason ORDER BY n) AS place_in_reason,
+            (SELECT count(*) FROM recent r WHERE r.source = given.source) AS kept,
+            (SELECT max(id) FROM recent r WHERE r.source = given.source AND r.reason = given.reason) AS latest
+        FROM given
+    ), decided AS (
+        SELECT *, kept + place <= %(most)s OR (latest IS NULL AND place_in_reason = 1) AS is_kept FROM ranked
+    ), surplus AS (
+        SELECT source, reason, latest, sum(occurrences)::bigint AS occurrences FROM decided WHERE NOT is_kept
+        GROUP BY source, reason, latest
+    ), counted AS (
+        -- The last one kept of a reason stands for what is not kept of it.
+        SELECT d.source, d.reason, d.body, d.details, d.n, d.occurrences + CASE
+            WHEN row_number() OVER (PARTITION BY d.source, d.reason ORDER BY d.n DESC) = 1
+            THEN coalesce(s.occurrences, 0) ELSE 0 END AS occurrences
+        FROM decided d LEFT JOIN surplus s ON s.source = d.source AND s.reason = d.reason
+        WHERE d.is_kept
+    ), inserted AS (
+        INSERT INTO dead_letter (source, reason, body, details, received_at)
+        SELECT source, reason, body, CASE WHEN occurrences = 1 THEN details
+            ELSE details || jsonb_build_object('occurrences', occurrences) END, %(now)s
+        FROM counted ORDER BY n
+    )
+    UPDATE dead_letter d SET details = d.details || jsonb_build_object(
+        'occurrences', coalesce((d.details ->> 'occurrences')::bigint, 1) + s.occurrences, 'last_received_at', %(now)s)
+    FROM surplus s
+    WHERE d.id = s.latest AND NOT EXISTS (SELECT FROM counted c WHERE c.source = s.source AND c.reason = s.reason)
     """

@@ -37,6 +37,9 @@ def list_dead_letters(source: OfSource = "", reason: OfReason = "", limit: Limit
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
     message = cut(row["message"], _MESSAGE_WIDTH)
+    # A server of an earlier version does not count them.
+    if (occurrences := row.get("occurrences", 1)) > 1:
+        message += f" ({occurrences:,} of these)"
     return (row["id"], local(row["received_at"]), row["source"], row["reason"], message)
 
 

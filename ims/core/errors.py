@@ -91,6 +91,14 @@ class DatabaseAway(IMSError):
     status = 503
 
 
+class DatabaseUnresponsive(DatabaseAway):
+    """The database is connected but does not answer in time. Try again in a few seconds."""
+
+
+class DatabaseDiskFull(DatabaseAway):
+    """The database's disk is full. Nothing can be stored until there is space on it again."""
+
+
 class PolicyFaulty(IMSError):
     """The policy has faults and was not activated."""
 

@@ -70,6 +70,12 @@ class Settings(BaseModel):
     database_pool_size: int = Field(
         default=20, ge=1, le=200, description="Most database connections a program holds open."
     )
+    database_statement_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=600,
+        description="PostgreSQL ends a statement then; a program waits 5 seconds more for the answer.",
+    )
     secret_key: SecretStr | None = Field(
         default=None, description="Signs the sessions of ims-web; give it by IMS_SECRET_KEY_FILE."
     )

@@ -2,8 +2,7 @@
 
 from flask import Blueprint, Response, current_app, jsonify
 
-from ims.core.db.migrate import SchemaOutdated, check_schema
-from ims.core.errors import DatabaseAway
+from ims.core.db import readiness
 from ims.http.authentication import public
 from ims.http.metrics import exposition
 from ims.http.resources import database
@@ -24,13 +23,9 @@ def alive() -> Response:
 @health.get("/health/ready")
 @public
 def ready() -> tuple[Response, int]:
-    """Whether requests can be served: the database answers and has this program's schema."""
-    try:
-        check_schema(database())
-    except DatabaseAway:
-        return jsonify(status="unavailable", database="away"), 503
-    except SchemaOutdated:
-        return jsonify(status="unavailable", database="schema outdated"), 503
+    """Whether requests can be served: the database answers, can store something and has this program's schema."""
+    if (fault := readiness.fault(database())) is not None:
+        return jsonify(status="unavailable", database=fault), 503
     return jsonify(status="ok", database="ok"), 200
 
 

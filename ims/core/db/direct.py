@@ -23,9 +23,9 @@ from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy.orm import Session
 
-from ims.core.errors import DatabaseAway
+from ims.core.db.connection import BoundedConnection, Unresponsive, as_away
 
-Connect = Callable[[], psycopg.Connection[Any]]
+Connect = Callable[[], BoundedConnection]
 
 _TIMESTAMPTZ, _BIGINT, _DOUBLE = 1184, 20, 701
 _TYPES: Final[Mapping[type, int]] = {datetime: _TIMESTAMPTZ, int: _BIGINT, float: _DOUBLE}
@@ -76,9 +76,12 @@ class DirectConnection:
             pipeline.execute(_COMMIT, {})
             pipeline.finish()
         except BaseException as error:
-            self._roll_back()
+            if isinstance(error, Unresponsive):
+                self.close()
+            else:
+                self._roll_back()
             if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-                raise DatabaseAway from error
+                raise as_away(error) from error
             raise
 
     def close(self) -> None:
@@ -126,7 +129,7 @@ class _Noted:
 class _Pipeline:
     """libpq's pipeline mode: statements are queued, and answered in their order."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: BoundedConnection) -> None:
         self.connection = connection
         self._libpq = connection.pgconn
         self._libpq.enter_pipeline_mode()
@@ -209,7 +212,7 @@ class _Pipeline:
 
     def _next_result(self) -> PGresult | None:
         while self._libpq.is_busy():
-            self._readable.poll()
+            self._wait(self._readable)
             self._libpq.consume_input()
         result = self._libpq.get_result()
         if self._libpq.status == ConnStatus.BAD:
@@ -221,8 +224,12 @@ class _Pipeline:
     def _flush(self) -> None:
         # Both sides may be at writing: what comes is read, lest each waits for the other.
         while self._libpq.flush():
-            self._writable.poll()
+            self._wait(self._writable)
             self._libpq.consume_input()
+
+    def _wait(self, event: select.poll) -> None:
+        if not event.poll(self.connection.seconds * 1000):
+            raise Unresponsive("the server does not answer in time")
 
 
 def _as_text(value: Any) -> bytes | None:

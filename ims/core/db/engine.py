@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session, sessionmaker
 
+from ims.core.db.connection import STATEMENT_SECONDS, BoundedConnection, open_connection
+from ims.core.db.connection import as_away as _away
 from ims.core.db.direct import DirectConnection
-from ims.core.errors import DatabaseAway
 from ims.core.settings import Settings
 
-CONNECT_TIMEOUT_SECONDS = 3
 POOL_WAIT_SECONDS = 5
-STATEMENT_TIMEOUT_MS = 30_000
 
 
 def app_url(settings: Settings) -> URL:
@@ -48,8 +47,9 @@ def conninfo(url: URL) -> str:
 class Database:
     """A pool of connections to the one PostgreSQL. Opens nothing until it is used."""
 
-    def __init__(self, url: URL, *, pool_size: int = 5) -> None:
+    def __init__(self, url: URL, *, pool_size: int = 5, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self.url = url
+        self._statement_seconds = statement_seconds
         self._direct: list[DirectConnection] = []
         self.engine = create_engine(
             url,
@@ -58,14 +58,18 @@ class Database:
             pool_timeout=POOL_WAIT_SECONDS,
             # PostgreSQL may have been restarted under us: a dead connection is found before it is used.
             pool_pre_ping=True,
-            connect_args=_connect_args(),
         )
+        event.listen(self.engine, "do_connect", self._connect)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @classmethod
     def of(cls, settings: Settings) -> "Database":
         """The programs' database as the settings say."""
-        return cls(app_url(settings), pool_size=settings.database_pool_size)
+        return cls(
+            app_url(settings),
+            pool_size=settings.database_pool_size,
+            statement_seconds=settings.database_statement_seconds,
+        )
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -78,10 +82,10 @@ class Database:
             with self._sessions.begin() as session:
                 yield session
         except (OperationalError, InterfaceError, PoolExhausted) as error:
-            raise DatabaseAway from error
+            raise _away(error) from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise DatabaseAway from error
+                raise _away(error) from error
             raise
 
     def ping(self) -> None:
@@ -95,8 +99,27 @@ class Database:
         self._direct.append(connection)
         return connection
 
-    def _connect_directly(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(conninfo(self.url), autocommit=True, **_connect_args(_LASTING_PLANS))
+    def _connect(self, _dialect: object, _record: object, arguments: Any, parameters: dict[str, Any]) -> Any:
+        return open_connection(*arguments, statement_seconds=self._statement_seconds, **parameters)
+
+    def _connect_directly(self) -> BoundedConnection:
+        return open_connection(
+            conninfo(self.url), statement_seconds=self._statement_seconds, options=_LASTING_PLANS, autocommit=True
+        )
+
+    def check(self, seconds: float) -> None:
+        """Whether the database can be used at all, asked on a connection of its own that waits so long at most.
+
+        A list that does not fit into the least memory goes to the database's disk, which says whether there is space.
+        Raises `DatabaseAway` and, if it is known why, one of its kinds.
+        """
+        try:
+            with open_connection(conninfo(self.url), statement_seconds=seconds, autocommit=True) as connection:
+                connection.seconds = seconds
+                connection.execute("SET work_mem = '64kB'")
+                connection.execute("SELECT count(*) FROM generate_series(1, 8000)")
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise _away(error) from error
 
     def dispose(self) -> None:
         """Close all connections. Nobody may be using one."""
@@ -108,14 +131,6 @@ class Database:
 # A plan is made once and kept. One made while the tables were empty would read them whole for ever; every statement
 # that is sent directly finds its rows by an index.
 _LASTING_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
-
-
-def _connect_args(more: str = "") -> dict[str, Any]:
-    return {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "application_name": "ims",
-        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC {more}".strip(),
-    }
 
 
 def jobs_connection(session: Session) -> psycopg.Connection:

@@ -1,11 +1,8 @@
 """`ims admin migrate`: the one step that changes the schema. Programs only check that it was done."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -13,6 +10,11 @@ from sqlalchemy.pool import NullPool
 from ims.core.db.engine import Database, owner_url
 from ims.core.errors import DatabaseAway, IMSError
 from ims.core.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSIONS = Path(__file__).with_name("migrations") / "versions"
 
 # Two migrates at once would create tables twice: one holds this lock for its session, the other waits.
 _MIGRATION_LOCK = 4_172_026
@@ -28,7 +30,10 @@ class RoleMissing(IMSError):
     """The database has no role `ims_app` for the programs: create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None) -> "Config":
+    # Not above: programs that only check the schema would each keep Alembic's 10 MB in memory.
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection
@@ -37,7 +42,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 def head() -> str:
     """The revision this program was written for."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return max(path.stem for path in _VERSIONS.glob("[0-9]*.py"))
 
 
 def migrate(settings: Settings) -> bool:
@@ -45,6 +50,8 @@ def migrate(settings: Settings) -> bool:
 
     Raises `DatabaseAway` and `RoleMissing`.
     """
+    from alembic import command
+
     engine = create_engine(owner_url(settings), poolclass=NullPool, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
@@ -71,4 +78,8 @@ def check_schema(database: Database) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    """The database's revision, None if it has none yet."""
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision

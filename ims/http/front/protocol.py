@@ -200,6 +200,9 @@ class Connection(asyncio.Protocol):
         if len(request.headers) > MOST_HEADERS:
             self.refuse(431, f"A request may have {MOST_HEADERS} headers.")
             return
+        if len(request.target) + sum(len(name) + len(value) for name, value in request.headers) > MOST_HEAD_BYTES:
+            self.refuse(431, f"The head of a request may have {MOST_HEAD_BYTES} bytes.")
+            return
         length = request.header(b"content-length")
         request.size = int(length) if length else 0
         if request.size > limits.most_body:

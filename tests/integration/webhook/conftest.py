@@ -104,6 +104,10 @@ def _serve(program: str, arguments: list[str], settings: Settings, directory: Pa
         "IMS_WEBHOOK_PORT": str(port),
         "IMS_WEB_PORT": str(port),
         "IMS_MAX_BODY_BYTES": str(MOST_BYTES),
+        "IMS_DATABASE_STATEMENT_SECONDS": str(settings.database_statement_seconds),
+        "IMS_REQUEST_HEADER_SECONDS": str(settings.request_header_seconds),
+        "IMS_REQUEST_BODY_SECONDS": str(settings.request_body_seconds),
+        "IMS_CONNECTIONS_PER_ADDRESS": str(settings.connections_per_address),
         "IMS_SECRET_KEY": settings.secret_key.get_secret_value() if settings.secret_key else "",
     }
     command = [sys.executable, "-m", "gunicorn", "-c", f"python:ims.programs.{program}_gunicorn", *arguments]

@@ -104,6 +104,9 @@ class DeadLetterResponse(ResponseModel):
     reason: str
     message: Annotated[str, Field(description="What is wrong with it.")]
     place: Annotated[int | None, Field(description="Its place in what was sent, from 0.")]
+    occurrences: Annotated[
+        int, Field(description="How many it stands for: beyond a limit, what has the same reason is only counted.")
+    ]
     body: Annotated[str, Field(description="As it came, at most 64 KiB of it.")]
 
 
@@ -136,7 +139,11 @@ def show_alert_whole(listed: ListedAlert, episodes: Sequence[tuple[Episode, Inci
 
 def show_rejected(one: DeadLetter) -> DeadLetterResponse:
     """A dead letter as programs see it."""
-    told = {"message": one.details.get("message", ""), "place": one.details.get("place")}
+    told = {
+        "message": one.details.get("message", ""),
+        "place": one.details.get("place"),
+        "occurrences": one.details.get("occurrences", 1),
+    }
     own = {name: getattr(one, name) for name in DeadLetterResponse.model_fields if name not in told}
     return DeadLetterResponse(**own, **told)
 
