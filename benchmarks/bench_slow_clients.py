@@ -3,7 +3,8 @@
     .venv/bin/python -m benchmarks.bench_slow_clients [--quick] [--write]
 
 The silent connections are opened anew whenever the webhook ends them, for as long as a turn lasts. Rounds with and
-without them take turns, as do the two builds; the earlier one is measured without them only: with them it answers nobody.
+without them take turns, as do the two builds; the earlier one is measured without them only: it would
+answer nobody.
 """
 
 import asyncio

@@ -7,27 +7,45 @@ always finds its way in. Only when every connection has a request under way is a
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from ims.core.net import is_within, read_address
 from ims.http.front.limits import Limits
-
-if TYPE_CHECKING:
-    from ims.http.front.protocol import Connection
 
 Count = Callable[[str], None]
 """Counts a connection that a limit ended, by the limit's name."""
 
 
-class Connections:
+class Member(Protocol):
+    """What is known here of a connection."""
+
+    peer: str
+    has_asked: bool
+    """Whether a request of it was answered."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has a request under way."""
+
+    def refuse(self, status: int, detail: str) -> None:
+        """Answer that it cannot be, and end it."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Connections(Generic[M]):
     """All connections of a process, oldest first."""
 
     def __init__(self, limits: Limits, count: Count) -> None:
         self.limits = limits
         self._count = count
-        self._all: dict[Connection, None] = {}
-        self._by_address: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._receiving: dict[Connection, int] = {}
+        self._all: dict[M, None] = {}
+        self._by_address: dict[str, dict[M, None]] = defaultdict(dict)
+        self._receiving: dict[M, int] = {}
         """Bytes of each unfinished body, in the order in which the bodies began."""
         self._received = 0
         self._proxies: dict[str, bool] = {}
@@ -35,10 +53,10 @@ class Connections:
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator["Connection"]:
+    def __iter__(self) -> Iterator[M]:
         return iter(list(self._all))
 
-    def let_in(self, connection: "Connection") -> bool:
+    def let_in(self, connection: M) -> bool:
         """Take a new connection, if need be in place of a silent one; false if there is no room."""
         address = connection.peer
         own = self._by_address[address]
@@ -50,7 +68,7 @@ class Connections:
         self._all[connection] = own[connection] = None
         return True
 
-    def forget(self, connection: "Connection") -> None:
+    def forget(self, connection: M) -> None:
         """A connection has ended."""
         self.body_done(connection)
         self._all.pop(connection, None)
@@ -60,14 +78,14 @@ class Connections:
             if not own:
                 del self._by_address[connection.peer]
 
-    def touched(self, connection: "Connection") -> None:
+    def touched(self, connection: M) -> None:
         """It said a request to its end: it goes behind those that were silent longer."""
         for group in (self._all, self._by_address.get(connection.peer, {})):
             if connection in group:
                 del group[connection]
                 group[connection] = None
 
-    def body_grew(self, connection: "Connection", size: int) -> None:
+    def body_grew(self, connection: M, size: int) -> None:
         """Part of a body arrived. Whose body has been unfinished for longest goes when all of them are too large."""
         self._receiving[connection] = self._receiving.get(connection, 0) + size
         self._received += size
@@ -77,7 +95,7 @@ class Connections:
             self._count("bodies")
             oldest.refuse(503, "Too many large requests are under way. Send it again later.")
 
-    def body_done(self, connection: "Connection") -> None:
+    def body_done(self, connection: M) -> None:
         """A body is whole, or will not be."""
         self._received -= self._receiving.pop(connection, 0)
 
@@ -85,7 +103,7 @@ class Connections:
         """End the connection that has been silent longest; false if each has a request under way."""
         return self._make_room(self._all, "files")
 
-    def _make_room(self, group: "dict[Connection, None]", limit: str) -> bool:
+    def _make_room(self, group: dict[M, None], limit: str) -> bool:
         silent = next((one for one in group if not one.is_busy and not one.has_asked), None)
         silent = silent or next((one for one in group if not one.is_busy), None)
         if silent is None:

@@ -45,7 +45,7 @@ class Front:
         self.limits = limits
         self.dispatch = dispatch
         self.count = count
-        self.connections = Connections(limits, count)
+        self.connections: Connections[Connection] = Connections(limits, count)
         self.is_stopping = False
         self.health: Callable[[], tuple[int, bytes]] = lambda: (200, b'{"status": "ok"}')
 
