@@ -1,7 +1,7 @@
 """How many dead letters a source may fill a table with.
 
-A body of 300 kB can hold 100,000 alerts that are none. Of what has the same reason a few examples tell as much as all of
-them, so beyond the limit they are only counted: the dead letter that stands for them says how many, and until when.
+A body of 300 kB can hold 100,000 alerts that are none. Of what has the same reason a few examples tell as much as all
+of them, so beyond the limit they are only counted: the dead letter that stands for them says how many, and until when.
 """
 
 from collections.abc import Iterable

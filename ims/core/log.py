@@ -4,14 +4,30 @@ JSON when the output is not a terminal, readable text when it is. Values whose k
 written, whoever logs them.
 """
 
+import importlib
 import logging
 import re
 import sys
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from ims.core.settings import Settings
+
+
+def _import_structlog() -> None:
+    """Let structlog not find rich, which it imports for tracebacks that we do not use: 8 MB in every process."""
+    found = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("structlog")
+    finally:
+        del sys.modules["rich"]
+        if found is not None:
+            sys.modules["rich"] = found
+
+
+_import_structlog()
+
+import structlog  # noqa: E402
+from structlog.typing import EventDict, Processor, WrappedLogger  # noqa: E402
 
 _SECRET_KEY = re.compile(r"passw|secret|token|authorization|cookie|api_?key", re.IGNORECASE)
 _SECRET_IN_URL = re.compile(r"(?P<head>\w+://[^\s:/@]+):[^\s@/]+@")

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ims.core.log import configure_logging
-from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
+from ims.core.serving import (
+    METRICS_VARIABLE,
+    die_with_master,
+    forget_process,
+    metrics_directory,
+    share_arenas,
+    start_metrics,
+)
 from ims.core.settings import load_settings
 from ims.http.front.limits import Limits
 from ims.http.front.worker import serving
@@ -43,6 +50,7 @@ def on_starting(_server: Any) -> None:
 def post_fork(server: Any, _worker: Any) -> None:
     """In each serving process, before the application is made."""
     die_with_master(server.pid)
+    share_arenas()
     configure_logging(_settings, PROGRAM)
 
 

@@ -1,8 +1,9 @@
 """Connections that do not wait for ever.
 
-PostgreSQL ends a statement that takes too long, but only a PostgreSQL that runs: one that is frozen, or behind a network
-that swallows packets, says nothing, and its client would wait until somebody ends it. So the client has deadlines of its
-own, longer than the server's: to connect, for the answer to each statement, and for its packets to be acknowledged.
+PostgreSQL ends a statement that takes too long, but only a PostgreSQL that runs: one that is frozen, or behind a
+network that swallows packets, says nothing, and its client would wait until somebody ends it. So the client has
+deadlines of its own, longer than the server's: to connect, for the answer to each statement, and for its packets to be
+acknowledged.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ STATEMENT_SECONDS: Final = 30.0
 MARGIN_SECONDS: Final = 5.0
 """How much longer the client waits for an answer: the server's own word about a slow statement says more."""
 NETWORK: Final[Mapping[str, int]] = {
-    # Milliseconds until data that nobody acknowledges ends the connection; the system's default is a quarter of an hour.
+    # Milliseconds until data that nobody acknowledges ends the connection; by default, a quarter of an hour.
     "tcp_user_timeout": 15_000,
     # The same for a connection that only waits: seconds, seconds, and how many go unanswered.
     "keepalives_idle": 15,
