@@ -27,8 +27,8 @@ _settings = load_settings()
 bind = f"{_settings.webhook_host}:{_settings.webhook_port}"
 # Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
 worker_class = serving(Limits.of(_settings, most_body=_settings.max_body_bytes, keep_alive_seconds=75))
-# PostgreSQL needs the other half. Processes that commit at once wait for one another's incidents, and one that holds all
-# senders commits them together: on two cores one process takes a new alert with a quarter less processor time than two.
+# PostgreSQL needs the other half. Processes that commit at once wait for one another's incidents, and one that holds
+# all senders commits them together: a new alert takes a quarter less processor time than with two on two cores.
 workers = min(4, max(1, (os.cpu_count() or 2) // 2))
 threads = 16
 timeout = 60
