@@ -74,10 +74,13 @@ def test_a_killed_service_is_healed_verified_and_told(
         printed = session.scalars(select(RunEvent.stdout).filter_by(run_id=run.id)).all()
         assert any("Start the service" in line for line in printed)
     assert wait_until(lambda: 'ims_runs_total{outcome="healed"} 1.0' in ask(worker, "/metrics")[1], 5)
-    figures = ask(worker, "/metrics")[1]
-    assert 'ims_healing_decisions_total{reason="allowed"} 1.0' in figures
-    assert 'ims_queue_depth{queue="runs:default"}' in figures
-    assert 'ims_queue_depth{queue="fast"}' in figures
+    exported = (
+        'ims_healing_decisions_total{reason="allowed"} 1.0',
+        'ims_queue_depth{queue="runs:default"}',
+        'ims_queue_depth{queue="fast"}',
+    )
+    for line in exported:
+        assert wait_until(lambda line=line: line in ask(worker, "/metrics")[1], 10), line
     assert [ask(worker, path)[0] for path in ("/health", "/health/ready", "/nothing")] == [200, 200, 404]
     assert worker.terminate() == 0
     assert run_processes(worker.settings.state_dir) == []
