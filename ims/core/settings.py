@@ -5,6 +5,7 @@ A variable of the process environment wins over the same one in `$IMS_STATE_DIR/
 (`IMS_<NAME>_FILE`) and is read from there; there is no default secret. A bad value refuses to start and names itself.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -234,11 +235,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     state_dir = Path(given.get("IMS_STATE_DIR") or default_state_dir())
     env_file = state_dir / ENV_FILE
     try:
-        variables = {**_read_env_file(env_file), **given, "IMS_STATE_DIR": str(state_dir)}
+        from_file = _read_env_file(env_file)
     except PermissionError as error:
         raise ConfigurationFaulty(f"{env_file} may not be read by this account.") from error
+    variables = {**from_file, **given, "IMS_STATE_DIR": str(state_dir)}
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    wrong = _unknown(from_file)
     for name in Settings.model_fields:
         variable = f"IMS_{name.upper()}"
         try:
@@ -261,6 +263,22 @@ def _told(place: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ")
     # What is wrong with several variables together names them itself.
     return f"IMS_{str(place[0]).upper()}: {message}" if place else message
+
+
+def _unknown(from_file: Mapping[str, str]) -> list[str]:
+    """One sentence for each variable of `ims.env` that is no setting.
+
+    Only the file is ours: the process environment may hold variables of the command, and those that Kubernetes adds for
+    a Service whose name begins with `ims`.
+    """
+    known = [f"IMS_{name.upper()}" for name in Settings.model_fields]
+    unknown = [name for name in from_file if name.removesuffix("_FILE") not in known]
+    return [f"{name}: unknown setting{_did_you_mean(name, known)}" for name in unknown]
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _value(variables: Mapping[str, str], variable: str) -> str | None:
