@@ -1,4 +1,4 @@
-"""`ims admin migrate`: the one step that changes the schema. Programs only check that it was done."""
+"""`ims admin migrate`: the only step that changes the schema. Programs only check that it has run."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from ims.core.db.engine import Database, owner_url
 from ims.core.errors import DatabaseAway, IMSError
 from ims.core.settings import Settings
 
-# Two migrates at once would create tables twice: one holds this lock for its session, the other waits.
+# Two migrations at once would create tables twice: one session holds this lock, the other waits.
 _MIGRATION_LOCK = 4_172_026
 
 
 class SchemaOutdated(IMSError):
-    """The database's schema is not the one of this program: run `ims admin migrate`, then start it again."""
+    """The database's schema does not match this program: run `ims admin migrate`, then start the program again."""
 
     status = 503
 
 
 class RoleMissing(IMSError):
-    """The database has no role `ims_app` for the programs: create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
+    """The database has no role `ims_app` for the programs; create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -36,7 +36,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def head() -> str:
-    """The revision this program was written for."""
+    """The schema revision that this program needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 

@@ -92,4 +92,4 @@ def test_what_makes_no_sense_is_named(ask: Ask, change: dict[str, Any], field: s
 def test_each_wrong_condition_is_named_as_it_was_written(ask: Ask) -> None:
     body = {**WINDOW, "seconds": 3600.0, "match": {"alertname": 5, "job": {"regex": 5}}}
     errors = errors_of(ask("bob", "POST", "/maintenance-windows", json=body))
-    assert errors == {"match.alertname": "must be a text", "match.job.regex": "must be a text"}
+    assert errors == {"match.alertname": "must be a string", "match.job.regex": "must be a string"}

@@ -26,15 +26,15 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     ("body", "where"),
     [
         (b" \n", "it is empty"),
-        (b'{"alerts":\n [1, nope]}', "it goes wrong at line 2, column 6"),
-        (b'{"a": "\xff"}', "byte 8 is no UTF-8"),
-        (b'{"a": NaN}', "NaN and Infinity are no numbers of JSON"),
-        (gzip.compress(b"{}"), "it is compressed, which is not read: send it plain"),
+        (b'{"alerts":\n [1, nope]}', "syntax error at line 2, column 6"),
+        (b'{"a": "\xff"}', "byte 8 is not valid UTF-8"),
+        (b'{"a": NaN}', "JSON does not allow NaN and Infinity"),
+        (gzip.compress(b"{}"), "it is compressed, which is not supported: send it uncompressed"),
     ],
     # A compressed body holds the second in which it was made: by their values, two workers would collect other tests.
     ids=["blank", "syntax", "encoding", "constant", "gzip"],
 )
-def test_where_it_goes_wrong_is_told(body: bytes, where: str) -> None:
+def test_the_error_says_where_the_json_is_wrong(body: bytes, where: str) -> None:
     with pytest.raises(NotJson) as refused:
         read_json(body)
     assert refused.value.message == f"The body is not JSON: {where}."
@@ -46,7 +46,7 @@ def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
         read_json(opening * 200_000)
 
 
-def test_a_notification_that_the_database_refused_is_told_as_rejected() -> None:
+def test_a_notification_that_the_database_refused_is_reported_as_rejected() -> None:
     parsed = Parsed((notification("Good"), notification("Bad")), (), places=(0, 1))
     answer = told(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
