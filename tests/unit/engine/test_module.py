@@ -42,7 +42,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_JITTER", 0.0)
-    monkeypatch.setattr(engine, "_WITHOUT_TURN", 0.01)
+    monkeypatch.setattr(engine, "_LEADER_CHECK_SECONDS", 0.01)
 
 
 def run_until(
