@@ -1,6 +1,6 @@
-"""How Gunicorn serves ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
+"""Gunicorn's configuration for ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
 
-One process with threads: a page waits for PostgreSQL and little else.
+One process with threads: requests mostly wait for PostgreSQL.
 """
 
 import gc
@@ -31,21 +31,21 @@ raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
 
 
 def on_starting(_server: Any) -> None:
-    """Before any process serves."""
+    """Called before any process serves."""
     start_metrics(_settings, PROGRAM)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """In each serving process, before the application is made."""
+    """Called in each serving process, before the application is built."""
     die_with_master(server.pid)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each serving process, once the application is made: what is there now stays. Searched for garbage again and
-    again, it stopped every request for a tenth of a second."""
+    """Called in each serving process once the application is built: exclude the objects that exist now from garbage
+    collection. Repeated full collections of them stopped all requests for a tenth of a second."""
     gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """A serving process has ended."""
+    """Called when a serving process has ended."""
     forget_process(worker.pid)

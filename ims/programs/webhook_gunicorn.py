@@ -1,6 +1,7 @@
-"""How Gunicorn serves the webhook: `gunicorn -c python:ims.programs.webhook_gunicorn 'webhook.app:create_app()'`.
+"""Gunicorn's configuration for the webhook: `gunicorn -c python:ims.programs.webhook_gunicorn
+'webhook.app:create_app()'`.
 
-Several processes with threads: a request waits for PostgreSQL and little else, and Python reads JSON on one core.
+Several processes with threads: requests mostly wait for PostgreSQL, but one process parses JSON on one core only.
 """
 
 import gc
@@ -21,12 +22,12 @@ workers = min(4, max(2, os.cpu_count() or 2))
 threads = 16
 timeout = 60
 graceful_timeout = 10
-# Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
+# Longer than the pauses between an Alertmanager's notifications, so that it keeps its connection.
 keepalive = 75
 proc_name = PROGRAM
-# It would lie in the user's home directory; the platform is how this program is controlled.
+# Gunicorn would create the socket in the user's home directory; the platform controls this program instead.
 control_socket_disable = True
-# Answers are counted, not logged: a storm would be written twice.
+# Responses are counted, not logged: during an alert storm every alert would be written twice.
 accesslog = None
 loglevel = "warning"
 # A heartbeat file on a disk can block; memory does not.
@@ -35,22 +36,22 @@ raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
 
 
 def on_starting(_server: Any) -> None:
-    """Before any process serves."""
+    """Called before any process serves."""
     start_metrics(_settings, PROGRAM)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """In each serving process, before the application is made."""
+    """Called in each serving process, before the application is built."""
     die_with_master(server.pid)
     configure_logging(_settings, PROGRAM)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each serving process, once the application is made: what is there now stays, so it is not searched for
-    garbage again and again."""
+    """Called in each serving process once the application is built: exclude the objects that exist now from garbage
+    collection."""
     gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """A serving process has ended."""
+    """Called when a serving process has ended."""
     forget_process(worker.pid)

@@ -109,7 +109,7 @@ def test_people_come_in_as_what_their_groups_say(ims: Ims, database: Database) -
         _, status, page = sign_in(name, app)
         assert (status, told in page, "the identity provider" in page) == (200, True, True)
     _, status, page = sign_in("charlie", app)
-    assert (status, "None of your groups may use IMS" in page) == (403, True)
+    assert (status, "None of your groups has access to IMS" in page) == (403, True)
     with database.begin() as session:
         found = {one.name: (one.role, one.teams, one.email, one.signs_in_by) for one in people(session)}
     assert found == {

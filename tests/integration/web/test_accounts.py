@@ -117,7 +117,7 @@ def test_the_last_administrator_is_told_why_not(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     for path, given in (("/admin/users/alice/disable", {}), ("/admin/users/alice", {"role": "viewer", "email": ""})):
         status, page = post(alice, path, **given)
-        assert (status, "This is the last administrator who may sign in" in page) == (409, True)
+        assert (status, "This is the last administrator who can sign in" in page) == (409, True)
     assert alice.get("/admin/users").status_code == 200
 
 

@@ -76,7 +76,7 @@ def test_a_rotated_token_works_until_its_overlap_ends_and_a_revoked_one_no_more(
     assert f"{new_name} has ended." in page
     assert (may_send(database, old), may_send(database, new)) == (True, False)
     status, page = post(alice, f"{PAGE}/tokens/{new_name}/rotate", overlap="0")
-    assert (status, "This token does not work any more" in page) == (409, True)
+    assert (status, "This token no longer works" in page) == (409, True)
 
 
 @pytest.mark.parametrize(
