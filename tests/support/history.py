@@ -188,8 +188,14 @@ class Tale:
             told = {"number": run.number, "outcome": ending, "failed_task": failed_task}
             self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **told, reason=reason)
         if outcome is RunOutcome.HEALED:
-            self.tell(at + seconds + verify, EventKind.VERIFICATION_PASSED, Actor(ActorKind.RUN, name), number=run.number,
-                      target=self.service, reason="its url answered for 3 s")  # fmt: skip
+            self.tell(
+                at + seconds + verify,
+                EventKind.VERIFICATION_PASSED,
+                Actor(ActorKind.RUN, name),
+                number=run.number,
+                target=self.service,
+                reason="its url answered for 3 s",
+            )
             self.set(healed_at=self.when(at + seconds + verify))
         return run
 

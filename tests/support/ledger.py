@@ -1,8 +1,8 @@
-"""What senders know about their alerts, compared with what the database knows.
+"""Compares what senders know about their alerts with the database.
 
-A notification whose request was answered with 2xx is taken. One whose request was answered with 5xx, or whose connection
-broke, may have been taken all the same: its sender comes again. So of each alert there are at least as many notifications as
-were taken, at most as many as were tried, and never a second episode or event.
+A notification whose request was answered with 2xx is committed. One whose request was answered with 5xx, or whose
+connection broke, may have been committed all the same: its sender repeats it. So each alert has at least as many
+notifications as were answered with 2xx, at most as many as were sent, and never a second episode or event.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Incidents that were there before words and daily figures are found and counted like those that come after."""
+"""Incidents from before the search index and daily statistics are found and counted like later ones."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from ims.reports.statistics import count_by_status
 from ims.reports.summary import Chosen, Metric, read_summary
 from tests.support.postgres import PostgresServer
 
-NAME = "before_figures"
+NAME = "before_statistics"
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
 
 

@@ -168,7 +168,7 @@ def play(scene: Scene, database: Database, victim: str) -> Round:
 
 
 def is_settled(settings: Settings, this: Round) -> bool:
-    """Whether each incident of the round is healed or has called people, and no run is under way."""
+    """Whether each incident of the round is healed or needs attention, and no run is under way."""
     database = Database(Database.of(settings).url, pool_size=1)
     try:
         with database.begin() as session:
@@ -185,7 +185,7 @@ def is_settled(settings: Settings, this: Round) -> bool:
 
 
 def check_incident(session: Session, episode: int, incident: Incident) -> None:
-    """Healed, or it plainly says why not; and what is said about its runs fits."""
+    """Healed, or escalated with a reason; and its timeline matches its runs."""
     runs = runs_of(session, episode)
     assert incident.healed_at or (incident.attention_at and incident.attention_reason)
     assert [run.attempt for run in runs] == list(range(1, len(runs) + 1))

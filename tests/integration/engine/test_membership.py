@@ -1,4 +1,4 @@
-"""Workers know of each other: one leads, the others take over when it dies, and each has its shard."""
+"""Workers know each other: one is leader, another takes over when it dies, and each has its shard."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ WORKING = WorkerState.WORKING
 
 
 def leader_pid(database: Database) -> int | None:
-    """The process that leads as the database has it now."""
+    """The process id of the present leader in the database."""
     with database.begin() as session:
         return next((one.row.pid for one in list_workers(session) if one.is_leader), None)
 
@@ -45,7 +45,7 @@ def led_since(worker: WorkerProcess) -> bool:
 
 
 def end_lease(session: Session) -> None:
-    """As if the leader had been silent for as long as its lease."""
+    """As if the leader had sent no heartbeat for the duration of its lease."""
     session.execute(update(EngineLeader).values(until=EngineLeader.until - LEADER_LEASE))
 
 
@@ -57,7 +57,7 @@ def test_the_first_leads_until_its_lease_ends(session: Session) -> None:
     assert write_heartbeat(session, A, WORKING).leader == B.id
 
 
-def test_who_starts_or_stops_does_not_lead(session: Session) -> None:
+def test_a_starting_or_stopping_worker_does_not_lead(session: Session) -> None:
     assert write_heartbeat(session, A, WorkerState.STARTING).leader is None
     assert write_heartbeat(session, A, WORKING).leader == A.id
     step_down(session, A)
@@ -66,7 +66,7 @@ def test_who_starts_or_stops_does_not_lead(session: Session) -> None:
     assert [peer.id for peer in standing.peers] == [B.id]
 
 
-def test_the_lease_of_one_who_is_known_to_be_dead_is_not_waited_for(session: Session) -> None:
+def test_the_lease_of_a_worker_known_to_be_dead_ends_at_once(session: Session) -> None:
     write_heartbeat(session, A, WORKING)
     assert write_heartbeat(session, B, WORKING, dead=[C.id]).leader == A.id
     assert write_heartbeat(session, B, WORKING, dead=[A.id]).leader == B.id
@@ -85,7 +85,7 @@ def test_workers_that_begin_at_once_agree_on_one_leader(database: Database) -> N
     assert found <= {one.id for one in me}
 
 
-def test_a_silent_worker_has_no_shard_and_is_forgotten_later(session: Session) -> None:
+def test_a_worker_without_heartbeats_has_no_shard_and_is_removed_later(session: Session) -> None:
     add_worker(session, "a")
     add_worker(session, "b", silent=11)
     assert [peer.id for peer in write_heartbeat(session, A, WORKING).peers] == [A.id]
@@ -116,7 +116,7 @@ def test_a_worker_that_cannot_renew_stops_leading_before_another_begins(
         believed = membership.is_leader
         with database.begin() as session:
             leads = write_heartbeat(session, B, WORKING).leader == B.id
-        # Looked at before the other asked: had both led at once, it would still have believed so.
+        # Read before the other's heartbeat: if both had led at once, this would still be true.
         assert not (leads and believed)
         return leads
 
@@ -173,7 +173,7 @@ def test_a_leader_that_hangs_loses_its_lease_and_says_so_when_it_is_back(
     second = start_worker()
     assert wait_until(lambda: _hosts(database) == {"working": 2}, 20)
     assert first.process is not None
-    # It lives, so that its lease must run out.
+    # Its process is alive, so its lease must expire.
     first.process.send_signal(signal.SIGSTOP)
     try:
         assert wait_until(lambda: leads(second, database), 10)
@@ -192,7 +192,7 @@ def _hosts(database: Database) -> dict[str, int]:
     return found
 
 
-def test_the_row_of_a_worker_tells_what_its_modules_did(start_worker: StartWorker, database: Database) -> None:
+def test_the_row_of_a_worker_shows_the_last_run_of_its_modules(start_worker: StartWorker, database: Database) -> None:
     start_worker(worker_pools="edge, default")
 
     def modules() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The real worker: what it heals, what it says when it does not, how it stops, what it exports."""
+"""The real worker: what it heals, what it reports if it cannot, how it stops, and its metrics."""
 
 import time
 import urllib.error
@@ -32,7 +32,7 @@ def begin(database: Database, service: str = "shop") -> tuple[int, UUID]:
 
 
 def settle(database: Database, episode: int, incident_id: UUID, timeout: float = 40) -> tuple[list[Run], Incident]:
-    """Wait until automation has healed the incident or has called people."""
+    """Wait until automation has healed the incident or the incident needs attention."""
 
     def is_settled() -> bool:
         with database.begin() as session:
@@ -56,7 +56,7 @@ def ask(worker: WorkerProcess, path: str) -> tuple[int, str]:
         return 0, ""
 
 
-def test_a_killed_service_is_healed_verified_and_told(
+def test_a_killed_service_is_healed_verified_and_recorded(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
@@ -91,7 +91,7 @@ def test_a_killed_service_is_healed_verified_and_told(
     ("playbook", "outcome", "said"),
     [(USELESS, "ineffective", "HTTP 503."), (FAILING, "failed", "It does not work.")],
 )
-def test_what_does_not_help_is_tried_again_and_then_people_are_called(
+def test_an_ineffective_rule_is_tried_again_and_then_the_incident_needs_attention(
     make_site: MakeSite, start_worker: StartWorker, database: Database, playbook: str, outcome: str, said: str
 ) -> None:
     make_site(playbook=playbook, rule=QUICK)
@@ -123,7 +123,7 @@ def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
     assert (run.outcome, run.reason) == (RunOutcome.HEALED, "The alert was resolved.")
 
 
-def test_a_run_finds_a_child_that_was_started_ahead_and_a_new_policy_gets_another(
+def test_a_run_uses_a_warm_runner_and_a_new_policy_gets_new_ones(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
@@ -182,7 +182,7 @@ def test_a_run_that_waits_without_a_job_gets_one(
     settle(database, episode, incident_id)
 
 
-def test_an_open_episode_about_which_nothing_was_decided_is_found(
+def test_an_open_episode_without_a_decision_gets_one(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     make_site()
@@ -194,7 +194,7 @@ def test_an_open_episode_about_which_nothing_was_decided_is_found(
     settle(database, episode, incident_id, timeout=60)
 
 
-def test_jobs_of_a_worker_that_went_silent_are_done_by_another(
+def test_jobs_of_a_worker_without_heartbeats_go_to_another(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     make_site()

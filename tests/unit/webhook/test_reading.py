@@ -1,4 +1,4 @@
-"""A body is JSON, or the sender is told."""
+"""A body is JSON, or the error says why not."""
 
 import gzip
 
@@ -31,7 +31,7 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
         (b'{"a": NaN}', "JSON does not allow NaN and Infinity"),
         (gzip.compress(b"{}"), "it is compressed, which is not supported: send it uncompressed"),
     ],
-    # A compressed body holds the second in which it was made: by their values, two workers would collect other tests.
+    # A gzip body contains its time of creation: without fixed ids, pytest workers would collect different tests.
     ids=["blank", "syntax", "encoding", "constant", "gzip"],
 )
 def test_the_error_says_where_the_json_is_wrong(body: bytes, where: str) -> None:
@@ -41,7 +41,7 @@ def test_the_error_says_where_the_json_is_wrong(body: bytes, where: str) -> None
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
+def test_a_body_nested_too_deeply_is_refused(opening: bytes) -> None:
     with pytest.raises(TooLarge):
         read_json(opening * 200_000)
 
