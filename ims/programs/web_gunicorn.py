@@ -15,7 +15,7 @@ _settings = load_settings()
 
 bind = f"{_settings.web_host}:{_settings.web_port}"
 worker_class = "gthread"
-# How often somebody tries a password is counted in a process: a second one would double what is allowed.
+# The rate limits of sources are counted per process: a second process would double them.
 workers = 1
 threads = 16
 timeout = 60

@@ -88,7 +88,7 @@ def _make(context: Context, identity: Identity, role: Role | None) -> UserAccoun
 def _email(identity: Identity) -> str:
     """The e-mail address; empty if it is invalid, since that is no reason to deny the sign-in."""
     try:
-        return read(NewAccount, {"name": "somebody", "email": identity.email}).email
+        return read(NewAccount, {"name": "unknown", "email": identity.email}).email
     except Invalid:
         return ""
 
