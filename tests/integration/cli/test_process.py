@@ -75,7 +75,7 @@ def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
         assert (process.stderr.read(), process.wait(30)) == (b"", 0)
 
 
-def test_whoever_may_not_is_told_by_which_token_and_what_to_do(server: Server) -> None:
+def test_a_forbidden_command_names_the_token_and_what_to_do(server: Server) -> None:
     wrong = typed(environment(IMS_URL=server.url, IMS_TOKEN="ims_wrong"), "incident", "list")
     assert wrong.returncode == 6
     assert "The token of IMS_TOKEN is not valid" in wrong.stderr

@@ -90,16 +90,16 @@ def test_pages_are_small_and_stand_alone(pages: dict[str, str]) -> None:
         assert not re.findall(r'(?:src|href)="https?://', page), address
 
 
-def test_the_document_tells_of_every_route(app: Flask) -> None:
+def test_the_document_has_every_route(app: Flask) -> None:
     paths = Documentation(GROUPS).openapi["paths"]
-    told = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    shown = {(method.upper(), path) for path, operations in paths.items() for method in operations}
     served_ = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/") and rule.rule != "/api/v1/openapi.json"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert told == served_
+    assert shown == served_
 
 
 def test_the_document_is_the_one_that_is_served(app: Flask) -> None:

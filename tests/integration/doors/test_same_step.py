@@ -189,13 +189,13 @@ STEPS: Final = [
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
-         Form("/rejected/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
+         Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.broken)),
-         Form("/rejected/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
+         Form("/dead-letters/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
     Step("dead_letter.dropped", lambda c, w: dead_letters.drop(c, [int(w.broken)]),
-         Form("/rejected/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
+         Form("/dead-letters/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
     Step(dead_letters.NoSuchDeadLetter, lambda c, w: dead_letters.drop(c, [4711]),
-         Form("/rejected/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
+         Form("/dead-letters/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
     # Policy.
     Step("policy.activated", lambda c, w: store_and_activate(c, revision())),
     # Incidents.
@@ -244,8 +244,8 @@ def test_every_door_does_the_same(doors: Doors, step: Step) -> None:
     for person in PEOPLE:
         refused = step.refusal(person)
         happened = doors.by_account(person, step.do)
-        told = (kind_of(refused), refused.status) if refused else ("", 0)
-        assert (happened.refused, happened.status) == told, person
+        result = (kind_of(refused), refused.status) if refused else ("", 0)
+        assert (happened.refused, happened.status) == result, person
         assert [entry[0] for entry in happened.entries] == ([] if refused else [step.outcome]), person
         if step.page:
             page = doors.by_page(person, step.page)

@@ -119,7 +119,7 @@ def test_a_log_is_followed_while_the_run_goes_on(browser: Browser, address: str,
     assert not browser.evaluate("document.getElementById('to-failed').hidden")
 
 
-def test_a_lost_connection_is_told_and_found_again(settings: Settings, stored: Database) -> None:
+def test_a_lost_connection_is_shown_and_recovers(settings: Settings, stored: Database) -> None:
     app = create_app(settings, stored)
     with Browser() as browser:
         with serving(app) as address:
@@ -188,7 +188,7 @@ def test_further_filters_apply_and_leave_no_empty_ones_in_the_address(browser: B
     browser.wait_for("!location.search.includes('environment')")
 
 
-def test_a_refused_step_is_told_and_the_page_goes_on_living(
+def test_a_rejected_action_is_shown_and_the_page_stays_live(
     browser: Browser, address: str, alice: Callable[..., None]
 ) -> None:
     browser.open(f"{address}/incidents/INC-28")
@@ -205,7 +205,7 @@ def test_a_refused_step_is_told_and_the_page_goes_on_living(
     browser.faults.clear()  # Chromium reports an answer 409 as one
 
 
-def test_a_hostile_note_does_nothing_and_asks_for_nothing(
+def test_a_hostile_note_does_nothing_and_loads_nothing(
     browser: Browser, address: str, alice: Callable[..., None]
 ) -> None:
     hostile = (

@@ -158,7 +158,7 @@ def test_earlier_incidents_are_read_by_indexes(database: Database, now: datetime
         assert "Index Cond" in plan
 
 
-def test_a_refused_step_is_told_where_one_can_go_on_and_nothing_typed_is_lost(sign_in: SignIn) -> None:
+def test_a_rejected_action_shows_the_incident_s_page_and_keeps_the_typed_text(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     data = token(bob)
     assert bob.post("/incidents/INC-28/resolve", data={**data, "text": "Done."}).status_code == 302
@@ -176,14 +176,14 @@ def test_a_refused_step_is_told_where_one_can_go_on_and_nothing_typed_is_lost(si
     assert "control characters" in hostile.text
 
 
-@pytest.mark.parametrize(("chosen", "told"), [("alice", "from none to alice"), ("nobody", ""), ("\0", "")])
-def test_an_incident_is_given_to_somebody_who_has_an_account(sign_in: SignIn, chosen: str, told: str) -> None:
+@pytest.mark.parametrize(("chosen", "shown"), [("alice", "from none to alice"), ("nobody", ""), ("\0", "")])
+def test_an_incident_is_assigned_only_to_an_existing_account(sign_in: SignIn, chosen: str, shown: str) -> None:
     bob = sign_in("bob")
     answer = bob.post("/incidents/INC-28/assign", data={**token(bob), "assignee": chosen})
     page = bob.get("/incidents/INC-28").text
-    if told:
+    if shown:
         assert answer.status_code == 302
-        assert f"bob changed assignee {told}" in page
+        assert f"bob changed assignee {shown}" in page
         assert bob.post("/incidents/INC-28/assign", data={**token(bob), "assignee": ""}).status_code == 302
         assert "bob changed assignee from alice to none" in bob.get("/incidents/INC-28").text
     else:

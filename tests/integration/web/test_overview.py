@@ -44,7 +44,7 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
     }  # fmt: skip
 
 
-def test_without_a_sender_nobody_knows_how_a_service_is(database: Database, now: datetime) -> None:
+def test_without_a_sender_the_state_of_a_service_is_unknown(database: Database, now: datetime) -> None:
     with database.begin() as session:
         session.execute(text("UPDATE episode SET closed_at = :now WHERE closed_at IS NULL"), {"now": now})
         session.execute(update(Source).values(stale_since=now))
@@ -178,14 +178,14 @@ def test_a_quiet_day_without_services_says_what_to_do(sign_in: SignIn, database:
         session.execute(text("UPDATE incident SET opened_at = opened_at - interval '3 days', status = 'resolved',"
                              " resolved_at = opened_at - interval '2 days'"))  # fmt: skip
     page = sign_in("bob").get("/").text
-    for told in (
+    for shown in (
         "No service is known yet.",
         "ims admin policy load",
         "No run is at work.",
         "A quiet day",
         "Nothing is wrong",
     ):
-        assert told in page
+        assert shown in page
 
 
 def test_what_belongs_to_no_service_has_a_lane_too(sign_in: SignIn, database: Database, now: datetime) -> None:

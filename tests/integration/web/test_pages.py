@@ -28,12 +28,12 @@ def test_the_overview_shows_what_matters(sign_in: SignIn) -> None:
     assert page.count('class="lifeline"') == 4 + 25
 
 
-def test_the_page_of_an_incident_tells_its_story(sign_in: SignIn) -> None:
+def test_the_page_of_an_incident_shows_its_timeline(sign_in: SignIn) -> None:
     page = sign_in("bob").get("/incidents/INC-25").text
-    for told in ("Healed in 1:55", "search is still unhealthy", "Verification passed: search", "attempt 2",
+    for shown in ("Healed in 1:55", "search is still unhealthy", "Verification passed: search", "attempt 2",
                  "/runs/R-26", "restart-a-dead-service", "5f1c6a0e9b7d", "wiki.example.org",
                  "resolved after 2:01"):  # fmt: skip
-        assert told in page
+        assert shown in page
     assert page.index("Run R-25 started") < page.index("Run R-26 started") < page.index("Incident resolved")
 
 
@@ -45,7 +45,7 @@ def test_no_page_is_large(sign_in: SignIn) -> None:
         assert shared + len(bob.get(path).data) < 150_000, path
 
 
-def test_static_files_are_kept_for_ever_and_pages_by_nobody(sign_in: SignIn) -> None:
+def test_static_files_are_cached_forever_and_pages_are_not(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     page = bob.get("/")
     assert page.headers["Cache-Control"] == "no-store"
@@ -164,9 +164,9 @@ def test_bob_works_through_an_incident(sign_in: SignIn) -> None:
     bob.post("/incidents/INC-28/notes", data={**data, "text": "Port 8443 <is> taken\r\nby an old worker."})
     bob.post("/incidents/INC-28/resolve", data={**data, "text": "Ended the old worker."})
     page = bob.get("/incidents/INC-28").text
-    for told in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken<br>\nby",
+    for shown in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken<br>\nby",
                  "bob resolved the incident", "Ended the old worker."):  # fmt: skip
-        assert told in page
+        assert shown in page
     assert ">Acknowledge</button>" not in page
 
 

@@ -109,7 +109,7 @@ class SourceResponse(ResponseModel):
         Uncertainty | None,
         Field(
             description="`started_lately`, `start_unknown`, `unreadable`: its list may be incomplete; "
-            "`several_answered`: the URL must name one Alertmanager, not a load balancer; `never_listed`: check the URL."
+            "`several_answered`: the URL must name one Alertmanager, no load balancer; `never_listed`: check the URL."
         ),
     ]
     stale_since: datetime | None
