@@ -66,6 +66,6 @@ def incident(ask: Ask) -> str:
 
 
 def errors_of(answer: TestResponse, status: int = 400) -> dict[str, str]:
-    """What a refused request is told, by field."""
+    """The messages of a rejected request, by field."""
     assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
     return {wrong["field"]: wrong["message"] for wrong in answer.get_json()["errors"]}

@@ -1,4 +1,4 @@
-"""Incidents by the REST API: opening, reading, changing; who may, and what is told when they may not."""
+"""Incidents by the REST API: opening, reading, changing, permissions and errors."""
 
 from datetime import timedelta
 

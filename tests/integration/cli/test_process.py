@@ -105,11 +105,11 @@ def test_the_profile_says_which_server_and_who(server: Server, tmp_path: Path) -
     token.write_text("ims_revoked")
     revoked = typed(stored, "incident", "list")
     assert revoked.returncode == 6
-    assert f"The token of {token} is not valid (any more). `make up` replaces it" in revoked.stderr
+    assert f"The token from {token} is invalid or has expired. `make up` replaces it" in revoked.stderr
     profile.chmod(0o644)
     refused = typed(stored, "incident", "list")
     assert refused.returncode == 6
-    assert f"{profile} may be read by others" in refused.stderr
+    assert f"{profile} is readable by other users" in refused.stderr
 
 
 def test_a_server_that_is_away_is_named_with_where_its_address_stands() -> None:

@@ -74,7 +74,7 @@ class Step:
     own: bool = False
     """It is done to one's own account, which a command on this machine has none of."""
     others: Mapping[str, type[IMSError]] = field(default_factory=dict)
-    """What those are told who may not, if it is something else than `Forbidden`."""
+    """The error of a principal without the rights, if it is not `Forbidden`."""
 
     def __str__(self) -> str:
         return self.outcome if isinstance(self.outcome, str) else kind_of(self.outcome)

@@ -81,7 +81,7 @@ def test_the_page_shows_the_log_and_filters_it(sign_in: SignIn) -> None:
     page = alice.get("/audit?kind=user&actor=alice").text
     assert "user.signed_in" in page
     assert "incident.noted" not in page
-    assert "No entry fits this filter." in alice.get("/audit?actor=nobody").text
+    assert "No entry matches this filter." in alice.get("/audit?actor=nobody").text
     wrong = alice.get("/audit?since=yesterday&cursor=x")
     assert wrong.status_code == 400
     assert "This must be a time such as" in wrong.text

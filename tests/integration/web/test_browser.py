@@ -127,7 +127,7 @@ def test_a_lost_connection_is_shown_and_recovers(settings: Settings, stored: Dat
             sign_in(browser, address, "charlie")
             browser.wait_for("document.querySelector('#connection')?.textContent === 'live' && !connection.hidden")
         browser.wait_for("!document.getElementById('lost').hidden")
-        assert "No connection" in text(browser, "#lost")
+        assert "Connection lost" in text(browser, "#lost")
         with serving(app, port):
             browser.wait_for("document.getElementById('lost').hidden")
 

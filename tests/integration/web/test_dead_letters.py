@@ -21,7 +21,7 @@ def put_aside(database: Database, *alerts: object) -> list[int]:
 
 
 def test_nothing_is_said_plainly(sign_in: SignIn) -> None:
-    assert "Nothing was rejected." in sign_in("bob").get("/dead-letters").text
+    assert "There are no dead letters." in sign_in("bob").get("/dead-letters").text
 
 
 def test_the_body_of_a_dead_letter_is_shown_as_text_not_markup(sign_in: SignIn, database: Database) -> None:
@@ -31,7 +31,7 @@ def test_the_body_of_a_dead_letter_is_shown_as_text_not_markup(sign_in: SignIn, 
     assert "<script>alert(1)" not in page
     assert "Wrong status" in page
     assert "It was wrong." in page
-    assert "Try again" not in page
+    assert "Retry" not in page
 
 
 def test_bob_tries_one_again_and_drops_another(sign_in: SignIn, database: Database) -> None:
@@ -52,9 +52,9 @@ def test_many_are_shown_page_by_page(sign_in: SignIn, database: Database) -> Non
     ids = put_aside(database, *range(PAGE_ROWS + 3))
     bob = sign_in("bob")
     first = bob.get("/dead-letters").text
-    assert first.count("Try again") == PAGE_ROWS
+    assert first.count("Retry") == PAGE_ROWS
     assert f"before={ids[3]}" in first
-    assert bob.get(f"/dead-letters?before={ids[3]}").text.count("Try again") == 3
+    assert bob.get(f"/dead-letters?before={ids[3]}").text.count("Retry") == 3
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "1.5", "9" * 19, "²"])

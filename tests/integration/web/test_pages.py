@@ -22,7 +22,7 @@ from tests.support.postgres import free_port
 
 def test_the_overview_shows_what_matters(sign_in: SignIn) -> None:
     page = sign_in("charlie").get("/").text
-    assert "Needs a person" in page
+    assert "Needs attention" in page
     assert re.search(r"Healing now</dt><dd>.*1</dd>", page)
     assert page.index("INC-30") < page.index("INC-28") < page.index("INC-25")
     assert page.count('class="lifeline"') == 4 + 25
@@ -85,7 +85,7 @@ def test_filters_stand_in_the_address(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     page = bob.get("/incidents?service=checkout&severity=critical&status=unresolved&q=DOWN").text
     assert re.findall(r">INC-(\d+)</span>", page) == ["28"]
-    assert "No incident fits this filter." in bob.get("/incidents?q=nothing-like-it").text
+    assert "No incident matches this filter." in bob.get("/incidents?q=nothing-like-it").text
 
 
 def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypat
         assert re.search(rf"No {further}incident since <time [^>]+>[^<]+ 00:00:00 UTC</time> fits", page)
         address = on[1].replace("&amp;", "&")
     assert len(seen) > 1
-    assert "<strong>No incident fits this filter.</strong>" in page
+    assert "<strong>No incident matches this filter.</strong>" in page
 
 
 def test_pages_of_the_list_follow_each_other(sign_in: SignIn, database: Database, now: datetime) -> None:
@@ -268,7 +268,7 @@ def test_a_long_log_shows_its_end_and_the_plain_text_has_all(
     page = bob.get(f"/runs/R-{number}")
     assert "line 899 " in page.text
     assert "line 1 " not in page.text
-    assert "The beginning is left out" in page.text
+    assert "Only the end is shown" in page.text
     assert len(page.data) < 120_000
     whole = bob.get(f"/runs/R-{number}/log.txt").text
     assert whole.count("\n") == 900

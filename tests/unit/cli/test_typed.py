@@ -72,11 +72,11 @@ def test_a_profile_or_a_token_that_others_can_read_is_not_used(tmp_path: Path) -
     token = private(tmp_path / "token", "ims_z\n")
     profile = private(tmp_path / "command.toml", f'url = "http://x"\ntoken_file = "{token}"\n')
     token.chmod(0o644)
-    with pytest.raises(NotAllowed, match="may be read by others"):
+    with pytest.raises(NotAllowed, match="is readable by other users"):
         read_profile({"IMS_PROFILE": str(profile)})
     token.chmod(0o600)
     profile.chmod(0o640)
-    with pytest.raises(NotAllowed, match="may be read by others"):
+    with pytest.raises(NotAllowed, match="is readable by other users"):
         read_profile({"IMS_PROFILE": str(profile)})
 
 
