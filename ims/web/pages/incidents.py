@@ -305,7 +305,7 @@ def _do(reference: str, step: Callable[[Context, str], Incident]) -> Answer:
             raise
         with transaction() as session:
             page = incident_page(session, reference, clock())
-        return _incident_page(page, refused=error, written=request.form.get("text", "")), error.status
+        return _incident_page(page, error=error, written=request.form.get("text", "")), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 

@@ -73,7 +73,7 @@ def one(name: str) -> str:
     return _one_page(name)
 
 
-def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (), refused: str = "") -> str:
+def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (), message: str = "") -> str:
     now = clock()
     with transaction() as session:
         account, teams = person(session, name), team_names(session)
@@ -83,7 +83,7 @@ def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (
         person=account,
         values=values or {"role": account.role, "email": account.email or "", "teams": account.teams},
         wrong=wrong,
-        refused=refused,
+        message=message,
         teams=teams,
         tokens=tokens,
         roles=ROLES,

@@ -60,7 +60,7 @@ def _one_page(
     wrong: object = (),
     *,
     rotating: str = "",
-    refused: str = "",
+    message: str = "",
     new_token: NewToken | None = None,
 ) -> str:
     """`rotating` is the token whose rotation failed: the error is shown in its row."""
@@ -82,7 +82,7 @@ def _one_page(
         values=values or {},
         wrong=wrong,
         rotating=rotating,
-        refused=refused,
+        message=message,
         new_token=new_token,
         now=now,
     )
@@ -120,8 +120,8 @@ def _make(name: str, make: Callable[[Context], NewToken], rotating: str = "") ->
     except IMSError as error:
         if error.status not in (400, 409):
             raise
-        refused = "" if error.fields else error.message
-        return _one_page(name, request.form, error.fields, rotating=rotating, refused=refused), error.status
+        message = "" if error.fields else error.message
+        return _one_page(name, request.form, error.fields, rotating=rotating, message=message), error.status
     return _one_page(name, new_token=new), 200
 
 

@@ -1,4 +1,4 @@
-"""Every operation of the API, asked by those who may not."""
+"""Every operation of the API rejects callers without the rights."""
 
 import pytest
 

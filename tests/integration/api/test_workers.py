@@ -1,4 +1,4 @@
-"""Workers by the REST API: who lives, who leads, and which pools nobody serves."""
+"""Workers by the REST API: live workers, the leader, and unserved pools."""
 
 import pytest
 

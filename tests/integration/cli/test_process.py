@@ -152,7 +152,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
 
 class Other(Quiet):
-    """What somebody may have behind a URL that is not IMS's; the URL's first part says what."""
+    """A server that is not IMS; the first part of the path selects its behaviour."""
 
     def do_GET(self) -> None:
         problem = {"title": "x", "detail": "no\x1b]0;title\x07", "errors": [{"field": "a\x9b2J", "message": "b"}]}

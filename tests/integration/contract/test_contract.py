@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says, whatever is sent: schemathesis asks, with all its checks."""
+"""The API conforms to its OpenAPI document: schemathesis with all its checks."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The pages that explain the API: what they show works as it stands, and they tell of everything."""
+"""The API's documentation pages: their examples work unchanged, and they cover every operation."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def app(settings: Settings, database: Database) -> Flask:
 
 @pytest.fixture
 def pages(app: Flask) -> dict[str, str]:
-    """The pages by their addresses, as somebody sees them who is not signed in."""
+    """The pages by URL, as seen without signing in."""
     client = app.test_client()
     answers = {address: client.get(address) for address in ADDRESSES}
     assert {answer.status_code for answer in answers.values()} == {200}

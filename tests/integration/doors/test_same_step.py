@@ -58,7 +58,7 @@ TAKEN: Final = {"name": "upgrade"}
 HOUR: Final = timedelta(hours=1)
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 NOT_STEPS: Final = {"accounts.set_theme", "accounts.sign_in_by_password"}
-"""A cookie of one's own; and signing in, by which somebody becomes one who may take steps."""
+"""Actions on the caller's own cookie, and signing in."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Step:
     """One step, how each door takes it, and what becomes of it."""
 
     outcome: str | type[IMSError]
-    """How the audit log calls it; or the error by which it is refused to those who may take it, for what it names."""
+    """The audit action; or the error that permitted callers get because of the object it names."""
     do: Do
     page: Form | None = None
     rest: Call | None = None
@@ -80,7 +80,7 @@ class Step:
         return self.outcome if isinstance(self.outcome, str) else kind_of(self.outcome)
 
     def refusal(self, person: str) -> type[IMSError] | None:
-        """How it is refused to somebody; None if it is taken."""
+        """The expected error for a principal; None if the action succeeds."""
         if person not in self.may:
             return self.others.get(person, Forbidden)
         return None if isinstance(self.outcome, str) else self.outcome

@@ -151,7 +151,7 @@ class Doors:
             client.post("/sign-in", data={"name": person, "password": PASSWORD, **csrf_token(client, "/sign-in")})
             given = {**self._filled(person, form.fields), **csrf_token(client, "/account")}
             path = self._filled(person, form.path)
-            # As a program, for a page tells only people why something was refused.
+            # As a program: pages explain a rejected action only in HTML.
             headers = {"Accept": "application/problem+json"}
             by = _Who(ActorKind.PERSON, person, "127.0.0.1")
             return self._watch(by, lambda: client.post(path, data=given, headers=headers))

@@ -154,7 +154,7 @@ def test_signing_in_begins_a_new_session(app: Flask) -> None:
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
-    # The token of before belongs to nobody any more.
+    # The token is no longer valid.
     assert client.post("/incidents/INC-28/acknowledge", data=before).status_code == 400
 
 

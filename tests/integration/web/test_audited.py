@@ -1,4 +1,4 @@
-"""What the audit log tells of changes by pages, and how administrators read it; `doors` walks every change."""
+"""Audit log entries of changes by pages, and the page that shows them; tests/integration/doors covers every change."""
 
 import re
 from html import unescape

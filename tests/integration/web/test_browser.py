@@ -93,7 +93,7 @@ def test_what_others_do_appears_by_itself(browser: Browser, address: str, alice:
     browser.evaluate("document.getElementById('note').value = 'half a thought'")
     alice(actions.add_note, "The mail server answers again.")
     browser.wait_for("document.querySelector('.timeline').innerText.includes('The mail server answers again.')")
-    # What somebody is writing stays.
+    # Text that the user is typing is kept.
     assert browser.evaluate("document.getElementById('note').value") == "half a thought"
     alice(actions.resolve)
     browser.wait_for("document.querySelector('[data-region=meta]').innerText.includes('Resolved in')")

@@ -128,7 +128,7 @@ def test_a_wrong_filter_is_named_and_is_no_fault_of_ours(sign_in: SignIn, query:
     bob = sign_in("bob")
     field = query.partition("=")[0]
     answer = bob.get(f"/incidents?{query}", headers={"Accept": "application/json"})
-    # A cursor is well formed or not only to whoever made it.
+    # Clients cannot know whether a cursor is well-formed.
     assert answer.status_code == (422 if field == "cursor" else 400)
     assert answer.json
     assert answer.json["errors"][0]["field"] == field
