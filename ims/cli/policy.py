@@ -1,4 +1,4 @@
-"""`ims policy check`: every fault of a policy, without a server and without a database, so it runs in anybody's CI."""
+"""`ims policy check`: report all faults of a policy, without a server or a database, so that it runs in any CI."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ app = group("policy", "Check a policy; `ims admin policy load` activates it.")
 
 Root = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="Directory of the policy (default: IMS_POLICY_ROOT, or here)."),
+    typer.Option("--root", metavar="DIR", help="Directory of the policy (default: IMS_POLICY_ROOT, or .)."),
 ]
 Inventory = Annotated[
     str | None,
@@ -34,13 +34,13 @@ def policy() -> None:
 
 @app.command("check", epilog=examples("ims policy check --root . --inventory inventory/local"))
 def check(root: Root = None, inventory: Inventory = None, as_json: Json = False) -> None:
-    """Report every fault of a policy.
+    """Report all faults of a policy.
 
-    Before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a line
-    file:line:column: field: message; ends with 1 if there is one. It runs Ansible's reader, and with it whatever
-    plugins and templates the inventory has: do not check what you do not trust.
+    Use it before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a
+    line file:line:column: field: message. Exits with 1 if there are faults. It runs the plugins and templates of the
+    inventory: do not check policies that you do not trust.
     """
-    revision = read_revision(root, inventory, as_json=as_json, are_asked_for=True)
+    revision = read_revision(root, inventory, as_json=as_json, faults_to_stdout=True)
     summary = summary_of(revision)
     if as_json:
         print_json({"ok": True, "faults": [], **summary})
@@ -48,14 +48,14 @@ def check(root: Root = None, inventory: Inventory = None, as_json: Json = False)
         say(" ".join(["ok", *(f"{name}={value}" for name, value in summary.items())]))
 
 
-def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, are_asked_for: bool) -> Revision:
-    """Read and validate a policy. `are_asked_for` says that faults are the answer, and not its failure.
+def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, faults_to_stdout: bool) -> Revision:
+    """Read and validate a policy. With `faults_to_stdout`, faults are the output of the command, not its failure.
 
-    Raises `CommandFailed` once they are printed.
+    Raises `CommandFailed` if there are faults.
     """
     root = root or Path(os.environ.get("IMS_POLICY_ROOT") or Path.cwd())
     inventory = inventory or os.environ.get("IMS_INVENTORY") or "inventory/local"
-    # An inventory may be named as a shell completes it, relative to where one stands.
+    # The inventory may be given relative to the current directory, as shells complete it.
     given = Path(inventory)
     if given.exists() and not (root / given).exists() and given.resolve().is_relative_to(root.resolve()):
         inventory = str(given.resolve().relative_to(root.resolve()))
@@ -67,11 +67,11 @@ def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, ar
         if as_json:
             print_json({"ok": False, "error": found.message, "faults": [fault.to_json() for fault in found.faults]})
             raise CommandFailed(sentence) from None
-        told = "\n".join(map(str, found.faults))
-        if are_asked_for:
-            say(told)
+        lines = "\n".join(map(str, found.faults))
+        if faults_to_stdout:
+            say(lines)
             raise CommandFailed(sentence) from None
-        raise CommandFailed(f"{told}\n{sentence}") from None
+        raise CommandFailed(f"{lines}\n{sentence}") from None
     except IMSError as error:
         if as_json:
             print_json({"ok": False, "error": error.message, "faults": []})
@@ -79,7 +79,7 @@ def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, ar
 
 
 def summary_of(revision: Revision) -> dict[str, Any]:
-    """What a revision holds, in a few words."""
+    """Digest and counts of a revision."""
     policy = revision.policy
     return {
         "digest": revision.digest,

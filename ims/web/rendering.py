@@ -1,4 +1,4 @@
-"""What templates may call."""
+"""Filters, functions and variables available in templates."""
 
 import hashlib
 from datetime import datetime
@@ -21,7 +21,7 @@ STATIC = Path(__file__).with_name("static")
 
 
 def install(app: Flask) -> None:
-    """Give the templates of `app` their filters and functions."""
+    """Install the template filters, functions and variables in `app`."""
     app.jinja_env.filters.update(
         duration=wording.duration,
         instant=wording.instant,
@@ -65,7 +65,7 @@ def _age_of(moment: datetime) -> str:
 
 
 def asset(name: str) -> str:
-    """Address of a static file with its content's digest, so that browsers may keep it for ever."""
+    """URL of a static file with the digest of its content, so that browsers can cache it forever."""
     return url_for("static", filename=name, v=_digest(name))
 
 

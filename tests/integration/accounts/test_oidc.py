@@ -97,7 +97,7 @@ def names(database: Database) -> list[str]:
 
 
 def test_the_sign_in_page_offers_it_only_where_there_is_a_provider(ims: Ims, settings: Settings) -> None:
-    assert "Sign in at the identity provider" in ims().test_client().get("/sign-in?next=/account").text
+    assert "Sign in with the identity provider" in ims().test_client().get("/sign-in?next=/account").text
     client = create_app(settings).test_client()
     assert "identity provider" not in client.get("/sign-in").text
     assert [client.get(path).status_code for path in ("/sign-in/oidc", CALLBACK)] == [404, 404]

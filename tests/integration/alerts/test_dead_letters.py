@@ -116,7 +116,7 @@ def ims(terminal: Database, capsys: pytest.CaptureFixture[str]) -> Ims:
 
 
 def test_the_commands_list_show_retry_and_drop(ims: Ims, database: Database) -> None:
-    assert ims("list") == (0, "Everything could be processed.")
+    assert ims("list") == (0, "No dead letters.")
     with database.begin() as session:
         good, bad = put_aside(session, alertmanager_alert("Good"), BROKEN)
     code, table = ims("list")
@@ -128,7 +128,7 @@ def test_the_commands_list_show_retry_and_drop(ims: Ims, database: Database) -> 
     assert {one["id"]: one["result"] for one in json.loads(told)} == {good: "opened", bad: "still rejected"}
     assert ims("retry", str(bad))[0] == 1
     assert ims("drop", str(bad)) == (0, "1 dropped")
-    assert ims("retry", "--all") == (0, "There is nothing to try again.")
+    assert ims("retry", "--all") == (0, "Nothing to retry.")
 
 
 @pytest.mark.parametrize("arguments", [("drop",), ("retry",), ("drop", "1", "--all")])

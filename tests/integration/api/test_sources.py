@@ -15,7 +15,7 @@ from tests.integration.api.conftest import Ask, errors_of
 SOURCE = {"name": "backups", "kind": "generic", "rate_limit": 5, "networks": ["192.0.2.7"]}
 
 
-def test_a_source_is_added_once_and_read_with_its_figures(ask: Ask) -> None:
+def test_a_source_is_added_once_and_read_with_its_statistics(ask: Ask) -> None:
     answer = ask("root", "POST", "/sources", json=SOURCE)
     assert (answer.status_code, answer.headers["Location"]) == (201, "/api/v1/sources/backups")
     assert (answer.get_json()["networks"], answer.get_json()["state"]) == (["192.0.2.7/32"], "ok")

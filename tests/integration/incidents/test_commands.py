@@ -98,7 +98,7 @@ def test_an_incident_is_opened_changed_and_measured(
     [
         (["incident", "open", " "], 2, "title"),
         (["incident", "open", "x", "--assignee", "mallory"], 2, "assignee"),
-        (["incident", "set", "INC-1"], 2, "Name something to change"),
+        (["incident", "set", "INC-1"], 2, "Give at least one field to change"),
         (["incident", "note", "INC-1", ""], 2, "TEXT"),
         (["incident", "summary", "--since", "2030-01-01"], 2, "since"),
         (["alert", "show", "99999"], 3, "no alert"),

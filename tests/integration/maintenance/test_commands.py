@@ -83,9 +83,9 @@ def test_windows_of_the_inventory_are_listed_and_can_be_ended_but_not_removed(im
         (("add", "a", "--for", "1h"), "covers nothing"),
         (("add", "A", "--service", "shop", "--for", "1h"), "name: must match pattern"),
         (("add", "a", "--service", "shop", "--for", "soon"), "must be a duration"),
-        (("add", "a", "--service", "shop", "--from", "soon", "--to", "later"), "is no time"),
-        (("add", "a", "--service", "shop", "--from", "soon", "--for", "1h"), "is no time"),
-        (("add", "a", "--service", "shop", "--for", "1h", "--rrule", "FREQ=DAILY"), "whose clocks"),
+        (("add", "a", "--service", "shop", "--from", "soon", "--to", "later"), "is not a time"),
+        (("add", "a", "--service", "shop", "--from", "soon", "--for", "1h"), "is not a time"),
+        (("add", "a", "--service", "shop", "--for", "1h", "--rrule", "FREQ=DAILY"), "--timezone: is required"),
         (("add", "a", "--service", "shop", "--for", "1h", "--timezone", "Mars/Base"), "no time zone"),
         (
             ("add", "a", "--service", "shop", "--for", "1h", "--timezone", "UTC", "--rrule", "FREQ=SECONDLY"),

@@ -66,12 +66,12 @@ def test_a_cursor_belongs_to_one_value_of_each_filter(field: str) -> None:
      ["9999-12-31T23:59:59.999999-14:00", str(uuid4())], ["2026-03-01T04:00:00Z", "x"], ["2026-03-01T04:00:00Z"],
      ["x", "x"], []],
 )  # fmt: skip
-def test_a_cursor_with_an_impossible_place_is_damaged(texts: list[str]) -> None:
+def test_a_cursor_with_an_impossible_place_is_rejected(texts: list[str]) -> None:
     filters = Filters(words="disk")
     cursor = encode_cursor(texts, list(written(filters, Sort.NEWEST).values()))
     with pytest.raises(Unprocessable) as raised:
         read_listing({"q": "disk", "cursor": cursor})
-    assert "is damaged" in raised.value.fields[0].message
+    assert "is invalid: start with the first page" in raised.value.fields[0].message
 
 
 def test_every_wrong_parameter_is_named() -> None:

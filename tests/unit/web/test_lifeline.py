@@ -19,7 +19,7 @@ def phases(line: Lifeline) -> list[tuple[str, float]]:
     return [(segment.phase.value, segment.seconds) for segment in line.segments]
 
 
-def test_a_healed_incident_waits_heals_verifies_and_is_well() -> None:
+def test_a_healed_incident_waits_heals_verifies_and_is_healthy() -> None:
     story = Story(OPENED, resolved_at=at(60), healed_at=at(42), attempts=[Attempt(at(3), at(38), at(45))])
     line = draw(story, at(1000))
     assert phases(line) == [("waiting", 3), ("healing", 35), ("verifying", 7), ("healthy", 15)]
