@@ -98,7 +98,7 @@ class IncidentQuery(RequestModel):
             severity=self.severity or "",
             assignee=self.assignee,
             team=self.team,
-            words=self.words,
+            search=self.words,
             since=self.since,
             until=self.until,
         )

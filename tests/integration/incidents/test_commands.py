@@ -13,7 +13,7 @@ import pytest
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.incidents import search as words
+from ims.incidents import search
 from tests.support.history import Tale
 from tests.support.shop import fill
 
@@ -44,9 +44,9 @@ def test_the_list_goes_on_where_a_search_for_words_stopped(
     assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     whole = json.loads(capsys.readouterr().out)
     assert len({row["opened_at"][:10] for row in whole}) > 1
-    monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
-    monkeypatch.setattr(words, "WALK_ROWS", 1)
-    monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
+    monkeypatch.setattr(search, "affordable_days", lambda *_given, **_more: 1)
+    monkeypatch.setattr(search, "WALK_ROWS", 1)
+    monkeypatch.setattr(search, "WALK_ON_ROWS", 1)
     assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     assert [row["incident"] for row in json.loads(capsys.readouterr().out)] == [row["incident"] for row in whole]
 

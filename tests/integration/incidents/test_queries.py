@@ -34,7 +34,7 @@ def add(session: Session, count: int, **values: object) -> None:
 
 @pytest.mark.parametrize("sort", list(Sort))
 @pytest.mark.parametrize(
-    "filters", [Filters(), Filters(service="checkout"), Filters(severity="low"), Filters(words="INCID 1")]
+    "filters", [Filters(), Filters(service="checkout"), Filters(severity="low"), Filters(search="INCID 1")]
 )
 def test_pages_follow_each_other_without_gaps_or_repeats(session: Session, filters: Filters, sort: Sort) -> None:
     add(session, 40)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ims.healing.guards import GUARDS, ask, conclude, judge
+from ims.healing.guards import GUARDS, conclude, evaluate, judge
 from ims.healing.guards.facts import Facts, PastRun, next_attempt
 from ims.healing.guards.target_busy import BUSY_RETRY
 from ims.healing.guards.verdict import Answer
@@ -65,7 +65,7 @@ def test_a_matching_rule_on_a_service_that_ims_recovers_is_allowed() -> None:
         ({"mode": "off"}, "mode_off"),
         ({"mode": "observe"}, "observe"),
         ({"service": SERVICE.model_copy(update={"service_recovery": "manual"})}, "manual"),
-        ({"parameter_fault": "Parameter size is no whole number."}, "parameter"),
+        ({"parameter_fault": "Parameter size is not a whole number."}, "parameter"),
         ({"runs": [past(RunOutcome.FAILED), past(RunOutcome.INEFFECTIVE, 2)]}, "attempts"),
         ({"runs": [past(RunOutcome.UNKNOWN)]}, "not_repeatable"),
         ({"runs": [past(RunOutcome.CANCELLED)]}, "not_repeatable"),
@@ -159,7 +159,7 @@ def test_without_a_policy_the_decision_waits_for_one() -> None:
 
 def test_every_guard_is_asked_and_the_first_objection_is_the_outcome() -> None:
     facts = replace(FACTS, mode="observe", target_is_busy=True, target_ended_at=NOW, is_flapping=True)
-    answers = ask(facts)
+    answers = evaluate(facts)
     assert list(answers) == [guard.name for guard in GUARDS]
     objecting = {name for name, verdict in answers.items() if verdict.answer in (Answer.DENY, Answer.WAIT)}
     assert objecting == {"flapping", "observe", "target_busy", "cooldown"}
@@ -167,7 +167,7 @@ def test_every_guard_is_asked_and_the_first_objection_is_the_outcome() -> None:
 
 
 def test_guards_of_a_run_have_nothing_to_judge_without_a_rule() -> None:
-    answers = ask(replace(FACTS, rule=None, target_is_busy=True))
+    answers = evaluate(replace(FACTS, rule=None, target_is_busy=True))
     assert {name for name, verdict in answers.items() if verdict.answer is Answer.SKIP} == {
         "mode", "recovery", "parameters", "flapping", "attempts", "not_repeatable", "observe", "target_busy",
         "cooldown",
