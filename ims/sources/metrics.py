@@ -2,12 +2,12 @@
 
 from prometheus_client import Counter, Gauge
 
-REPAIRS = Counter("ims_source_reconciliations", "Times a source's own Alertmanager was asked, by result.", ["result"])
+RECONCILIATIONS = Counter("ims_source_reconciliations", "Times a source's own Alertmanager was asked, by result.", ["result"])
 RECONCILED = Counter(
     "ims_source_alerts_reconciled", "Alerts of which a notification was missed, by what was done.", ["done"]
 )
 STALE = Gauge("ims_source_stale", "1 if nothing came from the source for too long, else 0.", ["source"])
-HELD = Gauge(
+WITHHELD = Gauge(
     "ims_source_reconciliation_withheld",
     "Alerts not listed that go on, for their Alertmanager is not believed.",
     ["source"],

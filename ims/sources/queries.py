@@ -14,7 +14,7 @@ def all_sources(session: Session) -> Sequence[Source]:
     return session.scalars(select(Source).order_by(Source.name)).all()
 
 
-def held_back(session: Session) -> Sequence[tuple[str, int]]:
+def withheld_alerts(session: Session) -> Sequence[tuple[str, int]]:
     """Every source that is asked for what was missed, and how many alerts the last asking held back."""
     wanted = select(Source.name, Source.reconciliation_withheld).where(
         Source.alertmanager_url.is_not(None), Source.disabled_at.is_(None)

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ims.alerts.ingest import ingest
-from ims.alerts.stale_sources import Turned, silences, turn_stale
+from ims.alerts.stale_sources import Turned, stale_states, turn_stale
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from tests.support.notifications import NOW, SOURCE, add_source, at, notification
@@ -29,9 +29,9 @@ def test_silence_opens_an_incident_once_and_being_heard_resolves_it(session: Ses
     assert look(session, 299) == Turned()
     assert look(session, 301).stale == ((SOURCE, NOW),)
     assert look(session, 400) == Turned()
-    assert incidents(session) == [("Nothing comes from source alertmanager", "high", "open")]
+    assert incidents(session) == [("Source alertmanager is stale", "high", "open")]
     assert session.get_one(Source, SOURCE).stale_since == NOW
-    assert dict(silences(session)) == {SOURCE: True}
+    assert dict(stale_states(session)) == {SOURCE: True}
     ingest(session, [notification(starts=390)], [], NO_POLICY, at(500))
     assert look(session, 501).heard == ((SOURCE, at(500)),)
     assert session.get_one(Source, SOURCE).stale_since is None
@@ -77,4 +77,4 @@ def test_our_own_source_is_never_silent(session: Session) -> None:
     add_source(session, alertmanager_url="http://am.example:9093")
     look(session, 301)
     assert look(session, 1e7) == Turned()
-    assert dict(silences(session)) == {SOURCE: True}
+    assert dict(stale_states(session)) == {SOURCE: True}

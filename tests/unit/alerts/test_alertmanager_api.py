@@ -2,7 +2,7 @@
 
 import pytest
 
-from ims.alerts.alertmanager import conversation
+from ims.alerts.alertmanager import connect
 from ims.core.errors import ConfigurationFaulty
 
 
@@ -18,5 +18,5 @@ from ims.core.errors import ConfigurationFaulty
     ],
 )
 def test_an_address_that_is_none_is_refused_before_anybody_is_asked(address: str) -> None:
-    with pytest.raises(ConfigurationFaulty, match="http:// or https:// with a host"), conversation(address):
+    with pytest.raises(ConfigurationFaulty, match="http:// or https:// with a host"), connect(address):
         pass
