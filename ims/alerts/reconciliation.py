@@ -93,7 +93,10 @@ _CLAIM = text(
 def claim_pollings(
     session: Session, every: timedelta, now: datetime, owns: Callable[[str], bool] = lambda _: True
 ) -> list[Polling]:
-    """Claim the sources that the caller `owns` and that were not polled for `every`; no other worker polls them then."""
+    """Claim the sources that the caller `owns` and that were not polled for `every`: no other worker polls them then.
+
+    A source that is overdue is claimed even if another worker owns it.
+    """
     due = session.execute(_DUE, {"every": every, "now": now}).all()
     names = [row.name for row in due if row.is_overdue or owns(row.name)]
     if not names:

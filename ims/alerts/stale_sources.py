@@ -94,7 +94,8 @@ def staleness_notification(source: str, heard_at: datetime, *, is_stale: bool, n
             "summary": f"Source {source} is stale",
             "description": f"IMS last received data from source {source} at {heard_at:%Y-%m-%d %H:%M:%S} UTC. Since "
             "then no notification has arrived, and its Alertmanager has not answered. Alerts of this source may be "
-            f"missing. Check that it runs, that it reaches the webhook with a valid token, and `ims source show {source}`.",
+            "missing. Check that it runs, that it reaches the webhook with a valid token, and "
+            f"`ims source show {source}`.",
         },
         starts_at=now if is_stale else None,
         ends_at=None if is_stale else now,

@@ -39,7 +39,7 @@ class ServiceQuery(PageQuery):
         """Whether the filters leave a service."""
         service = known.service
         return (
-            self.state in (None, known.condition)
+            self.state in (None, known.status)
             and self.team in ("", service.team)
             and self.environment in ("", service.service_environment)
         )

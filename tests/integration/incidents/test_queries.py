@@ -1,4 +1,4 @@
-"""The list of incidents, and the figures over it."""
+"""The list of incidents, and the statistics over it."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -85,17 +85,17 @@ def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort:
 
 def test_the_statistics_of_a_night(session: Session) -> None:
     fill(session, NOW)
-    figures = read_statistics(session, NOW)
-    assert (figures.open, figures.needing_people, figures.healing) == (4, 1, 1)
-    assert figures.healed == 5
-    assert figures.mtta.seconds
-    assert figures.mttr.seconds
-    assert figures.mttr.change
+    statistics = read_statistics(session, NOW)
+    assert (statistics.open, statistics.needing_attention, statistics.healing) == (4, 1, 1)
+    assert statistics.healed == 5
+    assert statistics.mtta.seconds
+    assert statistics.mttr.seconds
+    assert statistics.mttr.change
     assert count_by_status(session) == {"open": 3, "acknowledged": 1, "in_progress": 0, "resolved": 26}
 
 
 def test_statistics_of_nothing_are_none_and_zero(session: Session) -> None:
-    figures = read_statistics(session, NOW)
-    assert (figures.open, figures.healing, figures.healed) == (0, 0, 0)
-    assert figures.mtta.seconds is None
-    assert figures.mttr.change is None
+    statistics = read_statistics(session, NOW)
+    assert (statistics.open, statistics.healing, statistics.healed) == (0, 0, 0)
+    assert statistics.mtta.seconds is None
+    assert statistics.mttr.change is None
