@@ -57,7 +57,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds since the opening of incidents. The mean is exact, percentiles are within 5 %. Empty if there are none."""
+    """Seconds since the opening of incidents; empty without any. The mean is exact, percentiles are within 5 %."""
 
     incidents: int = 0
     mean: float | None = None

@@ -31,13 +31,13 @@ class Source(Base):
     """Since when IMS neither accepts its notifications nor polls it."""
     last_notification_at: Mapped[datetime | None]
     reconciliation_tried_at: Mapped[datetime | None]
-    """When a worker last began to ask its Alertmanager; also what tells the newest asking from an older one."""
+    """When a worker last began to poll its Alertmanager; also identifies the newest polling."""
     reconciled_at: Mapped[datetime | None]
-    """When its Alertmanager last answered, and what was missed was mended."""
+    """When its Alertmanager last answered and the alerts were reconciled."""
     reconciliation_problem: Mapped[str | None]
-    """Why it could not be asked the last time, in a word."""
+    """A word for why the last polling failed; None if it succeeded."""
     reconciliation_withheld: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Open alerts that its Alertmanager did not list the last time, and that go on since it is not believed."""
+    """Open alerts that its Alertmanager did not list the last time, but that stay open: its answer is uncertain."""
     reconciliation_withheld_reason: Mapped[str | None]
-    """Why it is not believed, in a word."""
+    """A word for why its answer is uncertain."""
     stale_since: Mapped[datetime | None]

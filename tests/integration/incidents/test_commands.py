@@ -75,22 +75,22 @@ def test_an_incident_that_does_not_exist_is_told(numbers: dict[str, int], capsys
 def test_an_incident_is_opened_changed_and_measured(
     numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told(*words: str) -> Any:
+    def output_of(*words: str) -> Any:
         assert main(["incident", *words, "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
-    opened = told("open", "Backups are late", "--severity", "low", "--service", "checkout")
+    opened = output_of("open", "Backups are late", "--severity", "low", "--service", "checkout")
     assert (opened["status"], opened["team"], opened["environment"]) == ("open", "payments", "production")
     name = opened["incident"]
     monkeypatch.setattr("sys.stdin", io.StringIO("The disk of the *backup host* is full.\n"))
-    told("note", name, "-")
-    assert told("set", name, "--severity", "high", "--assignee", "bob")["assignee"] == "bob"
-    assert [told(step, name)["status"] for step in ("ack", "start")] == ["acknowledged", "in_progress"]
-    whole = told("show", name)
+    output_of("note", name, "-")
+    assert output_of("set", name, "--severity", "high", "--assignee", "bob")["assignee"] == "bob"
+    assert [output_of(step, name)["status"] for step in ("ack", "start")] == ["acknowledged", "in_progress"]
+    whole = output_of("show", name)
     assert [note["text"] for note in whole["notes"]] == ["The disk of the *backup host* is full."]
-    assert told("metrics", name)["time_to_acknowledge"] >= 0
-    assert told("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
-    assert [one["incident"] for one in told("list", "--search", "backup host", "--assignee", "bob")] == [name]
+    assert output_of("metrics", name)["time_to_acknowledge"] >= 0
+    assert output_of("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
+    assert [one["incident"] for one in output_of("list", "--search", "backup host", "--assignee", "bob")] == [name]
 
 
 @pytest.mark.parametrize(

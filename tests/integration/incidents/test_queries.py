@@ -67,17 +67,17 @@ def test_an_incident_that_appears_meanwhile_moves_nothing_on_the_next_page(sessi
 def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort: Sort) -> None:
     add(session, 300)
     after = list_incidents(session, Filters(), sort=sort, limit=5).next
-    asked: list[tuple[str, object]] = []
+    executed: list[tuple[str, object]] = []
 
     def remember(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        asked.append((statement, parameters))
+        executed.append((statement, parameters))
 
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", remember)
     list_incidents(session, Filters(), sort=sort, limit=5, after=after)
     event.remove(connection, "before_cursor_execute", remember)
     session.execute(text("SET LOCAL enable_seqscan = off"))
-    (statement, parameters) = asked[0]
+    (statement, parameters) = executed[0]
     plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
     assert "ix_incident_opened_at" in plan
     assert "Index Cond" in plan

@@ -1,4 +1,4 @@
-"""What is asked of an Alertmanager, before anything is sent."""
+"""The requests to an Alertmanager, before anything is sent."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from ims.core.errors import ConfigurationFaulty
         "http://a b",
     ],
 )
-def test_an_address_that_is_none_is_refused_before_anybody_is_asked(address: str) -> None:
+def test_an_address_that_is_none_is_refused_before_any_request(address: str) -> None:
     with pytest.raises(ConfigurationFaulty, match="http:// or https:// with a host"), connect(address):
         pass

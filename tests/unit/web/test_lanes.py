@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ims.reports.lanes import CELLS, LEAST, lay
-from ims.reports.lifeline import Attempt, Lifeline, Phase, History, draw
+from ims.reports.lifeline import Attempt, History, Lifeline, Phase, draw
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.reports.lifeline import Attempt, Lifeline, MarkKind, Phase, History, draw
+from ims.reports.lifeline import Attempt, History, Lifeline, MarkKind, Phase, draw
 
 OPENED = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
 
