@@ -91,7 +91,7 @@ def test_a_redirect_is_reported_and_not_followed() -> None:
 
     with answering(elsewhere) as url, pytest.raises(AlertmanagerAway) as away:
         fetch_alerts(url)
-    assert "HTTP 302 and points to 'https://elsewhere.example/'" in away.value.message
+    assert "HTTP 302 and redirects to 'https://elsewhere.example/'" in away.value.message
 
 
 def test_an_answer_that_breaks_off_is_none() -> None:
