@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ims.alerts.bodies import told
+from ims.alerts.bodies import response_body
 from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.notifications import clean
 from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, check_mode, parser_for
@@ -65,7 +65,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         waiting = Request(sender.name, parsed, len(body))
         committer.commit(waiting)
         ALERT_PROCESSING.observe(time.monotonic() - began)
-        return _json(told(sender.name, parsed, waiting.results)), 202
+        return _json(response_body(sender.name, parsed, waiting.results)), 202
 
     @app.post("/heartbeats/<name>")
     def heartbeat(name: str) -> tuple[Response, int]:

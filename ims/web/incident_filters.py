@@ -86,7 +86,7 @@ FIELDS: Final = (
     Field("status", "statuses", _statuses, status_word),
     Field("service", "service", _text),
     Field("severity", "severity", _severity),
-    Field("q", "words", _search),
+    Field("q", "search", _search),
     Field("environment", "environment", _text, label="Environment"),
     Field("assignee", "assignee", _text, label="Assignee"),
     Field("team", "team", _text, label="Team"),

@@ -14,7 +14,7 @@ from ims.incidents.models import Incident, Status
 from ims.incidents.queries import find_incident
 from ims.incidents.usecases import allowed_steps
 from ims.policy.schema import Service
-from ims.reports.history import story_of
+from ims.reports.history import history_of
 from ims.reports.lifeline import Lifeline, draw
 from ims.reports.similar import Similar, similar_to
 from ims.runs.models import ACTIVE, Run
@@ -118,4 +118,4 @@ def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
 
 
 def _row(incident: Incident, runs: Sequence[Run], denials: Sequence[Denial], now: datetime) -> Row:
-    return Row(incident, draw(story_of(incident, runs, denials), now), runs)
+    return Row(incident, draw(history_of(incident, runs, denials), now), runs)

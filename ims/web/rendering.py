@@ -10,7 +10,7 @@ from flask import Flask, request, url_for
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
-from ims.healing.guards import in_words
+from ims.healing.guards import phrase_of
 from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
         web_address=wording.web_address,
         ansi=to_markup,
         code=wording.code,
-        reason=in_words,
+        reason=phrase_of,
     )
     app.jinja_env.globals.update(
         asset=asset,

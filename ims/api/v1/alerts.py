@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from ims.alerts.bodies import told
+from ims.alerts.bodies import response_body
 from ims.alerts.listing import AlertFilters, alert_one, episodes_of_alert, list_alerts
 from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.parsers.generic import GenericAlert, NotGeneric, parse_generic
@@ -80,7 +80,7 @@ def send() -> SendResponse:
     senders.charge(sender, len(parsed.notifications) + len(parsed.rejected))
     outcome = senders.take(sender, parsed.notifications, parsed.rejected)
     ALERT_PROCESSING.observe(time.monotonic() - began)
-    return SendResponse.model_validate(told(sender.name, parsed, outcome.results))
+    return SendResponse.model_validate(response_body(sender.name, parsed, outcome.results))
 
 
 @api.get("/alerts", answers=AlertList, raises=(Unprocessable,), example_query="firing=true&limit=20")

@@ -102,7 +102,7 @@ class IncidentQuery(RequestModel):
             severity=self.severity or "",
             assignee=self.assignee,
             team=self.team,
-            words=self.search,
+            search=self.search,
             since=self.since,
             until=self.until,
         )

@@ -38,7 +38,7 @@ class ServiceQuery(PageQuery):
     def matches(self, known: KnownService) -> bool:
         service = known.service
         return (
-            self.state in (None, known.condition)
+            self.state in (None, known.status)
             and self.team in ("", service.team)
             and self.environment in ("", service.service_environment)
         )

@@ -7,7 +7,7 @@ from prometheus_client import Gauge
 from sqlalchemy.orm import Session
 
 from ims.alerts.dead_letters import count_rejected
-from ims.alerts.stale_sources import silences
+from ims.alerts.stale_sources import stale_states
 from ims.core.clock import utc_now
 from ims.core.log import logger
 from ims.core.queue import Queue, WorkerContext
@@ -15,8 +15,8 @@ from ims.engine.membership import Membership
 from ims.maintenance.metrics import WINDOWS_OPEN
 from ims.maintenance.queries import open_windows
 from ims.policy.queries import active_policy
-from ims.sources.metrics import HELD, REJECTED_KEPT, STALE
-from ims.sources.queries import held_back
+from ims.sources.metrics import REJECTED_KEPT, STALE, WITHHELD
+from ims.sources.queries import withheld_alerts
 from ims.workers.queries import UnservedPool, queue_depths, unserved
 
 QUEUE_DEPTH = Gauge("ims_queue_depth", "Waiting jobs, by queue; read from the database.", ["queue"])
@@ -40,11 +40,11 @@ def reading(membership: Membership) -> Callable[[WorkerContext], Awaitable[None]
 
 def _read(session: Session) -> dict[str, int]:
     STALE.clear()
-    for source, is_stale in silences(session):
+    for source, is_stale in stale_states(session):
         STALE.labels(source).set(is_stale)
-    HELD.clear()
-    for source, alerts in held_back(session):
-        HELD.labels(source).set(alerts)
+    WITHHELD.clear()
+    for source, alerts in withheld_alerts(session):
+        WITHHELD.labels(source).set(alerts)
     REJECTED_KEPT.set(count_rejected(session, _MOST_COUNTED))
     active = active_policy(session)
     WINDOWS_OPEN.set(len(open_windows(session, active.policy if active else None, utc_now())))

@@ -17,7 +17,7 @@ from ims.core.errors import ConfigurationFaulty
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
-from ims.sources.metrics import RECONCILED, REPAIRS
+from ims.sources.metrics import RECONCILED, RECONCILIATIONS
 
 AT_ONCE: Final = 4
 """Alertmanagers that one worker polls at once."""
@@ -53,22 +53,22 @@ async def _poll(worker: WorkerContext, polling: Polling) -> None:
             fetch_snapshot, polling.source, polling.url, polling.receiver, grace, polled_at
         )
     except (AlertmanagerAway, ConfigurationFaulty) as error:
-        REPAIRS.labels("away").inc()
+        RECONCILIATIONS.labels("away").inc()
         log.warning("source_not_polled", source=polling.source, reason=error.message)
         await worker.transaction(partial(finish_polling, polling=polling, problem="away", now=utc_now()))
         return
     reconciled = await worker.in_thread(reconcile, worker.database, polling, snapshot, grace, utc_now())
-    REPAIRS.labels("overtaken" if reconciled is None else "ok").inc()
+    RECONCILIATIONS.labels("overtaken" if reconciled is None else "ok").inc()
     if reconciled is not None:
         _count(reconciled.outcomes)
         # Only when it changes, not at every poll.
-        if reconciled.held != polling.held:
-            write = log.warning if reconciled.held.alerts else log.info
+        if reconciled.withheld != polling.withheld:
+            write = log.warning if reconciled.withheld.alerts else log.info
             write(
                 "source_reconciliation_withheld",
                 source=polling.source,
-                alerts=reconciled.held.alerts,
-                reason=reconciled.held.reason,
+                alerts=reconciled.withheld.alerts,
+                reason=reconciled.withheld.reason,
             )
     if reconciled:
         RECONCILED.labels("opened").inc(reconciled.opened)

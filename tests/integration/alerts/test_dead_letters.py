@@ -123,9 +123,9 @@ def test_the_commands_list_show_retry_and_drop(ims: Ims, database: Database) -> 
     assert (code, len(table.splitlines())) == (0, 3)
     code, shown = ims("show", str(bad), "--json")
     assert json.loads(json.loads(shown)["body"]) == BROKEN
-    code, told = ims("retry", "--all", "--json")
+    code, output = ims("retry", "--all", "--json")
     assert code == 1
-    assert {one["id"]: one["result"] for one in json.loads(told)} == {good: "opened", bad: "still rejected"}
+    assert {one["id"]: one["result"] for one in json.loads(output)} == {good: "opened", bad: "still rejected"}
     assert ims("retry", str(bad))[0] == 1
     assert ims("drop", str(bad)) == (0, "1 dropped")
     assert ims("retry", "--all") == (0, "Nothing to retry.")

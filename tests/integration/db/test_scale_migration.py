@@ -58,7 +58,7 @@ def test_what_was_there_before_is_found_and_counted(before: Settings) -> None:
     assert migrate(before)
     database = Database(app_url(before), pool_size=1)
     with database.begin() as session:
-        assert [row.number for row in list_incidents(session, Filters(words="disk journal")).rows] == [1]
+        assert [row.number for row in list_incidents(session, Filters(search="disk journal")).rows] == [1]
         for _ in range(2):
             summary = read_summary(session, NOW, NOW + timedelta(days=1), Chosen(), NOW)
             assert (summary.counts[Metric.RESOLVED], summary.to_resolve.mean) == (1, 90)

@@ -1,4 +1,4 @@
-"""Deciding on the real database: once whatever the repetition, never twice on a target, never silent."""
+"""Decisions on the real database: made once however often repeated, and one run per target at most."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -219,7 +219,7 @@ def test_without_a_policy_the_decision_waits_for_one(make_site: MakeSite, databa
     assert decide_now(database, episode) == ["allowed"]
 
 
-def test_an_alert_without_a_rule_calls_nobody_while_another_of_its_incident_is_healed(
+def test_an_alert_without_a_rule_needs_no_attention_while_another_of_its_incident_is_healed(
     make_site: MakeSite, database: Database
 ) -> None:
     make_site()

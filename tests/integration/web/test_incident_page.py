@@ -165,7 +165,7 @@ def test_a_rejected_action_shows_the_incident_s_page_and_keeps_the_typed_text(si
     again = bob.post("/incidents/INC-28/resolve", data={**data, "text": "Done, <too>."})
     assert again.status_code == 409
     assert 'role="alert"' in again.text
-    assert "nothing, it stays resolved" in again.text
+    assert "none, resolved is final" in again.text
     assert ">Done, &lt;too&gt;.</textarea>" in again.text
     assert '<link rel="canonical" href="/incidents/INC-28">' in again.text
     empty = bob.post("/incidents/INC-28/notes", data={**data, "text": "  "})

@@ -24,7 +24,7 @@ LIVE = {"X-IMS-Live": "1"}
 
 def conditions(database: Database, now: datetime) -> dict[str, ServiceStatus]:
     with database.begin() as session:
-        return {one.name: one.condition for one in read_service_statuses(session, now)}
+        return {one.name: one.status for one in read_service_statuses(session, now)}
 
 
 def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Recurrence rules: what dateutil says, in bounded time whatever is asked."""
+"""Recurrence rules: what dateutil says, in bounded time whatever is queried."""
 
 from datetime import datetime, timedelta
 from itertools import islice
@@ -86,7 +86,7 @@ def test_what_is_asked_from_the_middle_keeps_the_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         ("", "no RRULE"),
         ("every sunday", "no RRULE"),
@@ -121,10 +121,10 @@ def test_what_is_asked_from_the_middle_keeps_the_interval() -> None:
         ("FREQ=MONTHLY;BYDAY=SU;BYSETPOS=6", "never happen"),
     ],
 )
-def test_a_faulty_rule_is_refused_with_what_is_wrong(rule: str, told: str) -> None:
+def test_a_faulty_rule_is_rejected_with_what_is_wrong(rule: str, message: str) -> None:
     with pytest.raises(RuleFaulty) as faulty:
         parse_rule(rule, SUNDAY, BERLIN)
-    assert told in str(faulty.value)
+    assert message in str(faulty.value)
 
 
 def test_a_rule_without_end_is_expanded_only_as_far_as_the_horizon() -> None:
@@ -179,9 +179,9 @@ def test_any_rule_happens_when_dateutil_says(rule: str, begins: datetime, later:
         return
     theirs = list(islice(takewhile_before(rrulestr(bounded, dtstart=begins), end), 40))
     assert list(islice(takewhile_before(ours.starting_from(begins), end), 40)) == theirs
-    asked = begins + timedelta(days=later)
-    expected = [time for time in theirs if time >= asked][:5]
-    assert list(islice(takewhile_before(ours.starting_from(asked), end), len(expected))) == expected
+    moment = begins + timedelta(days=later)
+    expected = [time for time in theirs if time >= moment][:5]
+    assert list(islice(takewhile_before(ours.starting_from(moment), end), len(expected))) == expected
 
 
 def takewhile_before(found: object, end: datetime) -> list[datetime]:

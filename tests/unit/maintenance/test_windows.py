@@ -154,7 +154,7 @@ def test_overlapping_times_of_one_window_leave_no_hole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"services": []}, "covers nothing"),
         ({"to": "2026-03-01 02:00"}, "later than"),
@@ -177,8 +177,8 @@ def test_overlapping_times_of_one_window_leave_no_hole() -> None:
         ({"name": "Weekly patching"}, "no valid name"),
     ],
 )
-def test_a_faulty_window_is_refused_with_what_is_wrong(given: dict[str, Any], told: str) -> None:
-    assert told in faults(**given)
+def test_a_faulty_window_is_rejected_with_what_is_wrong(given: dict[str, Any], message: str) -> None:
+    assert message in faults(**given)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from ims.alerts.bodies import told
+from ims.alerts.bodies import response_body
 from ims.alerts.episodes import Result
 from ims.alerts.notifications import Parsed
 from ims.core.errors import TooLarge
@@ -48,6 +48,6 @@ def test_a_body_nested_too_deeply_is_refused(opening: bytes) -> None:
 
 def test_a_notification_that_the_database_refused_is_reported_as_rejected() -> None:
     parsed = Parsed((notification("Good"), notification("Bad")), (), places=(0, 1))
-    answer = told(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
+    answer = response_body(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
     assert answer["alerts"][1]["reason"] == "not_storable"

@@ -66,7 +66,7 @@ def show_service(known: KnownService, incidents: Sequence[int]) -> ServiceRespon
         instances=list(service.instances),
         recovery=service.service_recovery,
         worker_pool=service.worker_pool,
-        state=known.condition,
+        state=known.status,
         incidents=[f"INC-{number}" for number in incidents],
         unresolved=known.unresolved,
         run=f"R-{known.run}" if known.run is not None else None,
