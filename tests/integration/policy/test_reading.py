@@ -98,8 +98,8 @@ def test_a_platform_without_tasks_has_the_line_where_it_is_named(tree: Path, wri
     write("host_vars/web.yml", "description: The shop\nplatform: kubernetes\n")
     write("host_vars/db.yml", "platform: systemd\n")
     assert faults(tree) == [
-        f"{INVENTORY}/host_vars/web.yml:2:11: services.web.platform: 'kubernetes' is no platform of the role "
-        "managed_service, which has: systemd. Name one of them, or add "
+        f"{INVENTORY}/host_vars/web.yml:2:11: services.web.platform: 'kubernetes' is not a platform of the role "
+        "managed_service, which has: systemd. Use one of them, or add "
         "roles/managed_service/tasks/platforms/kubernetes.yml."
     ]
 
@@ -169,14 +169,14 @@ def test_a_template_fault_in_one_variable_hides_no_other(tree: Path, write: Writ
 
 def test_a_value_that_depends_on_where_the_policy_lies_is_refused(tree: Path, write: Write) -> None:
     write("host_vars/db.yml", 'description: "see {{ inventory_dir }}/README"\n')
-    assert "another one on every machine" in faults(tree)[0]
+    assert "differs on every machine" in faults(tree)[0]
 
 
 def test_a_setting_on_one_host_is_refused(tree: Path, write: Write) -> None:
     write("host_vars/web.yml", "healing_mode: observe\n")
     assert faults(tree) == [
         f"{INVENTORY}/host_vars/web.yml:1:15: services.web.healing_mode: "
-        "healing_mode is for the policy as a whole: set it in group_vars/all only."
+        "healing_mode applies to the whole policy: set it in group_vars/all only."
     ]
 
 
@@ -225,13 +225,13 @@ def test_an_executable_in_the_inventory_is_refused_and_not_run(tree: Path, write
     script = write("hosts.sh", f"#!/bin/sh\ntouch {trace}\necho '{{}}'\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     found = faults(tree)
-    assert found[0].startswith(f"{INVENTORY}/hosts.sh: is no inventory source that IMS reads")
+    assert found[0].startswith(f"{INVENTORY}/hosts.sh: is not an inventory source that IMS reads")
     assert not trace.exists()
 
 
 def test_a_plugin_that_asks_another_system_is_refused(tree: Path, write: Write) -> None:
     write("cloud.yml", "plugin: amazon.aws.aws_ec2\n")
-    assert faults(tree)[0].startswith(f"{INVENTORY}/cloud.yml: is no inventory source that IMS reads")
+    assert faults(tree)[0].startswith(f"{INVENTORY}/cloud.yml: is not an inventory source that IMS reads")
 
 
 def test_groups_may_be_constructed(tree: Path, write: Write) -> None:
@@ -244,7 +244,7 @@ def test_groups_may_be_constructed(tree: Path, write: Write) -> None:
 
 def test_a_playbook_that_is_none_is_told(tree: Path, write: Write) -> None:
     write("/playbooks/heal/restart_service.yml", "hosts: services\n")
-    assert faults(tree) == ["playbooks/heal/restart_service.yml:1:1: is no playbook: it must be a list of plays."]
+    assert faults(tree) == ["playbooks/heal/restart_service.yml:1:1: is not a playbook: it must be a list of plays."]
     write("/playbooks/heal/restart_service.yml", "- hosts: services\n  tasks: [\n")
     assert faults(tree)[0].startswith("playbooks/heal/restart_service.yml:3:1: YAML parsing failed")
 

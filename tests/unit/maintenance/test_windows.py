@@ -171,7 +171,7 @@ def test_overlapping_times_of_one_window_leave_no_hole() -> None:
         ({"timezone": "Europe"}, "no time zone"),
         ({"timezone": ""}, "no time zone"),
         ({"rrule": "FREQ=MINUTELY"}, "FREQ must be one of"),
-        ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "never happen"),
+        ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "never occurs"),
         ({"match": {"a-b": "x"}}, "no label name"),
         ({"match": {"a": {"regex": r"(a)\1"}}}, "RE2 has no backreferences"),
         ({"name": "Weekly patching"}, "no valid name"),

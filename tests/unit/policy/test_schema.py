@@ -77,7 +77,7 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str) -> None
         ({"from": "status", "type": "int"}, "labels.<name>"),
         ({"type": "int", "default": "3"}, "type int"),
         ({"type": "int", "default": True}, "type int"),
-        ({"pattern": "a+", "default": "b"}, "does not fit"),
+        ({"pattern": "a+", "default": "b"}, "does not match"),
         ({"type": "int", "pattern": "a", "default": 1}, "for type str"),
     ],
 )

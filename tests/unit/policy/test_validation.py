@@ -189,7 +189,7 @@ def test_a_logical_name_that_is_a_host_of_another_service_is_refused() -> None:
 
 
 def test_a_machine_that_the_inventory_does_not_have_is_refused() -> None:
-    assert "no host" in faults_of(reading(services={"web": {"machine": "nowhere"}}))["services.web.machine"]
+    assert "is not a host" in faults_of(reading(services={"web": {"machine": "nowhere"}}))["services.web.machine"]
 
 
 def test_what_could_not_be_rendered_is_told_once() -> None:
@@ -258,8 +258,13 @@ def test_every_fault_of_every_window_is_told_with_its_field() -> None:
         "nonsense",
     ]
     found = faults_of(reading(settings={"maintenance_windows": windows, "flapping": {"episodes": 0, "in": 3}}))
-    assert found["maintenance_windows.0.services.0"] == "'wob' is none of the services here; did you mean web."
-    assert found["maintenance_windows.0.groups.1"] == "'machine' is none of the groups here; did you mean machines."
+    assert (
+        found["maintenance_windows.0.services.0"] == "'wob' is not one of the services of the policy; did you mean web."
+    )
+    assert (
+        found["maintenance_windows.0.groups.1"]
+        == "'machine' is not one of the groups of the policy; did you mean machines."
+    )
     assert "name of window 1" in found["maintenance_windows.1.name"]
     assert "did you mean from" in found["maintenance_windows.1.form"]
     assert "no time zone" in found["maintenance_windows.2.timezone"]
@@ -289,7 +294,7 @@ def test_heartbeats_are_read_and_their_faults_are_named() -> None:
     wrong = [beat, {**beat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
     found = faults_of(reading(settings={"heartbeats": wrong}))
     assert "name of heartbeat 1" in found["heartbeats.1.name"]
-    assert found["heartbeats.1.service"] == "'wob' is none of the services here; did you mean web."
+    assert found["heartbeats.1.service"] == "'wob' is not a service of the policy; did you mean web."
     assert {"heartbeats.2.name", "heartbeats.2.every", "heartbeats.2.severity"} <= set(found)
 
 
@@ -297,7 +302,7 @@ def test_a_platform_that_the_role_does_not_have_is_a_fault_that_names_those_it_h
     faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": "kubernetes"}}))
     assert faults == {
         "services.web.platform": (
-            "'kubernetes' is no platform of the role managed_service, which has: supervisor. Name one of them, or add"
+            "'kubernetes' is not a platform of the role managed_service, which has: supervisor. Use one of them, or add"
             " roles/managed_service/tasks/platforms/kubernetes.yml."
         )
     }
@@ -308,8 +313,8 @@ def test_a_platform_that_could_not_be_added_by_that_name_says_what_names_look_li
     faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": name}}))
     assert faults == {
         "services.web.platform": (
-            f"{name!r} is no platform of the role managed_service, which has: supervisor. Name one of them, or add one"
-            " whose name has only a-z, 0-9 and underscores and begins with a letter."
+            f"{name!r} is not a platform of the role managed_service, which has: supervisor. Use one of them, or add one"
+            " whose name consists of a-z, 0-9 and underscores and begins with a letter."
         )
     }
 
