@@ -144,8 +144,8 @@ class Service(PolicyPart):
 class VerifyWindow(PolicyPart):
     """When the verification of a run passes.
 
-    The probes must be green for `green_for` seconds without a break, beginning at most `within` seconds after the end of
-    the run.
+    The probes must be green for `green_for` seconds without a break, beginning at most `within` seconds after the end
+    of the run.
     """
 
     green_for: float = Field(default=3, ge=0, le=3600)

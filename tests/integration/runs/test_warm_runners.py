@@ -1,4 +1,4 @@
-"""A run that takes over a child which was started ahead is like any other, only sooner; and runs need no warm runner."""
+"""A run with a warm runner is like any other, only faster; and a run does not need a warm runner."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ async def run(policy: Policy, request: RunRequest, warm_runners: WarmRunners | N
 
 
 def told(story: Story) -> list[tuple[str, str | None, str]]:
-    """What a story tells, without the times."""
+    """The events of a run, without the times."""
     times = re.compile(r'"(delta|start|end)": "[^"]*"')
     return [(event.kind, event.task, times.sub("", event.stdout)) for event in story.events]
 

@@ -141,7 +141,7 @@ def test_nobody_approves_after_the_time_is_over(database: Database, queued: Queu
         assert attend_to_approvals(session, now() + timedelta(hours=2)) == 1
         assert kinds(session, queued.incident)[-1] == "run_finished"
     late = run_row(database, run.id)
-    assert (late.status, late.reason) == ("cancelled", "Nobody approved it in time.")
+    assert (late.status, late.reason) == ("cancelled", "The run was not approved in time.")
 
 
 def test_what_was_approved_is_what_was_looked_at(database: Database, queued: Queued) -> None:

@@ -29,7 +29,7 @@ from ims.runs.usecases import (
 from tests.integration.runs_db.conftest import Queued, run_row, verification_row
 from tests.support.healing import kinds, now, resolve, told
 
-GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop ended well.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
+GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop succeeded.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
 BAD = RunResult(
     Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)},
     failed_task=FailedTask("Start", "shop", "No such \0 file \ud800."),

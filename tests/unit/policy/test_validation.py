@@ -258,16 +258,12 @@ def test_every_fault_of_every_window_is_told_with_its_field() -> None:
         "nonsense",
     ]
     found = faults_of(reading(settings={"maintenance_windows": windows, "flapping": {"episodes": 0, "in": 3}}))
-    assert (
-        found["maintenance_windows.0.services.0"] == "'wob' is not one of the services of the policy; did you mean web."
-    )
-    assert (
-        found["maintenance_windows.0.groups.1"]
-        == "'machine' is not one of the groups of the policy; did you mean machines."
-    )
+    window = "maintenance_windows.0"
+    assert found[f"{window}.services.0"] == "'wob' is not one of the services of the policy; did you mean web."
+    assert found[f"{window}.groups.1"] == "'machine' is not one of the groups of the policy; did you mean machines."
     assert "name of window 1" in found["maintenance_windows.1.name"]
     assert "did you mean from" in found["maintenance_windows.1.form"]
-    assert "no time zone" in found["maintenance_windows.2.timezone"]
+    assert "not a time zone" in found["maintenance_windows.2.timezone"]
     assert "must be a time" in found["maintenance_windows.2.from"]
     assert found["maintenance_windows.3"] == "must be a mapping."
     assert found["flapping.episodes"] == "must be at least 1."
@@ -313,8 +309,8 @@ def test_a_platform_that_could_not_be_added_by_that_name_says_what_names_look_li
     faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": name}}))
     assert faults == {
         "services.web.platform": (
-            f"{name!r} is not a platform of the role managed_service, which has: supervisor. Use one of them, or add one"
-            " whose name consists of a-z, 0-9 and underscores and begins with a letter."
+            f"{name!r} is not a platform of the role managed_service, which has: supervisor. Use one of them, or add"
+            " one whose name consists of a-z, 0-9 and underscores and begins with a letter."
         )
     }
 
