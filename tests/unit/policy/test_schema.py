@@ -70,7 +70,7 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({}, "no value"),
         ({"from": "labels.disk"}, "pattern"),
@@ -81,10 +81,10 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str) -> None
         ({"type": "int", "pattern": "a", "default": 1}, "for type str"),
     ],
 )
-def test_an_incomplete_parameter_is_refused(given: dict[str, Any], told: str) -> None:
+def test_an_incomplete_parameter_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as error:
         Parameter.model_validate(given)
-    assert told in messages(error)
+    assert message in messages(error)
 
 
 def test_a_complete_parameter_is_accepted() -> None:

@@ -62,7 +62,7 @@ def test_off_that_yaml_read_as_false_is_off() -> None:
     assert policy.healing_mode == "off"
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     found = faults_of(
         reading(
             services={"web": {"url": "ftp://x"}, "db": {"service_recovery": "nobody"}},
@@ -90,7 +90,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "field", "told"),
+    ("change", "field", "message"),
     [
         ({"cooldwn": 1}, "cooldwn", "did you mean cooldown"),
         ({"verify": {"gren_for": 1}}, "verify.gren_for", "did you mean green_for"),
@@ -113,10 +113,10 @@ def test_all_faults_are_told_at_once() -> None:
         ({"parameters": {"ansible_connection": {"default": "x"}}}, "parameters", "reserved"),
     ],
 )
-def test_a_rules_fault_names_its_field_and_the_remedy(change: dict[str, Any], field: str, told: str) -> None:
+def test_a_rules_fault_names_its_field_and_the_remedy(change: dict[str, Any], field: str, message: str) -> None:
     found = faults_of(reading(settings={"healing_rules": [{**RULE, **change}]}))
     assert set(found) == {f"healing_rules.0.{field}"}
-    assert told in found[f"healing_rules.0.{field}"]
+    assert message in found[f"healing_rules.0.{field}"]
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
@@ -192,15 +192,15 @@ def test_a_machine_that_the_inventory_does_not_have_is_refused() -> None:
     assert "is not a host" in faults_of(reading(services={"web": {"machine": "nowhere"}}))["services.web.machine"]
 
 
-def test_what_could_not_be_rendered_is_told_once() -> None:
-    told = Fault("inventory/local/hosts.yml", 3, 5, "services.web.url", "cannot be rendered: 'x' is undefined")
+def test_what_could_not_be_rendered_is_reported_once() -> None:
+    fault = Fault("inventory/local/hosts.yml", 3, 5, "services.web.url", "cannot be rendered: 'x' is undefined")
     read = reading(
         services={"web": {"url": None, "instances": ["h:1", None]}},
         settings={"healing_rules": [None, RULE]},
-        faults=(told,),
+        faults=(fault,),
         unrendered=frozenset({"services.web.url", "services.web.instances.1", "healing_rules.0"}),
     )
-    assert validate(read, FILES) == (None, [told])
+    assert validate(read, FILES) == (None, [fault])
 
 
 def test_a_setting_that_a_host_overrides_is_refused() -> None:
@@ -222,7 +222,7 @@ def test_a_fault_is_placed_at_the_nearest_thing_that_has_a_place() -> None:
     )
 
 
-def test_one_wrong_line_for_many_services_is_told_once() -> None:
+def test_one_wrong_line_for_many_services_is_reported_once() -> None:
     faults = [Fault("group_vars/services.yml", 2, 6, f"services.s{n}.url", "must be a URL") for n in range(1000)]
     assert len(FaultsFound(faults).faults) == 1
 
@@ -250,7 +250,7 @@ def test_windows_and_flapping_become_part_of_the_policy() -> None:
     assert Policy.from_stored(policy.model_dump(mode="json")) == policy
 
 
-def test_every_fault_of_every_window_is_told_with_its_field() -> None:
+def test_every_fault_of_every_window_is_reported_with_its_field() -> None:
     windows = [
         {**WINDOW, "services": ["wob"], "groups": ["services", "machine"]},
         {**WINDOW, "rrule": "FREQ=MINUTELY", "form": "x"},
@@ -276,18 +276,18 @@ def test_windows_that_are_no_list_are_a_fault() -> None:
     }
 
 
-def test_a_misspelt_list_of_windows_is_told() -> None:
+def test_a_misspelt_list_of_windows_is_reported() -> None:
     found = faults_of(reading(settings={"healing_rules": []}, names={"": ["maintenance_window"], "web": ["url"]}))
     assert "did you mean maintenance_windows" in found["maintenance_window"]
 
 
 def test_heartbeats_are_read_and_their_faults_are_named() -> None:
-    beat = {"name": "backup", "every": 60}
-    policy, faults = validate(reading(settings={"heartbeats": [beat]}), FILES)
+    heartbeat = {"name": "backup", "every": 60}
+    policy, faults = validate(reading(settings={"heartbeats": [heartbeat]}), FILES)
     assert faults == []
     assert policy is not None
     assert [(one.name, one.every, one.grace, one.severity) for one in policy.heartbeats] == [("backup", 60, 30, "high")]
-    wrong = [beat, {**beat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
+    wrong = [heartbeat, {**heartbeat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
     found = faults_of(reading(settings={"heartbeats": wrong}))
     assert "name of heartbeat 1" in found["heartbeats.1.name"]
     assert found["heartbeats.1.service"] == "'wob' is not a service of the policy; did you mean web."

@@ -38,7 +38,7 @@ def test_the_outcome_follows_the_recap(known: dict[str, object], outcome: Outcom
     assert ending(**known).decide()[0] is outcome
 
 
-def test_a_run_whose_child_told_no_end_has_died() -> None:
+def test_a_run_whose_child_reported_no_end_has_died() -> None:
     assert Ending(target="checkout").decide()[0] is Outcome.DIED
 
 
