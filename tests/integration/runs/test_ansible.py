@@ -9,7 +9,7 @@ import pytest
 
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
-from tests.integration.runs.conftest import Policy, Execution
+from tests.integration.runs.conftest import Execution, Policy
 
 Play = Callable[[RunRequest], Execution]
 

@@ -14,7 +14,7 @@ from ims.runs.processes import Process
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Execution, marked
+from tests.integration.runs.conftest import Execution, Policy, marked
 
 Play = Callable[[RunRequest], Execution]
 

@@ -15,8 +15,8 @@ from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
 from tests.integration.runs.conftest import (
     HOSTS,
-    Policy,
     Execution,
+    Policy,
     assert_nothing_left,
     assert_stands_still,
     marked,

@@ -22,7 +22,7 @@ from ims.runs.supervision.execution import execute
 from ims.runs.supervision.sweep import remove_orphaned_directories
 from ims.runs.supervision.warm import WarmRunners
 from tests.integration.runs import caller
-from tests.integration.runs.conftest import Policy, Execution, assert_nothing_left, marked, until
+from tests.integration.runs.conftest import Execution, Policy, assert_nothing_left, marked, until
 from tests.support.workers import PLAYBOOK
 
 HELLO = "- name: Say hello\n  ansible.builtin.command: echo hello"
