@@ -1,8 +1,8 @@
-"""Read a policy tree by Ansible in a child process: what it says, unvalidated, with places for every fault.
+"""Read a policy tree with Ansible in a child process: the unvalidated variables, with the position of each.
 
-The child has an environment of its own, standard input null, a deadline and a cap on what it may answer, and it is
-ended together with everything it started. Why Ansible itself and not a YAML parser: templates, group precedence and
-vault must mean here what they mean in a run.
+The child has its own environment, no standard input, a deadline and a limit on the size of its answer; it is killed
+together with every process it started. Ansible reads the policy instead of a YAML parser, because templates, group
+precedence and vault must mean the same here as in a run.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from ims.policy.faults import Fault
 
 DEADLINE_SECONDS = 120.0
 ANSWER_BYTES = 64 * 1024 * 1024
-TOLD_BYTES = 64 * 1024
+ERROR_BYTES = 64 * 1024
 
 STATIC_INVENTORY_PLUGINS = (
     "ansible.builtin.yaml",
@@ -32,8 +32,8 @@ STATIC_INVENTORY_PLUGINS = (
     "ansible.builtin.toml",
     "ansible.builtin.constructed",
 )
-"""Inventory sources of a policy. Scripts and plugins that ask other systems are left out: a revision is a digest, and
-what it means must not change from one reading to the next."""
+"""Inventory plugins of a policy. Scripts and plugins that query other systems are not allowed: a revision is a digest,
+and its meaning must not change from one reading to the next."""
 
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "IMS_INSTANCE", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST")
 
@@ -44,11 +44,12 @@ class ReaderFailed(IMSError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a tree says, as Ansible understands it. Only declared variables are rendered; of others we know the names.
+    """The content of a tree as Ansible reads it. Only declared variables are rendered; the others are known by name.
 
     `settings` are the variables of the policy as a whole, `services` the host variables of each host in group
-    `services`. `places` maps a dotted path (`healing_rules.0.match`, `services.web.url`) to where it was written.
-    `names` holds the names of variables of each service beyond those of group_vars/all, and under "" those of all.
+    `services`. `places` maps a dotted path (`healing_rules.0.match`, `services.web.url`) to its file, line and column.
+    `names` has the names of each service's variables that are not in group_vars/all, and under "" those of
+    group_vars/all.
     """
 
     hosts: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ class Reading:
     ansible: str = ""
 
     def fault(self, path: str, message: str) -> Fault:
-        """A fault at a dotted path, placed at the nearest thing around it that Ansible knows the place of."""
+        """A fault at a dotted path, with the position of the innermost enclosing value whose position is known."""
         around = path
         while around and around not in self.places:
             around = around.rpartition(".")[0]
@@ -82,12 +83,12 @@ def read_tree(
     environment: Mapping[str, str],
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Reading:
-    """Read `inventory` (a path inside `root`), rendering the named variables of the policy and of its services.
+    """Read `inventory` (a path inside `root`) and render the named variables of the policy and of its services.
 
-    `environment` is the caller's; only PATH, HOME, TMPDIR and the names of vault password files are passed on.
-    Raises `ReaderFailed` when the child crashes, takes longer than `deadline_seconds` or answers too much.
+    `environment` is the caller's; only the variables in `PASSED_ON` are passed on.
+    Raises `ReaderFailed` if the child crashes, takes longer than `deadline_seconds` or its answer is too large.
     """
-    # The child meets no symbolic link above the tree, so every place it tells lies under `root` as given here.
+    # With symbolic links resolved, every path that the child reports begins with `root`.
     root = root.resolve()
     request = {
         "root": str(root),
@@ -96,14 +97,14 @@ def read_tree(
         "service_variables": list(service_variables),
     }
     with tempfile.TemporaryDirectory(prefix="ims-policy-") as scratch:
-        answer = _ask(request, _environment(root, Path(scratch), environment), Path(scratch), deadline_seconds)
+        answer = _run_child(request, _environment(root, Path(scratch), environment), Path(scratch), deadline_seconds)
     return _reading(root, inventory, answer)
 
 
 def _environment(root: Path, scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
     config = root / "ansible.cfg"
     if not config.is_file():
-        # Otherwise Ansible would look for one in the home directory and in /etc.
+        # Without it Ansible would search for one in the home directory and in /etc.
         config = scratch / "ansible.cfg"
         config.touch()
     return {
@@ -124,10 +125,12 @@ def _environment(root: Path, scratch: Path, given: Mapping[str, str]) -> dict[st
     }
 
 
-def _ask(request: Mapping[str, Any], environment: Mapping[str, str], scratch: Path, seconds: float) -> dict[str, Any]:
+def _run_child(
+    request: Mapping[str, Any], environment: Mapping[str, str], scratch: Path, seconds: float
+) -> dict[str, Any]:
     program = str(Path(__file__).with_name("reading_child.py"))
     child = subprocess.Popen(
-        # -I: neither PYTHON* variables nor the current directory decide what is imported.
+        # -I: neither PYTHON* variables nor the current directory influence imports.
         [sys.executable, "-I", program, json.dumps(request)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -137,44 +140,44 @@ def _ask(request: Mapping[str, Any], environment: Mapping[str, str], scratch: Pa
         start_new_session=True,
     )
     try:
-        answer, told = _collect(child, seconds)
+        answer, errors = _collect(child, seconds)
     finally:
         _end(child)
     if child.returncode != 0:
-        last = told.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise ReaderFailed(f"Ansible could not read the policy (exit {child.returncode}): {last[0][:500]}")
     try:
         parsed: dict[str, Any] = json.loads(answer)
     except ValueError as error:
-        raise ReaderFailed("The reader of the policy gave no valid answer.") from error
+        raise ReaderFailed("The process that reads the policy did not return valid JSON.") from error
     return parsed
 
 
 def _collect(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
-    """Both outputs until their end. Standard output has a cap; of standard error the last part is kept."""
-    answer, told = bytearray(), bytearray()
+    """Standard output, up to a limit, and the last part of standard error, both read to their end."""
+    answer, errors = bytearray(), bytearray()
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        for stream, into in ((child.stdout, answer), (child.stderr, told)):
+        for stream, into in ((child.stdout, answer), (child.stderr, errors)):
             if stream is not None:
                 selector.register(stream, selectors.EVENT_READ, into)
         while selector.get_map():
             ready = selector.select(max(0.0, end - time.monotonic()))
             if not ready:
-                raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was ended.")
+                raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was stopped.")
             for key, _ in ready:
                 if chunk := os.read(key.fd, 65536):
                     key.data.extend(chunk)
                 else:
                     selector.unregister(key.fileobj)
-            del told[:-TOLD_BYTES]
+            del errors[:-ERROR_BYTES]
             if len(answer) > ANSWER_BYTES:
-                raise ReaderFailed(f"The policy renders to more than {ANSWER_BYTES} bytes and was not read.")
+                raise ReaderFailed(f"The rendered policy is larger than {ANSWER_BYTES} bytes and was not read.")
     try:
         child.wait(max(0.1, end - time.monotonic()))
     except subprocess.TimeoutExpired as error:
-        raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was ended.") from error
-    return bytes(answer), bytes(told)
+        raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was stopped.") from error
+    return bytes(answer), bytes(errors)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

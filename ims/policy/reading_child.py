@@ -1,9 +1,9 @@
-"""Read a policy tree with Ansible's own reader. Runs as a program of its own: `reading_child.py REQUEST`.
+"""Read a policy tree with Ansible's own reader. Runs as a separate program: `reading_child.py REQUEST`.
 
-REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Nothing of IMS is
-imported here, so that what a policy's plugins do to this process ends with it. Reading a policy runs code of that
+REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. This program imports
+nothing of IMS, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
 policy (lookups and filters in templates, plugins beside the tree): a policy is trusted like the program itself, and
-this process protects only against mistakes. Only the variables that REQUEST names are rendered and leave the process.
+the separate process protects only against mistakes. Only the variables that REQUEST names are rendered and returned.
 """
 
 import json
@@ -28,7 +28,7 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-try:  # Private API: without it everything works, but faults carry no position.
+try:  # Private API: without it everything works, but faults have no position.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
     Origin = None
@@ -38,13 +38,13 @@ Place = tuple[str, int | None, int | None]
 SERVICES = "services"
 YAML_SUFFIXES = (".yml", ".yaml", ".json")
 NOT_A_HOST = "policy-of-all-hosts"
-"""Stands for no host in particular: it is in group `all` only, so it has exactly the variables of group_vars/all."""
+"""A host in group `all` only, so that it has exactly the variables of group_vars/all."""
 DEEPEST = 64
-"""Deepest nesting that is followed: a YAML alias may contain itself."""
+"""Maximum depth of nested values: a YAML alias may contain itself."""
 
 
 def place_of(value: object) -> Place | None:
-    """Where a value (or a dictionary's key) was written, if Ansible kept it. Errors may carry the origin itself."""
+    """The position of a value (or of a dictionary's key), if Ansible kept it. An error may have the origin itself."""
     if Origin is None or value is None:
         return None
     origin = value if isinstance(value, Origin) else Origin.get_tag(value)
@@ -54,7 +54,7 @@ def place_of(value: object) -> Place | None:
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An error and what caused it, outermost first."""
+    """An error and its causes, outermost first."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -62,16 +62,16 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def place_of_error(error: BaseException) -> Place | None:
-    """The innermost place that an error or its causes carry."""
+    """The innermost position that an error or its causes have."""
     places = [place_of(getattr(link, "obj", None)) for link in chain_of(error)]
     return next((place for place in reversed(places) if place), None)
 
 
 def innermost_message(error: BaseException) -> str:
-    """What Ansible says about the cause, without its wrapping."""
-    told = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
-    message = " ".join(told[-1].split()) if told else type(error).__name__
-    # Types by the names that people know: a "<class '…_AnsibleTaggedList'>" is a list.
+    """Ansible's message about the innermost cause."""
+    messages = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
+    message = " ".join(messages[-1].split()) if messages else type(error).__name__
+    # Replace Ansible's internal types by plain names: "<class '…_AnsibleTaggedList'>" becomes "list".
     message = re.sub(
         r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda kind: f" {kind[1].lower()} ", message
     )
@@ -79,13 +79,13 @@ def innermost_message(error: BaseException) -> str:
 
 
 NO_SOURCE = (
-    "is no inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts, and plugins that "
-    "ask other systems, are refused: a revision must always mean the same hosts."
+    "is not an inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts and plugins "
+    "that query other systems are not allowed, because a revision must always mean the same hosts."
 )
 
 
 class Answer:
-    """What is found, in the shape that goes to the parent."""
+    """The result of the reading, in the form in which it is sent to the parent."""
 
     def __init__(self) -> None:
         self.faults: list[dict[str, Any]] = []
@@ -100,15 +100,15 @@ class Answer:
         self.playbooks: dict[str, dict[str, Any]] = {}
 
     def fault(self, place: Place | None, field: str, message: str, file: str = "") -> None:
-        """Note a fault; `file` is used when there is no place."""
+        """Add a fault; `file` is used if there is no place."""
         path, line, column = place or (file, None, None)
         self.faults.append({"file": path, "line": line, "column": column, "field": field, "message": message})
 
     def note_places(self, path: str, value: object, key: object = None, depth: int = 0) -> None:
-        """Remember where a value and everything inside it was written, by dotted path.
+        """Store the positions of a value and of everything inside it, by dotted path.
 
-        Inside a structure the key's place is the better one (a boolean has none of its own); at the top a variable's
-        key may come from a file that another one overrode, so there the value comes first.
+        Inside a structure the key's position is preferred, because a boolean has none. At the top level the value's
+        position is preferred, because a variable's key may come from a file that another file overrides.
         """
         places = (place_of(value), place_of(key))
         place = next((p for p in (places if depth == 0 else places[::-1]) if p), None)
@@ -125,7 +125,7 @@ class Answer:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A rendered value as plain JSON; types that YAML knows and JSON does not become text."""
+    """A rendered value as plain JSON; YAML types that JSON does not have become text."""
     if depth > DEEPEST:
         return None
     if isinstance(value, Mapping):
@@ -151,13 +151,13 @@ class Reader:
         self.service_names: list[str] = request["service_variables"]
         self.answer = Answer()
         self.loader = DataLoader()
-        # Lookups search beside the tree's own site.yml, and never in whatever directory the caller happens to be.
+        # Lookups search beside the tree's own site.yml, and never in the caller's current directory.
         self.loader.set_basedir(str(self.root))
 
     def read(self) -> dict[str, Any]:
-        """Everything, or only faults when a file cannot be parsed at all."""
+        """The whole answer, or only faults if a file cannot be parsed."""
         try:
-            # A password may come by ANSIBLE_VAULT_PASSWORD_FILE or from ansible.cfg; nobody is asked.
+            # The password may come from ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg; there is no prompt.
             CLI.setup_vault_secrets(self.loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
         except AnsibleError as error:
             self.answer.fault(None, "", f"the vault password cannot be read: {innermost_message(error)}", "ansible.cfg")
@@ -166,12 +166,12 @@ class Reader:
             try:
                 self.read_inventory()
             except AnsibleError as error:
-                # A plugin's own complaint: every file can be parsed.
+                # An inventory plugin failed, although every file can be parsed.
                 self.answer.fault(place_of_error(error), "", innermost_message(error), self.inventory)
         return {"ansible": __version__, **vars(self.answer)}
 
     def check_files(self) -> None:
-        """Parse every inventory file alone, so that all broken ones are told at once and with their place."""
+        """Parse every inventory file separately, so that all broken files are reported at once, with positions."""
         for path, is_variables in self.yaml_files():
             try:
                 content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
@@ -183,7 +183,7 @@ class Reader:
                 self.answer.fault(place_of(content), "", message, str(path))
 
     def yaml_files(self) -> Iterator[tuple[Path, bool]]:
-        """The YAML files of the inventory, and whether each holds variables (else it is a source of hosts)."""
+        """The YAML files of the inventory, and whether each holds variables; the others are sources of hosts."""
         top = Path(self.inventory)
         base = top if top.is_dir() else top.parent
         for path in sorted(base.rglob("*")):
@@ -204,7 +204,7 @@ class Reader:
             )
         place = place_of_error(error)
         if place is None or place[0] != str(path):
-            # The YAML parser's own mark is public API.
+            # The mark of the YAML parser is public API.
             marks = [mark for link in chain_of(error) if (mark := getattr(link, "problem_mark", None))]
             place = (str(path), marks[0].line + 1, marks[0].column + 1) if marks else None
         self.answer.fault(place, "", message, str(path))
@@ -215,10 +215,10 @@ class Reader:
             self.fault_of_sources(manager)
             return
         variables = VariableManager(self.loader, manager)
-        # As `ansible` and `ansible-inventory` do without --playbook-dir: no group_vars beside a playbook or in the
-        # current directory; the inventory alone is the policy.
+        # Like `ansible` and `ansible-inventory` without --playbook-dir: no group_vars beside a playbook or in the
+        # current directory, because only the inventory is the policy.
         variables.safe_basedir = False
-        HostVars(manager, variables, self.loader)  # It registers itself; templates may then use `hostvars`.
+        HostVars(manager, variables, self.loader)  # Registers itself, so that templates can use `hostvars`.
         self.answer.hosts = sorted(manager.hosts)
         self.answer.groups = {
             str(name): sorted(host.name for host in group.get_hosts()) for name, group in manager.groups.items()
@@ -229,29 +229,29 @@ class Reader:
         self.check_playbooks(manager)
 
     def parse_sources(self) -> Any:
-        """The inventory, or why there is none: returned, so that later errors do not have it as their cause."""
+        """The inventory or the error, which is returned so that it does not become the cause of later errors."""
         try:
             return InventoryManager(self.loader, sources=[self.inventory])
         except AnsibleError as error:
             return error
 
     def fault_of_sources(self, error: AnsibleError) -> None:
-        """The manager says only which source it could not parse; for YAML the plugin itself says why."""
+        """Report why sources cannot be parsed: the manager only names the source, the YAML plugin has the reason."""
         for path, is_variables in self.yaml_files():
             content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
             if is_variables or (isinstance(content, Mapping) and "plugin" in content):
                 continue
             try:
                 inventory_loader.get("ansible.builtin.yaml").parse(InventoryData(), self.loader, str(path))
-            except AnsibleError as told:
-                self.fault_of_file(path, told)
+            except AnsibleError as reason:
+                self.fault_of_file(path, reason)
         if not self.answer.faults:
             words = innermost_message(error).split()
             source = next((word for word in words if word.startswith(str(self.root))), self.inventory)
             self.answer.fault(None, "", NO_SOURCE, source)
 
     def read_settings(self, variables: VariableManager) -> dict[str, Any]:
-        """Variables of the policy as a whole: group_vars/all alone decides them."""
+        """Read the variables of the policy as a whole, which only group_vars/all may set."""
         raw: dict[str, Any] = variables.get_vars(host=Host(NOT_A_HOST, gen_uuid=False))
         self.answer.names[""] = self.note_names(raw, "")
         self.answer.settings = self.render(raw, self.setting_names, "")
@@ -262,25 +262,25 @@ class Reader:
         prefix = f"services.{host.name}."
         if place := place_of(host.name):
             self.answer.places[prefix.rstrip(".")] = place
-        # Only names that this host has beyond group_vars/all can be misspelt host variables.
+        # Only variables that are not in group_vars/all can be misspelt host variables.
         own = {key: value for key, value in raw.items() if key not in common}
         self.answer.names[host.name] = self.note_names(own, prefix)
         self.answer.services[host.name] = self.render(raw, self.service_names, prefix)
         for name in self.setting_names:
-            # Identity first: comparing encrypted values would need their password.
+            # Compare identity first: comparing encrypted values would need their password.
             if name in raw and raw[name] is not common.get(name) and raw[name] != common.get(name):
                 self.answer.note_places(prefix + name, raw[name], next(k for k in raw if k == name))
                 self.answer.overridden.append(prefix + name)
 
     def note_names(self, raw: Mapping[str, Any], prefix: str) -> list[str]:
-        """Names of variables with their places, for finding misspelt ones; no value leaves by this."""
+        """The names of variables, to find misspelt ones; stores their positions, but returns no values."""
         for key, value in raw.items():
             if place := place_of(value) or place_of(key):
                 self.answer.places.setdefault(prefix + str(key), place)
         return sorted(str(key) for key in raw)
 
     def render(self, raw: dict[str, Any], names: list[str], prefix: str) -> dict[str, Any]:
-        """The named variables, rendered one by one: a fault in one hides no other."""
+        """Render the named variables one by one, so that a fault in one does not hide the others."""
         templar = Templar(self.loader, raw)
         rendered = {}
         for key in [key for key in raw if key in names]:
@@ -296,13 +296,13 @@ class Reader:
         try:
             rendered = plain(templar.template(value))
             if str(self.root) in json.dumps(rendered):
-                raise AnsibleError("it holds the directory of the policy, which is another one on every machine.")
+                raise AnsibleError("it contains the directory of the policy, which differs on every machine.")
             return rendered
         except AnsibleError as error:
             message = f"cannot be rendered: {innermost_message(error)}"
             if "vault" in message.lower():
                 message = (
-                    "is encrypted and the reader has no password that fits: set ANSIBLE_VAULT_PASSWORD_FILE or "
+                    "is encrypted and the reader does not have its password: set ANSIBLE_VAULT_PASSWORD_FILE or "
                     "vault_password_file in ansible.cfg."
                 )
             self.answer.fault(place_of_error(error) or self.answer.places.get(path), path, message, self.inventory)
@@ -310,7 +310,7 @@ class Reader:
             return None
 
     def check_playbooks(self, manager: InventoryManager) -> None:
-        """For each rule's playbook: does any play touch a service? A run is limited to one, and else does nothing."""
+        """For each rule's playbook: does any play target a service? A run is limited to one service."""
         rules = self.answer.settings.get("healing_rules")
         named = {rule.get("playbook") for rule in rules if isinstance(rule, dict)} if isinstance(rules, list) else set()
         services = set(self.answer.services)
@@ -326,13 +326,13 @@ class Reader:
             self.fault_of_file(path, error)
             return {"readable": False}
         if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
-            self.answer.fault(place_of(plays), "", "is no playbook: it must be a list of plays.", str(path))
+            self.answer.fault(place_of(plays), "", "is not a playbook: it must be a list of plays.", str(path))
             return {"readable": False}
         return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
 
 
 def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[str]) -> bool:
-    """Whether a play's hosts hold a service; what cannot be told without running it counts as yes."""
+    """Whether a play's hosts include a service; True if that is only known at run time."""
     hosts = play.get("hosts")
     if hosts is None or "{{" in str(hosts):
         return "hosts" in play or any("import_playbook" in str(key) for key in play)
@@ -343,7 +343,7 @@ def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[st
 
 
 def main() -> None:
-    """Answer on the real standard output; whatever a plugin prints goes to standard error."""
+    """Write the answer to the real standard output; output of plugins goes to standard error."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.loads(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Make a revision of a directory: pack it, read what was packed, validate what was read."""
+"""Make a revision of a directory: pack it, read the packed copy, validate the result."""
 
 import os
 import tempfile
@@ -28,9 +28,9 @@ class Revision:
 def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str]) -> Revision:
     """The revision of the tree in `root` for its inventory `inventory`.
 
-    The packed copy is read, not `root`: what is validated is what will run, even if somebody edits meanwhile.
-    Raises `FaultsFound` with every fault, `TreeFaulty` when the tree cannot be packed, `ReaderFailed` when Ansible
-    cannot read it.
+    Reads the packed copy instead of `root`: the validated files are the ones that will run, even if `root` is edited
+    meanwhile. Raises `FaultsFound` with every fault, `TreeFaulty` if the tree cannot be packed, `ReaderFailed` if
+    Ansible cannot read it.
     """
     packed = pack(root, inventory)
     git = git_state(root, environment.get("PATH", os.defpath))

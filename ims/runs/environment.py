@@ -1,4 +1,4 @@
-"""The environment of a run: made from nothing, so that no secret of the worker reaches a playbook."""
+"""The environment of a run, built from scratch, so that no secret of the worker reaches a playbook."""
 
 import os
 import pwd
@@ -15,23 +15,23 @@ from ims.runs.request import RunContext
 HOME: Final = "home"
 ANSIBLE_HOME: Final = "ansible"
 DIRECTORIES: Final = (HOME, ANSIBLE_HOME)
-"""Below the run's directory; all of them vanish with it."""
+"""Directories below the run's directory, removed with it."""
 CONTROL_PATHS: Final = "cp"
-"""Below the short directory: sockets of SSH connections that are kept."""
+"""Below the short directory: sockets of persistent SSH connections."""
 EMPTY_CFG: Final = "ansible.cfg"
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Modules are copied below this directory, arguments included. Ansible's own default is the home that the user database
-# names. This is the run's home on a local host, where it vanishes with the run, and the same as the default elsewhere.
+# Ansible copies modules, including their arguments, below this directory. Its default is the home in the user database.
+# $HOME is the run's home on a local host, which is removed with the run, and the same as the default on other hosts.
 _REMOTE_TMP = "$HOME/.ansible/tmp"
 
 
 def build_environment(run_context: RunContext, directory: Path, mark: str) -> dict[str, str]:
     """Return the whole environment of the run that works in ``directory``. ``mark`` is its id.
 
-    Everything that Ansible writes lands below the directory, because the home of the worker's user may be read-only and
-    because what a killed module leaves behind may hold secrets. The additions of the run_context come on top.
+    Ansible writes all its files below the directory, because the home of the worker's user may be read-only and because
+    the files of a killed module may contain secrets. The environment of ``run_context`` is added.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     temporary = (directory / TEMPORARY).resolve()
@@ -52,11 +52,11 @@ def build_environment(run_context: RunContext, directory: Path, mark: str) -> di
         "ANSIBLE_LOCAL_TEMP": str(temporary),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / CONTROL_PATHS),
         "ANSIBLE_FORCE_COLOR": "1",
-        # Half an inventory would be a run with the wrong variables.
+        # A partly parsed inventory would mean a run with the wrong variables.
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-        # As when the policy was read: a revision's inventory runs no scripts and asks no other system.
+        # As when the policy was read: a revision's inventory runs no scripts and queries no other system.
         "ANSIBLE_INVENTORY_ENABLED": ",".join(STATIC_INVENTORY_PLUGINS),
-        # ansible-runner's callback drops a larger result; its output is kept all the same.
+        # ansible-runner's callback drops a larger result; its output is still kept.
         "MAX_EVENT_RES": "200000",
         **remote,
         **run_context.environment,
@@ -66,16 +66,16 @@ def build_environment(run_context: RunContext, directory: Path, mark: str) -> di
 
 
 def _config_file(run_context: RunContext, directory: Path) -> Path:
-    """Return the policy's own ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
+    """Return the policy's ansible.cfg, else an empty one, so that no file of the user or the machine is read."""
     own = run_context.policy_root / run_context.ansible_cfg
     return own if own.is_file() else directory / EMPTY_CFG
 
 
 def _sets_remote_tmp(config: Path) -> bool:
-    """Return whether the policy chose the directory itself: the environment would overrule it."""
+    """Return whether the policy sets remote_tmp: the environment would override it."""
     parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read(config, encoding="utf-8")
     except (ConfigParserError, UnicodeDecodeError):
-        return False  # Ansible will say what is wrong with it
+        return False  # Ansible will report the error
     return parser.has_option("defaults", "remote_tmp")

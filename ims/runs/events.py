@@ -1,8 +1,8 @@
-"""What a run tells while it goes on: ansible-runner's events, made small.
+"""Events of a run: ansible-runner's events, condensed.
 
-The run's child condenses an event, the caller's side turns it into a ``RunEvent``. Only what people and the recap need
-is kept: never the arguments of a task, never its whole result. What a task hides with ``no_log`` Ansible has already
-replaced in both the output and the result.
+The run's child condenses an event, and the worker turns it into a ``RunEvent``. Only what people and the recap need is
+kept: never the arguments of a task, never its whole result. Ansible has already replaced what a task hides with
+``no_log``, both in the output and in the result.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
 VERBOSE: Final = "verbose"
 NOTE: Final = "ims_note"
-"""Kind of an event that IMS itself adds to the story of a run."""
+"""Kind of an event that IMS itself adds to the log of a run."""
 
 _FAILURES: Final = frozenset({FAILED, UNREACHABLE, "runner_item_on_failed", "runner_retry"})
 _COUNTS: Final = {
@@ -40,7 +40,7 @@ _COUNTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """One line of a run's story. ``counter`` counts from 1 without gaps; ``at`` is in UTC."""
+    """One event of a run's log. ``counter`` counts from 1 without gaps; ``at`` is in UTC."""
 
     counter: int
     at: datetime
@@ -55,7 +55,7 @@ class RunEvent:
 
     @classmethod
     def from_wire(cls, counter: int, wire: Mapping[str, Any]) -> "RunEvent":
-        """Build it from what ``condense`` made on the child's side."""
+        """Build an event from the result of ``condense`` in the child."""
         return cls(
             counter=counter,
             at=_time(wire.get("at")),
@@ -69,7 +69,7 @@ class RunEvent:
 
 
 def condense(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the few things of an ansible-runner event that are kept, ready for JSON."""
+    """Return the parts of an ansible-runner event that are kept, ready for JSON."""
     kind = str(event.get("event", VERBOSE))
     details = event.get("event_data") or {}
     wire = {
@@ -85,7 +85,7 @@ def condense(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text`` without NUL, which PostgreSQL refuses, and with a visible note after ``limit`` characters."""
+    """Return ``text`` without NUL, which PostgreSQL does not accept, cut after ``limit`` characters with a note."""
     text = text.replace("\0", "\ufffd")
     if len(text) <= limit:
         return text
@@ -108,9 +108,9 @@ def _data(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
     }
     result = details.get("res")
     if isinstance(result, Mapping):
-        # A result under no_log says only that it is censored: whether the task changed something is unknown.
+        # A result under no_log is censored, so whether the task changed anything is unknown.
         data["changed"] = None if "censored" in result else bool(result.get("changed"))
-        # Ansible leaves the mark on the events of a loop's items alone, not on the one that closes the loop.
+        # In a loop Ansible marks only the events of the items, not the event that closes the loop.
         data["delegated"] = "_ansible_delegated_vars" in result or None
         data["items"] = len(result["results"]) if isinstance(result.get("results"), list) else None
         if kind in _FAILURES:
@@ -128,11 +128,11 @@ def _recap(details: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def failure_message(result: Mapping[str, Any]) -> str:
-    """Return the most telling sentence of a failed task's result."""
+    """Return the most informative message of a failed task's result."""
     if "censored" in result:
         return str(result["censored"])
     parts = [str(result[name]).strip() for name in ("msg", "reason") if result.get(name)][:1]
-    # include_vars says why only here.
+    # include_vars puts its reason only here.
     if (message := str(result.get("message") or "").strip()) and message not in parts:
         parts.append(message)
     items = result.get("results")
@@ -140,8 +140,8 @@ def failure_message(result: Mapping[str, Any]) -> str:
         if isinstance(item, Mapping) and item.get("failed"):
             parts.append(failure_message(item))
             break
-    # A module that ran a command says "non-zero return code"; why, is in what the command said last.
-    said = str(result.get("stderr") or result.get("module_stderr") or (result.get("rc") and result.get("stdout")) or "")
-    if said.strip():
-        parts.append(said.strip()[-MAX_MESSAGE // 2 :])
+    # A module that ran a command says only "non-zero return code"; the end of the command's output has the reason.
+    output = result.get("stderr") or result.get("module_stderr") or (result.get("rc") and result.get("stdout"))
+    if end := str(output or "").strip():
+        parts.append(end[-MAX_MESSAGE // 2 :])
     return ": ".join(parts)

@@ -1,12 +1,12 @@
-"""Becoming ansible-playbook, in a process that cannot outlive the run's child.
+"""Become ansible-playbook, in a process that cannot outlive the run's child.
 
 ansible-playbook gets a SIGTERM when the run's child ends, and each of its workers gets one when ansible-playbook ends.
 On SIGTERM Ansible's workers, each the leader of a session of its own, stop the modules they started. So kill -9 of any
 process of the chain stops what is below it, even when no other process is left to do so.
 
 The run's child imports Ansible and forks: see ``ims.runs.supervision.fork``.
-``python -m ims.runs.supervision.launch <parent> <arguments>`` is the same in a new interpreter, for when that cannot
-be.
+``python -m ims.runs.supervision.launch <parent> <arguments>`` does the same in a new interpreter, if a fork is not
+possible.
 """
 
 import os

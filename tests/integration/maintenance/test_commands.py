@@ -86,7 +86,7 @@ def test_windows_of_the_inventory_are_listed_and_can_be_ended_but_not_removed(im
         (("add", "a", "--service", "shop", "--from", "soon", "--to", "later"), "is not a time"),
         (("add", "a", "--service", "shop", "--from", "soon", "--for", "1h"), "is not a time"),
         (("add", "a", "--service", "shop", "--for", "1h", "--rrule", "FREQ=DAILY"), "--timezone: is required"),
-        (("add", "a", "--service", "shop", "--for", "1h", "--timezone", "Mars/Base"), "no time zone"),
+        (("add", "a", "--service", "shop", "--for", "1h", "--timezone", "Mars/Base"), "not a time zone"),
         (
             ("add", "a", "--service", "shop", "--for", "1h", "--timezone", "UTC", "--rrule", "FREQ=SECONDLY"),
             "FREQ must be one of",

@@ -29,7 +29,7 @@ from ims.runs.usecases import (
 from tests.integration.runs_db.conftest import Queued, run_row, verification_row
 from tests.support.healing import kinds, now, resolve, told
 
-GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop ended well.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
+GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop succeeded.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
 BAD = RunResult(
     Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)},
     failed_task=FailedTask("Start", "shop", "No such \0 file \ud800."),
@@ -189,7 +189,7 @@ def test_a_verification_is_written_once(database: Database, queued: Queued, is_h
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
         expected = "verification_passed" if is_healthy else "verification_failed"
-        assert [kind for kind in kinds(session, queued.incident) if "verified" in kind] == [expected]
+        assert [kind for kind in kinds(session, queued.incident) if kind.startswith("verification_")] == [expected]
 
 
 def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_healed(

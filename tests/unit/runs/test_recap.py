@@ -28,8 +28,8 @@ def ending(**known: object) -> Ending:
         ({"rc": None, "recap": None}, Outcome.DIED),
         ({"rc": None, "recap": {"checkout": GOOD}}, Outcome.DIED),
         ({"rc": None, "stop": Stop.DEADLINE}, Outcome.TIMED_OUT),
-        ({"rc": None, "stop": Stop.ASKED}, Outcome.CANCELLED),
-        ({"rc": 2, "recap": {"checkout": BAD}, "stop": Stop.ASKED}, Outcome.CANCELLED),
+        ({"rc": None, "stop": Stop.CANCEL}, Outcome.CANCELLED),
+        ({"rc": 2, "recap": {"checkout": BAD}, "stop": Stop.CANCEL}, Outcome.CANCELLED),
         # It was done before the signal came.
         ({"rc": 0, "recap": {"checkout": GOOD}, "stop": Stop.DEADLINE}, Outcome.SUCCEEDED),
     ],
@@ -38,7 +38,7 @@ def test_the_outcome_follows_the_recap(known: dict[str, object], outcome: Outcom
     assert ending(**known).decide()[0] is outcome
 
 
-def test_a_run_whose_child_told_no_end_has_died() -> None:
+def test_a_run_whose_child_reported_no_end_has_died() -> None:
     assert Ending(target="checkout").decide()[0] is Outcome.DIED
 
 
@@ -65,7 +65,7 @@ def test_the_reason_is_a_sentence_for_people(known: dict[str, object], words: st
 
 def test_the_first_error_is_remembered_without_its_colours() -> None:
     ending = Ending(target="checkout")
-    ending.hear("using a config file\n")
-    ending.hear("\x1b[0;31m[ERROR]: no such module\x1b[0m")
-    ending.hear("\x1b[0;31mOrigin: playbook.yml\x1b[0m\n\x1b[0;31m\x1b[0m")
-    assert ending.last_words == "[ERROR]: no such module"
+    ending.note_output("using a config file\n")
+    ending.note_output("\x1b[0;31m[ERROR]: no such module\x1b[0m")
+    ending.note_output("\x1b[0;31mOrigin: playbook.yml\x1b[0m\n\x1b[0;31m\x1b[0m")
+    assert ending.last_line == "[ERROR]: no such module"
