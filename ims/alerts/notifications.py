@@ -206,7 +206,7 @@ def _must(wrong: ErrorDetails) -> str:
 
 
 def reject(given: Any, source: str, reason: RejectReason, message: str, place: int | None = None) -> Rejected:
-    """A rejected alert with its reason and its body, cut to what is stored."""
+    """An alert that could not be processed, with its reason and its body, cut to what is stored."""
     try:
         body = json.dumps(given, ensure_ascii=False)
     except (RecursionError, TypeError, ValueError):

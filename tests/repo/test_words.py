@@ -16,7 +16,7 @@ RETIRED: Final = {
     "asker": (r"\baskers?\b", "principal"),
     "told": (r"\b_?[Tt]old\b|\btelling\b", "notified, rendered or reported, as the case may be"),
     "nobody is told": (r"nobody is (told|called)|people are called", "IMS notifies nobody; escalated"),
-    "Given / Shown (models)": (r"\b\w*Shown\b|\bclass Given\b|\w+Given\b", "Request, Response"),
+    "Given / Shown (models)": (r"\w+Shown\b|\bclass (Given|Shown)\b|\w+Given\b", "Request, Response"),
     "documents (modules)": (r"ims[./]api[./]v1[./]documents", "schemas"),
     "effort (of a search)": (r"\beffort\b", "search cost"),
     "figures (of the overview)": (r"\bread_figures\b|\bFigures\b(?=[:(])|reference/figures", "statistics"),
@@ -33,7 +33,7 @@ RETIRED: Final = {
 
 # What renames them, lists them or quotes them.
 EXEMPT: Final = re.compile(
-    r"(ims/core/db/migrations/versions/000[1-9]_|docs/upgrading\.md|LICENSE|uv\.lock|findings/|tests/repo/test_words\.py"
+    r"(ims/core/db/migrations/versions/000[1-9]_|CHANGELOG\.md|docs/upgrading\.md|LICENSE|uv\.lock|findings/|tests/repo/test_words\.py"
     r"|tests/integration/db/test_\w+_migration|tests/acceptance/test_upgrade)"
 )
 

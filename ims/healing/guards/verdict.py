@@ -81,7 +81,7 @@ class Reason:
     phrase: str
     """The end of a sentence on a page: "Rule x denied a run: …"."""
     meaning: str
-    """Shown in the reference, as is `consequence`."""
+    """Stands in the reference, as is `consequence`."""
     consequence: str
 
 

@@ -28,7 +28,7 @@ from ims.core.db.migrate import migrate
 from ims.core.settings import Settings
 from ims.incidents.models import Incident
 from ims.runs.models import ACTIVE, Run, RunOutcome
-from tests.support.healing import Site, fire, resolve, runs_of, story
+from tests.support.healing import Site, fire, resolve, runs_of, timeline_text
 from tests.support.postgres import WHEEL_TREE, PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, playbooks_of_runs, run_processes, wait_until
 
@@ -155,14 +155,14 @@ def play(scene: Scene, database: Database, victim: str) -> Round:
     settled = wait_until(lambda: is_settled(scene.settings, this), SETTLED_WITHIN, every=0.25)
     this.seconds = time.monotonic() - begun
     with database.begin() as session:
-        stories = "\n\n".join(story(session, incident) for incident in this.episodes.values())
-        assert settled, f"{victim}: an incident is stuck\n{stories}"
+        timelines = "\n\n".join(timeline_text(session, incident) for incident in this.episodes.values())
+        assert settled, f"{victim}: an incident is stuck\n{timelines}"
         for episode, incident_id in this.episodes.items():
             check_incident(session, episode, session.get_one(Incident, incident_id))
             resolve(session, episode)
     for service in SERVICES:
         work = scene.site.work_of(service)
-        assert len(work) == len(set(work)), f"{victim}: two runs worked on {service} at once: {work}\n{stories}"
+        assert len(work) == len(set(work)), f"{victim}: two runs worked on {service} at once: {work}\n{timelines}"
         scene.site.mend_service(service)
     return this
 

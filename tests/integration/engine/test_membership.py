@@ -205,5 +205,5 @@ def test_the_row_of_a_worker_shows_the_last_run_of_its_modules(start_worker: Sta
     assert set(modules().values()) == {"ok"}
     with database.begin() as session:
         assert session.scalars(select(Worker.pools)).one() == ["edge", "default"]
-        beats = session.scalar(text("SELECT heartbeat_at > clock_timestamp() - interval '10 seconds' FROM worker"))
-    assert beats
+        is_fresh = session.scalar(text("SELECT heartbeat_at > clock_timestamp() - interval '10 seconds' FROM worker"))
+    assert is_fresh

@@ -16,7 +16,7 @@ from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, Verification
 from ims.runs.processes import is_alive
 from ims.runs.spec import Kind, RunSpec
 from tests.integration.engine.conftest import MakeSite, StartWorker
-from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
+from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, timeline_text
 from tests.support.postgres import PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until, warm_runners_of
 
@@ -41,7 +41,7 @@ def settle(database: Database, episode: int, incident_id: UUID, timeout: float =
 
     settled = wait_until(is_settled, timeout)
     with database.begin() as session:
-        assert settled, story(session, incident_id)
+        assert settled, timeline_text(session, incident_id)
         return runs_of(session, episode), session.get_one(Incident, incident_id)
 
 

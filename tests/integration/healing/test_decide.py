@@ -16,7 +16,7 @@ from ims.incidents.models import Incident
 from ims.runs.models import Run, RunStatus, VerificationStatus
 from ims.runs.spec import RunSpec
 from tests.integration.healing.conftest import MakeSite
-from tests.support.healing import fire, kinds, now, resolve, runs_of, told
+from tests.support.healing import fire, kinds, now, resolve, runs_of, timeline
 from tests.support.workers import wait_until
 
 
@@ -44,7 +44,7 @@ def test_an_allowed_run_its_line_and_its_job_are_one_commit(make_site: MakeSite,
         (run,) = runs_of(session, episode)
         assert (run.status, run.target, run.rule, run.attempt) == ("queued", "shop", "restart", 1)
         assert [job["args"] for job in jobs(session, "execute_run")] == [{"run_id": str(run.id)}]
-        kind, data = told(session, incident)[0]
+        kind, data = timeline(session, incident)[0]
         assert (kind, data["number"], data["playbook"]) == ("rule_allowed", run.number, "playbooks/heal/restart.yml")
 
 

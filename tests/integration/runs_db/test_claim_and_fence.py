@@ -27,7 +27,7 @@ from ims.runs.usecases import (
     store_events,
 )
 from tests.integration.runs_db.conftest import Queued, run_row, verification_row
-from tests.support.healing import kinds, now, resolve, told
+from tests.support.healing import kinds, now, resolve, timeline
 
 GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop succeeded.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
 BAD = RunResult(
@@ -108,7 +108,7 @@ def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued
     assert run.reason == "Task 'Start' failed on shop. No such \ufffd file ?."
     assert jobs(database) == ["decide"]
     with database.begin() as session:
-        kind, data = told(session, queued.incident)[-1]
+        kind, data = timeline(session, queued.incident)[-1]
         assert (kind, data["outcome"], data["failed_task"]) == ("run_finished", "failed", "Start")
 
 
@@ -206,7 +206,7 @@ def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_heal
     assert verification_row(database, queued.run_id).healthy_since == since
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
-        kind, data = told(session, queued.incident)[-1]
+        kind, data = timeline(session, queued.incident)[-1]
         assert (kind, data["end_was_seen"]) == ("verification_passed", False)
         again = session.scalar(text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'decide'"))
         assert again > now() + timedelta(minutes=5), "the alert gets time to resolve"

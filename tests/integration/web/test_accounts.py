@@ -104,9 +104,7 @@ def test_an_administrator_adds_a_user_who_then_signs_in(sign_in: SignIn, app: Fl
     [("name", "bob", 409), ("name", "No Name", 400), ("password", "short", 400), ("role", "emperor", 400),
      ("email", "nowhere", 400), ("teams", "no such team", 400)],
 )  # fmt: skip
-def test_an_error_of_a_new_account_is_shown_at_its_field(
-    sign_in: SignIn, field: str, value: str, status: int
-) -> None:
+def test_an_error_of_a_new_account_is_shown_at_its_field(sign_in: SignIn, field: str, value: str, status: int) -> None:
     given = {"name": "dora", "password": ANOTHER, "role": "viewer", "email": "d@example.org", field: value}
     answered, page = post(sign_in("alice"), "/admin/users/new", **given)
     assert (answered, f'id="wrong-{field}"' in page) == (status, True)

@@ -25,7 +25,7 @@ def post(client: FlaskClient, body: bytes = b"", name: str = "prometheus", token
 
 def known(database: Database) -> list[tuple[str, str | None]]:
     with database.begin() as session:
-        return [(beat.name, beat.last_source) for beat in session.scalars(select(StoredHeartbeat))]
+        return [(heartbeat.name, heartbeat.last_source) for heartbeat in session.scalars(select(StoredHeartbeat))]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -40,8 +40,7 @@ def upgrade() -> None:
     op.execute("ALTER SEQUENCE rejected_alert_id_seq RENAME TO dead_letter_id_seq")
     op.execute("ALTER TABLE dead_letter RENAME CONSTRAINT pk_rejected_alert TO pk_dead_letter")
     op.execute(
-        "ALTER TABLE dead_letter"
-        " RENAME CONSTRAINT fk_rejected_alert_source_source TO fk_dead_letter_source_source"
+        "ALTER TABLE dead_letter RENAME CONSTRAINT fk_rejected_alert_source_source TO fk_dead_letter_source_source"
     )
     events = sa.table("timeline_event", sa.column("kind", sa.String))
     op.execute(
