@@ -28,7 +28,7 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert moment("2026-03-01", "--since") == "2026-03-01T00:00:00+00:00"
     assert moment("2026-03-01T02:00+02:00", "--since") == "2026-03-01T02:00:00+02:00"
     assert moment(None, "--since") is None
-    with pytest.raises(Wrong, match=re.escape("--since: 'yesterday' is no time")):
+    with pytest.raises(Wrong, match=re.escape("--since: 'yesterday' is not a time")):
         moment("yesterday", "--since")
 
 
@@ -97,7 +97,7 @@ def test_without_any_the_remedy_is_named(tmp_path: Path) -> None:
     ["ims.example", "ftp://ims.example", "http://[::1", "http://user:secret@ims.example", "http://x/?a=1", "http://"],
 )
 def test_an_invalid_server_url_is_rejected_and_not_repeated(url: str) -> None:
-    with pytest.raises(Wrong, match="IMS_URL: must be the URL of a server") as error:
+    with pytest.raises(Wrong, match="IMS_URL: must be only the URL of a server") as error:
         read_profile({"IMS_URL": url})
     assert "secret" not in str(error.value)
 
@@ -109,7 +109,7 @@ def test_a_server_may_have_a_port_and_a_path(url: str) -> None:
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "ü"])
 def test_a_malformed_token_is_rejected_and_not_repeated(token: str) -> None:
-    with pytest.raises(NotAllowed, match="IMS_TOKEN holds no token") as error:
+    with pytest.raises(NotAllowed, match="IMS_TOKEN does not contain a token") as error:
         read_profile({"IMS_URL": "http://x", "IMS_TOKEN": token})
     assert token not in str(error.value)
 
