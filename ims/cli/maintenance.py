@@ -55,7 +55,7 @@ def add(
         ),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The reason, for the timelines of covered incidents.")
+        str | None, typer.Option(metavar="TEXT", help="Added to the timelines of covered incidents.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -19,7 +19,7 @@ class Tone(StrEnum):
 
     ALERT = "alert"
     AUTOMATION = "automation"
-    REFUSED = "refused"
+    DENIED = "denied"
     HEALTHY = "healthy"
     PEOPLE = "people"
     PLAIN = "plain"
@@ -127,7 +127,7 @@ def _denied(entry: _Entry) -> Sentence:
     rule = entry.value("rule") or entry.event.actor
     reason = entry.value("words") or reason_phrase(entry.value("reason"))
     text = f"Rule {rule} denied a run" + (f": {reason}" if reason else "")
-    return Sentence(Tone.REFUSED, text, entry.value("message"))
+    return Sentence(Tone.DENIED, text, entry.value("message"))
 
 
 REASONS = {
@@ -158,8 +158,8 @@ def reason_phrase(reason: str) -> str:
 def _no_rule(entry: _Entry) -> Sentence:
     name, reason = entry.value("alert"), entry.value("reason")
     if reason not in ("", "no_rule"):
-        return Sentence(Tone.REFUSED, f"Nothing was run: {entry.value('words') or reason_phrase(reason)}")
-    return Sentence(Tone.REFUSED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
+        return Sentence(Tone.DENIED, f"Nothing was run: {entry.value('words') or reason_phrase(reason)}")
+    return Sentence(Tone.DENIED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
 
 
 def _started(entry: _Entry) -> Sentence:

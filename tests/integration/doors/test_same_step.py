@@ -189,13 +189,13 @@ STEPS: Final = [
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
-         Form("/rejected/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
+         Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.broken)),
-         Form("/rejected/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
+         Form("/dead-letters/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
     Step("dead_letter.dropped", lambda c, w: dead_letters.drop(c, [int(w.broken)]),
-         Form("/rejected/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
+         Form("/dead-letters/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
     Step(dead_letters.NoSuchDeadLetter, lambda c, w: dead_letters.drop(c, [4711]),
-         Form("/rejected/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
+         Form("/dead-letters/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
     # Policy.
     Step("policy.activated", lambda c, w: store_and_activate(c, revision())),
     # Incidents.

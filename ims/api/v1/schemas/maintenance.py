@@ -93,7 +93,7 @@ class NewWindow(RequestModel):
     rrule: Annotated[_Rule | None, Field(description="Recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU.")] = (
         None
     )
-    reason: Annotated[_Reason | None, Field(description="The reason, for the timelines of covered incidents.")] = None
+    reason: Annotated[_Reason | None, Field(description="Added to the timelines of covered incidents.")] = None
 
     def window(self, now: datetime) -> MaintenanceWindow:
         """The window with defaults applied. Raises `Unprocessable` naming the invalid fields."""
