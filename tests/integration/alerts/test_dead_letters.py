@@ -70,7 +70,7 @@ def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None
 def test_what_was_cut_cannot_be_tried_again(session: Session) -> None:
     long = alertmanager_alert("Long", more="x" * (BODY_LENGTH + 1))
     [id_] = put_aside(session, long)
-    assert "too long" in retry(by(session, ALICE, at(60)), id_).message
+    assert "truncated" in retry(by(session, ALICE, at(60)), id_).message
     assert kept(session) == 1
 
 

@@ -188,7 +188,7 @@ def test_an_incident_is_assigned_only_to_an_existing_account(sign_in: SignIn, ch
         assert "bob changed assignee from alice to none" in bob.get("/incidents/INC-28").text
     else:
         assert answer.status_code in (400, 422)
-        assert re.search(r"<li>Assignee (has no account|must be one line)", answer.text)
+        assert re.search(r"<li>Assignee (has no enabled account|must be one line)", answer.text)
         assert "bob changed assignee" not in page
 
 
