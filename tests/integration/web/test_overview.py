@@ -82,7 +82,7 @@ def test_what_moves_makes_a_new_page_and_what_does_not_is_not_sent(
         run.status, run.verification = RunStatus.SUCCEEDED, VerificationStatus.PENDING
     after = bob.get("/", headers={**LIVE, "If-None-Match": tags[1]})
     assert after.status_code == 200
-    assert "all tasks done; is ims-web healthy again?" in after.text
+    assert "all tasks done; verifying that ims-web is healthy" in after.text
 
 
 def test_any_change_of_the_last_day_is_seen_although_no_row_of_it_is_read(database: Database, now: datetime) -> None:

@@ -35,7 +35,7 @@ def post(client: FlaskClient, path: str, **data: object) -> tuple[int, str]:
 
 def shown(page: str) -> tuple[str, str]:
     """Name and text of the token that a page shows."""
-    found = re.search(r'<strong>(T-[0-9]+) is made\..*?value="(ims_[^"]+)"', page, re.DOTALL)
+    found = re.search(r'<strong>(T-[0-9]+) was created\..*?value="(ims_[^"]+)"', page, re.DOTALL)
     assert found
     return found[1], found[2]
 
