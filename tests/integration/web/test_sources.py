@@ -84,7 +84,7 @@ def test_a_rotated_token_works_until_its_overlap_ends_and_a_revoked_one_no_more(
 )
 def test_an_error_of_a_new_token_is_shown_at_its_field(sign_in: SignIn, field: str, value: str) -> None:
     status, page = post(sign_in("alice"), f"{PAGE}/tokens", **{"label": "", "lifetime": "30", field: value})
-    assert (status, f'id="wrong-{field}"' in page, "is made" in page) == (400, True, False)
+    assert (status, f'id="wrong-{field}"' in page, "was created" in page) == (400, True, False)
 
 
 @pytest.mark.parametrize("overlap", ["", "1", "-1", "forever"])
