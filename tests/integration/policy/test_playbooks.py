@@ -20,7 +20,7 @@ def test_every_fault_of_a_playbook_is_told_with_its_line(tree: Path, write: Writ
         HEAD
         + "  roles:\n    - geerlingguy.nginx\n    - role: other.role\n"
         + "  tasks:\n"
-        + "    - name: Two modules in one task\n      ansible.builtin.debug: {msg: a}\n      ansible.builtin.command: w\n"
+        + "    - name: Two modules in one task\n      ansible.builtin.debug:\n      ansible.builtin.command: w\n"
         + "    - name: A collection that nobody installed\n      acme.platform.restart_pod: {name: x}\n"
         + "    - block:\n        - ansible.builtin.import_tasks: missing.yml\n"
         + "      rescue:\n        - ansible.builtin.debug: {msg: a}\n          wen: true\n",
@@ -37,7 +37,7 @@ def test_every_fault_of_a_playbook_is_told_with_its_line(tree: Path, write: Writ
             "conflicting action statements",
             "acme.platform.restart_pod",
             "missing.yml, which is not there",
-            "'wen'",
+            "wen",
         ),
         strict=True,
     ):
