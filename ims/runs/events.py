@@ -175,7 +175,7 @@ def how_cut_short(result: Mapping[str, Any], action: str) -> str | None:
 
 
 def _lost_answer(result: Mapping[str, Any]) -> bool:
-    """Whether a request that may change something was sent: ansible.builtin.uri words a refused connection otherwise."""
+    """Whether a request that may change something was sent: a refused connection is worded otherwise."""
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     method = str(arguments.get("method") or "GET").upper()
     return method not in _READING_METHODS and "Connection failure" in str(result.get("msg"))

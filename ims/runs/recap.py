@@ -18,8 +18,8 @@ _ERROR = "[ERROR]:"
 _TOLD: Final = frozenset({OK, FAILED, UNREACHABLE, SKIPPED})
 _NEVER_CONNECTED = re.compile(
     r"ssh: connect to host|Could not resolve hostname|Permission denied|Host key verification failed"
-    r"|REMOTE HOST IDENTIFICATION HAS CHANGED|kex_exchange_identification|banner exchange|no matching (host key|cipher|key)"
-    r"|Too many authentication failures|[Ii]ncorrect password|UNPROTECTED PRIVATE KEY"
+    r"|REMOTE HOST IDENTIFICATION HAS CHANGED|kex_exchange_identification|banner exchange"
+    r"|no matching (host key|cipher|key)|Too many authentication failures|[Ii]ncorrect password|UNPROTECTED PRIVATE KEY"
 )
 """What ssh says when no connection came about."""
 _NOTHING_COPIED: Final = "Failed to create temporary directory"

@@ -11,7 +11,7 @@ from ims.runs.models import RunOutcome
 def judge(facts: Facts, rule: HealingRule, _service: Service) -> Verdict:
     """Deny a repetition unless the rule declares it safe: a module may still be running on the remote host.
 
-    A run that was stopped or timed out between two tasks, or before the first one, is none of these: what it did is known.
+    What a run did that was stopped between two tasks, or before the first one, is known.
     """
     started = [run for run in facts.runs_of_rule() if run.was_started]
     last = max(started, key=lambda run: run.attempt, default=None)

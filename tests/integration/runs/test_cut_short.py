@@ -117,14 +117,14 @@ def ssh(policy: Policy) -> Path:
 def test_a_connection_that_is_lost_half_way_leaves_it_unknown_what_the_module_did(
     policy: Policy, play: Play, ssh: Path, says: str
 ) -> None:
-    header = f"hosts: services\n  vars: {{ansible_connection: ssh, ansible_ssh_executable: '{ssh}', ansible_pipelining: true}}"
+    variables = f"{{ansible_connection: ssh, ansible_ssh_executable: '{ssh}', ansible_pipelining: true}}"
     tasks = f"""
     - ansible.builtin.command: {{argv: ["true"]}}
     - ansible.builtin.shell: printf '{says}' > cut
       args: {{chdir: "{{{{ playbook_dir }}}}"}}
     - ansible.builtin.ping:
     """
-    story = play(policy.request(policy.playbook(tasks, header=header)))
+    story = play(policy.request(policy.playbook(tasks, header=f"hosts: services\n  vars: {variables}")))
     assert (policy.root / "cut").exists()
     assert (story.result.outcome, story.result.cut_short) == (Outcome.UNKNOWN, True), story.log
     assert "lost its connection" in story.result.reason
@@ -173,8 +173,16 @@ def test_a_run_that_is_cancelled_before_its_start_did_nothing(policy: Policy) ->
     assert asyncio.run(scene()) is False
 
 
-def test_what_a_run_leaves_behind_is_named(policy: Policy, play: Play) -> None:
-    task = "- {ansible.builtin.shell: 'sleep 60', async: 100, poll: 0}"
+@pytest.mark.parametrize(
+    "task",
+    [
+        "{ansible.builtin.shell: 'sleep 60', async: 100, poll: 0}",
+        "{ansible.builtin.command: sleep 60, async: 100, poll: 0, delegate_to: localhost}",
+        "ansible.builtin.shell: nohup setsid sleep 60 >/dev/null 2>&1 &",
+    ],
+)
+def test_what_a_run_leaves_behind_is_named(policy: Policy, play: Play, task: str) -> None:
+    task = f"- {task}\n- ansible.builtin.command: sleep 1"
     story = play(policy.request(policy.playbook(task)))
     assert story.result.outcome is Outcome.SUCCEEDED
     assert "sleep" in story.result.left_behind

@@ -123,6 +123,40 @@ def test_collections_that_the_account_has_installed_are_found_by_both(policy: Po
     assert story.result.outcome is Outcome.SUCCEEDED, story.log
 
 
+def test_plugins_beside_site_yml_by_which_the_inventory_is_written_are_found_by_both(
+    policy: Policy, play: Play
+) -> None:
+    (policy.root / "filter_plugins").mkdir()
+    (policy.root / "filter_plugins/loud.py").write_text(
+        "class FilterModule:\n    def filters(self): return {'loud': str.upper}\n"
+    )
+    (policy.root / "inventory/host_vars").mkdir()
+    (policy.root / "inventory/host_vars/checkout.yml").write_text("description: \"{{ 'shop' | loud }}\"\n")
+    (policy.root / "playbooks").mkdir()
+    playbook = policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}', name="playbooks/say.yml")
+    assert make_revision(policy.root, "inventory", environment={}).policy.services["checkout"].description == "SHOP"
+    assert "SHOP" in play(policy.request(playbook)).log
+
+
+def test_a_program_in_the_path_of_the_shell_alone_is_found_by_neither(
+    policy: Policy, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin/secret-store"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho found\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    says = "{{ lookup('ansible.builtin.pipe', 'secret-store || echo missing', errors='ignore') }}"
+    (policy.root / "inventory/host_vars").mkdir()
+    (policy.root / "inventory/host_vars/checkout.yml").write_text(f'description: "is {says}"\n')
+    assert make_revision(policy.root, "inventory", environment=os.environ).policy.services["checkout"].description == (
+        "is missing"
+    )
+    assert (
+        "is missing" in play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}'))).log
+    )
+
+
 def test_a_killed_module_leaves_no_copy_of_itself_and_those_of_others_stay(policy: Policy) -> None:
     copies = ACCOUNT_HOME / ".ansible/tmp"
     copies.mkdir(parents=True, exist_ok=True)
