@@ -3,7 +3,7 @@
 `ansible-playbook --syntax-check` stops at the first fault, takes a second for each playbook, and does not look at what
 is included while a playbook runs. Here Ansible's own classes load each playbook in a fork of the reader, which has
 imported them already, and so no plugin of one playbook is found by another. Two of their functions are replaced by ones
-that note a fault and load the rest. Where Ansible has moved them, its first fault is told and the others are not.
+that note a fault and load the rest. Where Ansible has moved them, only its first fault is reported.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ _FORGOTTEN = (
 
 
 @dataclass
-class Told:
+class Findings:
     """What the loading of a playbook found, each with the object that has the place."""
 
     errors: list[tuple[Any, AnsibleError]] = field(default_factory=list)
@@ -68,8 +68,8 @@ def in_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     with os.fdopen(receiving, encoding="utf-8") as answer:
         text = answer.read()
     _, status = os.waitpid(pid, 0)
-    told: dict[str, Any] | None = json.loads(text) if status == 0 else None
-    return told
+    result: dict[str, Any] | None = json.loads(text) if status == 0 else None
+    return result
 
 
 class PlaybookLoading:
@@ -78,7 +78,7 @@ class PlaybookLoading:
     def __init__(
         self, path: Path, loader: DataLoader, inventory: InventoryManager, extra_variables: Iterable[str]
     ) -> None:
-        self.told = Told()
+        self.findings = Findings()
         self._path = path
         self._loader = loader
         self._variables = VariableManager(loader, inventory)
@@ -87,7 +87,7 @@ class PlaybookLoading:
         self._waits: list[str] = []
         self._followed: set[tuple[str, str]] = set()
 
-    def load(self, entries: Iterable[Any]) -> Told:
+    def load(self, entries: Iterable[Any]) -> Findings:
         """Load the entries of the playbook, and all that they import and include by names without templates."""
         self._loader.set_basedir(str(self._path.parent))
         add_all_plugin_dirs(str(self._path.parent))
@@ -99,8 +99,8 @@ class PlaybookLoading:
                         self._follow_play(play)
         for job in self._jobs:
             if not any(job.register and job.register in wait for wait in self._waits):
-                self.told.warnings.append((job.get_ds(), _FORGOTTEN))
-        return self.told
+                self.findings.warnings.append((job.get_ds(), _FORGOTTEN))
+        return self.findings
 
     def _plays(self, entry: Mapping[str, Any]) -> list[Play]:
         if not any(action in entry for action in constants._ACTION_IMPORT_PLAYBOOK):
@@ -149,10 +149,10 @@ class PlaybookLoading:
             yield
         except AnsibleFileNotFound as error:
             name = Path(str(error.file_name or "")).name
-            self.told.faults.append((item, f"names {name or 'a file'}, which is not there."))
+            self.findings.faults.append((item, f"names {name or 'a file'}, which is not there."))
         except AnsibleError as error:
             if not self._needs_extra_variable(error):
-                self.told.errors.append((item, error))
+                self.findings.errors.append((item, error))
 
     def _needs_extra_variable(self, error: BaseException) -> bool:
         """Whether a run may load what could not be loaded here, because it has variables that come from the alert."""
@@ -195,13 +195,13 @@ class PlaybookLoading:
         path = next((place for place in candidates if Path(place).is_file()), None)
         if path is None:
             if candidates:
-                self.told.faults.append((task.get_ds(), f"includes {name}, which is not there."))
+                self.findings.faults.append((task.get_ds(), f"includes {name}, which is not there."))
             return
         if not self._is_new(task, path):
             return
         content = self._loader.load_from_file(path, cache="none", trusted_as_template=True)
         if content is not None and not isinstance(content, list):
-            self.told.faults.append((task.get_ds(), f"includes {name}, which is no list of tasks."))
+            self.findings.faults.append((task.get_ds(), f"includes {name}, which is no list of tasks."))
             return
         blocks = load_list_of_blocks(
             content,
@@ -263,9 +263,9 @@ class PlaybookLoading:
                 path = self._loader.path_dwim_relative_stack(stack, "vars", name)
                 content = self._loader.load_from_file(path, cache="none", unsafe=True, trusted_as_template=True)
                 if content is not None and not isinstance(content, Mapping):
-                    self.told.faults.append((of, f"names the variables file {name}, which is no mapping."))
+                    self.findings.faults.append((of, f"names the variables file {name}, which is no mapping."))
                 return
-        self.told.faults.append((of, f"names the variables file {' or '.join(names)}, which is not there."))
+        self.findings.faults.append((of, f"names the variables file {' or '.join(names)}, which is not there."))
 
 
 def _is_plain(name: str) -> bool:

@@ -194,7 +194,7 @@ def _reading(root: Path, inventory: str, answer: Mapping[str, Any]) -> Reading:
     )
 
 
-def _findings(root: Path, told: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
+def _findings(root: Path, given: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
     return tuple(
         Fault(
             _inside(root, found["file"]),
@@ -203,7 +203,7 @@ def _findings(root: Path, told: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...
             found["field"],
             found["message"].replace(f"{root}/", "")[:1000],
         )
-        for found in told
+        for found in given
     )
 
 

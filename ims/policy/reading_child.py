@@ -389,28 +389,28 @@ class Reader:
         if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
             self.answer.fault(place_of(plays), "", "is not a playbook: it must be a list of plays.", str(path))
             return {"readable": False}
-        told = in_fork(lambda: self.load_playbook(manager, path, plays, parameters))
-        if told is None:
+        found = in_fork(lambda: self.load_playbook(manager, path, plays, parameters))
+        if found is None:
             self.answer.fault(None, "", "could not be loaded: something of the policy ended Ansible.", str(path))
         else:
-            self.answer.faults.extend(told["faults"])
-            self.answer.warnings.extend(told["warnings"])
+            self.answer.faults.extend(found["faults"])
+            self.answer.warnings.extend(found["warnings"])
         return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
 
     def load_playbook(
         self, manager: InventoryManager, path: Path, plays: list[Any], parameters: set[str]
     ) -> dict[str, Any]:
         """What Ansible says when it loads the playbook."""
-        told = PlaybookLoading(path, self.loader, manager, parameters).load(plays)
+        found = PlaybookLoading(path, self.loader, manager, parameters).load(plays)
         return {
             "faults": [
                 *(
                     finding(place_of_error(error) or place_of(of), "", innermost_message(error), str(path))
-                    for of, error in told.errors
+                    for of, error in found.errors
                 ),
-                *(finding(place_of(of), "", message, str(path)) for of, message in told.faults),
+                *(finding(place_of(of), "", message, str(path)) for of, message in found.faults),
             ],
-            "warnings": [finding(place_of(of), "", message, str(path)) for of, message in told.warnings],
+            "warnings": [finding(place_of(of), "", message, str(path)) for of, message in found.warnings],
         }
 
 

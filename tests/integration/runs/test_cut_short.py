@@ -14,9 +14,9 @@ from ims.runs.events import RunEvent
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Story
+from tests.integration.runs.conftest import Policy, Execution
 
-Play = Callable[[RunRequest], Story]
+Play = Callable[[RunRequest], Execution]
 
 # What the kernel does when the memory is used up.
 KILLS_ITS_WORKER = """
@@ -47,10 +47,10 @@ sys.exit(done.returncode)
 
 
 def test_a_killed_worker_process_of_ansible_is_no_failure_of_its_task(policy: Policy, play: Play) -> None:
-    story = play(policy.request(policy.playbook(KILLS_ITS_WORKER)))
+    execution = play(policy.request(policy.playbook(KILLS_ITS_WORKER)))
     assert (policy.root / "counter").read_text() == "restarted\n"
-    assert (story.result.outcome, story.result.cut_short, story.result.rc) == (Outcome.UNKNOWN, True, 1)
-    assert "'Restart' on checkout was started" in story.result.reason
+    assert (execution.result.outcome, execution.result.cut_short, execution.result.rc) == (Outcome.UNKNOWN, True, 1)
+    assert "'Restart' on checkout was started" in execution.result.reason
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_killed_worker_process_of_ansible_is_no_failure_of_its_task(policy: Po
 def test_a_task_that_was_ended_in_the_middle_is_no_known_failure(
     policy: Policy, play: Play, task: str, words: str
 ) -> None:
-    story = play(policy.request(policy.playbook(f"- {task}\n- ansible.builtin.fail:")))
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.UNKNOWN, True), story.log
-    assert words in story.result.reason
+    execution = play(policy.request(policy.playbook(f"- {task}\n- ansible.builtin.fail:")))
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.UNKNOWN, True), execution.log
+    assert words in execution.result.reason
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_task_that_was_ended_in_the_middle_is_no_known_failure(
     ],
 )
 def test_a_failure_that_a_module_reports_is_known(policy: Policy, play: Play, task: str) -> None:
-    story = play(policy.request(policy.playbook(f"- {task}")))
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.FAILED, False), story.log
+    execution = play(policy.request(policy.playbook(f"- {task}")))
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.FAILED, False), execution.log
 
 
 @pytest.mark.parametrize(("rest", "cut_short"), [("sleep 60", True), ("", False)])
@@ -94,8 +94,8 @@ def test_a_deadline_in_a_task_leaves_it_unknown_how_far_that_came(
 ) -> None:
     # Without the task, the deadline comes while a lookup between two tasks waits.
     task = f"ansible.builtin.command: {rest}" if rest else "ansible.builtin.debug: {msg: a}"
-    story = play(policy.request(policy.playbook(f"- {task}\n" if rest else BETWEEN), timeout=6))
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.TIMED_OUT, cut_short)
+    execution = play(policy.request(policy.playbook(f"- {task}\n" if rest else BETWEEN), timeout=6))
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.TIMED_OUT, cut_short)
 
 
 # A templated import is rendered before any task is started.
@@ -124,17 +124,17 @@ def test_a_connection_that_is_lost_half_way_leaves_it_unknown_what_the_module_di
       args: {{chdir: "{{{{ playbook_dir }}}}"}}
     - ansible.builtin.ping:
     """
-    story = play(policy.request(policy.playbook(tasks, header=f"hosts: services\n  vars: {variables}")))
+    execution = play(policy.request(policy.playbook(tasks, header=f"hosts: services\n  vars: {variables}")))
     assert (policy.root / "cut").exists()
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.UNKNOWN, True), story.log
-    assert "lost its connection" in story.result.reason
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.UNKNOWN, True), execution.log
+    assert "lost its connection" in execution.result.reason
 
 
 def test_a_target_that_was_never_reached_is_a_known_failure(policy: Policy, play: Play, ssh: Path) -> None:
     (policy.root / "cut").write_text("refused")
     header = f"hosts: services\n  vars: {{ansible_connection: ssh, ansible_ssh_executable: '{ssh}'}}"
-    story = play(policy.request(policy.playbook("- ansible.builtin.ping:", header=header)))
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.FAILED, False), story.log
+    execution = play(policy.request(policy.playbook("- ansible.builtin.ping:", header=header)))
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.FAILED, False), execution.log
 
 
 @pytest.fixture
@@ -155,8 +155,8 @@ def mute_server() -> Iterator[int]:
 
 def test_a_request_without_an_answer_may_have_been_carried_out(policy: Policy, play: Play, mute_server: int) -> None:
     task = f'- ansible.builtin.uri: {{url: "http://127.0.0.1:{mute_server}/", method: POST, body: a}}'
-    story = play(policy.request(policy.playbook(task)))
-    assert (story.result.outcome, story.result.cut_short) == (Outcome.UNKNOWN, True), story.log
+    execution = play(policy.request(policy.playbook(task)))
+    assert (execution.result.outcome, execution.result.cut_short) == (Outcome.UNKNOWN, True), execution.log
 
 
 def test_a_run_that_is_cancelled_before_its_start_did_nothing(policy: Policy) -> None:
@@ -183,6 +183,6 @@ def test_a_run_that_is_cancelled_before_its_start_did_nothing(policy: Policy) ->
 )
 def test_what_a_run_leaves_behind_is_named(policy: Policy, play: Play, task: str) -> None:
     task = f"- {task}\n- ansible.builtin.command: sleep 1"
-    story = play(policy.request(policy.playbook(task)))
-    assert story.result.outcome is Outcome.SUCCEEDED
-    assert "sleep" in story.result.left_behind
+    execution = play(policy.request(policy.playbook(task)))
+    assert execution.result.outcome is Outcome.SUCCEEDED
+    assert "sleep" in execution.result.left_behind

@@ -17,9 +17,9 @@ from ims.runs.events import RunEvent
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Story, assert_nothing_left, until
+from tests.integration.runs.conftest import Policy, Execution, assert_nothing_left, until
 
-Play = Callable[[RunRequest], Story]
+Play = Callable[[RunRequest], Execution]
 
 ACCOUNT_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 SAYS_HOME = "{{ '~/key' | expanduser }} {{ lookup('ansible.builtin.env', 'HOME') }}"
@@ -48,8 +48,8 @@ def test_a_tilde_means_the_same_home_when_the_policy_is_checked_and_in_a_run(
     (policy.root / "inventory/host_vars/checkout.yml").write_text(f'description: "{SAYS_HOME}"\n')
     checked = make_revision(policy.root, "inventory", environment=os.environ).policy
     assert checked.services["checkout"].description == expected
-    story = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}')))
-    assert expected in story.log
+    execution = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}')))
+    assert expected in execution.log
 
 
 @pytest.mark.parametrize("name", ["PATH", "LANG", "ANSIBLE_CONFIG", "ANSIBLE_INVENTORY_ENABLED"])
@@ -59,8 +59,8 @@ def test_what_a_lookup_sees_of_the_environment_is_the_same_in_both(policy: Polic
     says = f"{{{{ lookup('ansible.builtin.env', '{name}') | basename }}}}"
     (policy.root / "inventory/host_vars/checkout.yml").write_text(f'description: "{says}"\n')
     checked = make_revision(policy.root, "inventory", environment={name: "/somewhere/else"}).policy
-    story = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "is {{ description }}"}')))
-    assert f"is {checked.services['checkout'].description}" in story.log
+    execution = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "is {{ description }}"}')))
+    assert f"is {checked.services['checkout'].description}" in execution.log
 
 
 def test_a_task_with_async_on_a_local_connection_is_waited_for(policy: Policy, play: Play) -> None:
@@ -79,8 +79,8 @@ def test_a_task_with_async_on_a_local_connection_is_waited_for(policy: Policy, p
       delay: 0.1
     - ansible.builtin.async_status: {jid: "{{ job.ansible_job_id }}", mode: cleanup}
     """
-    story = play(policy.request(policy.playbook(tasks)))
-    assert story.result.outcome is Outcome.SUCCEEDED, story.log
+    execution = play(policy.request(policy.playbook(tasks)))
+    assert execution.result.outcome is Outcome.SUCCEEDED, execution.log
 
 
 def test_a_vault_password_file_in_the_home_opens_what_the_check_opens(
@@ -99,8 +99,8 @@ def test_a_vault_password_file_in_the_home_opens_what_the_check_opens(
     (policy.root / "ansible.cfg").write_text(f"[defaults]\nvault_password_file = ~/{at_home.name}/vault-password\n")
     checked = make_revision(policy.root, "inventory", environment={}).policy
     assert checked.services["checkout"].description == "swordfish"
-    story = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}')))
-    assert "swordfish" in story.log
+    execution = play(policy.request(policy.playbook('- ansible.builtin.debug: {msg: "{{ description }}"}')))
+    assert "swordfish" in execution.log
 
 
 def test_collections_that_the_account_has_installed_are_found_by_both(policy: Policy, play: Play) -> None:
@@ -117,10 +117,10 @@ def test_collections_that_the_account_has_installed_are_found_by_both(policy: Po
     )
     try:
         assert make_revision(policy.root, "inventory", environment={}).policy.healing_rules
-        story = play(policy.request(playbook))
+        execution = play(policy.request(playbook))
     finally:
         shutil.rmtree(collection)
-    assert story.result.outcome is Outcome.SUCCEEDED, story.log
+    assert execution.result.outcome is Outcome.SUCCEEDED, execution.log
 
 
 def test_plugins_beside_site_yml_by_which_the_inventory_is_written_are_found_by_both(
