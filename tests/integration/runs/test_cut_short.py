@@ -14,7 +14,7 @@ from ims.runs.events import RunEvent
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Execution
+from tests.integration.runs.conftest import Execution, Policy
 
 Play = Callable[[RunRequest], Execution]
 

@@ -17,7 +17,7 @@ from ims.runs.events import RunEvent
 from ims.runs.recap import Outcome, RunResult
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Execution, assert_nothing_left, until
+from tests.integration.runs.conftest import Execution, Policy, assert_nothing_left, until
 
 Play = Callable[[RunRequest], Execution]
 

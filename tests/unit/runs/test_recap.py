@@ -60,7 +60,7 @@ REFUSED = "Failed to connect to the host via ssh: ssh: connect to host x port 22
 @pytest.mark.parametrize(
     ("end", "outcome"),
     [
-        # A worker process of Ansible was killed: the task never told its end, and Ansible closed without statistics.
+        # A worker process of Ansible was killed: the task never reported its end, and Ansible ended without statistics.
         (ended(BEGUN, rc=1), Outcome.UNKNOWN),
         (ended(BEGUN, event(FAILED), rc=1), Outcome.FAILED),
         (ended(BEGUN, event(FAILED), rc=2, recap={"checkout": BAD}), Outcome.FAILED),
