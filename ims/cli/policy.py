@@ -8,7 +8,7 @@ import typer
 
 from ims.cli.errors import CommandFailed
 from ims.cli.group import examples, group
-from ims.cli.output import Json, print_json, say
+from ims.cli.output import Json, note, print_json, say
 from ims.core.errors import IMSError
 from ims.policy.faults import FaultsFound
 from ims.policy.revision import Revision, make_revision
@@ -37,13 +37,15 @@ def check(root: Root = None, inventory: Inventory = None, as_json: Json = False)
     """Report all faults of a policy.
 
     Use it before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a
-    line file:line:column: field: message. Exits with 1 if there are faults. It runs the plugins and templates of the
-    inventory: do not check policies that you do not trust.
+    line file:line:column: field: message. Exits with 1 if there are faults; warnings do not count. The playbooks of the
+    rules are loaded with everything that they import and include. It runs the plugins and templates of the inventory:
+    do not check policies that you do not trust.
     """
     revision = read_revision(root, inventory, as_json=as_json, faults_to_stdout=True)
     summary = summary_of(revision)
     if as_json:
-        print_json({"ok": True, "faults": [], **summary})
+        warnings = [warning.to_json() for warning in revision.warnings]
+        print_json({"ok": True, "faults": [], "warnings": warnings, **summary})
     else:
         say(" ".join(["ok", *(f"{name}={value}" for name, value in summary.items())]))
 
@@ -60,7 +62,7 @@ def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, fa
     if given.exists() and not (root / given).exists() and given.resolve().is_relative_to(root.resolve()):
         inventory = str(given.resolve().relative_to(root.resolve()))
     try:
-        return make_revision(root, inventory, environment=os.environ)
+        revision = make_revision(root, inventory, environment=os.environ)
     except FaultsFound as found:
         count = f"{len(found.faults)} fault{'' if len(found.faults) == 1 else 's'}"
         sentence = f"{count} found; nothing was changed."
@@ -76,6 +78,9 @@ def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, fa
         if as_json:
             print_json({"ok": False, "error": error.message, "faults": []})
         raise CommandFailed(error.message) from None
+    for warning in revision.warnings:
+        note(f"warning: {warning}")
+    return revision
 
 
 def summary_of(revision: Revision) -> dict[str, Any]:

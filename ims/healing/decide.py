@@ -143,13 +143,17 @@ def _parameters(rule: HealingRule | None, row: AnyRow) -> tuple[dict[str, Any], 
 def _runs_of(session: Session, episode_ids: Sequence[int]) -> dict[int, list[PastRun]]:
     rows = session.execute(
         select(
-            Run.episode_id, Run.rule, Run.attempt, Run.outcome, Run.started_at, Run.verification, Run.ended_at
+            Run.episode_id, Run.rule, Run.attempt, Run.outcome, Run.started_at, Run.verification, Run.ended_at,
+            Run.cut_short,
         ).where(Run.episode_id.in_(episode_ids)).order_by(Run.number)
     )  # fmt: skip
     found: dict[int, list[PastRun]] = {}
     for row in rows:
         is_healthy = row.verification == VerificationStatus.PASSED
-        past = PastRun(row.rule or "", row.attempt, row.outcome, row.started_at is not None, is_healthy, row.ended_at)
+        past = PastRun(
+            row.rule or "", row.attempt, row.outcome, row.started_at is not None, is_healthy, row.ended_at,
+            row.cut_short,
+        )  # fmt: skip
         found.setdefault(row.episode_id, []).append(past)
     return found
 

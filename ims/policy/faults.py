@@ -39,10 +39,14 @@ class FaultsFound(PolicyFaulty):
     """The policy has faults and was not activated."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        # One wrong line in group_vars may affect a thousand services; it is reported once.
-        unique = {(f.file, f.line, f.column, f.message, f.field if f.line is None else ""): f for f in reversed(faults)}
-        self.faults = tuple(sorted(unique.values(), key=_by_place))
+        self.faults = in_order(faults)
         super().__init__(fields=[FieldError(fault.field or fault.file, str(fault)) for fault in self.faults])
+
+
+def in_order(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    """Faults by place. One wrong line in group_vars may affect a thousand services; it is reported once."""
+    unique = {(f.file, f.line, f.column, f.message, f.field if f.line is None else ""): f for f in reversed(faults)}
+    return tuple(sorted(unique.values(), key=_by_place))
 
 
 def _by_place(fault: Fault) -> tuple[str, int, int, str, str]:

@@ -20,22 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from ims.core.errors import IMSError
+from ims.policy.environment import ANSIBLE_CFG, VAULT_VARIABLES, ansible_environment
 from ims.policy.faults import Fault
 
 DEADLINE_SECONDS = 120.0
 ANSWER_BYTES = 64 * 1024 * 1024
 ERROR_BYTES = 64 * 1024
 
-STATIC_INVENTORY_PLUGINS = (
-    "ansible.builtin.yaml",
-    "ansible.builtin.ini",
-    "ansible.builtin.toml",
-    "ansible.builtin.constructed",
-)
-"""Inventory plugins of a policy. Scripts and plugins that query other systems are not allowed: a revision is a digest,
-and its meaning must not change from one reading to the next."""
-
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "IMS_INSTANCE", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST")
+PASSED_ON = ("IMS_INSTANCE", "IMS_STATE_DIR", "TMPDIR")
+"""What a check takes from its caller's environment; a run has its own values."""
 
 
 class ReaderFailed(IMSError):
@@ -62,6 +55,7 @@ class Reading:
     playbooks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     places: Mapping[str, tuple[str, int | None, int | None]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
     inventory: str = ""
     ansible: str = ""
 
@@ -85,7 +79,7 @@ def read_tree(
 ) -> Reading:
     """Read `inventory` (a path inside `root`) and render the named variables of the policy and of its services.
 
-    `environment` is the caller's; only the variables in `PASSED_ON` are passed on.
+    `environment` is the caller's; only the variables in `PASSED_ON` are passed on, the rest is as in a run.
     Raises `ReaderFailed` if the child crashes, takes longer than `deadline_seconds` or its answer is too large.
     """
     # With symbolic links resolved, every path that the child reports begins with `root`.
@@ -95,6 +89,7 @@ def read_tree(
         "inventory": inventory,
         "settings": list(settings),
         "service_variables": list(service_variables),
+        "vault_variables": [name for name in VAULT_VARIABLES if environment.get(name)],
     }
     with tempfile.TemporaryDirectory(prefix="ims-policy-") as scratch:
         answer = _run_child(request, _environment(root, Path(scratch), environment), Path(scratch), deadline_seconds)
@@ -102,25 +97,16 @@ def read_tree(
 
 
 def _environment(root: Path, scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
-    config = root / "ansible.cfg"
-    if not config.is_file():
-        # Without it Ansible would search for one in the home directory and in /etc.
-        config = scratch / "ansible.cfg"
-        config.touch()
+    (scratch / ANSIBLE_CFG).touch()
     return {
-        "PATH": os.defpath,
+        **ansible_environment(root, scratch),
         **{name: given[name] for name in PASSED_ON if given.get(name)},
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_CONFIG": str(config),
-        "ANSIBLE_HOME": str(scratch / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),
         "ANSIBLE_LOG_PATH": os.devnull,
         "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEVEL_WARNING": "0",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        "ANSIBLE_INVENTORY_ENABLED": ",".join(STATIC_INVENTORY_PLUGINS),
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
     }
 
@@ -128,10 +114,9 @@ def _environment(root: Path, scratch: Path, given: Mapping[str, str]) -> dict[st
 def _run_child(
     request: Mapping[str, Any], environment: Mapping[str, str], scratch: Path, seconds: float
 ) -> dict[str, Any]:
-    program = str(Path(__file__).with_name("reading_child.py"))
     child = subprocess.Popen(
         # -I: neither PYTHON* variables nor the current directory influence imports.
-        [sys.executable, "-I", program, json.dumps(request)],
+        [sys.executable, "-I", "-m", "ims.policy.reading_child", json.dumps(request)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -192,16 +177,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _reading(root: Path, inventory: str, answer: Mapping[str, Any]) -> Reading:
     places = {path: (_inside(root, file), line, column) for path, (file, line, column) in answer["places"].items()}
-    faults = tuple(
-        Fault(
-            _inside(root, fault["file"]),
-            fault["line"],
-            fault["column"],
-            fault["field"],
-            fault["message"].replace(f"{root}/", "")[:1000],
-        )
-        for fault in answer["faults"]
-    )
     return Reading(
         hosts=tuple(answer["hosts"]),
         groups=answer["groups"],
@@ -212,9 +187,23 @@ def _reading(root: Path, inventory: str, answer: Mapping[str, Any]) -> Reading:
         unrendered=frozenset(answer["unrendered"]),
         playbooks=answer["playbooks"],
         places=places,
-        faults=faults,
+        faults=_findings(root, answer["faults"]),
+        warnings=_findings(root, answer["warnings"]),
         inventory=inventory,
         ansible=answer["ansible"],
+    )
+
+
+def _findings(root: Path, given: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(
+            _inside(root, found["file"]),
+            found["line"],
+            found["column"],
+            found["field"],
+            found["message"].replace(f"{root}/", "")[:1000],
+        )
+        for found in given
     )
 
 

@@ -1,7 +1,7 @@
-"""Read a policy tree with Ansible's own reader. Runs as a separate program: `reading_child.py REQUEST`.
+"""Read a policy tree with Ansible's own reader. Runs as a separate program: `-m ims.policy.reading_child REQUEST`.
 
-REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. This program imports
-nothing of IMS, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
+REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Of IMS it imports
+only `loading`, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
 policy (lookups and filters in templates, plugins beside the tree): a policy is trusted like the program itself, and
 the separate process protects only against mistakes. Only the variables that REQUEST names are rendered and returned.
 """
@@ -22,11 +22,14 @@ from ansible.inventory.data import InventoryData
 from ansible.inventory.host import Host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import EncryptedString
 from ansible.plugins.loader import add_all_plugin_dirs, init_plugin_loader, inventory_loader
 from ansible.release import __version__
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+
+from ims.policy.loading import PlaybookLoading, in_fork
 
 try:  # Private API: without it everything works, but faults have no position.
     from ansible._internal._datatag._tags import Origin
@@ -84,11 +87,24 @@ NO_SOURCE = (
 )
 
 
+NOT_OPENED = (
+    "no vault password of the policy fits: set vault_password_file or vault_identity_list in its ansible.cfg, which "
+    "runs use, too."
+)
+
+
+def finding(place: Place | None, field: str, message: str, file: str) -> dict[str, Any]:
+    """A fault or a warning as the parent reads it."""
+    path, line, column = place or (file, None, None)
+    return {"file": path, "line": line, "column": column, "field": field, "message": message}
+
+
 class Answer:
     """The result of the reading, in the form in which it is sent to the parent."""
 
     def __init__(self) -> None:
         self.faults: list[dict[str, Any]] = []
+        self.warnings: list[dict[str, Any]] = []
         self.places: dict[str, Place] = {}
         self.settings: dict[str, Any] = {}
         self.services: dict[str, dict[str, Any]] = {}
@@ -101,8 +117,11 @@ class Answer:
 
     def fault(self, place: Place | None, field: str, message: str, file: str = "") -> None:
         """Add a fault; `file` is used if there is no place."""
-        path, line, column = place or (file, None, None)
-        self.faults.append({"file": path, "line": line, "column": column, "field": field, "message": message})
+        self.faults.append(finding(place, field, message, file))
+
+    def warn(self, place: Place | None, field: str, message: str, file: str = "") -> None:
+        """Add a warning, which does not make the policy faulty."""
+        self.warnings.append(finding(place, field, message, file))
 
     def note_places(self, path: str, value: object, key: object = None, depth: int = 0) -> None:
         """Store the positions of a value and of everything inside it, by dotted path.
@@ -149,7 +168,9 @@ class Reader:
         self.inventory = str(self.root / request["inventory"])
         self.setting_names: list[str] = request["settings"]
         self.service_names: list[str] = request["service_variables"]
+        self.vault_variables: list[str] = request["vault_variables"]
         self.answer = Answer()
+        self.encrypted: dict[int, EncryptedString] = {}
         self.loader = DataLoader()
         # Lookups search beside the tree's own site.yml, and never in the caller's current directory.
         self.loader.set_basedir(str(self.root))
@@ -157,7 +178,7 @@ class Reader:
     def read(self) -> dict[str, Any]:
         """The whole answer, or only faults if a file cannot be parsed."""
         try:
-            # The password may come from ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg; there is no prompt.
+            # The password comes from ansible.cfg alone, as in a run; there is no prompt.
             CLI.setup_vault_secrets(self.loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
         except AnsibleError as error:
             self.answer.fault(None, "", f"the vault password cannot be read: {innermost_message(error)}", "ansible.cfg")
@@ -199,8 +220,7 @@ class Reader:
         message = innermost_message(error)
         if "vault" in message.lower():
             message += (
-                " This file is encrypted and the reader has no password: set ANSIBLE_VAULT_PASSWORD_FILE, or move what"
-                " IMS does not need out of the inventory."
+                f" This file is encrypted and {self.no_password()} Or move what no run needs out of the inventory."
             )
         place = place_of_error(error)
         if place is None or place[0] != str(path):
@@ -277,7 +297,38 @@ class Reader:
         for key, value in raw.items():
             if place := place_of(value) or place_of(key):
                 self.answer.places.setdefault(prefix + str(key), place)
+            self.check_encrypted(value, str(key))
         return sorted(str(key) for key in raw)
+
+    def no_password(self) -> str:
+        """What to do about what is encrypted; who has set a variable of the shell hears that it is not used."""
+        given = " and ".join(self.vault_variables)
+        return NOT_OPENED + (f" {given} of this shell is not used, because a run would not have it." if given else "")
+
+    def check_encrypted(self, value: Any, name: str, depth: int = 0) -> None:
+        """Look for what no password of the policy decrypts: a playbook that uses it fails.
+
+        Whoever gave a password by a variable of the shell believes that it can be used, and is refused; else nobody may
+        need it for healing, and it is a warning.
+        """
+        if isinstance(value, EncryptedString):
+            self.check_encrypted_string(value, name)
+        elif depth < DEEPEST and isinstance(value, dict):  # `hostvars` is another mapping, which renders what it gives
+            for inner in value.values():
+                self.check_encrypted(inner, name, depth + 1)
+        elif depth < DEEPEST and isinstance(value, (list, tuple)):
+            for inner in value:
+                self.check_encrypted(inner, name, depth + 1)
+
+    def check_encrypted_string(self, value: EncryptedString, name: str) -> None:
+        if name in self.setting_names or name in self.service_names or id(value) in self.encrypted:
+            return  # rendering it says the same, or it was looked at before
+        self.encrypted[id(value)] = value
+        try:
+            str(value)
+        except AnsibleError:
+            note = self.answer.fault if self.vault_variables else self.answer.warn
+            note(place_of(value), "", f"{name} is encrypted and {self.no_password()}", self.inventory)
 
     def render(self, raw: dict[str, Any], names: list[str], prefix: str) -> dict[str, Any]:
         """Render the named variables one by one, so that a fault in one does not hide the others."""
@@ -301,25 +352,35 @@ class Reader:
         except AnsibleError as error:
             message = f"cannot be rendered: {innermost_message(error)}"
             if "vault" in message.lower():
-                message = (
-                    "is encrypted and the reader does not have its password: set ANSIBLE_VAULT_PASSWORD_FILE or "
-                    "vault_password_file in ansible.cfg."
-                )
+                message = f"is encrypted and {self.no_password()}"
             self.answer.fault(place_of_error(error) or self.answer.places.get(path), path, message, self.inventory)
             self.answer.unrendered.append(path)
             return None
 
     def check_playbooks(self, manager: InventoryManager) -> None:
-        """For each rule's playbook: does any play target a service? A run is limited to one service."""
-        rules = self.answer.settings.get("healing_rules")
-        named = {rule.get("playbook") for rule in rules if isinstance(rule, dict)} if isinstance(rules, list) else set()
+        """For each rule's playbook: can Ansible load it, and does any play touch a service?
+
+        A run is limited to one service, and else does nothing.
+        """
         services = set(self.answer.services)
-        for name in sorted(name for name in named if isinstance(name, str)):
+        for name, parameters in sorted(self.playbooks_of_rules().items()):
             path = self.root / name
             if path.is_file() and path.resolve().is_relative_to(self.root.resolve() / "playbooks"):
-                self.answer.playbooks[name] = self.check_playbook(manager, path, services)
+                self.answer.playbooks[name] = self.check_playbook(manager, path, services, parameters)
 
-    def check_playbook(self, manager: InventoryManager, path: Path, services: set[str]) -> dict[str, Any]:
+    def playbooks_of_rules(self) -> dict[str, set[str]]:
+        """The playbooks, each with the names of extra variables that its runs may have."""
+        rules = self.answer.settings.get("healing_rules")
+        found: dict[str, set[str]] = {}
+        for rule in rules if isinstance(rules, list) else []:
+            if isinstance(rule, dict) and isinstance(name := rule.get("playbook"), str):
+                parameters = rule.get("parameters")
+                found.setdefault(name, {"alert"}).update(parameters if isinstance(parameters, dict) else ())
+        return found
+
+    def check_playbook(
+        self, manager: InventoryManager, path: Path, services: set[str], parameters: set[str]
+    ) -> dict[str, Any]:
         try:
             plays = self.loader.load_from_file(str(path), cache="none", trusted_as_template=True)
         except AnsibleError as error:
@@ -328,7 +389,29 @@ class Reader:
         if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
             self.answer.fault(place_of(plays), "", "is not a playbook: it must be a list of plays.", str(path))
             return {"readable": False}
+        found = in_fork(lambda: self.load_playbook(manager, path, plays, parameters))
+        if found is None:
+            self.answer.fault(None, "", "could not be loaded: something of the policy ended Ansible.", str(path))
+        else:
+            self.answer.faults.extend(found["faults"])
+            self.answer.warnings.extend(found["warnings"])
         return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
+
+    def load_playbook(
+        self, manager: InventoryManager, path: Path, plays: list[Any], parameters: set[str]
+    ) -> dict[str, Any]:
+        """What Ansible says when it loads the playbook."""
+        found = PlaybookLoading(path, self.loader, manager, parameters).load(plays)
+        return {
+            "faults": [
+                *(
+                    finding(place_of_error(error) or place_of(of), "", innermost_message(error), str(path))
+                    for of, error in found.errors
+                ),
+                *(finding(place_of(of), "", message, str(path)) for of, message in found.faults),
+            ],
+            "warnings": [finding(place_of(of), "", message, str(path)) for of, message in found.warnings],
+        }
 
 
 def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[str]) -> bool:
@@ -347,7 +430,8 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.loads(sys.argv[1])
-    init_plugin_loader([str(Path(request["root"]) / "collections")])
+    init_plugin_loader()
+    # A run adds them, too: see `ims.runs.supervision.launch`.
     add_all_plugin_dirs(request["root"])
     with answer:
         json.dump(Reader(request).read(), answer, allow_nan=False, default=str)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ims.policy.faults import FaultsFound
+from ims.policy.faults import Fault, FaultsFound, in_order
 from ims.policy.git import GitState, git_state
 from ims.policy.reader import read_tree
 from ims.policy.schema import Policy
@@ -23,6 +23,8 @@ class Revision:
     archive: bytes
     policy: Policy
     git: GitState
+    warnings: tuple[Fault, ...] = ()
+    """What people should know before it runs, and what refuses nothing."""
 
 
 def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str]) -> Revision:
@@ -49,4 +51,4 @@ def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str])
     policy, faults = validate(reading, packed.files)
     if policy is None:
         raise FaultsFound(faults)
-    return Revision(packed.digest, packed.archive, policy, git)
+    return Revision(packed.digest, packed.archive, policy, git, in_order(reading.warnings))

@@ -5,6 +5,7 @@ kept: never the arguments of a task, never its whole result. Ansible has already
 ``no_log``, both in the output and in the result.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,15 +19,22 @@ MAX_NAME: Final = 500
 """Characters of the name of a play, task, host."""
 
 STATS: Final = "playbook_on_stats"
+STARTED: Final = "runner_on_start"
+"""Ansible is about to have a worker process of its own execute a task for a host."""
 OK: Final = "runner_on_ok"
 ITEM_OK: Final = "runner_item_on_ok"
 FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
+SKIPPED: Final = "runner_on_skipped"
+ITEM_FAILED: Final = "runner_item_on_failed"
 VERBOSE: Final = "verbose"
 NOTE: Final = "ims_note"
 """Kind of an event that IMS itself adds to the log of a run."""
 
-_FAILURES: Final = frozenset({FAILED, UNREACHABLE, "runner_item_on_failed", "runner_retry"})
+_FAILURES: Final = frozenset({FAILED, UNREACHABLE, ITEM_FAILED, "runner_retry"})
+_SIGNALS: Final = range(1, 65)
+_JOB_LOST = re.compile(r"Timeout exceeded|did not complete within the requested time|could not find job")
+_READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COUNTS: Final = {
     "ok": "ok",
     "changed": "changed",
@@ -116,6 +124,7 @@ def _data(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
         if kind in _FAILURES:
             data["message"] = cut(failure_message(result), MAX_MESSAGE)
             data["ignored"] = bool(details.get("ignore_errors"))
+            data["cut_short"] = how_cut_short(result, str(data["action"]))
     return {name: value for name, value in data.items() if value not in (None, "")}
 
 
@@ -145,3 +154,28 @@ def failure_message(result: Mapping[str, Any]) -> str:
     if end := str(output or "").strip():
         parts.append(end[-MAX_MESSAGE // 2 :])
     return ": ".join(parts)
+
+
+def how_cut_short(result: Mapping[str, Any], action: str) -> str | None:
+    """Return how a task was ended in the middle if its result proves that, as the end of a sentence; else None.
+
+    What it had done by then nobody knows: a failure that a module reports itself is something else.
+    """
+    rc = result.get("rc")
+    if isinstance(rc, int) and (-rc in _SIGNALS or rc - 128 in _SIGNALS):
+        # -9 is a module's way to say it, 137 a shell's, also when it is the module itself that was killed.
+        return f"was killed by signal {-rc if rc < 0 else rc - 128}"
+    if "timedout" in result:
+        return "was stopped at its timeout"
+    if "ansible_job_id" in result and _JOB_LOST.search(str(result.get("msg"))):
+        return "did not end within its time for async"
+    if action.rpartition(".")[2] == "uri" and _lost_answer(result):
+        return "sent its request and got no answer"
+    return None
+
+
+def _lost_answer(result: Mapping[str, Any]) -> bool:
+    """Whether a request that may change something was sent: a refused connection is worded otherwise."""
+    arguments = (result.get("invocation") or {}).get("module_args") or {}
+    method = str(arguments.get("method") or "GET").upper()
+    return method not in _READING_METHODS and "Connection failure" in str(result.get("msg"))

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Sequence,
+    String,
     UniqueConstraint,
     text,
 )
@@ -36,7 +38,7 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
-    """The end of the playbook was not observed, because the run's process or its worker died."""
+    """The end of the playbook, or of one of its tasks, was not observed: a process of the run or its worker died."""
 
 
 class VerificationStatus(StrEnum):
@@ -177,6 +179,10 @@ class Run(Base):
     reason: Mapped[str | None]
     """The reason of the outcome, for people."""
     failed_task: Mapped[str | None]
+    cut_short: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Whether a task may have been interrupted, so that a repetition may do twice what it did."""
+    left_behind: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
+    """Names of the programs that were still running on its worker's machine after it, and were stopped."""
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -10,11 +10,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from ims.runs.events import ITEM_OK, OK, UNREACHABLE, RunEvent
+from ims.runs.events import FAILED, ITEM_FAILED, ITEM_OK, OK, SKIPPED, STARTED, UNREACHABLE, RunEvent
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MAX_LINE = 500  # characters
 _ERROR = "[ERROR]:"
+_TOLD: Final = frozenset({OK, FAILED, UNREACHABLE, SKIPPED})
+_NEVER_CONNECTED = re.compile(
+    r"ssh: connect to host|Could not resolve hostname|Permission denied|Host key verification failed"
+    r"|REMOTE HOST IDENTIFICATION HAS CHANGED|kex_exchange_identification|banner exchange"
+    r"|no matching (host key|cipher|key)|Too many authentication failures|[Ii]ncorrect password|UNPROTECTED PRIVATE KEY"
+)
+"""What ssh says when no connection came about."""
+_NOTHING_COPIED: Final = "Failed to create temporary directory"
+"""What Ansible says when it could not even copy the module."""
 _ON_CONTROLLER: Final = frozenset(
     {
         "add_host",
@@ -43,6 +52,8 @@ class Outcome(StrEnum):
     """Stopped at its deadline."""
     CANCELLED = "cancelled"
     """Stopped because the caller cancelled it."""
+    UNKNOWN = "unknown"
+    """The playbook ended, but how far one of its tasks came is unknown."""
     DIED = "died"
     """A process of the run was killed from outside; how far the playbook came is unknown."""
 
@@ -88,6 +99,8 @@ class RunResult:
 
     outcome: Outcome
     reason: str
+    cut_short: bool = False
+    """Whether a task may have been ended in the middle: then a repetition may do twice what it did."""
     rc: int | None = None
     """Exit code of ansible-playbook; None if it did not exit by itself."""
     recap: Mapping[str, HostRecap] = field(default_factory=dict)
@@ -116,6 +129,8 @@ class Ending:
     rc: int | None = None
     finished: bool = False
     """Whether the run's child reported its end itself."""
+    is_silent: bool = False
+    """Whether the child was started and reported no end, so that its last events may be missing."""
     stop: Stop | None = None
     timeout: float = 0.0
     """Seconds, for the reason."""
@@ -125,6 +140,10 @@ class Ending:
     """Whether a task that contacts the target succeeded."""
     was_unreachable: bool = False
     """Whether the target could not be reached for a task, even if the playbook ignores that."""
+    under_way: dict[str, str] = field(default_factory=dict)
+    """The task of each host that was started and has reported no end yet."""
+    cuts: list[str] = field(default_factory=list)
+    """Sentences about the tasks that were interrupted."""
     last_line: str = ""
     """The output outside of any task that best explains why nothing ran."""
 
@@ -140,6 +159,43 @@ class Ending:
             return
         self.was_unreachable |= event.kind == UNREACHABLE
         self.was_reached |= event.kind in (OK, ITEM_OK) and _contacted_target(event.data)
+
+    def note_progress(self, event: RunEvent) -> None:
+        """Keep which tasks are under way, and which were interrupted."""
+        if not event.host:
+            return
+        task = event.task or str(event.data.get("action", ""))
+        if event.kind == STARTED:
+            self.under_way[event.host] = task
+        elif event.kind in _TOLD:
+            self.under_way.pop(event.host, None)
+        if event.kind in (FAILED, ITEM_FAILED, UNREACHABLE) and (how := self._how_cut_short(event)):
+            self.cuts.append(f"Task {task!r} on {event.host} {how}")
+
+    def _how_cut_short(self, event: RunEvent) -> str | None:
+        if event.kind != UNREACHABLE:
+            return event.data.get("cut_short")
+        message = str(event.data.get("message", ""))
+        is_first = event.host != self.target or not self.was_reached
+        if _NOTHING_COPIED in message or (is_first and _NEVER_CONNECTED.search(message)):
+            return None
+        return "lost its connection"
+
+    @property
+    def cut_short(self) -> str | None:
+        """Why it is unknown how far the run came; None if each task that was started has reported its end.
+
+        Ansible's closing statistics come after the end of every task, so without them a task that is still under way
+        was executed by a process that was killed.
+        """
+        if self.is_silent or (self.stop is None and (self.rc is None or not self.finished)):
+            return "Some process of the run was killed from outside."
+        if self.cuts:
+            return f"{self.cuts[0]}: how far it came is unknown."
+        if self.under_way and self.recap is None:
+            host, task = next(iter(self.under_way.items()))
+            return f"Task {task!r} on {host} was started, and the process that executed it was killed."
+        return None
 
     def decide(self) -> tuple[Outcome, str]:
         """Return the outcome and its reason."""
@@ -157,6 +213,8 @@ class Ending:
             return Outcome.DIED, "The process of the run was killed from outside."
         if self.rc is None:
             return Outcome.DIED, "ansible-playbook was killed from outside."
+        if self.cut_short:
+            return Outcome.UNKNOWN, self.cut_short
         return Outcome.FAILED, self._why_it_failed(recap)
 
     def failed_task(self) -> FailedTask | None:

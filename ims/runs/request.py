@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, ValidationInfo, field_validator
 
 from ims.core.errors import FieldError, RunDenied
+from ims.policy.environment import ANSIBLE_CFG
 from ims.runs.processes import this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 
 ALERT: Final = "alert"
 """The only extra variable with data from a sender."""
 
-ANSIBLE_CFG: Final = "ansible.cfg"
 MAX_TIMEOUT: Final = 86_400
 """Seconds."""
 

@@ -49,7 +49,8 @@ _BY_OUTCOME = {
     Outcome.FAILED: RunStatus.FAILED,
     Outcome.TIMED_OUT: RunStatus.TIMED_OUT,
     Outcome.CANCELLED: RunStatus.CANCELLED,
-    # Killed from outside: how far the playbook came is unknown.
+    # How far the playbook came is unknown.
+    Outcome.UNKNOWN: RunStatus.UNKNOWN,
     Outcome.DIED: RunStatus.UNKNOWN,
 }
 _WORKER_LOST = "The worker stopped responding during the run; it is unknown how far the playbook came."
@@ -186,6 +187,8 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
             rc=result.rc,
             recap={host: asdict(numbers) for host, numbers in result.recap.items()},
             reason=reason,
+            cut_short=result.cut_short,
+            left_behind=list(map(storable, result.left_behind)),
             failed_task=storable(failed.task) if failed else None,
         )
         .returning(*_EVENT_COLUMNS, Run.failed_task, Run.verification, Run.outcome)
@@ -310,6 +313,7 @@ def lose_runs(session: Session, run_ids: Sequence[UUID], now: datetime, *, dead:
             fence=Run.fence + 1,
             lease_until=None,
             finished_at=now,
+            cut_short=True,
             reason=_WORKER_LOST,
         )
         .returning(*_EVENT_COLUMNS, Run.started_at, Run.finished_at, Run.verification)

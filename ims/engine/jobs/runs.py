@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -30,7 +31,8 @@ _PAUSE: Final = 0.25  # seconds between two attempts while the database is away
 _FINAL_WRITE_SECONDS: Final = 3.0
 """Seconds for which a stopping worker tries to write how its run ended."""
 
-_STOPPED: Final = RunResult(Outcome.CANCELLED, "The worker was stopped in the middle of the run.")
+_STOPPED: Final = RunResult(Outcome.CANCELLED, "The worker was stopped in the middle of the run.", cut_short=True)
+_STOPPED_BEFORE: Final = RunResult(Outcome.CANCELLED, "The worker was stopped before the playbook was started.")
 
 log = logger(__name__)
 
@@ -87,7 +89,7 @@ class _ClaimedRun:
     async def carry_out(self) -> None:
         """Execute the playbook and write its end. Raises nothing: an error becomes the run's outcome."""
         try:
-            result = _STOPPED if self._is_stopping else await self._execute(await self._prepare())
+            result = _STOPPED_BEFORE if self._is_stopping else await self._execute(await self._prepare())
         except LeaseLost:
             return
         except asyncio.CancelledError:
@@ -128,7 +130,7 @@ class _ClaimedRun:
             self._cancel.set()
             log.info("run_stopped_with_its_worker")
             result = await execution
-            return _STOPPED if result.outcome is Outcome.CANCELLED else result
+            return replace(result, reason=_STOPPED.reason) if result.outcome is Outcome.CANCELLED else result
         finally:
             fencing.cancel()
             await asyncio.gather(fencing, return_exceptions=True)

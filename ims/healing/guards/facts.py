@@ -26,6 +26,8 @@ class PastRun:
     verification_passed: bool
     ended_at: datetime | None
     """When its outcome became final, verification included; None while the run is under way."""
+    cut_short: bool = False
+    """Whether one of its tasks may have been interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def _record_run(run: PastRun) -> dict[str, Any]:
         "was_started": run.was_started,
         "verification_passed": run.verification_passed,
         "ended_at": _instant(run.ended_at),
+        "cut_short": run.cut_short,
     }
 
 

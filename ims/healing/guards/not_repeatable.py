@@ -7,14 +7,16 @@ from ims.healing.guards.verdict import PASS, PEOPLE, Reason, Verdict, deny, run_
 from ims.policy.schema import HealingRule, Service
 from ims.runs.models import RunOutcome
 
-_CUT_SHORT: Final = (RunOutcome.UNKNOWN, RunOutcome.CANCELLED)
-
 
 def judge(facts: Facts, rule: HealingRule, _service: Service) -> Verdict:
-    """Deny a repetition unless the rule declares it safe: a module may still be running on the remote host."""
+    """Deny a repetition unless the rule declares it safe: a module may still be running on the remote host.
+
+    What a run did that was stopped between two tasks, or before the first one, is known.
+    """
     started = [run for run in facts.runs_of_rule() if run.was_started]
     last = max(started, key=lambda run: run.attempt, default=None)
-    if last is None or last.outcome not in _CUT_SHORT or rule.safe_to_repeat:
+    # An unknown one always counts: a worker of an earlier version does not write that it was cut short.
+    if last is None or rule.safe_to_repeat or not (last.cut_short or last.outcome == RunOutcome.UNKNOWN):
         return PASS
     message = f"How far the last run got is unknown, and rule {rule.name} is not declared safe to repeat."
     return deny("not_repeatable", message)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ims.core.errors import RunDenied
 from ims.core.log import logger
-from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG
+from ims.runs.environment import CONTROL_PATHS, EMPTY_CFG, PERSISTENT_PATHS
 from ims.runs.processes import SPEC, TEMPORARY
 from ims.runs.request import RunRequest
 from ims.runs.supervision.sockets import make_short_directory, remove_short_directory
@@ -33,9 +33,8 @@ def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
         directory.rmdir()
         raise
     (directory / TEMPORARY).symlink_to(short, target_is_directory=True)
-    (short / CONTROL_PATHS).mkdir(mode=0o700)
-    for name in DIRECTORIES:
-        (directory / name).mkdir(mode=0o700)
+    for name in (CONTROL_PATHS, PERSISTENT_PATHS):
+        (short / name).mkdir(mode=0o700)
     _write(directory / EMPTY_CFG, "")
     _write(directory / SPEC, json.dumps(spec))
 

@@ -81,6 +81,7 @@ class _Execution:
         self._begun = time.monotonic()
         self._first_task: float | None = None
         self._end: dict[str, Any] = {}
+        self._was_started = False
         self._ending = Ending(target=request.limit, timeout=request.timeout)
 
     async def run(self) -> RunResult:
@@ -104,6 +105,7 @@ class _Execution:
         return self._result(swept)
 
     async def _supervise(self) -> None:
+        self._was_started = True
         process = await self._start()
         assert process.stdout is not None  # noqa: S101 - asked for in _start
         reading = asyncio.create_task(self._read(process.stdout))
@@ -185,10 +187,12 @@ class _Execution:
             ending.failures[event.host] = FailedTask(task, event.host, event.data.get("message", ""), event.play)
         elif event.kind in (VERBOSE, "error"):
             ending.note_output(event.stdout)
+        ending.note_progress(event)
         ending.note_contact(event)
 
     def _result(self, swept: Sweep) -> RunResult:
         ending = self._ending
+        ending.is_silent = self._was_started and not self._end
         ending.finished = bool(self._end) or ending.stop is not None
         ending.rc = self._end.get("rc")
         if self._end.get("stop"):
@@ -203,6 +207,7 @@ class _Execution:
         return RunResult(
             outcome=outcome,
             reason=reason,
+            cut_short=outcome is not Outcome.SUCCEEDED and ending.cut_short is not None,
             rc=ending.rc,
             recap=ending.recap or {},
             failed_task=ending.failed_task() if outcome is not Outcome.SUCCEEDED else None,

@@ -13,6 +13,7 @@ from typing import Final
 
 from ims.core.errors import RunDenied
 from ims.runs.processes import TEMPORARY
+from ims.runs.supervision.module_files import remove_module_files
 
 LONGEST: Final = 74
 """Characters of the directory's path. What Ansible and ssh add has up to 33: `/pymp-XXXXXXXX/listener-XXXXXXXX`."""
@@ -55,6 +56,7 @@ def remove_short_directory(directory: Path) -> None:
     place = link.resolve()
     is_beside = place.parent == (directory.parent / SHARED).resolve()
     if is_beside or place.name.startswith(_PREFIX):
+        remove_module_files(place)
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -169,6 +169,34 @@ def test_a_stopped_worker_hands_its_run_over_and_leaves_nothing_running(
     assert [run.outcome for run in runs] == [RunOutcome.CANCELLED, RunOutcome.HEALED]
 
 
+KILLS_ITS_WORKER = """
+- name: Restart
+  hosts: services
+  gather_facts: false
+  tasks:
+    - name: Restart the service
+      ansible.builtin.shell:
+        cmd: |
+          echo restarted >> {{ journal }}
+          pid=$PPID
+          until [ $(cut -d' ' -f6 /proc/$pid/stat) = $pid ]; do pid=$(cut -d' ' -f4 /proc/$pid/stat); done
+          kill -9 $pid
+          sleep 5
+"""
+
+
+@pytest.mark.parametrize(("safe_to_repeat", "times"), [(False, 1), (True, 2)])
+def test_a_command_of_which_nobody_saw_the_end_is_repeated_only_if_that_is_safe(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, safe_to_repeat: bool, times: int
+) -> None:
+    site = make_site(playbook=KILLS_ITS_WORKER, rule={**QUICK, "safe_to_repeat": safe_to_repeat})
+    start_worker()
+    runs, incident = settle(database, *begin(database))
+    assert [(run.outcome, run.cut_short) for run in runs] == [(RunOutcome.UNKNOWN, True)] * times
+    assert (site.directory / "shop.journal").read_text() == "restarted\n" * times
+    assert incident.attention_at is not None
+
+
 def test_a_run_that_waits_without_a_job_gets_one(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:

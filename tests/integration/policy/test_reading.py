@@ -189,21 +189,45 @@ def test_an_encrypted_value_needs_the_password_only_where_it_matters(tree: Path,
     found = faults(tree)
     assert len(found) == 1
     assert found[0].startswith(f"{INVENTORY}/host_vars/db.yml:1:")
-    assert "ANSIBLE_VAULT_PASSWORD_FILE" in found[0]
+    assert "set vault_password_file" in found[0]
 
-    policy = read(tree, ANSIBLE_VAULT_PASSWORD_FILE=str(password)).policy
-    assert policy.services["db"].url == "http://secret.example/"
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {password}\n")
+    revision = read(tree)
+    assert revision.policy.services["db"].url == "http://secret.example/"
+    assert revision.warnings == ()
+
+
+def test_what_only_a_playbook_decrypts_is_a_warning_with_its_line(tree: Path, write: Write, tmp_path: Path) -> None:
+    _, value = encrypt(tmp_path, "swordfish")
+    write("group_vars/services.yml", f"db:\n  passwords:\n    - {indented(value, 8)}\n")
+    (warning,) = read(tree).warnings
+    assert str(warning).startswith(f"{INVENTORY}/group_vars/services.yml:3:")
+    assert "db is encrypted and no vault password of the policy fits" in warning.message
+
+
+@pytest.mark.parametrize("variable", ["ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST"])
+def test_a_vault_password_that_a_run_would_not_have_is_refused(
+    tree: Path, write: Write, tmp_path: Path, variable: str
+) -> None:
+    password, value = encrypt(tmp_path, "swordfish")
+    write("group_vars/services.yml", f"db_password: {value}\n")
+    (found,) = faults(tree, **{variable: str(password)})
+    assert found.startswith(f"{INVENTORY}/group_vars/services.yml:1:")
+    assert f"{variable} of this shell is not used" in found
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {password}\n")
+    assert read(tree, **{variable: str(password)}).warnings == ()
 
 
 def test_an_encrypted_file_without_password_is_reported(tree: Path, write: Write) -> None:
     write("group_vars/all/secret.yml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n")
     found = faults(tree)
     assert found[0].startswith(f"{INVENTORY}/group_vars/all/secret.yml: ")
-    assert "ANSIBLE_VAULT_PASSWORD_FILE" in found[0]
+    assert "set vault_password_file" in found[0]
 
 
-def test_a_vault_password_file_that_is_missing_is_reported(tree: Path, write: Write, tmp_path: Path) -> None:
-    found = faults(tree, ANSIBLE_VAULT_PASSWORD_FILE=str(tmp_path / "nowhere"))
+def test_a_vault_password_file_that_is_missing_is_told(tree: Path, write: Write, tmp_path: Path) -> None:
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {tmp_path / 'nowhere'}\n")
+    found = faults(tree)
     assert "vault password cannot be read" in found[0]
 
 

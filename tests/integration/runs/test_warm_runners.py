@@ -49,7 +49,7 @@ def waiting(policy: Policy) -> list[Process]:
     for process in processes():
         environment = process.environment() if process.is_running else {}
         is_spare = environment.get(RUN_ID, "").startswith(WARM_PREFIX)
-        if is_spare and environment["HOME"].startswith(str(policy.runs)):
+        if is_spare and environment["ANSIBLE_CONFIG"].startswith(str(policy.runs)):
             found.append(process)
     return found
 

@@ -1,6 +1,7 @@
 """A run's changes on the real database: who may write what, and what follows."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -110,6 +111,23 @@ def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued
     with database.begin() as session:
         kind, data = timeline(session, queued.incident)[-1]
         assert (kind, data["outcome"], data["failed_task"]) == ("run_finished", "failed", "Start")
+
+
+def test_what_a_run_left_behind_is_still_known_after_its_verification(database: Database, queued: Queued) -> None:
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        finish_playbook(session, mine, replace(GOOD, left_behind=("sleep", "python3 \0")), now())
+    with database.begin() as session:
+        finish_verification(session, queued.run_id, Finding(now(), "It is healthy."), now())
+    run = run_row(database, queued.run_id)
+    assert (run.reason, run.left_behind, run.cut_short) == ("It is healthy.", ["sleep", "python3 \ufffd"], False)
+
+
+def test_whether_a_run_was_cut_short_is_kept(database: Database, queued: Queued) -> None:
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        finish_playbook(session, mine, RunResult(Outcome.TIMED_OUT, "At its deadline.", cut_short=True), now())
+    assert run_row(database, queued.run_id).cut_short
 
 
 def test_an_end_that_nobody_saw_is_probed_first(database: Database, queued: Queued) -> None:

@@ -245,6 +245,15 @@ def test_a_log_goes_on_where_the_reader_is(sign_in: SignIn) -> None:
     assert bob.get("/runs/R-29/log?after=7").headers["X-IMS-Cursor"] == "7"
 
 
+def test_the_page_of_a_run_says_what_it_left_behind(sign_in: SignIn, database: Database, now: datetime) -> None:
+    with database.begin() as session:
+        run = Tale(session, now, "checkout", "checkout is down").run(1, 5, RunOutcome.HEALED)
+        run.left_behind = ["sleep", "<python3>"]
+        number = run.number
+    page = sign_in("alice").get(f"/runs/R-{number}").text
+    assert "What the run left behind was stopped: sleep, &lt;python3&gt;." in page
+
+
 def test_a_failure_that_is_ignored_is_not_shown_as_one(sign_in: SignIn, database: Database, now: datetime) -> None:
     with database.begin() as session:
         run = Tale(session, now, "checkout", "checkout is down").run(1, 5, RunOutcome.HEALED)

@@ -68,7 +68,8 @@ def test_a_matching_rule_on_a_service_that_ims_recovers_is_allowed() -> None:
         ({"parameter_fault": "Parameter size is not a whole number."}, "parameter"),
         ({"runs": [past(RunOutcome.FAILED), past(RunOutcome.INEFFECTIVE, 2)]}, "attempts"),
         ({"runs": [past(RunOutcome.UNKNOWN)]}, "not_repeatable"),
-        ({"runs": [past(RunOutcome.CANCELLED)]}, "not_repeatable"),
+        ({"runs": [past(RunOutcome.CANCELLED, cut_short=True)]}, "not_repeatable"),
+        ({"runs": [past(RunOutcome.TIMED_OUT, cut_short=True)]}, "not_repeatable"),
     ],
 )
 def test_a_denial_is_final_and_says_why(changes: dict[str, Any], expected: str) -> None:
@@ -118,6 +119,7 @@ def test_a_lost_run_is_under_way_until_its_service_was_probed() -> None:
 def test_a_run_that_was_cut_short_may_be_repeated_if_the_rule_says_so() -> None:
     rule = RULE.model_copy(update={"safe_to_repeat": True})
     assert reason(rule=rule, runs=[past(RunOutcome.UNKNOWN)]) == "allowed"
+    assert reason(rule=rule, runs=[past(RunOutcome.TIMED_OUT, cut_short=True)]) == "allowed"
     assert next_attempt(replace(FACTS, rule=rule, runs=[past(RunOutcome.UNKNOWN)])) == 2
 
 
@@ -189,3 +191,8 @@ def test_healing_specs_carry_all_that_a_run_needs_of_its_rule() -> None:
     assert (spec.timeout, spec.parameters, spec.safe_to_repeat) == (RULE.timeout, {"size": 3}, False)
     assert spec.verification == VerificationSpec(url="http://shop/health", green_for=3.0, within=60.0, interval=0.5)
     assert RunSpec.from_stored(spec.stored()) == spec
+
+
+@pytest.mark.parametrize("outcome", [RunOutcome.CANCELLED, RunOutcome.TIMED_OUT, RunOutcome.FAILED])
+def test_a_run_that_ended_between_two_tasks_may_be_repeated(outcome: RunOutcome) -> None:
+    assert reason(runs=[past(outcome)]) == "allowed"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ims.runs.events import MAX_MESSAGE, MAX_STDOUT, RunEvent, condense, failure_message
+from ims.runs.events import MAX_MESSAGE, MAX_STDOUT, RunEvent, condense, failure_message, how_cut_short
 
 CREATED = "2026-03-01T12:00:00.250000+00:00"
 
@@ -102,3 +102,42 @@ def test_the_message_of_a_failed_task_is_cut() -> None:
     )
     assert len(event.data["message"]) < MAX_MESSAGE + 50
     assert event.data["ignored"] is True
+
+
+@pytest.mark.parametrize(
+    ("result", "how"),
+    [
+        ({"rc": 1, "msg": "non-zero return code"}, None),
+        ({"rc": 255}, None),
+        ({"rc": 127}, None),
+        ({"rc": 128}, None),
+        ({"rc": -9}, "was killed by signal 9"),
+        ({"rc": 137, "module_stdout": ""}, "was killed by signal 9"),
+        ({"rc": 143}, "was killed by signal 15"),
+        ({"timedout": {"period": 1}, "msg": "Task failed: Timed out after 1 second(s)."}, "was stopped at its timeout"),
+        ({"ansible_job_id": "j1.2", "msg": "Timeout exceeded"}, "did not end within its time for async"),
+        ({"ansible_job_id": "j1.2", "msg": "could not find job"}, "did not end within its time for async"),
+        ({"ansible_job_id": "j1.2", "rc": 1, "msg": "non-zero return code"}, None),
+        ({"censored": "the output has been hidden"}, None),
+    ],
+)
+def test_a_result_proves_whether_the_task_was_ended_in_the_middle(result: dict[str, Any], how: str | None) -> None:
+    assert how_cut_short(result, "command") == how
+
+
+@pytest.mark.parametrize(
+    ("method", "msg", "is_lost"),
+    [
+        ("POST", "Status code was -1 and not [200]: Connection failure: timed out", True),
+        (
+            "POST",
+            "Status code was -1 and not [200]: Request failed: <urlopen error [Errno 111] Connection refused>",
+            False,
+        ),
+        ("POST", "Status code was 500 and not [200]: HTTP Error 500", False),
+        ("GET", "Status code was -1 and not [200]: Connection failure: timed out", False),
+    ],
+)
+def test_a_request_that_may_have_been_carried_out_is_no_known_failure(method: str, msg: str, is_lost: bool) -> None:
+    result = {"status": -1, "msg": msg, "invocation": {"module_args": {"method": method}}}
+    assert (how_cut_short(result, "ansible.builtin.uri") is not None) == is_lost

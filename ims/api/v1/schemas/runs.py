@@ -50,6 +50,14 @@ class RunResponse(ResponseModel):
     approval: ApprovalResponse | None
     reason: Annotated[str | None, Field(description="Reason of the outcome.")]
     failed_task: str | None
+    cut_short: Annotated[
+        bool,
+        Field(description="A task may have been ended in the middle: a repetition may do twice what it did."),
+    ]
+    left_behind: Annotated[
+        list[str],
+        Field(description="Programs that the run left on its worker's machine; they were stopped with it."),
+    ]
     incident: Annotated[str | None, Field(examples=["INC-42"])]
     rule: str | None
     attempt: int
