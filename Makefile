@@ -1,17 +1,17 @@
-# Thin over bin/: every target is a command that can be run by hand.
+# Each target calls a command of bin/ that you can also run by hand.
 .DEFAULT_GOAL := help
 .PHONY: help up down status demo test test-debian13 lint bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: ## set everything up and start it
+up: ## install and start everything
 	@bin/up
 
 down: ## stop everything; data and secrets stay
 	@bin/down
 
-status: ## show the programs and whether each answers
+status: ## show every program and its health
 	@bin/status
 
 demo: ## kill the IMS web process and watch it heal
@@ -19,7 +19,7 @@ demo: ## kill the IMS web process and watch it heal
 
 test: ## run all tests
 	@bin/bootstrap dev
-	@# In their own order, not by size: the acceptance test is few tests and the longest file, so it goes first.
+	@# In collection order, not by size: the acceptance tests are few but take longest, so they start first.
 	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-debian13: ## run the tests of units, runs and healing on Debian 13, as root

@@ -39,7 +39,9 @@ import contextlib, json, sys, time
 from pathlib import Path
 from benchmarks import installation
 from benchmarks.database import postgres_server, postgres_version
+from benchmarks.programs import stop_on_sigterm
 from tests.support.postgres import free_port
+stop_on_sigterm()
 what, directory, command, incidents = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 installation.IMS = command
 def say(**what): print(json.dumps(what), flush=True)
@@ -136,7 +138,11 @@ def stage(name: str, root: Path, start: str, what: str, directory: Path, size: i
         build.known = build.listen()
         yield build
     finally:
-        process.communicate(timeout=120)
+        # It ends when nobody names another look, unless it is still writing the past.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=10)
+        process.terminate()
+        process.wait(60)
 
 
 @contextlib.contextmanager

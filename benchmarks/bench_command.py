@@ -35,7 +35,7 @@ CASES = {
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build: where its code is, how it is started, and what it is told."""
+    """One build: the directory of its code, its command and its environment."""
 
     root: Path
     start: str

@@ -1,6 +1,6 @@
 """What a page that keeps itself up to date costs its browser: our live.js and htmx with morphing, in a real Chromium.
 
-    python -m benchmarks.bench_live
+    .venv/bin/python -m benchmarks.bench_live [--quick] [--write]
 
 Both show the same list and the same form and ask for them each second. The npm package of htmx is installed into a
 temporary folder; nothing of it is part of the product.
@@ -8,7 +8,9 @@ temporary folder; nothing of it is part of the product.
 
 import gzip
 import hashlib
+import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+from benchmarks import machine, report
+from benchmarks.command import run_benchmark
 from tests.support.browser import Browser
 
 HTMX: Final = "htmx.org@4.0.1"
@@ -107,25 +111,44 @@ def measure(browser: Browser, site: Site, *, changes: bool) -> float:
     return (busy_milliseconds(browser) - before) / SECONDS
 
 
-def main() -> None:
-    """Measure both in turns, and print."""
+def compare(quick: bool) -> str:
+    """Both in turns, and the tables."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", HTMX], cwd=folder, check=True)
         theirs = (Path(folder) / "node_modules/htmx.org/dist/htmx.min.js").read_bytes()
     scripts = {"/live.js": (STATIC / "live.js").read_bytes(), "/htmx.js": theirs}
     site = Site(scripts)
-    for name, script in scripts.items():
-        print(f"{name}: {len(script)} bytes, {len(gzip.compress(script))} compressed")
+    variants = {"/live": "live.js", "/htmx": HTMX}
+    still: dict[str, list[float]] = {variant: [] for variant in variants}
+    moving: dict[str, list[float]] = {variant: [] for variant in variants}
+    kept = {}
     with served(site) as address, Browser() as browser:
         browser.send("Performance.enable")
-        for variant in ("/live", "/htmx") * 2:
+        for variant in [*variants] * (1 if quick else 3):
             browser.open(address + variant)
             browser.evaluate("note.value = 'typed'; more.open = true; other.focus(); 1")
             time.sleep(3)
-            still, moving = measure(browser, site, changes=False), measure(browser, site, changes=True)
-            kept = browser.evaluate("[note.value, more.open, r0.cells[2].textContent]")
-            print(f"{variant}: {still:.2f} ms a second at rest, {moving:.2f} with a change each second; kept {kept}")
+            still[variant].append(measure(browser, site, changes=False))
+            moving[variant].append(measure(browser, site, changes=True))
+            kept[variant] = browser.evaluate(
+                "[note.value === 'typed' && 'text', more.open && 'details'].filter(Boolean)"
+            )
+    rows = [
+        (
+            name,
+            f"{len(script) / 1000:.1f} / {len(gzip.compress(script)) / 1000:.1f}",
+            f"{statistics.median(still[variant]):.1f}",
+            f"{statistics.median(moving[variant]):.1f}",
+            ", ".join(kept[variant]) or "nothing",
+        )
+        for (variant, name), script in zip(variants.items(), scripts.values(), strict=True)
+    ]
+    head = ("script", "kB, plain / compressed", "ms a second at rest", "with a change each second", "kept of a form")
+    ratio = statistics.median(still["/live"]) / statistics.median(still["/htmx"])
+    verdict = report.Verdict("work at rest, against htmx", ratio, 1.0, least=False)
+    tables = [report.table(head, rows), report.table(report.VERDICT_HEAD, [verdict.cells()])]
+    return "\n\n".join([f"{machine.describe()}. A list of {ROWS} rows and a form.", *tables])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_benchmark("live", "A page that keeps itself up to date, against htmx.", compare))

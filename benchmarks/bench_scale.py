@@ -1,4 +1,4 @@
-"""Reading with 1,000 and with 1,000,000 incidents: lists, words, one incident, figures, the overview.
+"""Reading with 1,000 and with 1,000,000 incidents: lists, search, one incident, statistics, the overview.
 
     .venv/bin/python -m benchmarks.bench_scale [--quick] [--write] [--only words --only overview]
 
@@ -55,11 +55,11 @@ class Site:
 
     def api(self, path: str) -> dict[str, object]:
         """What the API answers. Raises `BenchmarkFailed` unless it is 200."""
-        asked = urllib.request.Request(  # noqa: S310 - loopback
+        request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN_OF_ADMIN}"}
         )
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            asked, timeout=TIMEOUT_SECONDS
+            request, timeout=TIMEOUT_SECONDS
         ) as answer:
             return dict(json.load(answer))
 
@@ -84,7 +84,7 @@ def page(path: str) -> Look:
 
 
 def summary(days: int, **chosen: str) -> Look:
-    """The figures of the last days, by the API."""
+    """The statistics of the last days, read through the API."""
 
     def look(site: Site) -> object:
         since = (datetime.now(UTC) - timedelta(days=days - 1)).isoformat()
@@ -94,7 +94,7 @@ def summary(days: int, **chosen: str) -> Look:
 
 
 def figures(site: Site) -> object:
-    """What the overview and /metrics tell, from the database: /metrics keeps it for a while."""
+    """The statistics of the overview and of /metrics, read from the database because /metrics caches them."""
     with site.database.begin() as session:
         return read_statistics(session, datetime.now(UTC)), count_by_status(session)
 

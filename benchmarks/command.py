@@ -9,18 +9,20 @@ from benchmarks.programs import BenchmarkFailed, stop_on_sigterm
 
 
 def run_benchmark(name: str, description: str, measure: Callable[..., str], parts: Collection[str] = ()) -> int:
-    """Measure, print the tables, and put them into docs/performance.md when asked; `measure` takes whether to be quick.
+    """Measure, print the tables, and with `--write` put them into docs/performance.md.
+
+    `measure` gets whether `--quick` was given.
 
     `parts` are names of what can be measured alone: those that were chosen are given to `measure` as `only`.
 
-    Returns 0 when everything could be measured, whatever the figures, and 1 when not.
+    Returns 0 if everything could be measured, whatever the results, and 1 otherwise.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.bench_{name}", description=description)
-    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a short run, to check that the benchmark works")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     if parts:
         parser.add_argument(
-            "--only", action="append", metavar="NAME", help="only parts whose names begin so; repeatable"
+            "--only", action="append", metavar="NAME", help="only parts whose names begin with NAME; repeatable"
         )
     arguments = parser.parse_args()
     only = [part for part in parts if part.startswith(tuple(arguments.only))] if parts and arguments.only else []

@@ -16,7 +16,7 @@ from ims.runs.spec import Kind, RunSpec
 DAYS: Final = 90
 CHUNK: Final = 20_000
 ALERTS: Final = 20 * SERVICES
-"""Alerts fire again and again; those of unresolved incidents are told apart."""
+"""Alerts fire again and again; unresolved incidents have alerts of their own."""
 
 COMMON, OTHER_COMMON, MIDDLING, RARE, STORM = "latency", "timeout", "certificate", "quorum", "blackout"
 RARE_INCIDENTS: Final = 20
@@ -89,25 +89,25 @@ class Past:
         is_healed, is_acknowledged, is_noted = not is_open and chance() < 0.4, chance() < 0.3, chance() < 0.05
         took = timedelta(seconds=min(self._random.lognormvariate(6, 1.2), 86_400))
         acknowledged, healed, resolved = opened + took * 0.2, opened + took * 0.5, opened + took
-        story = [(opened, "incident_opened", "sender", "alertmanager", {"title": title, "severity": severity})]
-        is_told = number % 5 == 0
-        if is_told:
-            story.append(
+        timeline = [(opened, "incident_opened", "sender", "alertmanager", {"title": title, "severity": severity})]
+        has_alert_event = number % 5 == 0
+        if has_alert_event:
+            timeline.append(
                 (opened, "alert_firing", "sender", "alertmanager", {"alert": "Bench", "service": service(name)})
             )
         if is_acknowledged:
-            story.append((acknowledged, "acknowledged", "person", "admin", {}))
-        if is_healed and is_told:
+            timeline.append((acknowledged, "acknowledged", "person", "admin", {}))
+        if is_healed and has_alert_event:
             rows["run"].append(self._run(number, own_id, name, opened, healed))
-            story.append((opened, "run_started", "run", f"R-{number}", {"number": number, "target": service(name)}))
-            story.append(
+            timeline.append((opened, "run_started", "run", f"R-{number}", {"number": number, "target": service(name)}))
+            timeline.append(
                 (healed, "verification_passed", "run", f"R-{number}", {"number": number, "target": service(name)})
             )
         if is_noted:
             text = " ".join(self._random.choices(_VOCABULARY, k=12))
-            story.append((acknowledged, "note", "person", "admin", {"text": text}))
+            timeline.append((acknowledged, "note", "person", "admin", {"text": text}))
         if not is_open:
-            story.append((resolved, "resolved", "system", "ims", {}))
+            timeline.append((resolved, "resolved", "system", "ims", {}))
         # Those that are open have alerts of their own: an alert has one open episode at most.
         alert = 1 + (number % (ALERTS // 2) if not is_open else ALERTS // 2 + place // 10)
         description = " ".join(self._random.choices(_VOCABULARY, k=10)) if chance() < 0.3 else ""
@@ -118,12 +118,12 @@ class Past:
             "admin" if chance() < 0.1 else None, f"team-{name % 10}", None, labels, opened,
             acknowledged if is_acknowledged else None, acknowledged if is_acknowledged or is_noted else None,
             None if is_open else resolved, healed if is_healed else None, opened if is_open else None,
-            resolved, len(story) + 1, len(story),
+            resolved, len(timeline) + 1, len(timeline),
         ))  # fmt: skip
         rows["episode"].append(_line(
             number, alert, own_id, opened, opened, None if is_open else resolved, 1, f"{{{opened.isoformat()}}}"
         ))  # fmt: skip
-        rows["timeline_event"] += [_line(own_id, seq, *event) for seq, event in enumerate(story, 1)]
+        rows["timeline_event"] += [_line(own_id, seq, *event) for seq, event in enumerate(timeline, 1)]
 
     def _run(self, number: int, incident: uuid.UUID, name: int, began: datetime, ended: datetime) -> str:
         own_id = uuid.UUID(int=self._random.getrandbits(128), version=4)

@@ -99,7 +99,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the programs are told."""
+        """The environment variables of the programs."""
         return free_environment() | {"IMS_STATE_DIR": str(self.state)}
 
     def beside(self, name: str) -> "Installation":
@@ -142,7 +142,7 @@ def install(server: PostgresServer, directory: Path, policy: PolicyTree, *, webh
         f"IMS_DATABASE_OWNER_URL=postgresql://ims_owner@127.0.0.1:{server.port}/{database}\n"
         f"IMS_DATABASE_PASSWORD_FILE={secrets}/database_app_password\n"
         f"IMS_DATABASE_OWNER_PASSWORD_FILE={secrets}/database_owner_password\n"
-        # Nobody: an Alertmanager that happens to run here would be asked, and would know none of the alerts we send.
+        # An unused address: IMS would poll an Alertmanager that happens to run here, which knows none of our alerts.
         f"IMS_ALERTMANAGER_URL=http://127.0.0.1:{free_port()}\n"
         f"IMS_WEBHOOK_PORT={webhook_port}\nIMS_WORKER_METRICS_PORT={installation.worker_port}\nIMS_LOG_FORMAT=json\n"
     )

@@ -4,8 +4,8 @@
 # Versions: Alertmanager 0.35.0, built with Go from its module.
 # Expected: `state: suppressed` and the interval's name in `mutedBy`, as in the list of groups.
 # Seen:     GET /api/v2/alerts: `state: active`, `mutedBy: []`, and the muted receiver among its receivers;
-#           GET /api/v2/alerts/groups: `suppressed`, `mutedBy: [always]`. Whoever asks the first one for what was not
-#           delivered opens incidents inside a maintenance window.
+#           GET /api/v2/alerts/groups: `suppressed`, `mutedBy: [always]`. A program that reads the first to find what
+#           was not delivered opens incidents inside a maintenance window.
 # Exits with 0 while this is so, with another code when it is not or could not be tried.
 set -euo pipefail
 work=$(mktemp -d)

@@ -5,7 +5,7 @@
 # Expected: True or False, or at least something that equals one of them.
 # Seen:     an AppriseResult: true or false in a condition, equal to neither True nor False, so that a caller who compares
 #           takes every delivery for a failure. No matching target and a partial delivery are both false, too; only
-#           `.status` tells them apart.
+#           `.status` distinguishes them.
 # Exits with 0 while this is so, with another code when it is not or could not be tried.
 set -euo pipefail
 work=$(mktemp -d)

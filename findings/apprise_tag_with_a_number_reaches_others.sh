@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tag "user:17" of Apprise also reaches whoever has the tag "user:42".
+# A tag "user:17" of Apprise also reaches targets with the tag "user:42".
 #
 # Versions: apprise 2.3.0.
 # Expected: tags are names, so a message to "user:17" goes to that target only.

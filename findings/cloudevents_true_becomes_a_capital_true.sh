@@ -3,8 +3,8 @@
 #
 # Versions: cloudevents 2.2.0.
 # Expected: binary and structured mode carry the same event; CloudEvents 1.0 says that Boolean is written "true" or "false".
-# Seen:     in structured mode the attribute is true; in binary mode the header is `ce-rescued: True`, and whoever reads it
-#           has the text "True". A receiver that follows the specification takes it for a text, not for true.
+# Seen:     in structured mode the attribute is true; in binary mode the header is `ce-rescued: True`, and a receiver
+#           that follows the specification reads the text "True", not true.
 # Exits with 0 while this is so, with another code when it is not or could not be tried.
 set -euo pipefail
 work=$(mktemp -d)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Morphing an element with the very HTML it was made from erases what somebody typed, unticks boxes and closes details.
+# Morphing an element with the very HTML it was made from erases typed text, unticks boxes and closes details.
 #
 # Versions: idiomorph 0.8.0 in jsdom 26.1.0 (Node.js 20 or newer).
 # Expected: same HTML, nothing to do: a page that polls itself keeps what a person is doing, as idiomorph keeps elements.

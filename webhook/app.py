@@ -1,4 +1,4 @@
-"""The webhook: takes alerts, commits them, answers. It decides nothing and runs nothing."""
+"""The webhook: accepts alerts, commits them and answers. It decides nothing and runs nothing."""
 
 import json
 from functools import partial
@@ -26,14 +26,14 @@ from webhook.taking import Taking
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
 DATABASE = "ims.database"
-"""Under this name the application keeps its database, so that whoever made it can close it."""
+"""Key of the application's database, so that the caller of `create_app` can close it."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application. Nothing is connected before the first request."""
+    """The WSGI application. It opens no connection before the first request."""
     settings = settings or load_settings()
     app = Flask("webhook", static_folder=None)
-    # One more than allowed: of a body without a length Werkzeug cuts what is beyond and says nothing.
+    # One byte more than allowed: Werkzeug silently truncates a body without Content-Length at this limit.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     database = Database(app_url(settings), pool_size=CONNECTIONS, statement_seconds=settings.database_statement_seconds)
     app.extensions[DATABASE] = database
@@ -61,7 +61,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
 
     @app.post("/heartbeats/<name>")
     def heartbeat(name: str) -> tuple[Response, int]:
-        """A sign of life. What its body says matters only when it tells that the sender's alert is over."""
+        """A heartbeat. Its body matters only if it reports that the sender's alert has resolved."""
         sender = tokens.sender(request.headers.get("Authorization"))
         admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         is_taken = is_heartbeat(_json_or_none(request.get_data(cache=False)))
@@ -78,7 +78,7 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
 def _add_health(app: Flask, database: Database) -> None:
     @app.get("/health")
     def alive() -> Response:
-        """The process answers. Asks nothing of the database: restarting the webhook would not heal it."""
+        """Liveness: does not query the database, since a restart of the webhook would not heal PostgreSQL."""
         return _json({"status": "ok"})
 
     @app.get("/health/ready")

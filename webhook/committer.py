@@ -1,13 +1,13 @@
-"""Requests that wait together are committed together.
+"""Group commit: requests that wait at the same time are committed in one transaction.
 
-A commit costs a flush to disk and a NOTIFY, which takes a lock that all of PostgreSQL shares: one commit for many
-requests is what makes thousands a second. Whoever comes while a commit is under way waits; one of the waiting then
-commits for all of them. No request is answered before its own commit.
+A commit costs a flush to disk and a NOTIFY, which takes a lock that all of PostgreSQL shares. One commit for many
+requests makes thousands of requests a second possible. A request that arrives during a commit waits; then one of the
+waiting requests commits for all of them. No request is answered before its own commit.
 
-Senders who wait for their answers come back together: without more ado they would fall into two groups, one of them on
-its way while the other is committed. So the next commit waits for those who were just answered, but not longer than a
-few times what the last one took: PostgreSQL works about as long for a commit as for six of its alerts. A lone request
-finds nobody to wait for and pays nothing.
+Senders that wait for their responses send their next requests together: without a pause they would fall into two
+groups, one under way while the other is committed. So the next commit waits for the senders that were just answered,
+but no longer than a few times the duration of the last commit: PostgreSQL works about as long for a commit as for six
+of its alerts. A lone request has no others to wait for and is not delayed.
 """
 
 import asyncio
@@ -37,39 +37,39 @@ from ims.policy.schema import Policy
 log = logger(__name__)
 
 MOST_NOTIFICATIONS = 5_000
-"""Notifications in one common transaction; more would make the first ones wait for the last ones."""
+"""Notifications in one shared transaction; with more, the first ones would wait too long for the last ones."""
 MOST_BYTES = 16 * 1024 * 1024
-"""Bodies in one common transaction: PostgreSQL takes at most 256 MB of JSON in one value."""
+"""Bytes of request bodies in one shared transaction: PostgreSQL accepts at most 256 MB of JSON in one value."""
 POLICY_SECONDS = 2.0
-"""How long a process goes on with the policy it has read."""
+"""Seconds a process uses the policy it has read before it reads the policy again."""
 HEARD_SECONDS = 10.0
-"""How often a process notes that a source lives."""
+"""Seconds between two updates of a source's last-seen time by one process."""
 PATIENCE = 4
-"""A commit waits for those who were just answered, this many times as long as the last one took at most. The process
-makes their answers and reads their next requests one after the other, which takes longer than the commit did."""
+"""A commit waits for the senders that were just answered, at most this many times the duration of the last commit. The
+process writes their responses and reads their next requests one after the other, which takes longer than the commit."""
 LONGEST_PATIENCE = 0.02
-"""Seconds; longer than this no commit waits for anybody."""
+"""Upper bound of that wait, in seconds."""
 
 Done = Callable[["Request"], None]
 Cut = tuple[str, str | None]
-"""Source and receiver of a notification that its sender cut."""
+"""Source and receiver of a notification that its sender truncated."""
 
 
 @dataclass(slots=True)
 class Request:
-    """One request's alerts, and after its commit what became of each notification."""
+    """One request's alerts, and after its commit the result of each notification."""
 
     source: str
     parsed: Parsed
     size: int = 0
-    """Of its body, in bytes."""
+    """Size of its body, in bytes."""
     results: tuple[Result, ...] = ()
     error: IMSError | None = None
     is_done: bool = False
     done: "Done | None" = None
     """Called on the loop when its commit has ended, for a request that holds no thread."""
     turn: threading.Lock = field(default_factory=threading.Lock)
-    """Held until the request is done, or until it is on its thread to commit."""
+    """Locked until the request is done, or until its thread has the turn to commit."""
 
     def __post_init__(self) -> None:
         self.turn.acquire()
@@ -77,7 +77,7 @@ class Request:
 
 @dataclass(slots=True)
 class Committer:
-    """Commits the alerts of one server process. Threads share it; a fork before its first use is harmless."""
+    """Commits the alerts of one server process. Threads share it; forking before its first use is safe."""
 
     database: Database
     clock: Callable[[], datetime] = utc_now
@@ -86,7 +86,7 @@ class Committer:
     _waiting: list[Request] = field(default_factory=list)
     _is_committing: bool = False
     _expected: int = 0
-    """Requests that the last commit answered or kept waiting: as many may be there for the next one."""
+    """Requests that the last commit answered or kept waiting: as many are expected for the next commit."""
     _patient_until: float = 0.0
     _policy: Policy | None = None
     _policy_read_at: float = 0.0
@@ -133,7 +133,7 @@ class Committer:
             log.error("commit_broke", exc_info=error)
 
     def _gather(self) -> list[Request]:
-        """The requests of the next commit, once those are there that were answered a moment ago."""
+        """The requests of the next commit; waits for the senders that were just answered."""
         with self._lock:
             patience = self._patient_until - time.monotonic()
             self._lock.wait_for(lambda: len(self._waiting) >= self._expected, max(patience, 0))
@@ -146,7 +146,7 @@ class Committer:
         finally:
             for request in together:
                 if not request.is_done:
-                    # Something unforeseen is on its way up this thread; the others are told to come again.
+                    # An unexpected error propagates in this thread; the other requests get a 503 and are sent again.
                     request.error, request.is_done = DatabaseAway(), True
                 if request.done is None:
                     request.turn.release()
@@ -160,7 +160,7 @@ class Committer:
                 self._loop.call_soon_threadsafe(_answer_all, committed)
 
     def _hand_over(self, answered: int, seconds: float) -> None:
-        """The next commit is on whoever has waited longest."""
+        """Give the turn to commit to the request that has waited longest."""
         with self._lock:
             self._expected = answered + len(self._waiting)
             self._patient_until = time.monotonic() + min(PATIENCE * seconds, LONGEST_PATIENCE)
@@ -172,7 +172,7 @@ class Committer:
                 self._thread.submit(self._commit_in_turn)
 
     def _take(self) -> list[Request]:
-        """The requests that have waited longest, as many as one transaction should hold, and at least one."""
+        """The requests that have waited longest, as many as one transaction may hold, but at least one."""
         count = notifications = size = 0
         for request in self._waiting:
             notifications += len(request.parsed.notifications) + len(request.parsed.rejected)
@@ -190,12 +190,12 @@ class Committer:
             for request in together:
                 request.error, request.is_done = type(error)(), True
         except (psycopg.Error, UnicodeError) as error:
-            log.warning("common_commit_failed", requests=len(together), error=type(error).__name__)
+            log.warning("shared_commit_failed", requests=len(together), error=type(error).__name__)
             for request in together:
                 self._commit_alone(request)
 
     def _commit_alone(self, request: Request) -> None:
-        """One request in its own transaction; if that fails too, each of its notifications in its own."""
+        """Commit one request in its own transaction; if that fails too, each of its notifications separately."""
         try:
             self._commit_at_once([request])
         except DatabaseAway as error:
@@ -207,7 +207,10 @@ class Committer:
                 request.error, request.is_done = type(error)(), True
 
     def _commit_one_by_one(self, request: Request) -> None:
-        """Put aside the notification that the database refuses, and take the others. What was taken may repeat."""
+        """Store a notification that the database rejects as a dead letter and commit the others.
+
+        If the database goes away in between, the sender repeats the request: committed notifications are duplicates.
+        """
         results: list[Result] = []
         self._transact([], request.parsed.rejected, ())
         for notification in request.parsed.notifications:

@@ -2,4 +2,4 @@
 
 from prometheus_client import Counter
 
-REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered by an error, by status.", ["status"])
+REQUESTS_REFUSED = Counter("webhook_requests_refused", "Requests answered with an error, by status code.", ["status"])

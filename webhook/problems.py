@@ -1,6 +1,6 @@
-"""Errors are answered as RFC 9457 problem JSON, and tell a sender whether to come again.
+"""Error responses: RFC 9457 problem JSON, with a status code that tells the sender whether to retry.
 
-Alertmanager repeats after a 5xx and never after a 4xx: what is ours is 5xx, a 4xx is for what is truly wrong.
+Alertmanager retries after a 5xx and never after a 4xx: errors on our side are 5xx, only invalid requests get a 4xx.
 """
 
 import json
@@ -18,23 +18,26 @@ from webhook.metrics import REQUESTS_REFUSED
 log = logger(__name__)
 
 RETRY_AFTER_SECONDS = 3
-_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+_WORD_BOUNDARY = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def install(app: Flask, max_body_bytes: int) -> None:
-    """Answer every error of `app`, foreseen or not. A body may have so many bytes: whose is larger is told so."""
+    """Handle every error of `app`, expected or not. The response to a larger body states `max_body_bytes`."""
 
     def too_large(_: RequestEntityTooLarge) -> Response:
         response = _of_ours(
-            TooLarge(f"A body may have {max_body_bytes} bytes: send fewer alerts at once, or raise IMS_MAX_BODY_BYTES.")
+            TooLarge(
+                f"A body may have at most {max_body_bytes} bytes: send fewer alerts at once, or raise "
+                "IMS_MAX_BODY_BYTES."
+            )
         )
-        # The rest of the body stays unread: nothing else can come over this connection.
+        # The rest of the body stays unread, so the connection cannot be reused.
         response.headers["Connection"] = "close"
         return response
 
     def unknown_path(_: NotFound) -> Response:
         paths = sorted(rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
-        return _problem(404, "not-found", "Not Found", f"Nothing is here: send to {' or '.join(paths)}.", {})
+        return _problem(404, "not-found", "Not Found", f"Unknown path: send alerts to {' or '.join(paths)}.", {})
 
     app.register_error_handler(IMSError, _of_ours)
     app.register_error_handler(RequestEntityTooLarge, too_large)
@@ -48,7 +51,7 @@ def of_error(error: IMSError) -> tuple[int, list[tuple[str, str]], bytes]:
     more: dict[str, Any] = {}
     if error.fields:
         more["errors"] = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
-    kind = _WORDS.sub("-", type(error).__name__).lower()
+    kind = _WORD_BOUNDARY.sub("-", type(error).__name__).lower()
     status, headers, body = _document(error.status, kind, error.title, error.message, more)
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(error.retry_after)
@@ -78,7 +81,9 @@ def _of_http(error: HTTPException) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     log.error("request_broke", program="webhook", exc_info=error)
-    return _problem(500, "internal", "Something went wrong in IMS.", "It was logged. Send it again.", {})
+    return _problem(
+        500, "internal", "Something went wrong in IMS.", "The error was logged. Send the request again.", {}
+    )
 
 
 def _problem(status: int, kind: str, title: str, detail: str, more: dict[str, Any]) -> Response:

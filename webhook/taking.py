@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ims.alerts.bodies import told
+from ims.alerts.bodies import response_body
 from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, Parser, check_mode, parser_for
 from ims.core.clock import utc_now
@@ -81,7 +81,7 @@ class Taking:
     def answer(admitted: Admitted, committed: Request) -> dict[str, Any]:
         """What the sender is told."""
         ALERT_PROCESSING.observe(time.monotonic() - admitted.began)
-        return told(committed.source, committed.parsed, committed.results)
+        return response_body(committed.source, committed.parsed, committed.results)
 
     def on_the_loop(self, request: messages.Request, connection: Connection) -> bool:
         """See `ims.http.front.worker.Direct`."""

@@ -1,1 +1,1 @@
-"""Who may: people, teams' rights and tokens."""
+"""Accounts, teams and tokens."""

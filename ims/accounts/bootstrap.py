@@ -1,4 +1,4 @@
-"""The first administrator, whose password a file of the installation holds, and the token of the command for it."""
+"""The first administrator, whose password is in a file of the installation, and the token of the command `ims`."""
 
 from typing import Final
 
@@ -13,15 +13,15 @@ from ims.core.principal import Role, Scope
 
 ADMINISTRATOR: Final = "admin"
 COMMAND_LABEL: Final = "profile of make up"
-"""Label of the token of the command's profile: no label that people would give to a token of their own."""
+"""Label of the token in the command's profile: people would not give this label to a token of their own."""
 
 
 class CommandTokenEnded(IMSError):
-    """The token of the command's profile was revoked: it needs another one."""
+    """The token in the command's profile was revoked: the profile needs a new token."""
 
 
 def ensure_administrator(context: Context, password: str) -> bool:
-    """Create the administrator, or set the password again if the file has another; true if something changed."""
+    """Create the administrator, or set the password if it differs from the file's; true if something changed."""
     context.require(Role.ADMIN)
     session = context.session
     account = session.query(UserAccount).filter_by(name=ADMINISTRATOR).with_for_update().one_or_none()
@@ -42,9 +42,9 @@ def ensure_administrator(context: Context, password: str) -> bool:
 
 
 def ensure_command_token(context: Context, token: str) -> bool:
-    """Let the command `ims` of whoever installed act for the administrator by this token; true if it changed.
+    """Store the token with which the installing user's command `ims` acts as the administrator; true if it changed.
 
-    A token that the file no longer holds stops working at once. An administrator who was disabled gets none. Raises
+    A token that is no longer in the file stops working at once. A disabled administrator gets no token. Raises
     `CommandTokenEnded`.
     """
     context.require(Role.ADMIN)

@@ -1,7 +1,7 @@
-"""How often somebody may try a password: counted in the database, so that all processes count together.
+"""The rate limit of sign-in attempts, counted in the database so that all processes share it.
 
-A try is taken before the password is looked at and given back if it was right. Whoever sends many at once gets no more
-of them looked at than whoever sends one after the other. The caller owns the transaction.
+An attempt is counted before the password is checked, and given back if the password was correct. So parallel attempts
+are limited as strictly as consecutive ones. The caller owns the transaction.
 """
 
 import hmac
@@ -20,35 +20,35 @@ from ims.core.errors import IMSError
 from ims.core.net import read_address
 
 WINDOW: Final = timedelta(minutes=5)
-"""How long tries count, from the first of them on."""
+"""How long attempts count, from the first one on."""
 MOST_OF_NAME: Final = 5
 """Wrong passwords for one name from one address within the window."""
 MOST_OF_ADDRESS: Final = 50
-"""Wrong passwords from one address within the window, for whatever names. It bounds the table, too: a refused address
-adds no names."""
+"""Wrong passwords from one address within the window, for all names together. This also bounds the table: an address
+over its limit adds no more names."""
 
 
 class TooManyTries(IMSError):
-    """Too many tries."""
+    """Too many attempts."""
 
     status = 429
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many tries. Wait {seconds} seconds.")
+        super().__init__(f"Too many attempts. Wait {seconds} seconds.")
         self.seconds: Final = seconds
-        """Until the next one is looked at."""
+        """Seconds until the next attempt is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Something whose tries are counted, and how many it may have in the window."""
+    """A key whose attempts are counted, and how many it may have within the window."""
 
     key: bytes
     most: int
 
 
 def counted(secret: str, address: str, name: str) -> tuple[Counted, Counted]:
-    """What a try for `name` from `address` counts against, the address first."""
+    """The keys against which an attempt for `name` from `address` counts, the address first."""
     network = _network(address)
     return (
         Counted(_key(secret, "address", network), MOST_OF_ADDRESS),
@@ -57,10 +57,10 @@ def counted(secret: str, address: str, name: str) -> tuple[Counted, Counted]:
 
 
 def take_try(session: Session, whose: Sequence[Counted], now: datetime) -> None:
-    """Count a try. Raises `TooManyTries`: then the transaction has to be rolled back, as nothing was tried."""
+    """Count an attempt. Raises `TooManyTries`: the caller must then roll back, since no attempt was made."""
     over = now - WINDOW
     is_over = SignInTries.began_at <= over
-    # Everybody takes the address first: no two wait for each other.
+    # All transactions lock the address first, so that there is no deadlock.
     for one in whose:
         statement = insert(SignInTries).values(key=one.key, tries=1, began_at=now)
         statement = statement.on_conflict_do_update(
@@ -77,7 +77,7 @@ def take_try(session: Session, whose: Sequence[Counted], now: datetime) -> None:
 
 
 def give_back(session: Session, whose: tuple[Counted, Counted]) -> None:
-    """The password was right: the name begins anew, and the address has one try more, as it may be many people's."""
+    """After a correct password: reset the name, and give one attempt back to the address, which people may share."""
     address, name = whose
     less = update(SignInTries).where(SignInTries.key == address.key, SignInTries.tries > 0)
     session.execute(less.values(tries=SignInTries.tries - 1))
@@ -85,12 +85,12 @@ def give_back(session: Session, whose: tuple[Counted, Counted]) -> None:
 
 
 def _key(secret: str, *parts: str) -> bytes:
-    """What stands in the database: people type their password into the field for the name, so nobody may read it."""
+    """The key in the database, as a keyed hash: a name may be a password that was typed into the wrong field."""
     text = "\0".join(f"{len(part)}:{part}" for part in parts)
     return hmac.digest(secret.encode(), text.encode("utf-8", "surrogatepass"), "sha256")
 
 
 def _network(address: str) -> str:
-    """An address, or the network that one customer gets of IPv6: all its addresses are the same person's."""
+    """The address, or for IPv6 its /64 network, which one customer gets as a whole."""
     found = read_address(address)
     return str(ip_network(f"{found}/64", strict=False)) if isinstance(found, IPv6Address) else address

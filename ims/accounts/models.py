@@ -16,7 +16,7 @@ class UserAccount(Base):
     __tablename__ = "user_account"
     __table_args__ = (
         CheckConstraint("role IN ('viewer', 'responder', 'admin')", name="role"),
-        # One person of the identity provider is one account, whatever name they have there today.
+        # A person of the identity provider has one account, even if their name there changes.
         Index("uq_user_account_oidc", "oidc_issuer", "oidc_subject", unique=True),
         CheckConstraint("(oidc_issuer IS NULL) = (oidc_subject IS NULL)", name="oidc"),
     )
@@ -24,14 +24,14 @@ class UserAccount(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str | None]
-    """argon2id, with its parameters; none for somebody who signs in at the identity provider only."""
+    """argon2id, with its parameters; None for accounts that sign in at the identity provider only."""
     role: Mapped[str]
     email: Mapped[str | None] = mapped_column(String(254))
     oidc_issuer: Mapped[str | None]
     oidc_subject: Mapped[str | None]
-    """Who it is at the identity provider: its name for the person that never changes."""
+    """The provider's claim `sub`: its identifier for the person, which never changes."""
     session_generation: Mapped[int] = mapped_column(default=1)
-    """Raised to end all sessions of the account: a session of an older generation is not accepted."""
+    """Incremented to end all sessions of the account: a session of an older generation is not accepted."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
 
@@ -51,7 +51,7 @@ class Membership(Base):
     __tablename__ = "membership"
 
     team: Mapped[str] = mapped_column(ForeignKey("team.name", ondelete="CASCADE"), primary_key=True)
-    # Each request asks for the teams of one account.
+    # Each request reads the teams of one account.
     user_id: Mapped[UUID] = mapped_column(
         ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
     )
@@ -60,42 +60,42 @@ class Membership(Base):
 class ApiToken(Base):
     """A credential of a source, which sends alerts, or of a person, whose programs use the API.
 
-    Only its SHA-256 is kept: a token has 256 random bits, a slow hash adds nothing.
+    Only its SHA-256 is stored: a token has 256 random bits, so a slow hash would add no security.
     """
 
     __tablename__ = "api_token"
     __table_args__ = (
         CheckConstraint("(source IS NULL) <> (user_id IS NULL)", name="owner"),
-        # Few tokens belong to people, and they are listed by account.
+        # Few tokens belong to people; they are listed by account.
         Index("ix_api_token_user", "user_id", postgresql_where=text("user_id IS NOT NULL")),
     )
 
     hash: Mapped[bytes] = mapped_column(primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
-    """People's name for it (T-3): the token itself is shown once and never again."""
+    """Its name for people is `T-<id>`: the token itself is shown once and never again."""
     label: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    """Where it is used, in the words of whoever made it."""
+    """Where the token is used; its creator's free text."""
     source: Mapped[str | None] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), index=True)
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    """When it ends; rotation sets it, so that the old token works until its users are changed one after the other."""
+    """When it expires; rotation sets it, so that the old token works while its users are changed one by one."""
     lifetime: Mapped[timedelta | None]
-    """What it was made for: its successor is made for as long."""
+    """The lifetime it was created with; its successor gets the same."""
     last_used_at: Mapped[datetime | None]
-    """To the minute: not every request is worth a write."""
+    """Accurate to a minute, so that not every request causes a write."""
 
 
 class SignInTries(Base):
-    """How many wrong passwords came from an address, or for a name from an address, of late."""
+    """Recent wrong passwords from one address, or for one name from one address."""
 
     __tablename__ = "sign_in_tries"
-    # What is over is removed by its age.
+    # Retention removes old rows by this index.
     __table_args__ = (Index("ix_sign_in_tries_began_at", "began_at"),)
 
     key: Mapped[bytes] = mapped_column(primary_key=True)
-    """A keyed hash: names are not readable here."""
+    """A keyed hash, so that names cannot be read from the table."""
     tries: Mapped[int]
     began_at: Mapped[datetime]
-    """When the first of them came; they count for some minutes from then on."""
+    """When the first of them came; they count for `limits.WINDOW` from then on."""

@@ -15,7 +15,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(stored: str, password: str) -> bool:
-    """Whether `password` is the one `stored` was made from. A damaged hash is nobody's password."""
+    """Whether `password` matches the hash `stored`; a damaged hash matches no password."""
     try:
         return _HASHER.verify(stored, password)
     except (Argon2Error, InvalidHashError):
@@ -23,5 +23,5 @@ def is_password(stored: str, password: str) -> bool:
 
 
 def hash_token(token: str) -> bytes:
-    """SHA-256 of a token: it has 256 random bits, so nothing is gained by a slow hash, and each request pays for it."""
+    """SHA-256 of a token: it has 256 random bits, so a slow hash would only make each request slower."""
     return hashlib.sha256(token.encode()).digest()

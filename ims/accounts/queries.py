@@ -1,4 +1,4 @@
-"""Reading accounts, and whom a token acts for."""
+"""Reading accounts, and the principals of tokens."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from ims.accounts.token_names import token_name
 from ims.core.principal import Account, Principal, Role, Scope
 
 USE_REMEMBERED = timedelta(minutes=1)
-"""A token's last use is written again only after this time."""
+"""A token's last use is written again only after this time, to save writes."""
 
 
 _TEAMS = (
@@ -26,13 +26,13 @@ _ENABLED = select(UserAccount, _TEAMS).where(UserAccount.disabled_at.is_(None))
 
 
 def account_by_id(session: Session, account_id: UUID) -> Account | None:
-    """The account, unless it is gone or disabled."""
+    """The account; None if it was removed or disabled."""
     row = session.execute(_ENABLED.where(UserAccount.id == account_id)).one_or_none()
     return None if row is None else _account(row.UserAccount, row.teams)
 
 
 def account_by_name(session: Session, name: str) -> tuple[Account, str | None] | None:
-    """The account and its password's hash, unless it is gone or disabled."""
+    """The account and the hash of its password; None if it does not exist or is disabled."""
     row = session.execute(_ENABLED.where(UserAccount.name == name)).one_or_none()
     return None if row is None else (_account(row.UserAccount, row.teams), row.UserAccount.password_hash)
 
@@ -43,9 +43,9 @@ def is_account(session: Session, name: str) -> bool:
 
 
 def principal_of_token(session: Session, token_hash: bytes, now: datetime) -> Principal | None:
-    """Whom the valid token of this hash acts for; none if there is no such token, or its account is disabled.
+    """The principal of the valid token with this hash; None without such a token or if its account is disabled.
 
-    Remembers the use, to the minute.
+    Records the time of use, accurate to a minute.
     """
     row = session.execute(
         _ENABLED.add_columns(ApiToken)
@@ -64,7 +64,7 @@ def principal_of_token(session: Session, token_hash: bytes, now: datetime) -> Pr
 
 
 def remember_use(session: Session, token_hash: bytes, now: datetime) -> None:
-    """Write when a token was used. Whoever is first writes; the others do not wait for a note."""
+    """Record when a token was used. A locked row is skipped: a concurrent request is writing the same."""
     free = select(ApiToken.hash).where(ApiToken.hash == token_hash).with_for_update(skip_locked=True)
     session.execute(
         update(ApiToken)
@@ -75,7 +75,7 @@ def remember_use(session: Session, token_hash: bytes, now: datetime) -> None:
 
 
 def account_names(session: Session) -> list[str]:
-    """Names of all accounts an incident can be given to, in order."""
+    """Names of all accounts to which an incident can be assigned, in order."""
     query = select(UserAccount.name).where(UserAccount.disabled_at.is_(None)).order_by(UserAccount.name)
     return list(session.scalars(query))
 

@@ -1,4 +1,4 @@
-"""Signing in by name and password."""
+"""Sign-in by name and password."""
 
 from functools import cache
 from typing import Final
@@ -10,24 +10,25 @@ from ims.core.context import Context
 from ims.core.principal import Account, Principal
 
 UNKNOWN: Final = "unknown"
-"""Stands for a name that no account has: people type their password into the wrong field."""
+"""Recorded instead of an unknown name, which may be a password that was typed into the wrong field."""
 
 
 @cache
-def nobodys_hash() -> str:
-    """Compared against when there is no such account, so that an unknown name takes as long as a wrong password."""
-    return hash_password("nobody signs in with this")
+def dummy_hash() -> str:
+    """The hash to compare with when there is no such account, so that an unknown name takes as long as a wrong
+    password."""
+    return hash_password("no account has this password")
 
 
 def sign_in(context: Context, name: str, password: str) -> Account | None:
-    """The account of this name and password, or none. Nobody is signed in yet: the context is IMS's own.
+    """The account with this name and password, or None. The context's principal is IMS, as no account is signed in yet.
 
     The answer takes the same time whether the name is unknown, its account is disabled or has no password, or the
-    password is wrong: one comparison by argon2. Whoever is refused stays nobody, so IMS is the actor of that entry.
+    password is wrong: one comparison by argon2. A failed sign-in is recorded with IMS as its actor.
     """
     found = account_by_name(context.session, name)
     stored = found[1] if found else None
-    matches = is_password(stored or nobodys_hash(), password)
+    matches = is_password(stored or dummy_hash(), password)
     if found and stored and matches:
         account = found[0]
         record(context.acting_as(Principal.of_account(account)), "user.signed_in", name, after={"by": "password"})

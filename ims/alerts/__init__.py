@@ -1,1 +1,1 @@
-"""What senders report: notifications, alerts, episodes, and how they become incidents."""
+"""Alert notifications from senders: how they become alerts, episodes and incidents."""

@@ -1,7 +1,7 @@
-"""Alertmanager's own list of alerts, `GET /api/v2/alerts`: what a notification left out is found there.
+"""Client of Alertmanager's `GET /api/v2/alerts`, to find alerts that notifications left out.
 
-Only ever asked at the address from our configuration: a payload's `externalURL` is a sender's claim, and following it
-would let a sender make us call anything.
+IMS polls only the configured address. A payload's `externalURL` is a sender's claim; following it would let a sender
+make IMS call any address.
 """
 
 import json
@@ -19,72 +19,72 @@ from ims.alerts.notifications import AlertNotification, Rejected, read_alert
 from ims.core.errors import ConfigurationFaulty, IMSError
 
 TIMEOUT_SECONDS = 30
-"""While nothing comes."""
+"""Timeout while no data arrives."""
 WHOLE_SECONDS = 120
-"""For one answer: one that trickles in would hold a worker's thread for ever."""
+"""Timeout of a whole response: one that trickles in would hold a worker's thread forever."""
 MOST_BYTES = 128 * 1024 * 1024
 _PART: Final = 1024 * 1024
 _WRONG_ADDRESS: Final = "The source's Alertmanager URL must be http:// or https:// with a host and, if need be, a port."
 
 
 class AlertmanagerAway(IMSError):
-    """The Alertmanager of the source does not answer, or not with its list of alerts."""
+    """The source's Alertmanager does not respond, or not with a list of alerts."""
 
     status = 503
 
 
 def fetch_alerts(base_url: str) -> list[Any]:
-    """The alerts that fire now and are neither silenced nor inhibited, as Alertmanager tells them. Blocks.
+    """The alerts that fire now and are neither silenced nor inhibited, as Alertmanager lists them. Blocks.
 
-    Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is none of the web.
+    Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is not an http(s) URL.
     """
     query = urlencode({"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "false"})
-    with conversation(base_url) as asked:
-        listing = asked.ask(f"/api/v2/alerts?{query}").content
+    with connect(base_url) as client:
+        listing = client.get(f"/api/v2/alerts?{query}").content
     if not isinstance(listing, list):
         raise AlertmanagerAway
     return listing
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an Alertmanager's API said."""
+class Response:
+    """A response of an Alertmanager's API."""
 
     content: Any
-    told_at: datetime | None
-    """When, by the answering machine's own clock; None if it does not say."""
+    sent_at: datetime | None
+    """When it was sent, by the clock of the responding machine; None without a `Date` header."""
 
 
-class Conversation:
-    """Questions over one connection: where connections are balanced, one Alertmanager hears all of them."""
+class Client:
+    """Requests over one connection: behind a load balancer, the same Alertmanager answers all of them."""
 
     def __init__(self, connection: HTTPConnection, path: str) -> None:
         self._connection = connection
         self._path = path
-        self._has_asked = False
+        self._was_used = False
         self.is_unbroken = True
-        """Whether all answers came over the same connection."""
+        """Whether all responses came over the same connection."""
 
-    def ask(self, path: str) -> Answer:
-        """What is answered to a GET of `path`. Blocks, at most 30 s while nothing comes. Raises `AlertmanagerAway`."""
-        if self._has_asked and self._connection.sock is None:
+    def get(self, path: str) -> Response:
+        """The response to a GET of `path`. Blocks, at most 30 s while no data arrives. Raises `AlertmanagerAway`."""
+        if self._was_used and self._connection.sock is None:
             self.is_unbroken = False
-        self._has_asked = True
+        self._was_used = True
         try:
             self._connection.request("GET", f"{self._path}{path}", headers={"Accept": "application/json"})
-            with self._connection.getresponse() as answer:
-                return Answer(json.loads(_read(answer)), _time(answer.getheader("Date")))
-        # HTTPException: an answer that breaks off, or is none.
+            with self._connection.getresponse() as response:
+                return Response(json.loads(_read(response)), _time(response.getheader("Date")))
+        # HTTPException: a response that breaks off, or is not HTTP.
         except (OSError, ValueError, RecursionError, HTTPException) as error:
             raise AlertmanagerAway from error
 
 
 @contextmanager
-def conversation(base_url: str) -> Iterator[Conversation]:
-    """Ask the Alertmanager at an address. Raises `ConfigurationFaulty` when the address is none of the web.
+def connect(base_url: str) -> Iterator[Client]:
+    """A client of the Alertmanager at an address. Raises `ConfigurationFaulty` when it is not an http(s) URL.
 
-    Straight to it, since a proxy of the environment is for the internet. A redirection is not followed: who answers
-    must be who was configured.
+    It connects directly, since a proxy of the environment is for the internet. It does not follow redirects: only the
+    configured address may answer.
     """
     try:
         parts = urlsplit(base_url)
@@ -96,50 +96,50 @@ def conversation(base_url: str) -> Iterator[Conversation]:
     if not host:
         raise ConfigurationFaulty(_WRONG_ADDRESS)
     try:
-        yield Conversation(connection, parts.path.rstrip("/"))
+        yield Client(connection, parts.path.rstrip("/"))
     finally:
         connection.close()
 
 
-def _read(answer: HTTPResponse) -> bytes:
-    """The body. Raises `AlertmanagerAway` for an answer that is refused, moved, too large or never ends."""
-    if answer.status != 200:
-        moved = f" and points to {answer.getheader('Location')!r}" if 300 <= answer.status < 400 else ""
+def _read(response: HTTPResponse) -> bytes:
+    """The body. Raises `AlertmanagerAway` for a status other than 200, and a body that is too large or never ends."""
+    if response.status != 200:
+        moved = f" and redirects to {response.getheader('Location')!r}" if 300 <= response.status < 400 else ""
         raise AlertmanagerAway(
-            f"The Alertmanager's URL answers HTTP {answer.status}{moved}: give the source the address of its API."
+            f"The Alertmanager's URL answers HTTP {response.status}{moved}: set the source to the address of its API."
         )
     deadline = time.monotonic() + WHOLE_SECONDS
     body = bytearray()
-    while part := answer.read1(_PART):
+    while part := response.read1(_PART):
         body += part
         if len(body) > MOST_BYTES:
-            raise AlertmanagerAway("The Alertmanager's answer is larger than 128 MB.")
+            raise AlertmanagerAway("The Alertmanager's response is larger than 128 MB.")
         if time.monotonic() > deadline:
-            raise AlertmanagerAway("The Alertmanager's answer took longer than 2 minutes.")
-    if answer.length:
-        raise AlertmanagerAway("The Alertmanager's answer broke off.")
+            raise AlertmanagerAway("The Alertmanager's response took longer than 2 minutes.")
+    if response.length:
+        raise AlertmanagerAway("The Alertmanager's response broke off.")
     return bytes(body)
 
 
 def _time(date: str | None) -> datetime | None:
     try:
-        told = parsedate_to_datetime(date) if date else None
+        sent_at = parsedate_to_datetime(date) if date else None
     except ValueError:
         return None
-    return told if told is not None and told.tzinfo is not None else None
+    return sent_at if sent_at is not None and sent_at.tzinfo is not None else None
 
 
 def firing_notifications(
     listing: Iterable[Any], source: str, receiver: str | None, now: datetime
 ) -> tuple[list[AlertNotification], list[Rejected]]:
-    """Notifications of the listed alerts that go to `receiver` (all, if None): an Alertmanager serves others too."""
+    """Notifications of the listed alerts of `receiver` (of all, if None): an Alertmanager has other receivers, too."""
     notifications: list[AlertNotification] = []
     rejected: list[Rejected] = []
     for place, given in enumerate(listing):
         if isinstance(given, dict):
             if receiver is not None and receiver not in _receivers(given):
                 continue
-            # There `status` is an object; whatever is listed as active fires.
+            # The API's `status` is an object, not a text; every alert that is listed as active fires.
             given = {**given, "status": "firing"}  # noqa: PLW2901
         read = read_alert(given, source, now, place)
         if isinstance(read, AlertNotification):

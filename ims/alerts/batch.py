@@ -1,4 +1,4 @@
-"""What a batch of notifications becomes: decided in memory, between one reading and one writing of the database. Pure."""
+"""The effects of a batch of notifications, computed in memory between reading and writing the database. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ AlertKey = tuple[str, str]
 
 @dataclass(slots=True)
 class KnownIncident:
-    """An incident as it is under its lock."""
+    """An incident, read under its lock."""
 
     id: UUID
     service: str | None
@@ -42,7 +42,7 @@ class KnownIncident:
 
 @dataclass(frozen=True, slots=True)
 class NewIncident:
-    """An incident to be written."""
+    """An incident to write."""
 
     id: UUID
     title: str
@@ -55,7 +55,7 @@ class NewIncident:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A notification opened or closed an episode: what timelines tell."""
+    """A notification that opened or closed an episode; each becomes an event of a timeline."""
 
     is_opening: bool
     episode: EpisodeState
@@ -66,21 +66,21 @@ class Turn:
 
 @dataclass(slots=True)
 class Said:
-    """What the notifications of a batch say about one alert, taken together."""
+    """All notifications of a batch about one alert, combined."""
 
     last: int = 0
-    """Place of its last notification."""
+    """Index of its last notification."""
     notifications: int = 0
     starts: list[datetime] = field(default_factory=list)
-    """Each once."""
+    """Distinct startsAt."""
     only_fires: bool = True
     is_untimed: bool = False
-    """Some notification has no startsAt."""
+    """At least one notification has no startsAt."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Notifications in the order they came, and what becomes of each."""
+    """Notifications in the order in which they arrived, and the result of each."""
 
     notifications: Sequence[AlertNotification]
     placements: Sequence[Placement]
@@ -88,7 +88,7 @@ class Batch:
     """In the order in which alerts are locked."""
     alert_ids: dict[AlertKey, int] = field(default_factory=dict)
     repeated: set[AlertKey] = field(default_factory=set)
-    """Alerts of which nothing is new; their notifications are counted already."""
+    """Alerts without any change; their notifications are counted already."""
     alerts: dict[AlertKey, AlertState] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Batch:
 
     @property
     def changed_episodes(self) -> list[EpisodeState]:
-        """Episodes that were there before and have to be updated, each once."""
+        """Stored episodes to update, each once."""
         found: dict[int, EpisodeState] = {}
         for alert in self.alerts.values():
             for episode in (alert.open, alert.newest_closed, *alert.closed):
@@ -145,22 +145,22 @@ class Batch:
 
 @dataclass(slots=True)
 class Correlator:
-    """Gives each opened episode its incident. Everything it reads is locked."""
+    """Assigns an incident to each opened episode. Everything it reads is locked."""
 
     rules: Correlation
     now: datetime
     current: dict[str, UUID | None]
-    """Incident of each locked key."""
+    """The incident of each locked key."""
     incidents: dict[UUID, KnownIncident]
     new: list[NewIncident] = field(default_factory=list)
     moved: dict[str, UUID] = field(default_factory=dict)
-    """Keys that point at another incident now."""
+    """Keys that now point at another incident."""
     raised: dict[UUID, str] = field(default_factory=dict)
     before: dict[int, list[NewEvent]] = field(default_factory=dict)
-    """Events that come before an opening, by `id()` of its turn."""
+    """Events that precede an opening in the timeline, by `id()` of its turn."""
 
     def join(self, turn: Turn) -> None:
-        """Find or make the incident of an opened episode."""
+        """Find or create the incident of an opened episode."""
         placement = turn.placement
         incident = self._of_key(placement) or self._of_lesser_severity(placement)
         if incident is None:
@@ -180,7 +180,7 @@ class Correlator:
         return self.incidents.get(id_) if id_ else None
 
     def _of_lesser_severity(self, placement: Placement) -> KnownIncident | None:
-        """The worst, then oldest, unresolved incident of the service that this severity is worse than."""
+        """The worst, then oldest, unresolved incident of the service with a lower severity than this alert."""
         if not self.rules.severity_joins or placement.service is None:
             return None
         lesser = [
@@ -197,10 +197,10 @@ class Correlator:
         )
 
     def _raises(self, incident: KnownIncident, placement: Placement) -> bool:
-        """Whether joining makes the incident worse.
+        """Whether joining raises the incident's severity.
 
-        Not when the key has pointed at it before: then a person has lowered it since, and knows better. A key without
-        a service has no severity in it, so nothing tells the two apart.
+        It does not when the key already points at the incident: then a person has lowered the severity since. A key
+        without a service does not contain a severity, so for it the two cases cannot be distinguished.
         """
         is_new_to_it = placement.service is None or self.current.get(placement.key) != incident.id
         return self.rules.severity_joins and is_new_to_it and is_worse(placement.severity, incident.severity)
@@ -208,7 +208,7 @@ class Correlator:
     def _raise(self, turn: Turn, incident: KnownIncident) -> None:
         data = {"from": incident.severity, "to": turn.placement.severity.value, "alert": turn.notification.name}
         self.raised[incident.id] = incident.severity = turn.placement.severity.value
-        self._tell(turn, NewEvent(incident.id, EventKind.SEVERITY_RAISED, _sender(turn.notification), data))
+        self._add_before(turn, NewEvent(incident.id, EventKind.SEVERITY_RAISED, _sender(turn.notification), data))
 
     def _make(self, turn: Turn) -> KnownIncident:
         notification, placement, last = turn.notification, turn.placement, self._last_of_key(turn.placement)
@@ -224,7 +224,7 @@ class Correlator:
             recurrence_of=last.id if last and is_recurrence else None,
         )
         self.new.append(new)
-        self._tell(turn, _opened_event(new, notification))
+        self._add_before(turn, _opened_event(new, notification))
         known = KnownIncident(
             id=new.id, service=placement.service_name, environment=placement.environment,
             severity=placement.severity.value, status=Status.OPEN, resolved_at=None, opened_at=self.now,
@@ -233,34 +233,34 @@ class Correlator:
         self.incidents[new.id] = known
         return known
 
-    def _tell(self, turn: Turn, event: NewEvent) -> None:
+    def _add_before(self, turn: Turn, event: NewEvent) -> None:
         self.before.setdefault(id(turn), []).append(event)
 
-    def story(self, turns: Iterable[Turn]) -> Iterable[NewEvent]:
-        """The timeline events of a batch, in order. Repeats leave none."""
+    def events(self, turns: Iterable[Turn]) -> Iterable[NewEvent]:
+        """The timeline events of a batch, in order. Duplicates have none."""
         for turn in turns:
             yield from self.before.get(id(turn), ())
             yield _alert_event(turn)
 
 
 def _title(notification: AlertNotification, placement: Placement) -> str:
-    """The sender's own summary, or the alert's name and its service."""
+    """The sender's summary, or else the alert's name and service."""
     summary = " ".join(notification.annotations.get("summary", "").split())
     place = placement.service_name or notification.labels.get("instance")
     return (summary or (f"{notification.name} on {place}" if place else notification.name))[:TITLE_LENGTH]
 
 
 def _description(notification: AlertNotification) -> str:
-    told = notification.annotations.get("description") or notification.annotations.get("message") or ""
-    return told[:DESCRIPTION_LENGTH]
+    description = notification.annotations.get("description") or notification.annotations.get("message") or ""
+    return description[:DESCRIPTION_LENGTH]
 
 
 def _runbook(notification: AlertNotification, placement: Placement) -> str | None:
-    """The policy's runbook, or the sender's if it is a web address: it becomes a link."""
+    """The policy's runbook, or else the sender's if it is an http(s) URL, since pages show it as a link."""
     if placement.service and placement.service.runbook:
         return placement.service.runbook
-    told = notification.annotations.get("runbook_url") or notification.annotations.get("runbook") or ""
-    return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
+    url = notification.annotations.get("runbook_url") or notification.annotations.get("runbook") or ""
+    return url if url.startswith(("http://", "https://")) and len(url) <= URL_LENGTH else None
 
 
 def _sender(notification: AlertNotification) -> Actor:

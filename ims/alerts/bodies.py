@@ -1,4 +1,4 @@
-"""What a sender is answered: what became of each alert."""
+"""The response to a sender, with the result of each alert."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from ims.alerts.episodes import Result
 from ims.alerts.notifications import AlertNotification, Parsed, RejectReason
 
 
-def told(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, Any]:
-    """What became of each alert, in the sender's order; `results` has one entry for each notification."""
+def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, Any]:
+    """The result of each alert, in the sender's order; `results` has one entry for each notification."""
     alerts = [
         _render_notification(place, notification, result)
         for place, notification, result in zip(parsed.places, parsed.notifications, results, strict=True)
@@ -29,7 +29,7 @@ def told(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, An
 
 
 def _render_notification(place: int, notification: AlertNotification, result: Result) -> dict[str, Any]:
-    told = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
+    alert = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
     if result is Result.REJECTED:
-        told |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database refused it."}
-    return told
+        alert |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database could not store it."}
+    return alert

@@ -1,4 +1,4 @@
-"""Which incident an alert belongs to: its service, environment and severity, and the key made of them. Pure."""
+"""Correlation: an alert's service, environment and severity, and the key made of them, choose its incident. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -15,24 +15,25 @@ RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an alert belongs."""
+    """The service, environment, severity and correlation key of an alert."""
 
     service: Service | None
     environment: str
     severity: Severity
     key: str
-    """Episodes with one key join one unresolved incident."""
+    """Episodes with the same key join the same unresolved incident."""
     lock: str
-    """The key without its severity: its row is locked first, so that two severities of a service wait for another."""
+    """The key without its severity. Its row is locked first, so that alerts of one service with different severities
+    wait for each other."""
 
     @property
     def service_name(self) -> str | None:
-        """The inventory host, None without a known service."""
+        """The inventory host; None if the service is unknown."""
         return self.service.name if self.service else None
 
 
 def place(notification: AlertNotification, policy: Policy) -> Placement:
-    """Place a notification: label `service` or `instance`, label `environment`, label `severity`, as data says."""
+    """Place a notification by its labels `service` or `instance`, `environment` and `severity`, as the policy says."""
     service = policy.service_for(notification.labels)
     severity = Severity(policy.correlation.severity_of(notification.labels.get("severity")))
     environment = notification.labels.get("environment", "")[:ENVIRONMENT_LENGTH]
@@ -59,5 +60,5 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _key(*parts: str) -> str:
-    """Parts as JSON: no two different lists of parts make one text, whatever a sender writes."""
+    """The parts as JSON: different parts never give the same key, whatever a sender writes."""
     return _encode(parts)

@@ -1,4 +1,4 @@
-"""What could not be accepted: looked through, tried again after a fix, or dropped."""
+"""Dead letters, alerts that could not be processed: list, retry after a fix, or drop them."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MOST_ID: Final = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which dead letters are meant; what is not given does not narrow."""
+    """Filters of dead letters; an empty one matches all."""
 
     ids: tuple[int, ...] = ()
     source: str | None = None
@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What became of one: the result of its notification, or `still rejected` with the reason."""
+    """The result of one retry: that of its notification, or `still rejected` with the reason."""
 
     id: int
     result: str
@@ -42,7 +42,7 @@ class Retried:
 
     @property
     def is_taken(self) -> bool:
-        """Whether it was taken now, so that it is rejected no more."""
+        """Whether the alert was accepted now."""
         return self.result != STILL_REJECTED
 
 
@@ -51,28 +51,28 @@ class NoSuchDeadLetter(NotFound):
 
     def __init__(self, *ids: int) -> None:
         named = ", ".join(str(one) for one in ids)
-        super().__init__(f"There is no dead letter {named}: somebody may have tried or dropped it.")
+        super().__init__(f"There is no dead letter {named}: it may have been retried or dropped already.")
 
 
 def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[DeadLetter]:
-    """Those that are meant, newest first; `before` is the last id of the page before."""
+    """The matching dead letters, newest first; `before` is the last id of the previous page."""
     query = _narrowed(select(DeadLetter), wanted).order_by(DeadLetter.id.desc()).limit(limit)
     return session.scalars(query.where(DeadLetter.id < before) if before is not None else query).all()
 
 
 def rejected_ids(session: Session, wanted: Wanted) -> list[int]:
-    """Ids of those that are meant, oldest first: the order in which they came is the order to try them in."""
+    """Ids of the matching dead letters, oldest first: they are retried in the order in which they arrived."""
     return list(session.scalars(_narrowed(select(DeadLetter.id), wanted).order_by(DeadLetter.id)))
 
 
 def count_rejected(session: Session, most: int) -> int:
-    """How many there are, counted up to `most`."""
+    """The number of dead letters, counted up to `most`."""
     kept = select(DeadLetter.id).limit(most).subquery()
     return session.scalar(select(func.count()).select_from(kept)) or 0
 
 
 def rejected_one(session: Session, rejected_id: int) -> DeadLetter:
-    """One of them. Raises `NoSuchDeadLetter`."""
+    """One dead letter. Raises `NoSuchDeadLetter`."""
     found = session.get(DeadLetter, rejected_id) if _is_id(rejected_id) else None
     if found is None:
         raise NoSuchDeadLetter(rejected_id)
@@ -80,7 +80,7 @@ def rejected_one(session: Session, rejected_id: int) -> DeadLetter:
 
 
 def retry(context: Context, rejected_id: int) -> Retried:
-    """Read a stored alert as its source's alerts are read today, and take it; it stays if it is rejected again.
+    """Parse a stored alert as alerts of its source are parsed now, and ingest it; it stays if it is rejected again.
 
     Raises `NoSuchDeadLetter`.
     """
@@ -103,11 +103,11 @@ def retry(context: Context, rejected_id: int) -> Retried:
 
 
 def drop(context: Context, ids: Sequence[int]) -> int:
-    """Remove them for good; how many there were. Raises `NoSuchDeadLetter` if none of them is there."""
+    """Delete dead letters; returns how many were deleted. Raises `NoSuchDeadLetter` if none of them exists."""
     context.require(Role.RESPONDER)
     statement = delete(DeadLetter).where(DeadLetter.id.in_([id_ for id_ in ids if _is_id(id_)]))
-    told = (DeadLetter.id, DeadLetter.source, DeadLetter.reason)
-    dropped = context.session.execute(statement.returning(*told)).all()
+    columns = (DeadLetter.id, DeadLetter.source, DeadLetter.reason)
+    dropped = context.session.execute(statement.returning(*columns)).all()
     if ids and not dropped:
         raise NoSuchDeadLetter(*ids)
     for row in dropped:
@@ -116,20 +116,20 @@ def drop(context: Context, ids: Sequence[int]) -> int:
 
 
 def _is_id(given: int) -> bool:
-    """Whether the database could have such an id at all; comparing it with a larger number is an error there."""
+    """Whether the database could have such an id at all; a larger number is an error in a comparison."""
     return 0 < given < _MOST_ID
 
 
 def _read(session: Session, kept: DeadLetter, now: datetime) -> AlertNotification | str:
-    """The notification, or why there still is none."""
+    """The notification, or why the alert is still rejected."""
     source = session.get_one(Source, kept.source)
     known = FORMATS.get(source.kind)
     if known is None:
-        return f"Alerts of a source of kind {source.kind} are not read one by one."
+        return f"Alerts of a source of kind {source.kind} cannot be retried one by one."
     try:
         body: Any = json.loads(kept.body)
     except (ValueError, RecursionError):
-        return "Its body was too long to be kept as a whole, or was no alert: only its sender can send it again."
+        return "The stored body is truncated or is not an alert: only its sender can send it again."
     read = known.read(body, source.name, now)
     if isinstance(read, AlertNotification):
         return read

@@ -1,15 +1,17 @@
-"""What a notification does to its alert's episodes. Pure: the database is read before and written after.
+"""The effect of a notification on its alert's episodes. Pure: the database is read before and written after.
 
 The rules, for one (source, fingerprint):
 
 - firing, no open episode: open one, unless its startsAt is that of an already closed episode (a late duplicate)
-- firing, open: extend, and remember a changed startsAt
-- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all that we heard,
-  or if it has none and the resolve was long ago. A sender that never tells an end would be heard only once otherwise
-- resolved, open: close, unless its endsAt is before the latest startsAt we heard (an old resolve)
-- resolved, none open: count
+- firing, open: extend it, and record a changed startsAt
+- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all received ones,
+  or if it has none and the incident was resolved long ago. Otherwise only the first alert of a sender that never sends
+  a resolved notification would count
+- resolved, open: close it, unless its endsAt is before the latest received startsAt (an old resolved notification)
+- resolved, none open: count it
 
-The latest, not the last: when notifications are reordered, an old firing notification must not make an old resolve look new.
+The latest startsAt, not the last one received: when notifications are reordered, an old firing notification must not
+make an old resolved notification look new.
 """
 
 from dataclasses import dataclass, field
@@ -20,42 +22,42 @@ from uuid import UUID
 from ims.alerts.notifications import AlertNotification, NotificationStatus
 
 MOST_STARTS = 16
-"""How many distinct startsAt an episode remembers."""
+"""How many distinct startsAt an episode stores."""
 
 NOWHERE = UUID(int=0)
-"""The incident of an episode that was just opened, until correlation has found it."""
+"""Stands for the incident of an episode that was just opened, until correlation has found it."""
 
 
 class Result(StrEnum):
-    """What became of a notification. A fixed set: it is a label of a metric."""
+    """The result of a notification. A fixed set: it is a label of a metric."""
 
     OPENED = "opened"
     EXTENDED = "extended"
     """The alert still fires, and the sender's startsAt has moved."""
     CLOSED = "closed"
     DUPLICATE = "duplicate"
-    """It says what we know."""
+    """It contains nothing new."""
     LATE = "late"
-    """It speaks of an episode that is over, or ends one that began before what we know."""
+    """It belongs to an episode that is over, or its endsAt is before the start of the open one."""
     REJECTED = "rejected"
 
 
 @dataclass(slots=True)
 class EpisodeState:
-    """One episode as the batch sees it. `id` is None until it is about to be written."""
+    """An episode as the batch sees it. `id` is None until it is about to be written."""
 
     id: int | None = None
     is_stored: bool = False
-    """It was there before this batch."""
+    """It existed before this batch."""
     incident_id: UUID = NOWHERE
     counted: int = 0
     """Notifications of this batch."""
     starts: list[datetime] = field(default_factory=list)
     is_open: bool = True
     is_left: bool = False
-    """Its incident is resolved, so a person has called it over."""
+    """Its incident is resolved although it is open: a person resolved it."""
     is_long_left: bool = False
-    """And that for longer than a sender may take to notice."""
+    """The incident was resolved longer ago than a sender may take to notice."""
     ends_at: datetime | None = None
     is_changed: bool = False
     """It was extended or closed, not only counted."""
@@ -63,12 +65,12 @@ class EpisodeState:
 
 @dataclass(slots=True)
 class AlertState:
-    """An alert's episodes, as far as a batch needs them."""
+    """The episodes of an alert that a batch needs."""
 
     open: EpisodeState | None = None
     newest_closed: EpisodeState | None = None
     closed: list[EpisodeState] = field(default_factory=list)
-    """Closed episodes that some notification of this batch might repeat."""
+    """Closed episodes that a notification of this batch may duplicate."""
 
     def take(self, notification: AlertNotification) -> Result:
         """Apply one notification."""

@@ -1,7 +1,7 @@
-"""Which alerts come and go too often. Their incidents are marked, once, and the guards see it.
+"""Flapping: mark the incidents of alerts that fire too often, once; a guard denies healing them.
 
-What is counted are the episodes of one alert. Those of all alerts with one correlation key would make a flapping
-incident of every outage in which many alerts fire once.
+The episodes of a single alert are counted. Counting those of all alerts with the same correlation key would mark every
+outage in which many alerts fire once.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ from ims.policy.schema import Flapping
 def mark_flapping(
     execute: Execute, batch: Batch, known: Sequence[AlertKey], limits: Flapping, now: datetime
 ) -> list[NewEvent]:
-    """Mark the locked incidents of alerts that opened an episode once too often; what their timelines shall say.
+    """Mark the locked incidents of alerts that opened too many episodes. Returns the events for their timelines.
 
-    One statement for a batch, and none when no alert fires again: first alerts, a storm of them too, cost nothing.
+    One statement for a batch, and none when no alert fires again: new alerts, even a storm of them, cost nothing.
     """
     again = _openings_of_old_alerts(batch, known)
     if not again:
@@ -43,7 +43,7 @@ def mark_flapping(
 
 
 def _openings_of_old_alerts(batch: Batch, known: Sequence[AlertKey]) -> list[Turn]:
-    """Openings by alerts that were there before, or that open several times in this batch."""
+    """Openings by alerts that existed before, or that open several episodes in this batch."""
     old = {batch.alert_ids[key] for key in known}
     times = Counter(turn.alert_id for turn in batch.openings)
     return [turn for turn in batch.openings if turn.alert_id in old or times[turn.alert_id] > 1]

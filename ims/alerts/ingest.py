@@ -1,8 +1,8 @@
 """Ingest: notifications become alerts, episodes, incidents and one job, in the caller's transaction.
 
-A batch costs a fixed small number of statements whatever its size: they are in `statements.py`, with the order of
-their locks. What is decided in between is in `batch.py` and is pure. Two batches can still deadlock with other work
-on an incident, as any two transactions can: the caller repeats a batch once then, see `is_deadlock`.
+A batch costs a small fixed number of statements, whatever its size: they are in `statements.py`, with the order of
+their locks. The logic between them is in `batch.py` and is pure. A batch can still deadlock with other work on an
+incident, as any two transactions can: the caller then repeats the batch once, see `is_deadlock`.
 """
 
 import json
@@ -34,19 +34,19 @@ from ims.policy.schema import Correlation, Policy, QuietTime
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch. `results` has one entry for each notification, in order."""
+    """The outcome of a batch. `results` has one entry for each notification, in order."""
 
     results: tuple[Result, ...]
     severities: tuple[Severity, ...]
     """Of each notification."""
     new_episodes: tuple[int, ...] = ()
-    """Those that are to be decided about."""
+    """Opened episodes, about which healing has to decide."""
     new_incidents: tuple[tuple[UUID, Severity], ...] = ()
     resolved_incidents: tuple[UUID, ...] = ()
     durations: tuple[float, ...] = ()
     """Seconds that each of the resolved incidents was open."""
     flapping_incidents: tuple[UUID, ...] = ()
-    """Those marked as flapping."""
+    """Incidents marked as flapping."""
 
 
 def ingest(
@@ -56,10 +56,10 @@ def ingest(
     policy: Policy,
     now: datetime,
 ) -> Outcome:
-    """Take a batch of notifications, of one sender or of several, in the order they came.
+    """Ingest a batch of notifications, from one sender or several, in the order in which they arrived.
 
-    Opens before it resolves: when one batch closes an incident's last episode and opens another of its key, the
-    incident stays. Raises nothing of its own.
+    Opens episodes before it resolves incidents: when one batch closes the last episode of an incident and opens another
+    one with the same key, the incident stays open. Raises no errors of its own.
     """
     heard = {notification.source for notification in notifications}
     return ingest_by(through(session), notifications, rejected, policy, now, heard=heard)
@@ -74,9 +74,9 @@ def ingest_by(
     *,
     heard: Collection[str],
 ) -> Outcome:
-    """The same for whoever has no session. `heard` are the sources whose sign of life is noted.
+    """Like `ingest`, for callers without a session. `heard` are the sources whose last notification time is updated.
 
-    Results are read as late as can be: on a direct connection the statements in between travel together.
+    Results are read as late as possible: on a direct connection the statements in between are sent together.
     """
     _keep_rejected(execute, rejected, now)
     if not notifications:
@@ -96,7 +96,7 @@ def ingest_by(
     _insert_episodes(execute, batch, now)
     resolved = _resolve_or_settle(execute, batch, policy.correlation, now)
     flapping = mark_flapping(execute, batch, known, policy.correlation.flapping, now)
-    append_by(execute, [*correlator.story(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
+    append_by(execute, [*correlator.events(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
     new_episodes = tuple(
         turn.episode.id for turn in batch.openings if turn.episode.is_open and turn.episode.id is not None
     )
@@ -114,9 +114,9 @@ def ingest_by(
 
 
 def is_deadlock(error: BaseException | None) -> bool:
-    """Whether PostgreSQL ended the transaction for another one's sake, so that it may simply be done again.
+    """Whether PostgreSQL aborted the transaction because of a concurrent one, so that it can simply be repeated.
 
-    Follows the causes: whoever began the transaction has translated the driver's error.
+    Follows the chain of causes, since the code that began the transaction has translated the driver's error.
     """
     while error is not None:
         if isinstance(getattr(error, "orig", error), DeadlockDetected | SerializationFailure):
@@ -126,7 +126,7 @@ def is_deadlock(error: BaseException | None) -> bool:
 
 
 def resolve_quiet(session: Session, incident_ids: Sequence[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
-    """Resolve those of the incidents in which nothing fired for `quiet` seconds; return how long each was open."""
+    """Resolve those of the incidents in which no alert fired for `quiet` seconds; returns how long each was open."""
     execute = through(session)
     _lock_incidents(execute, incident_ids, [], []).fetchall()
     resolved = transitions.resolve_quiet(execute, incident_ids, quiet, now)
@@ -147,7 +147,7 @@ def _keep_rejected(execute: Execute, rejected: Sequence[Rejected], now: datetime
 
 
 def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey]:
-    """Write and lock the alerts and count what only repeats; return those whose episodes have to be read."""
+    """Write and lock the alerts and count plain repeats; returns the alerts whose episodes have to be read."""
     rows = []
     for (source, fingerprint), said in batch.said.items():
         notification, placement = batch.notifications[said.last], batch.placements[said.last]
@@ -180,7 +180,7 @@ def _take_alerts(execute: Execute, batch: Batch, now: datetime) -> list[AlertKey
 
 
 def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], now: datetime) -> None:
-    """Read what the notifications of known alerts are compared with."""
+    """Read the episodes with which the notifications of known alerts are compared."""
     if not known:
         return
     keys = {batch.alert_ids[key]: key for key in known}
@@ -207,15 +207,15 @@ def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], no
 
 
 def _correlate(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> Correlator:
-    """Give each opened episode its id and its incident, new or not.
+    """Assign an id and an incident, new or existing, to each opened episode.
 
     Locks the keys, then all incidents that may change.
     """
     placements = [turn.placement for turn in batch.openings]
-    # Sorted, so that two batches lock the keys they share in one order.
+    # Sorted, so that two batches lock the keys that they share in the same order.
     keys = sorted({key for one in placements for key in (one.key, one.lock)})
     services = sorted({(one.service.name, one.environment) for one in placements if one.service})
-    # An episode that was opened in this batch too has its incident only later; that one is locked as its key's.
+    # An episode that this batch both opens and closes has no incident yet; its incident is locked by its key.
     closing = {turn.episode.incident_id for turn in batch.closings if turn.episode.incident_id != NOWHERE}
     locked = execute(statements.LOCK_CORRELATIONS, {"keys": json.dumps(keys), "now": now}) if keys else None
     incidents = _lock_incidents(execute, closing, keys, services if rules.severity_joins else [])
@@ -271,7 +271,7 @@ def _incident_row(new: NewIncident) -> dict[str, Any]:
 
 
 def _update_episodes(execute: Execute, batch: Batch, now: datetime) -> None:
-    """Update what was there; before the new ones, for an alert's old episode closes before its next one opens."""
+    """Update stored episodes. Runs before the new ones are inserted: an alert has at most one open episode."""
     if changed := batch.changed_episodes:
         rows = [_episode_row(one) | {"is_changed": one.is_changed} for one in changed]
         execute(statements.UPDATE_EPISODES, {"episodes": json.dumps(rows), "now": now})
@@ -297,7 +297,7 @@ def _episode_row(episode: EpisodeState) -> dict[str, Any]:
 
 
 def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
-    """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
+    """Resolve the incidents whose last episode closed, now or by a later job, as the policy says."""
     closing = sorted({turn.episode.incident_id for turn in batch.closings})
     if not closing or rules.auto_resolve == "never":
         return {}

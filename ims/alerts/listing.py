@@ -11,12 +11,12 @@ from ims.core.errors import NotFound
 from ims.incidents.models import Incident
 
 MOST_EPISODES = 100
-"""Episodes that are told with one alert; a flapping one has thousands."""
+"""Most episodes that are listed with an alert; a flapping alert has thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertFilters:
-    """Which alerts; nothing means all."""
+    """Filters of alerts; an empty one matches all."""
 
     source: str = ""
     service: str = ""
@@ -35,7 +35,7 @@ class ListedAlert:
 
 
 def list_alerts(session: Session, filters: AlertFilters, *, limit: int, before: int | None = None) -> list[ListedAlert]:
-    """Alerts, those first that were heard of last for the first time; `before` is the last id of the page before."""
+    """Alerts, the most recently first seen ones first; `before` is the last id of the previous page."""
     query = select(Alert, _IS_FIRING).where(*_conditions(filters)).order_by(Alert.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Alert.id < before)

@@ -1,4 +1,4 @@
-"""Metrics of alerts and of the incidents they open. No label takes a value that a sender chooses."""
+"""Metrics of alerts and of the incidents that they open. No label has a value that a sender chooses."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from ims.alerts.ingest import Outcome
 from ims.alerts.notifications import Rejected
 from ims.incidents.metrics import count_resolved
 
-ALERTS_RECEIVED = Counter("alerts_received", "Alerts taken and committed, by our severity.", ["severity"])
+ALERTS_RECEIVED = Counter("alerts_received", "Alerts accepted and committed, by mapped severity.", ["severity"])
 
-ALERTS_CORRELATED = Counter("alerts_correlated", "What became of the alerts taken.", ["result"])
+ALERTS_CORRELATED = Counter("alerts_correlated", "Accepted alerts, by result of correlation.", ["result"])
 
-ALERTS_REJECTED = Counter("alerts_rejected", "Alerts kept aside because they could not be accepted.", ["reason"])
+ALERTS_REJECTED = Counter("alerts_rejected", "Invalid alerts stored as dead letters, by reason.", ["reason"])
 
 ALERT_PROCESSING = Histogram(
     "alert_processing_seconds",
@@ -23,11 +23,11 @@ ALERT_PROCESSING = Histogram(
 
 INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
 
-INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked because an alert of theirs comes and goes.")
+INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked as flapping.")
 
 
 def count_taken(outcome: Outcome, rejected: Iterable[Rejected]) -> None:
-    """Count what a request or several brought; call it after the commit."""
+    """Count the alerts of one or several requests; call it after the commit."""
     for severity, count in Tally(outcome.severities).items():
         ALERTS_RECEIVED.labels(severity.value).inc(count)
     for result, count in Tally(outcome.results).items():
@@ -38,7 +38,7 @@ def count_taken(outcome: Outcome, rejected: Iterable[Rejected]) -> None:
 
 
 def count_incidents(outcome: Outcome) -> None:
-    """Count what alerts did to incidents; call it after the commit."""
+    """Count the incidents that alerts opened, resolved or made flapping; call it after the commit."""
     for _, severity in outcome.new_incidents:
         INCIDENTS_CREATED.labels(severity.value).inc()
     if outcome.flapping_incidents:

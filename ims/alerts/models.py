@@ -12,7 +12,7 @@ from ims.core.db.base import Base
 
 
 class Alert(Base):
-    """What one source reports about one thing."""
+    """An alert of one source, identified by its fingerprint."""
 
     __tablename__ = "alert"
     __table_args__ = (
@@ -40,11 +40,11 @@ class Alert(Base):
 
 
 class Episode(Base):
-    """One time an alert fired, from our first firing notification to its resolve. The sender's times are information."""
+    """One firing of an alert, from its first firing notification to its resolution. The sender's times are extra."""
 
     __tablename__ = "episode"
     __table_args__ = (
-        # The heart of "never twice": two concurrent first notifications cannot both open one.
+        # Guarantees one open episode: two concurrent first notifications cannot both open one.
         Index("uq_episode_open", "alert_id", unique=True, postgresql_where=text("closed_at IS NULL")),
         # A late duplicate is found among the alert's closed episodes, newest first.
         Index("ix_episode_alert", "alert_id", text("opened_at DESC")),
@@ -60,16 +60,17 @@ class Episode(Base):
     closed_at: Mapped[datetime | None]
     notifications: Mapped[int] = mapped_column(default=1)
     sender_starts: Mapped[list[datetime]] = mapped_column(ARRAY(TIMESTAMP(timezone=True)))
-    """Every distinct startsAt heard, in the order heard, the last 16: a restart of the sender moves it."""
+    """The last 16 distinct startsAt received, in order: a restart of the sender changes startsAt."""
     sender_ends_at: Mapped[datetime | None]
     missing_since: Mapped[datetime | None]
-    """Since when the sender's own Alertmanager has not listed it any more, while it is open."""
+    """Since when the source's Alertmanager no longer lists it, while it is open."""
     listed_by: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
-    """Alertmanagers that have listed it, as `address.process` in digests, the last eight: these may say it is over."""
+    """The last eight Alertmanager instances that have listed it, as digests `address.process`: if one of these no
+    longer lists it, it is over."""
 
 
 class Correlation(Base):
-    """A correlation key and its current incident; upserting the row is the lock that serialises its first alerts."""
+    """A correlation key and its current incident; the lock of the upserted row serialises the first alerts of a key."""
 
     __tablename__ = "correlation"
 
@@ -80,7 +81,7 @@ class Correlation(Base):
 
 
 class DeadLetter(Base):
-    """What we could not accept, with its reason and its body, so that nothing a sender said is lost."""
+    """An alert that could not be processed, with its reason and body, so that nothing that a sender sent is lost."""
 
     __tablename__ = "dead_letter"
     __table_args__ = (
@@ -92,6 +93,6 @@ class DeadLetter(Base):
     source: Mapped[str] = mapped_column(ForeignKey("source.name"))
     reason: Mapped[str]
     body: Mapped[str]
-    """The alert as JSON text, capped; NUL bytes replaced since PostgreSQL cannot hold them."""
+    """The alert as JSON text, capped; NUL characters are replaced, since PostgreSQL cannot store them."""
     details: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = mapped_column(index=True)

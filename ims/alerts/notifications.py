@@ -1,8 +1,8 @@
-"""What a sender sends, made safe and uniform.
+"""Notifications: what senders send, sanitised and in one form.
 
-Whatever sent it, a notification holds text that PostgreSQL can store and a page can show: no NUL, no lone surrogates, and
-nothing longer than its cap. What cannot become a notification becomes a `Rejected` with its reason and its body, so that
-nothing a sender said is lost.
+Whatever its sender, a notification only holds text that PostgreSQL can store and a page can show: no NUL, no lone
+surrogates, and nothing longer than its limit. An invalid alert becomes a `Rejected` with its reason and body, so that
+nothing that a sender sent is lost.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 NAME_LENGTH = 256
-"""Longest alert name. It is part of a correlation key, and an index entry of PostgreSQL ends at 2.7 kB."""
+"""Longest alert name. It is part of a correlation key, and PostgreSQL limits an index entry to 2.7 kB."""
 FINGERPRINT_LENGTH = 128
 LABEL_NAME_LENGTH = 256
 VALUE_LENGTH = 8192
 """Longest value of a label or annotation; the rest is cut."""
 MOST_LABELS = 256
-"""An alert with more labels or annotations is put aside: no sender means it."""
+"""An alert with more labels or annotations is rejected: no sender does so on purpose."""
 BODY_LENGTH = 64 * 1024
-"""How much of a dead letter is kept."""
+"""How many characters of a dead letter are stored."""
 UNNAMED = "unnamed"
 
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -36,14 +36,14 @@ _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class NotificationStatus(StrEnum):
-    """What a notification says about its alert."""
+    """The status of an alert in a notification."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
 
 
 class RejectReason(StrEnum):
-    """Why something could not become a notification. A fixed set: it is a label of a metric."""
+    """Why an alert was rejected. A fixed set: it is a label of a metric."""
 
     NOT_AN_OBJECT = "not_an_object"
     WRONG_STATUS = "wrong_status"
@@ -56,7 +56,7 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertNotification:
-    """One thing a sender said about one alert. Times are the sender's; None when it gave none, or an absurd one."""
+    """One notification about one alert. Times are the sender's; None when it gave none, or an implausible one."""
 
     source: str
     fingerprint: str
@@ -68,35 +68,35 @@ class AlertNotification:
     ends_at: datetime | None
     generator_url: str | None
     was_missed: bool = False
-    """It never came: the source's own Alertmanager said so when it was asked."""
+    """No such notification arrived: reconciliation found it by polling the source's Alertmanager."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What could not become a notification: the reason, a sentence for people, and the body as text."""
+    """An alert that was rejected: the reason, a message for people, and the body as text."""
 
     source: str
     reason: RejectReason
     message: str
     body: str
     place: int | None = None
-    """Its place in the sender's list, from 0."""
+    """Its index in the sender's list, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a body held. `truncated` is how many alerts the sender left out, `receiver` is what it calls us."""
+    """A parsed body. `truncated` is how many alerts the sender left out, `receiver` is its name for this webhook."""
 
     notifications: tuple[AlertNotification, ...]
     rejected: tuple[Rejected, ...]
     truncated: int = 0
     receiver: str | None = None
     places: tuple[int, ...] = ()
-    """Of each notification, its place in the sender's list."""
+    """For each notification its index in the sender's list."""
 
 
 def clean(text: str) -> str:
-    """`text` with everything replaced that PostgreSQL's text and jsonb cannot hold."""
+    """`text` with all characters replaced that PostgreSQL's text and jsonb cannot store."""
     return _NOT_STORABLE.sub("\ufffd", text)
 
 
@@ -105,13 +105,13 @@ def _text(given: Any) -> Any:
 
 
 def _pairs(given: Any) -> Any:
-    """Labels or annotations made safe, all at once: nearly always there is nothing to do."""
+    """Sanitise labels or annotations, checking all at once: nearly always there is nothing to do."""
     if not isinstance(given, dict):
         return given
     try:
         is_safe = _NOT_STORABLE.search("".join([*given, *given.values()])) is None
     except TypeError:
-        # Something is no text: what it is, the validation tells.
+        # Some key or value is not text: validation reports which.
         is_safe = False
     if is_safe and all(len(key) <= LABEL_NAME_LENGTH and len(given[key]) <= VALUE_LENGTH for key in given):
         return given
@@ -131,7 +131,7 @@ Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
 
 
 class _Alert(BaseModel):
-    """An alert in the shape that Alertmanager's webhook and API share. Unknown keys are accepted."""
+    """An alert in the format that Alertmanager's webhook and API share. Unknown keys are accepted."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -153,7 +153,7 @@ _REASONS = {
 
 
 def read_alert(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Read one alert of Alertmanager's shape; never raises for bad input.
+    """Parse one alert in Alertmanager's format; never raises for bad input.
 
     An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels.
     """
@@ -175,13 +175,13 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=read_time(alert.startsAt, now),
-        # While an alert fires, endsAt is the zero time, or in the API the time when it will be given up.
+        # While an alert fires, endsAt is the zero time, or in the API the time at which the alert expires.
         ends_at=read_time(alert.endsAt, now) if alert.status == "resolved" else None,
         generator_url=alert.generatorURL or None,
     )
 
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "missing": "is missing",
     "string_type": "must be text",
     "string_too_short": "must not be empty",
@@ -189,35 +189,36 @@ _WORDS: Final = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
 }
-"""A sender knows JSON, not the types of our language."""
+"""Messages in terms of JSON: a sender does not know Python's types."""
 
 
 def explain(error: ValidationError, reasons: Mapping[str, RejectReason]) -> tuple[RejectReason, str]:
-    """The reason of the first wrong field, and a sentence that names every wrong field and what it must be."""
+    """The reason of the first invalid field, and a message that names every invalid field and what it must be."""
     wrong = error.errors(include_input=False, include_url=False)
-    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {_must(one)}" for one in wrong[:10])
-    return reasons.get(str(wrong[0]["loc"][0]), RejectReason.WRONG_FIELD), clean(told[:500])
+    message = "; ".join(f"{'.'.join(map(str, one['loc']))}: {_must(one)}" for one in wrong[:10])
+    return reasons.get(str(wrong[0]["loc"][0]), RejectReason.WRONG_FIELD), clean(message[:500])
 
 
 def _must(wrong: ErrorDetails) -> str:
     if wrong["type"] == "literal_error":
         return f"must be {wrong['ctx']['expected']}"
-    return _WORDS.get(wrong["type"], wrong["msg"])
+    return _MESSAGES.get(wrong["type"], wrong["msg"])
 
 
 def reject(given: Any, source: str, reason: RejectReason, message: str, place: int | None = None) -> Rejected:
-    """Put something aside with its reason and as much of its body as is kept."""
+    """An alert that could not be processed, with its reason and its body, cut to what is stored."""
     try:
         body = json.dumps(given, ensure_ascii=False)
     except (RecursionError, TypeError, ValueError):
-        body = "(too deep to be written down)"
+        body = "(nested too deeply to be stored)"
     return Rejected(source, reason, message, clean(body[:BODY_LENGTH]), place)
 
 
 def read_time(given: Any, now: datetime) -> datetime | None:
-    """A sender's time; None if there is none, it cannot be read, or it is absurd.
+    """A sender's time; None if there is none, or it is invalid or implausible.
 
-    Go's zero time means "not yet". A time more than a day ahead of ours would make every later resolve look old.
+    Go's zero time means "not yet". A start more than a day in the future would make every later resolved notification
+    look old.
     """
     if not isinstance(given, str) or len(given) > 64:
         return None
@@ -236,7 +237,7 @@ def _fingerprint(given: str | None, labels: Mapping[str, str]) -> str:
 
 
 def short_fingerprint(given: str) -> str:
-    """A sender's fingerprint, or its digest when it is too long: cutting it could make one alert of two."""
+    """A sender's fingerprint, or its digest when it is too long: a cut one could merge two alerts."""
     return given if len(given) <= FINGERPRINT_LENGTH else hashlib.sha256(given.encode()).hexdigest()
 
 
@@ -246,8 +247,8 @@ _FNV_OFFSET, _FNV_PRIME = 14695981039346656037, 1099511628211
 def labels_fingerprint(labels: Mapping[str, str]) -> str:
     """Alertmanager's own fingerprint: FNV-1a over the sorted names and values, each ended by byte 255.
 
-    Source: github.com/prometheus/common, model/signature.go. The same algorithm matters: after an upgrade of the
-    sender its alerts must still be the ones we know.
+    Source: github.com/prometheus/common, model/signature.go. The algorithm must be the same: after an upgrade of the
+    sender its alerts must keep their fingerprints.
     """
     total = _FNV_OFFSET
     for name in sorted(labels):

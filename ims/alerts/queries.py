@@ -1,4 +1,4 @@
-"""Read alerts, episodes and what was rejected."""
+"""Reading the alerts of an incident."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from ims.alerts.models import Alert, Episode
 
 @dataclass(frozen=True, slots=True)
 class AlertSeen:
-    """One alert of an incident, with the times it fired within it, oldest first."""
+    """An alert of an incident with its episodes in it, oldest first."""
 
     alert: Alert
     episodes: Sequence[Episode]
 
 
 def alerts_of(session: Session, incident_id: UUID, limit: int = 200) -> list[AlertSeen]:
-    """The incident's alerts in the order they first fired, each with its episodes."""
+    """The incident's alerts in the order in which they first fired, each with its episodes."""
     query = (
         select(Episode, Alert)
         .join(Alert, Alert.id == Episode.alert_id)

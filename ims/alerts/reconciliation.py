@@ -1,10 +1,10 @@
-"""Mend what was missed: what fires and we do not know, what we believe to fire and is over.
+"""Reconcile alerts with Alertmanager: open those whose notifications were missed, close those that are over.
 
-One worker at a time asks a source: it claims the asking, and what it brings back is used only while that claim is the
-newest and under an advisory lock. Everything goes through ingest, so a notification that arrives meanwhile does no harm.
+One worker at a time polls a source: it claims the polling, and its result is applied only while that claim is the
+newest and under an advisory lock. All changes go through ingest, so a notification that arrives meanwhile does no harm.
 
-That something is absent is believed of that very Alertmanager only which has listed it before. Each open episode
-remembers who did.
+An alert that is not listed counts as over only if the Alertmanager instance that omits it has listed it before. Each
+open episode stores which instances did.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,55 +23,56 @@ from ims.core.db.engine import Database
 from ims.policy.queries import policy_in_force
 
 CHUNK: Final = 500
-"""Alerts mended in one transaction: their locks should not keep the webhook waiting."""
+"""Alerts reconciled in one transaction: their locks should not keep the webhook waiting."""
 _LOCK: Final = 0x494D5352
-"""Class of the advisory locks, one for each source, that let one repair happen at a time ("IMSR")."""
+"""Class of the advisory locks, one for each source, that allow one reconciliation at a time ("IMSR")."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """The claim to ask one source's Alertmanager."""
+    """The claim to poll one source's Alertmanager."""
 
     source: str
     url: str
     receiver: str | None
     at: datetime
-    held: "Held"
-    """What was held back the last time."""
+    withheld: "Withheld"
+    """What the previous reconciliation withheld."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Alerts that an Alertmanager does not list, and that go on all the same."""
+class Withheld:
+    """Alerts that an Alertmanager does not list, but that stay open because its answer is uncertain."""
 
     alerts: int = 0
     reason: str | None = None
-    """A `Uncertainty`, if there are any."""
+    """An `Uncertainty`, if there are any such alerts."""
 
 
 @dataclass(slots=True)
 class Reconciled:
-    """What a repair did."""
+    """The result of a reconciliation."""
 
     opened: int = 0
     closed: int = 0
     outcomes: tuple[Outcome, ...] = ()
-    held: Held = Held()
+    withheld: Withheld = Withheld()
 
     def __bool__(self) -> bool:
         return bool(self.opened or self.closed)
 
 
-# Whom its own worker has not asked for so long, as it may hang, anybody may ask.
+# Any worker may poll a source that is overdue, since the worker that owns it may hang.
 _DUE = text(
     """
     SELECT name, coalesce(
         reconciliation_tried_at <= CAST(:now AS timestamptz) - 4 * CAST(:every AS interval), false) AS is_overdue
     FROM source
     WHERE kind IN ('alertmanager', 'grafana') AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
-      AND (reconciliation_tried_at IS NULL OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+      AND (reconciliation_tried_at IS NULL
+           OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
     """
 )
 _CLAIM = text(
@@ -80,7 +81,8 @@ _CLAIM = text(
     WHERE name IN (
         SELECT name FROM source
         WHERE name = ANY(:names) AND alertmanager_url IS NOT NULL AND disabled_at IS NULL
-          AND (reconciliation_tried_at IS NULL OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
+          AND (reconciliation_tried_at IS NULL
+               OR reconciliation_tried_at <= CAST(:now AS timestamptz) - CAST(:every AS interval))
         FOR NO KEY UPDATE SKIP LOCKED
     )
     RETURNING name, alertmanager_url, receiver, reconciliation_withheld, reconciliation_withheld_reason
@@ -91,7 +93,10 @@ _CLAIM = text(
 def claim_pollings(
     session: Session, every: timedelta, now: datetime, owns: Callable[[str], bool] = lambda _: True
 ) -> list[Polling]:
-    """Claim the sources that were not asked for `every` and that the caller `owns`; nobody else asks them meanwhile."""
+    """Claim the sources that the caller `owns` and that were not polled for `every`: no other worker polls them then.
+
+    A source that is overdue is claimed even if another worker owns it.
+    """
     due = session.execute(_DUE, {"every": every, "now": now}).all()
     names = [row.name for row in due if row.is_overdue or owns(row.name)]
     if not names:
@@ -103,7 +108,7 @@ def claim_pollings(
             row.alertmanager_url,
             row.receiver,
             now,
-            Held(row.reconciliation_withheld, row.reconciliation_withheld_reason),
+            Withheld(row.reconciliation_withheld, row.reconciliation_withheld_reason),
         )
         for row in rows
     ]
@@ -111,14 +116,15 @@ def claim_pollings(
 
 _FINISH = text(
     """
-    UPDATE source SET reconciliation_problem = :problem, reconciled_at = coalesce(CAST(:reconciled_at AS timestamptz), reconciled_at)
+    UPDATE source SET reconciliation_problem = :problem,
+                      reconciled_at = coalesce(CAST(:reconciled_at AS timestamptz), reconciled_at)
     WHERE name = :source AND reconciliation_tried_at = :claimed_at
     """
 )
 
 
 def finish_polling(session: Session, polling: Polling, problem: str | None, now: datetime) -> None:
-    """Note how the asking ended; `problem` says why it failed, in a word."""
+    """Store how the polling ended; `problem` is a word for why it failed."""
     columns = {"source": polling.source, "claimed_at": polling.at}
     session.execute(_FINISH, {**columns, "problem": problem, "reconciled_at": None if problem else now})
 
@@ -126,9 +132,9 @@ def finish_polling(session: Session, polling: Polling, problem: str | None, now:
 def reconcile(
     database: Database, polling: Polling, snapshot: Snapshot, grace: timedelta, now: datetime
 ) -> Reconciled | None:
-    """Bring our record to what a snapshot says; None if a newer asking has overtaken this one.
+    """Update alerts and episodes to match a snapshot; None if a newer polling has overtaken this one.
 
-    Raises `DatabaseAway`; what was mended until then stays, and the next repair does the rest.
+    Raises `DatabaseAway`; changes made until then stay, and the next reconciliation does the rest.
     """
     reconciled = Reconciled()
     with database.begin() as session:
@@ -155,7 +161,7 @@ def reconcile(
             return None
         if snapshot.uncertainty is not Uncertainty.SEVERAL_ANSWERED:
             _remember(session, snapshot, now)
-        reconciled.held = _hold(session, polling, snapshot, grace)
+        reconciled.withheld = _store_withheld(session, polling, snapshot, grace)
         finish_polling(session, polling, None, now)
     return reconciled
 
@@ -169,11 +175,11 @@ _IS_CURRENT = text(
 
 
 def _is_current(session: Session, polling: Polling) -> bool:
-    """Whether the claim is still the newest; nobody else mends this source until the transaction ends."""
+    """Whether the claim is still the newest; no other worker reconciles this source until the transaction ends."""
     return bool(session.scalar(_IS_CURRENT, {"lock": _LOCK, "source": polling.source, "claimed_at": polling.at}))
 
 
-# Of what is listed and has no open episode: when the episode closed that began when this one did, if there is one.
+# For each listed alert without an open episode: when its closed episode with the same startsAt closed, if there is one.
 _MISSED = text(
     """
     SELECT listed.fingerprint, (
@@ -187,23 +193,24 @@ _MISSED = text(
 
 
 def _missed(session: Session, snapshot: Snapshot) -> Iterator[AlertNotification]:
-    """Notifications that never came.
+    """Notifications of listed alerts without an open episode: they never arrived.
 
-    One that looks like a late duplicate, since an episode of its startsAt is closed, fires again if its Alertmanager
-    still lists it long after: it was given up while Prometheus could not reach it. It begins when we saw it.
+    An alert that looks like a late duplicate, since an episode with its startsAt is closed, fires again if its
+    Alertmanager still lists it long after: it had expired there while Prometheus could not reach Alertmanager. It then
+    starts at the time of the snapshot.
     """
     firing = snapshot.firing
     columns = {"fingerprints": list(firing), "starts": [notification.starts_at for notification in firing.values()]}
     for row in session.execute(_MISSED, {**columns, "source": snapshot.source}).all():
         if row.closed_at is None:
             yield replace(firing[row.fingerprint], was_missed=True)
-        elif row.closed_at < snapshot.asked_at - SETTLING:
-            yield replace(firing[row.fingerprint], starts_at=snapshot.asked_at, was_missed=True)
+        elif row.closed_at < snapshot.polled_at - SETTLING:
+            yield replace(firing[row.fingerprint], starts_at=snapshot.polled_at, was_missed=True)
 
 
-# Whether `:key`'s word counts. It counts if it has listed the episode itself, or if it runs, alone and later than the
-# episode began, where another one has listed it: that one was restarted. It also counts for what a person called over.
-# A scalar subquery, for an EXISTS might be answered by reading all incidents once.
+# Whether an alert that instance `:key` does not list is over. It is if that instance has listed the episode, or if it
+# has replaced one that did: it runs at the same address, alone, and started after the episode began. It also is if a
+# person has resolved the incident. A scalar subquery, since for an EXISTS the planner might read all incidents.
 _BELIEVED = """(
     :key = ANY(episode.listed_by)
     OR (:is_heir AND episode.opened_at < CAST(:started_at AS timestamptz)
@@ -219,13 +226,13 @@ def _instance(snapshot: Snapshot) -> dict[str, object]:
         "key": instance.key,
         "place": f"{instance.place}.",
         "started_at": instance.started_at,
-        # One that lists nothing at all may have nobody who tells it anything.
+        # An instance that lists no alerts at all may not be connected to any Prometheus.
         "is_heir": instance.is_alone and bool(snapshot.present),
     }
 
 
-# A firing notification that came after an episode went missing says that it is not: the wait begins anew. An episode that
-# somebody is writing is left for the next time.
+# A firing notification after an episode went missing shows that it still fires: the grace period starts again. Episodes
+# that another transaction has locked are left for the next time.
 _MARK_MISSING = text(
     f"""
     WITH marked AS (
@@ -234,23 +241,23 @@ _MARK_MISSING = text(
         LEFT JOIN unnest(CAST(:present AS text[])) AS present (fingerprint) USING (fingerprint)
         WHERE alert.source = :source AND episode.closed_at IS NULL
           AND CASE WHEN present.fingerprint IS NOT NULL THEN episode.missing_since IS NOT NULL
-                   ELSE :is_believed AND episode.last_notification_at < :asked_at
+                   ELSE :is_believed AND episode.last_notification_at < :polled_at
                         AND (episode.missing_since IS NULL OR episode.missing_since < episode.last_notification_at)
                         AND {_BELIEVED} END
         FOR NO KEY UPDATE OF episode SKIP LOCKED
     )
-    UPDATE episode SET missing_since = CASE WHEN NOT marked.is_present THEN CAST(:asked_at AS timestamptz) END
+    UPDATE episode SET missing_since = CASE WHEN NOT marked.is_present THEN CAST(:polled_at AS timestamptz) END
     FROM marked WHERE marked.id = episode.id
     """  # noqa: S608 - our own words
 )
 
 
 def _mark_missing(session: Session, snapshot: Snapshot) -> None:
-    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "asked_at": snapshot.asked_at}
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "polled_at": snapshot.polled_at}
     session.execute(_MARK_MISSING, {**columns, **_instance(snapshot), "is_believed": snapshot.uncertainty is None})
 
 
-# Written once for each episode and Alertmanager, not at each asking; the last eight are remembered.
+# Written once for each episode and instance, not at each polling; the last eight instances are stored.
 _REMEMBER = text(
     """
     WITH listed AS (
@@ -271,26 +278,28 @@ def _remember(session: Session, snapshot: Snapshot, now: datetime) -> None:
     session.execute(_REMEMBER, {**columns, "now": now})
 
 
-_HELD = text(
+_WITHHELD = text(
     f"""
     SELECT count(*) FROM episode JOIN alert ON alert.id = episode.alert_id
     WHERE alert.source = :source AND episode.closed_at IS NULL AND episode.last_notification_at < :before
       AND alert.fingerprint <> ALL(CAST(:present AS text[])) AND NOT (:is_believed AND {_BELIEVED})
     """  # noqa: S608 - our own words
 )
-_NOTE_HELD = text(
+_STORE_WITHHELD = text(
     "UPDATE source SET reconciliation_withheld = :alerts, reconciliation_withheld_reason = :reason WHERE name = :source"
 )
 
 
-def _hold(session: Session, polling: Polling, snapshot: Snapshot, grace: timedelta) -> Held:
-    """Note how many alerts would be over if this Alertmanager were believed, and why it is not."""
-    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "before": snapshot.asked_at - grace}
-    alerts = session.scalar(_HELD, {**columns, **_instance(snapshot), "is_believed": snapshot.uncertainty is None}) or 0
-    held = Held(alerts, snapshot.uncertainty or Uncertainty.NEVER_LISTED) if alerts else Held()
-    if held != polling.held:
-        session.execute(_NOTE_HELD, {"alerts": held.alerts, "reason": held.reason, "source": polling.source})
-    return held
+def _store_withheld(session: Session, polling: Polling, snapshot: Snapshot, grace: timedelta) -> Withheld:
+    """Store how many alerts are not listed but stay open because the answer is uncertain, and why."""
+    columns = {"present": sorted(snapshot.present), "source": snapshot.source, "before": snapshot.polled_at - grace}
+    given = {**columns, **_instance(snapshot), "is_believed": snapshot.uncertainty is None}
+    alerts = session.scalar(_WITHHELD, given) or 0
+    withheld = Withheld(alerts, snapshot.uncertainty or Uncertainty.NEVER_LISTED) if alerts else Withheld()
+    if withheld != polling.withheld:
+        columns = {"alerts": withheld.alerts, "reason": withheld.reason, "source": polling.source}
+        session.execute(_STORE_WITHHELD, columns)
+    return withheld
 
 
 def _take(
@@ -302,7 +311,8 @@ def _take(
         return ingest(session, notifications, [], policy_in_force(session), now)
 
 
-# Locked in ingest's order, so that a notification of one of them either came before and is seen, or waits.
+# Locked in the same order as in ingest: a concurrent notification of one of them either committed before and is seen,
+# or waits.
 _LOCK_GONE = text(
     f"""
     SELECT alert.id FROM alert
@@ -325,8 +335,8 @@ _GONE = text(
 
 
 def _close(database: Database, polling: Polling, snapshot: Snapshot, grace: timedelta, now: datetime) -> Outcome | None:
-    """Close episodes that their Alertmanager has not listed for `grace`, at most a chunk of them."""
-    before = snapshot.asked_at - grace
+    """Close episodes that their Alertmanager has not listed for `grace`; at most `CHUNK` of them."""
+    before = snapshot.polled_at - grace
     columns = {"source": polling.source, "before": before, "limit": CHUNK, **_instance(snapshot)}
     with database.begin() as session:
         if not _is_current(session, polling):
@@ -338,7 +348,7 @@ def _close(database: Database, polling: Polling, snapshot: Snapshot, grace: time
 
 
 def _resolved(source: str, row: Row[tuple[object, ...]]) -> AlertNotification:
-    """The notification that never came. Its sender told no time, so it ends whatever is open."""
+    """The resolved notification that never arrived. It has no times of the sender, so it closes any open episode."""
     return AlertNotification(
         source=source,
         fingerprint=row.fingerprint,

@@ -1,4 +1,4 @@
-"""How much there is of a source."""
+"""Counts of a source's alerts, dead letters and tokens."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,6 @@ from ims.sources.models import Source
 
 @dataclass(frozen=True, slots=True)
 class SourceStatistics:
-    """What there is of a source."""
-
     alerts: int
     firing: int
     rejected: int
@@ -22,7 +20,7 @@ class SourceStatistics:
 
 
 def statistics_of(session: Session, name: str) -> SourceStatistics:
-    """How much there is of a source. Raises `NotFound`."""
+    """The counts of one source. Raises `NotFound`."""
     if session.get(Source, name) is None:
         raise NotFound(f"There is no source {name}.")
     alerts = select(func.count()).where(Alert.source == name)

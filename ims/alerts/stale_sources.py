@@ -1,7 +1,7 @@
-"""Sources from which nothing came for too long, and the alert that tells.
+"""Stale sources, which have sent no data for too long, and the alert SourceStale about them.
 
-A sign of life is a notification, or an answer of the source's own Alertmanager. The alert is one like any other, of source
-`ims`: it opens an incident, and resolves when the source is heard again.
+Data is a notification, or a response of the source's own Alertmanager. The alert is handled like any other, with source
+`ims`: it opens an incident, and resolves when the source sends data again.
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ from ims.sources.models import Source
 
 ALERT_NAME: Final = "SourceStale"
 SEVERITY: Final = "high"
-"""Whatever this source would have told us is not told."""
+"""Alerts of a stale source may be missing."""
 OWN_KIND: Final = "internal"
 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """Sources whose silence began or ended now. `since` is when they were last heard."""
+    """Sources that became stale, or that sent data again, each with the time of its last data."""
 
     stale: tuple[tuple[str, datetime], ...] = ()
     heard: tuple[tuple[str, datetime], ...] = ()
     outcome: Outcome | None = None
 
 
-# Who is stale: 0 never, a number after so many seconds, nothing said as the setting, if the source can be asked.
+# `stale_after` of a source is in seconds; 0 is never. Without it the setting applies, to sources that can be polled.
 _TURN = text(
     """
     WITH judged AS (
         SELECT name, stale_since, heard_at,
                disabled_at IS NULL AND patience > 0
                AND heard_at < CAST(:now AS timestamptz) - make_interval(secs => patience)
-               -- While IMS was down nothing could be heard; a silence that was told goes on until it ends.
+               -- While IMS was down it could not receive data; a source that was stale before stays stale until then.
                AND (stale_since IS NOT NULL
                     OR CAST(:since AS timestamptz) < CAST(:now AS timestamptz) - make_interval(secs => patience))
                AS is_stale
@@ -63,9 +63,9 @@ _TURN = text(
 
 
 def turn_stale(session: Session, patience: timedelta, now: datetime, *, watching_since: datetime) -> Turned:
-    """Mark the sources whose silence began or ended, and take the alerts that tell.
+    """Mark the sources that became stale or sent data again, and ingest the alerts about them.
 
-    Time before `watching_since` begins no silence.
+    Time before `watching_since` does not make a source stale.
     """
     times = {"patience": patience.total_seconds(), "since": watching_since, "now": now}
     rows = session.execute(_TURN, {**times, "own": OWN_SOURCE}).all()
@@ -82,7 +82,7 @@ def turn_stale(session: Session, patience: timedelta, now: datetime, *, watching
 
 
 def staleness_notification(source: str, heard_at: datetime, *, is_stale: bool, now: datetime) -> AlertNotification:
-    """The notification that a source's silence begins or ends."""
+    """The notification that a source became stale, or that it sent data again."""
     labels = {"alertname": ALERT_NAME, "source": source, "severity": SEVERITY}
     return AlertNotification(
         source=OWN_SOURCE,
@@ -91,10 +91,11 @@ def staleness_notification(source: str, heard_at: datetime, *, is_stale: bool, n
         name=ALERT_NAME,
         labels=labels,
         annotations={
-            "summary": f"Nothing comes from source {source}",
-            "description": f"Source {source} was last heard at {heard_at:%Y-%m-%d %H:%M:%S} UTC: neither a notification came "
-            "nor did its own Alertmanager answer. What it should tell is not told. See whether it runs, whether it "
-            f"reaches the webhook with a valid token, and `ims source show {source}`.",
+            "summary": f"Source {source} is stale",
+            "description": f"IMS last received data from source {source} at {heard_at:%Y-%m-%d %H:%M:%S} UTC. Since "
+            "then no notification has arrived, and its Alertmanager has not answered. Alerts of this source may be "
+            "missing. Check that it runs, that it reaches the webhook with a valid token, and "
+            f"`ims source show {source}`.",
         },
         starts_at=now if is_stale else None,
         ends_at=None if is_stale else now,
@@ -102,7 +103,7 @@ def staleness_notification(source: str, heard_at: datetime, *, is_stale: bool, n
     )
 
 
-def silences(session: Session) -> Sequence[tuple[str, bool]]:
-    """Every source that is not ours and whether it is stale."""
+def stale_states(session: Session) -> Sequence[tuple[str, bool]]:
+    """Every source, except the one of IMS itself, and whether it is stale."""
     wanted = select(Source.name, Source.stale_since.is_not(None)).where(Source.name != OWN_SOURCE)
     return [(name, is_stale) for name, is_stale in session.execute(wanted)]

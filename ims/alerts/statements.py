@@ -1,24 +1,24 @@
-"""The statements of ingest. Each does its work for a whole batch.
+"""The SQL statements of ingest. Each processes a whole batch.
 
 Order of locks, the same in every transaction: alerts by (source, fingerprint), correlation rows by key, incidents by
-id. A row that several statements could decide about is locked before it is read, and each statement sees what others
-had committed when it began (READ COMMITTED), so what is read under a lock is the latest.
+id. A row on which concurrent transactions may base a decision is locked before it is read, and each statement sees what
+others had committed when it began (READ COMMITTED), so values read under a lock are current.
 
-Lists come as one JSON text each: Python writes it in one call, while an array of PostgreSQL is made element by element.
+A list is passed as one JSON text: Python encodes it in one call, but builds a PostgreSQL array element by element.
 
 Plans are made once, perhaps while the tables are empty. `= ANY(ARRAY(…))`, a scalar subquery and a LATERAL with
-OFFSET 0 leave the planner no other way than by the index, which a join with a list would.
+OFFSET 0 leave the planner no other choice than the index; a join with a list would.
 """
 
 from datetime import timedelta
 from typing import Final
 
 LONG_LEFT: Final = timedelta(minutes=5)
-"""Whoever tells no startsAt and tells of an alert so long after a person has resolved its incident, means a new one.
+"""A notification without startsAt counts as a new firing this long after a person has resolved the alert's incident.
 
-`TAKE_ALERTS` says the same in its own words."""
+`TAKE_ALERTS` repeats this value in SQL."""
 
-# Only now and then: otherwise every commit of every process would wait for this one row.
+# At most every 10 seconds: otherwise every commit of every process would wait for this one row.
 TOUCH_SOURCES: Final = """
     UPDATE source SET last_notification_at = %(now)s
     WHERE name IN (
@@ -29,11 +29,11 @@ TOUCH_SOURCES: Final = """
     )
     """
 
-# Alerts are written as their last notifications say. A row inserted here has no xmax; one that was there is locked by its
-# update until the commit. Most notifications are repeats: what only fires on, with times that its open episode knows, is
-# counted there and then, unless no time tells whether it is new and a person has called it over long ago. An episode
-# that was opened after this statement began is not seen by it and one that was closed meanwhile is not counted, for
-# PostgreSQL looks at the row again once it has its lock: both are read later.
+# Writes each alert as its last notification describes it. A row inserted here has no xmax; an existing one stays locked
+# by its update until the commit. Most notifications are repeats: an alert that still fires, with start times that its
+# open episode has already, is counted here, unless it has no startsAt and a person resolved its incident long ago. The
+# statement does not see an episode opened after it began, and does not count one closed meanwhile, since PostgreSQL
+# checks the row again once it has the lock: both are read later.
 TAKE_ALERTS: Final = """
     WITH said AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (
@@ -66,9 +66,9 @@ TAKE_ALERTS: Final = """
     FROM taken LEFT JOIN repeated ON alert_id = id
     """
 
-# Of each known alert: the open episode, the newest closed one, and those closed ones that began when a notification says.
-# Of the open one also when a person has resolved its incident.
-# In the order of their opening: of two that began at one time the first one is repeated.
+# For each known alert: the open episode, the newest closed one, and closed ones with a startsAt of a notification. For
+# the open one also when a person has resolved its incident.
+# In the order of opening: a notification duplicates the first of two episodes with the same startsAt.
 READ_EPISODES: Final = """
     WITH known AS MATERIALIZED (
         SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
@@ -101,8 +101,8 @@ LOCK_CORRELATIONS: Final = """
     RETURNING key, incident_id
     """
 
-# The incidents that the keys, locked before, point at or that a closing episode belongs to, and every unresolved one
-# that an alert opened on the services of this batch, for a worse severity may join it.
+# The incidents to which the keys, locked before, point, those of closing episodes, and every unresolved one that an
+# alert opened on the services of this batch, since an alert of a higher severity may join it.
 LOCK_INCIDENTS: Final = """
     SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key
     FROM incident
@@ -125,7 +125,7 @@ LOCK_INCIDENTS: Final = """
     FOR NO KEY UPDATE
     """
 
-# Taken before they are used, for timelines name them: so all that is written can be sent in one go.
+# Allocated before they are used, since timeline events contain them: so all writes can be sent together.
 TAKE_EPISODE_IDS: Final = "SELECT nextval('episode_id_seq') FROM generate_series(1, %(count)s::integer)"
 
 POINT_CORRELATIONS: Final = """
@@ -148,8 +148,8 @@ UPDATE_EPISODES: Final = """
     """
 
 INSERT_EPISODES: Final = """
-    INSERT INTO episode (id, alert_id, incident_id, opened_at, last_notification_at, closed_at, notifications, sender_starts,
-                         sender_ends_at)
+    INSERT INTO episode (id, alert_id, incident_id, opened_at, last_notification_at, closed_at, notifications,
+                         sender_starts, sender_ends_at)
     SELECT id, alert_id, incident_id, %(now)s, %(now)s, CASE WHEN NOT is_open THEN %(now)s END, counted, starts, ends_at
     FROM json_to_recordset(%(episodes)s::json) AS t (
         id bigint, alert_id bigint, incident_id uuid, counted integer, starts timestamptz[], is_open boolean,

@@ -1,4 +1,4 @@
-"""Taking alerts in a transaction: what a source sent, or what could not be read when it came."""
+"""Ingest alerts in a transaction: those that a source sent, or dead letters that are retried."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from ims.policy.queries import policy_in_force
 def take_alerts(
     context: Context, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected] = ()
 ) -> Outcome:
-    """Take alerts by the active policy, and keep those aside that could not be read.
+    """Ingest alerts by the active policy, and store rejected ones as dead letters.
 
-    Two batches can deadlock, see `is_deadlock`: whoever has the sender waiting does it once more then.
+    Two batches can deadlock, see `is_deadlock`: a caller whose sender waits then repeats the batch once.
     """
     outcome = ingest(context.session, notifications, rejected, policy_in_force(context.session), context.now)
     context.after_commit(lambda: count_taken(outcome, rejected))

@@ -1,4 +1,4 @@
-"""The pages that explain the REST API, made from its OpenAPI document; they need neither script nor network."""
+"""The documentation pages of the REST API, generated from its OpenAPI document; they need no scripts or network."""
 
 import json
 import shlex
@@ -22,11 +22,11 @@ _CURL: Final = "curl -sS --fail-with-body"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One parameter, or one member of a body."""
+    """A parameter, or a field of a body."""
 
     name: str
     place: str
-    """Where it stands: path, query, header, or body."""
+    """Where it is sent: path, query, header, or body; `answer` for a response."""
     type: str
     is_required: bool
     about: str
@@ -34,7 +34,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One operation, as a page explains it."""
+    """One operation with everything its documentation shows."""
 
     operation: Operation
     description: Sequence[str]
@@ -47,13 +47,12 @@ class Explained:
 
 @dataclass
 class Documentation:
-    """The whole API explained; made once, when somebody first looks."""
+    """Documentation of the whole API; the OpenAPI document is generated once, at the first request."""
 
     groups: Sequence[Group]
 
     @cached_property
     def openapi(self) -> Json:
-        """The OpenAPI document."""
         return document(self.groups)
 
     def explain(self, group: Group) -> list[Explained]:
@@ -61,24 +60,25 @@ class Documentation:
         return [self._explain(operation) for operation in group.operations]
 
     def _explain(self, operation: Operation) -> Explained:
-        told = self.openapi["paths"][PREFIX + operation.path][operation.method.lower()]
+        described = self.openapi["paths"][PREFIX + operation.path][operation.method.lower()]
         parameters = [
             Field(one["name"], one["in"], self._type(one["schema"]), one["required"], one.get("description", ""))
-            for one in told["parameters"]
+            for one in described["parameters"]
         ]
-        body = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-        success = told["responses"][str(operation.status)].get("content", {}).get("application/json", {}).get("schema")
+        body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        success = described["responses"][str(operation.status)]
+        returned = success.get("content", {}).get("application/json", {}).get("schema")
         return Explained(
             operation,
-            told["description"].split("\n\n"),
+            described["description"].split("\n\n"),
             [*parameters, *self._members(body, "body")],
-            self._members(success, "answer"),
-            [(status, answer["description"]) for status, answer in sorted(told["responses"].items())],
+            self._members(returned, "answer"),
+            [(status, answer["description"]) for status, answer in sorted(described["responses"].items())],
             curl(operation),
         )
 
     def _members(self, schema: Json | None, place: str) -> list[Field]:
-        """The members of an object, of the items of a list of objects with the path that leads to them."""
+        """The fields of an object; for a list, the fields of its items, prefixed with their path."""
         resolved, path = self._resolve(schema or {}), ""
         if "items" in resolved.get("properties", {}):
             resolved, path = self._resolve(resolved["properties"]["items"]["items"]), "items[]."
@@ -89,7 +89,7 @@ class Documentation:
         ]
 
     def _type(self, schema: Json) -> str:
-        """A schema in a few words."""
+        """A short name of a schema's type."""
         if "$ref" in schema:
             resolved = self._resolve(schema)
             return self._type(resolved) if "enum" in resolved else str(schema["$ref"]).rpartition("/")[2]
@@ -104,7 +104,7 @@ class Documentation:
         return str(schema.get("format") or schema.get("type") or "any")
 
     def _resolve(self, schema: Json) -> Json:
-        """The model that a schema refers to; of several possible ones the first."""
+        """The model that a schema refers to; the first if there are several."""
         reference = schema.get("$ref") or next((one["$ref"] for one in schema.get("anyOf", []) if "$ref" in one), None)
         if reference is None:
             return schema
@@ -113,7 +113,7 @@ class Documentation:
 
 
 def curl(operation: Operation, *, body: Any = None, path: str | None = None) -> str:
-    """The operation as a command that works as it stands, with IMS_URL and IMS_TOKEN in the environment."""
+    """The operation as a curl command that works unchanged with IMS_URL and IMS_TOKEN in the environment."""
     lines = [_CURL if operation.is_safe else f"{_CURL} -X {operation.method}"]
     if operation.security is not Security.NONE:
         variable = "IMS_SOURCE_TOKEN" if operation.security is Security.SOURCE else "IMS_TOKEN"
@@ -126,7 +126,7 @@ def curl(operation: Operation, *, body: Any = None, path: str | None = None) -> 
 
 
 def example_path(operation: Operation) -> str:
-    """The path of an operation with the examples of its parameters."""
+    """The path of an operation, filled with the examples of its parameters."""
     path = operation.path
     for name, kind in operation.parameters.items():
         examples = [one.examples[0] for one in kind.__metadata__ if isinstance(one, FieldInfo) and one.examples]
@@ -135,7 +135,7 @@ def example_path(operation: Operation) -> str:
 
 
 def blueprint(groups: Iterable[Group]) -> Blueprint:
-    """The document, and the pages made from it. Public: they tell what every installation has, and nothing of this."""
+    """The OpenAPI document and its pages. Public: they contain nothing specific to this installation."""
     pages = Blueprint("documentation", __name__)
     documentation = Documentation(list(groups))
     by_slug = {slug(group): group for group in documentation.groups}
@@ -143,13 +143,12 @@ def blueprint(groups: Iterable[Group]) -> Blueprint:
     @pages.get(f"{PREFIX}/openapi.json")
     @public
     def openapi() -> Response:
-        """The OpenAPI document."""
         return jsonify(documentation.openapi)
 
     @pages.get("/api")
     @public
     def index() -> str:
-        """How to begin, and what there is."""
+        """Overview: authentication, first steps, conventions, and the list of resources."""
         return render_template(
             "api/index.html",
             groups=documentation.groups,
@@ -161,7 +160,7 @@ def blueprint(groups: Iterable[Group]) -> Blueprint:
     @pages.get("/api/<name>")
     @public
     def group(name: str) -> str:
-        """The operations of one group."""
+        """The operations of one resource."""
         found = by_slug.get(name)
         if found is None:
             raise NotFound
@@ -174,7 +173,7 @@ def blueprint(groups: Iterable[Group]) -> Blueprint:
 
 
 def slug(group: Group) -> str:
-    """A group's name in an address."""
+    """A group's name in a URL."""
     return group.tag.lower().replace(" ", "-")
 
 
@@ -182,17 +181,17 @@ _NAME_OF_INCIDENT: Final = """sed -n 's/.*"incident":"\\([^"]*\\)".*/\\1/p'"""
 
 
 def _first_steps(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """Open, list and resolve an incident: what a newcomer tries first, in one shell."""
+    """Open, list, acknowledge and resolve an incident, in one shell."""
     operations = {operation.name: operation for group in groups for operation in group.operations}
     change = operations["incidents_change"]
     path = "/incidents/$INCIDENT"
     resolving = {"status": "resolved", "note": "The disk was full; removed old backups."}
     return [
         (
-            "Open an incident, and keep its name",
+            "Open an incident and store its name",
             f"INCIDENT=$({curl(operations['incidents_create'])} | {_NAME_OF_INCIDENT})\necho $INCIDENT",
         ),
-        ("List what is not resolved", curl(operations["incidents_list_all"])),
-        ("Say that you are looking", curl(change, body={"status": "acknowledged"}, path=path)),
-        ("Resolve it", curl(change, body=resolving, path=path)),
+        ("List unresolved incidents", curl(operations["incidents_list_all"])),
+        ("Acknowledge the incident", curl(change, body={"status": "acknowledged"}, path=path)),
+        ("Resolve the incident", curl(change, body=resolving, path=path)),
     ]

@@ -1,4 +1,4 @@
-"""Lists of the REST API, a page at a time: one that is ordered by a name, or by a number, newest first."""
+"""Pagination of the REST API's lists, which are ordered by name, or by number with the newest first."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -12,25 +12,25 @@ Row = TypeVar("Row")
 
 
 class PageQuery(RequestModel):
-    """Which page of a list. A query that extends it adds filters; a cursor belongs to them."""
+    """Page of a list. A subclass adds filters; a cursor is valid only with the same filters."""
 
     limit: Limit = 50
     cursor: Cursor = None
 
     @property
     def after(self) -> str:
-        """The name behind which the page begins; empty for the first page. Raises `Unprocessable`."""
+        """The page starts after this name; empty for the first page. Raises `Unprocessable`."""
         return name_in(self.cursor, self._filters) or ""
 
     @property
     def before(self) -> int | None:
-        """The number below which the page begins; none for the first page. Raises `Unprocessable`."""
+        """The page starts below this number; None for the first page. Raises `Unprocessable`."""
         return number_in(self.cursor, self._filters)
 
     def page(
         self, listing: type[L], found: Sequence[Row], key: Callable[[Row], int | str], show: Callable[[Row], Any]
     ) -> L:
-        """A page of `found`, which begins where the page does and has at least one row more, if there are more."""
+        """The page made of `found`, which starts where the page does and has one row more if there is another page."""
         rows, following = cut(found, self.limit, key, self._filters)
         return listing(items=[show(row) for row in rows], next=following)
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations themselves: it cannot tell anything else than what is served."""
+"""The OpenAPI 3.1 document, generated from the operations, so that it cannot differ from what is served."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -20,7 +20,6 @@ Json = dict[str, Any]
 
 
 def document(groups: Iterable[Group]) -> Json:
-    """The whole document."""
     groups = list(groups)
     operations = [operation for group in groups for operation in group.operations]
     schemas = _Components(operations)
@@ -40,7 +39,7 @@ def document(groups: Iterable[Group]) -> Json:
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM_SCHEMA, **schemas.definitions},
-            "responses": {"Problem": {"description": "What went wrong.", "content": _problem_content()}},
+            "responses": {"Problem": {"description": "An error.", "content": _problem_content()}},
             "securitySchemes": _SECURITY_SCHEMES,
         },
         "security": [{"token": []}, {"session": []}],
@@ -48,9 +47,9 @@ def document(groups: Iterable[Group]) -> Json:
 
 
 _ABOUT: Final = (
-    "Send a token of your account as `Authorization: Bearer …`; a page's session works, too. Times are RFC 3339, "
-    "durations are seconds. Lists give `next`, to be sent as `cursor` for the next page. Errors are RFC 9457 problem "
-    "documents; `errors` in them names every wrong field."
+    "Send a token of your account as `Authorization: Bearer …`; the session cookie of the web pages works too. "
+    "Times are RFC 3339, durations are in seconds. Lists return `next`: send it as `cursor` to get the next page. "
+    "Errors are RFC 9457 problem documents; their `errors` lists every invalid field."
 )
 
 _SECURITY_SCHEMES: Final[Json] = {
@@ -59,22 +58,22 @@ _SECURITY_SCHEMES: Final[Json] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "ims_session",
-        "description": "The cookie of a signed-in browser, named `ims_session_` and the port. What changes something "
-        "also needs the page's token in the header `X-CSRFToken`.",
+        "description": "The session cookie of a browser, named `ims_session_` followed by the port. Requests that "
+        "change something also need the page's CSRF token in the header `X-CSRFToken`.",
     },
     "source": {"type": "http", "scheme": "bearer", "description": "A token of a source: `ims token create --source`."},
 }
 
 _PROBLEM_SCHEMA: Final[Json] = {
     "type": "object",
-    "description": "RFC 9457. Further members tell more of some problems, such as `allowed` steps.",
+    "description": "RFC 9457. Some problems have further members, such as `allowed` with the allowed statuses.",
     "required": ["type", "title", "status", "detail", "request_id"],
     "properties": {
-        "type": {"type": "string", "description": "The sort of problem, for programs."},
+        "type": {"type": "string", "description": "The type of problem, for programs."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What to do."},
-        "request_id": {"type": "string", "description": "The same id stands in the log of IMS."},
+        "request_id": {"type": "string", "description": "The same id is in the log of IMS."},
         "errors": {
             "type": "array",
             "items": {
@@ -88,7 +87,7 @@ _PROBLEM_SCHEMA: Final[Json] = {
 
 
 class _Components:
-    """The schemas of all models: those of requests and those of answers have names of their own."""
+    """The schemas of all request and response models, by class name."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.definitions: dict[str, Json] = {}
@@ -98,7 +97,7 @@ class _Components:
                     self.of(kind, "serialization" if mode == "serialization" else "validation")
 
     def of(self, kind: Any, mode: JsonSchemaMode) -> Json:
-        """The schema of a type; models are written among the components and referred to."""
+        """The schema of a type. Models are added to the components and referenced."""
         schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
         self.definitions.update(schema.pop("$defs", {}))
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -107,14 +106,14 @@ class _Components:
         return schema
 
     def fields_of(self, model: type[RequestModel]) -> tuple[Mapping[str, Json], frozenset[str]]:
-        """The schema of each field of a model, and which are required."""
+        """The schema of each field of a model, and the names of the required ones."""
         schema = model.model_json_schema(ref_template=_REFERENCE)
         self.definitions.update(schema.pop("$defs", {}))
         return schema.get("properties", {}), frozenset(schema.get("required", ()))
 
 
 def _operation(operation: Operation, schemas: _Components) -> Json:
-    told: Json = {
+    described: Json = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
@@ -125,16 +124,16 @@ def _operation(operation: Operation, schemas: _Components) -> Json:
     }
     if operation.body is not None:
         schema = schemas.of(operation.body, "validation")
-        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return told
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described
 
 
 def _description(operation: Operation) -> str:
     if operation.security is not Security.ACCOUNT:
         return operation.description
     scope = scope_for(operation.least, is_safe=operation.is_safe)
-    who = {Role.VIEWER: "Everybody", Role.RESPONDER: "Responders", Role.ADMIN: "Administrators"}[operation.least]
-    return f"{operation.description}\n\n{who}; a token needs scope `{scope}`.".strip()
+    role = {Role.VIEWER: "any role", Role.RESPONDER: "role responder", Role.ADMIN: "role admin"}[operation.least]
+    return f"{operation.description}\n\nRequires {role}; a token needs scope `{scope}`.".strip()
 
 
 def _security(operation: Operation) -> list[Json]:
@@ -154,7 +153,7 @@ def _parameters(operation: Operation, schemas: _Components) -> Iterable[Json]:
 
 
 def _parameter(name: str, place: str, schema: Json, *, required: bool) -> Json:
-    """A parameter cannot be null: it is left out instead."""
+    """A parameter cannot be null: clients leave it out instead."""
     schema = dict(schema)
     choices = schema.get("anyOf", [])
     if {"type": "null"} in choices:
@@ -163,13 +162,13 @@ def _parameter(name: str, place: str, schema: Json, *, required: bool) -> Json:
     if schema.get("default", 0) is None:
         del schema["default"]
     schema.pop("title", None)
-    told: Json = {"name": name, "in": place, "required": required}
+    described: Json = {"name": name, "in": place, "required": required}
     for key in ("description", "deprecated"):
         if key in schema:
-            told[key] = schema.pop(key)
+            described[key] = schema.pop(key)
     if examples := schema.pop("examples", None):
-        told["example"] = examples[0]
-    return {**told, "schema": schema}
+        described["example"] = examples[0]
+    return {**described, "schema": schema}
 
 
 def _responses(operation: Operation, schemas: _Components) -> Json:
@@ -185,7 +184,7 @@ def _responses(operation: Operation, schemas: _Components) -> Json:
 def _success(operation: Operation, schemas: _Components) -> Json:
     if operation.answers is None and operation.media_type == "application/json":
         return {"description": "Done."}
-    return {"description": "Done." if not operation.is_safe else "As asked.", "content": _content(operation, schemas)}
+    return {"description": "Done." if not operation.is_safe else "OK.", "content": _content(operation, schemas)}
 
 
 def _content(operation: Operation, schemas: _Components) -> Json:
@@ -195,7 +194,7 @@ def _content(operation: Operation, schemas: _Components) -> Json:
 
 
 def _problems(operation: Operation) -> dict[int, list[str]]:
-    """Every error an operation may answer, by status, in the words that it is answered with."""
+    """Every error an operation can return, by status, with the same text as in the response."""
     kinds: list[type[IMSError]] = [Invalid, DatabaseAway, *operation.raises]
     if operation.security is not Security.NONE:
         kinds += [Unauthenticated, Forbidden]

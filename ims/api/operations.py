@@ -1,8 +1,8 @@
-"""The operations of the REST API: declared once, and served and documented from that declaration.
+"""Declarations of the REST API's operations. Serving and documentation both use them.
 
-A domain's `api.py` makes a `Group` and marks functions with it. A function gets what it declares, already checked: the
-parameters of its path by their names, `query`, `headers` and `body` as models. What it returns is a model, an `Answer`
-when more is to be said, a `Stream`, or nothing.
+A module of `ims/api/v1` creates a `Group` and decorates functions with it. A function gets the arguments it declares,
+already validated: path parameters by name, and `query`, `headers` and `body` as models. It returns a model, an `Answer`
+(body with status, headers or ETag), a `Stream`, or None.
 """
 
 import inspect
@@ -24,29 +24,29 @@ SAFE: Final = frozenset({"GET"})
 
 
 class Security(StrEnum):
-    """By which credential an operation is used."""
+    """Which credential an operation requires."""
 
     ACCOUNT = "account"
-    """A token of a person, or a person's session."""
+    """A token of an account, or the session of a browser."""
     SOURCE = "source"
-    """A token of a source of alerts; the operation checks it itself."""
+    """A token of a source; the operation checks it itself."""
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that says more than its body."""
+    """A response with a status, headers or an ETag of its own."""
 
     body: BaseModel | None = None
     status: int | None = None
-    """None: the operation's own."""
+    """None: the operation's status."""
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that is sent while it is made, in the operation's media type. Nothing can be refused after it began."""
+    """A streamed response in the operation's media type. No error response is possible after it has started."""
 
     parts: Iterator[str]
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Operation:
     function: Callable[..., Any]
     method: Method
     path: str
-    """Below /api/v1, with parameters in braces."""
+    """Relative to /api/v1, with parameters in braces."""
     tag: str
     summary: str
     description: str
@@ -70,53 +70,50 @@ class Operation:
     query: type[RequestModel] | None
     headers: type[RequestModel] | None
     body: Any
-    """A model, or another type that Pydantic can read; None takes no body."""
+    """A model, or another type that Pydantic can validate; None: no body."""
     parameters: Mapping[str, Any]
-    """Types of the path's parameters, with their descriptions, by name."""
+    """Annotated types of the path parameters, by name."""
     raises: tuple[type[IMSError], ...]
     also: Mapping[int, str]
-    """Further statuses of success, with what they mean."""
+    """Further success statuses with their meaning."""
     media_type: str
     example: Any
-    """A body that works."""
+    """A valid body."""
     example_query: str
-    """Parameters that show what can be asked for."""
+    """Query string of the example request."""
     reads_body: bool
     """False: the function reads the body itself, and `body` only documents it."""
 
     @property
     def name(self) -> str:
-        """Unique; the operationId, and the endpoint of Flask."""
+        """Unique name: the operationId and the Flask endpoint."""
         return f"{self.function.__module__.rpartition('.')[2]}_{self.function.__name__.strip('_')}"
 
     @property
     def is_safe(self) -> bool:
-        """Whether nothing is changed by it."""
+        """Whether the operation only reads."""
         return self.method in SAFE
 
 
 @dataclass
 class Group:
-    """Operations that belong together, under one heading of the documentation."""
+    """The operations of one resource, documented under one heading."""
 
     tag: str
     about: str
     operations: list[Operation] = field(default_factory=list)
 
     def get(self, path: str, **more: Any) -> Callable[[Function], Function]:
-        """Declare a GET; see `_declare` for what may be said of it."""
+        """Declare a GET; see `_declare` for the arguments."""
         return self._declare("GET", path, **more)
 
     def post(self, path: str, **more: Any) -> Callable[[Function], Function]:
-        """Declare a POST."""
         return self._declare("POST", path, **more)
 
     def patch(self, path: str, **more: Any) -> Callable[[Function], Function]:
-        """Declare a PATCH."""
         return self._declare("PATCH", path, **more)
 
     def delete(self, path: str, **more: Any) -> Callable[[Function], Function]:
-        """Declare a DELETE."""
         return self._declare("DELETE", path, **more)
 
     def _declare(
@@ -135,7 +132,7 @@ class Group:
         example: Any = None,
         example_query: str = "",
     ) -> Callable[[Function], Function]:
-        """Keep a function as an operation. Its docstring's first line is the summary, the rest the description."""
+        """Register a function as an operation. Its docstring's first line is the summary, the rest the description."""
 
         def keep(function: Function) -> Function:
             hints = get_type_hints(function, include_extras=True)

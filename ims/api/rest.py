@@ -1,4 +1,4 @@
-"""Serving the operations of the REST API: requests are read and checked here, answers are written here."""
+"""Serve the REST API's operations: parse and validate requests, write responses."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ class NotJsonMedia(IMSError):
 
 
 def blueprint(groups: Iterable[Group]) -> Blueprint:
-    """All operations as one blueprint. It looks for forgery itself: a token cannot be forged, and has no form."""
+    """All operations as one blueprint. It does its own CSRF check, since requests with a token need none."""
     api = Blueprint("api", __name__, url_prefix=PREFIX)
     for group in groups:
         for operation in group.operations:
@@ -37,17 +37,17 @@ def blueprint(groups: Iterable[Group]) -> Blueprint:
 
 def _view(operation: Operation) -> Callable[..., Response]:
     def view(**path: str) -> Response:
-        _refuse_forgery(operation)
+        _check_csrf(operation)
         arguments: dict[str, Any] = {name: _parameter(operation, name, given) for name, given in path.items()}
         if operation.query is not None:
             arguments["query"] = check(operation.query, _query())
         elif request.args:
-            raise Invalid(fields=[FieldError(name[:100], "is not known here") for name in request.args])
+            raise Invalid(fields=[FieldError(name[:100], "is not a known parameter") for name in request.args])
         if operation.headers is not None:
             arguments["headers"] = check(operation.headers, _headers(operation.headers))
         if operation.reads_body:
             arguments["body"] = check(operation.body, _body())
-        return _respond(operation, _called(operation, arguments))
+        return _respond(operation, _call(operation, arguments))
 
     view.least_role = operation.least  # type: ignore[attr-defined]
     view.is_public = operation.security is not Security.ACCOUNT  # type: ignore[attr-defined]
@@ -55,8 +55,8 @@ def _view(operation: Operation) -> Callable[..., Response]:
     return view
 
 
-def _called(operation: Operation, arguments: dict[str, Any]) -> Any:
-    """What an operation returns. What it calls invalid was well formed all the same, as all of it has been checked."""
+def _call(operation: Operation, arguments: dict[str, Any]) -> Any:
+    """Call the operation. Its arguments are well-formed already, so its `Invalid` becomes 422 instead of 400."""
     try:
         return operation.function(**arguments)
     except Invalid as error:
@@ -65,15 +65,15 @@ def _called(operation: Operation, arguments: dict[str, Any]) -> Any:
         raise Unprocessable(None if error.message == error.title else error.message, fields=error.fields) from error
 
 
-def _refuse_forgery(operation: Operation) -> None:
-    """A browser sends its cookie with what another site made it send; a token is only sent by who has it."""
+def _check_csrf(operation: Operation) -> None:
+    """Browsers attach the session cookie to cross-site requests; only the token's holder sends a token."""
     found = principal()
     if found is not None and found.token is None and not operation.is_safe:
         current_app.extensions["csrf"].protect()
 
 
 def _parameter(operation: Operation, name: str, given: str) -> Any:
-    """A part of the path. What cannot name anything names nothing."""
+    """A path parameter. An invalid value cannot name an existing object, so it is 404."""
     try:
         return TypeAdapter(operation.parameters[name]).validate_python(given)
     except ValidationError:
@@ -81,7 +81,7 @@ def _parameter(operation: Operation, name: str, given: str) -> Any:
 
 
 def _query() -> dict[str, Any]:
-    """The address's parameters; one that is given twice is a list, and an error unless the field is one."""
+    """The query parameters. A repeated one is a list, which is an error unless the field is a list."""
     return {name: values if len(values) > 1 else values[0] for name, values in request.args.lists()}
 
 
@@ -115,15 +115,15 @@ def _respond(operation: Operation, result: Any) -> Response:
 
 
 def wanted_version(if_match: str | None) -> int | None:
-    """The version that a header If-Match asks for; none for `*` and without the header.
+    """The version in the header If-Match; None for `*` and without the header.
 
-    Proxies that compress mark an ETag as weak, so that is taken, too. Raises `Invalid`.
+    Weak ETags are accepted, because compressing proxies mark ETags as weak. Raises `Invalid`.
     """
     if if_match is None or if_match.strip() == "*":
         return None
     found = _ETAG.fullmatch(if_match.strip())
     if found is None:
-        raise Invalid(fields=[FieldError("If-Match", 'must be one ETag as it was sent, such as "7"')])
+        raise Invalid(fields=[FieldError("If-Match", 'must be a single ETag from a response, such as "7"')])
     return int(found[1])
 
 

@@ -1,4 +1,4 @@
-"""Filters of the audit log as people and programs write them."""
+"""Validation of the audit log's filters."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,34 +11,34 @@ from ims.core.validation import Input, one_line, read
 
 
 def _moment(given: object) -> object:
-    """A moment in ISO 8601; without a zone it is UTC. Nothing is no moment."""
+    """A time in ISO 8601; without a zone it is UTC. An empty text is None."""
     if not isinstance(given, str):
         return given
     if not given.strip():
         return None
     try:
         moment = datetime.fromisoformat(given.strip())
-        # Also checks that it is still a moment in UTC.
+        # The conversion also raises OverflowError for a time that cannot be represented in UTC.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("must be a time such as 2026-03-01 or 2026-03-01T02:00") from None
 
 
-_Word = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
+_Line = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
 _Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
-class _Asked(Input):
-    actor: _Word = ""
-    action: _Word = ""
-    kind: _Word = ""
-    object: _Word = ""
-    address: _Word = ""
+class _Filters(Input):
+    actor: _Line = ""
+    action: _Line = ""
+    kind: _Line = ""
+    object: _Line = ""
+    address: _Line = ""
     since: _Moment = None
     until: _Moment = None
 
 
 def read_filters(given: Mapping[str, Any]) -> Filters:
-    """The filters that were asked for. Raises `Invalid` naming every wrong one."""
-    asked = read(_Asked, given)
-    return Filters(**{name: getattr(asked, name) for name in _Asked.model_fields})
+    """Validate filters. Raises `Invalid`, which names every wrong one."""
+    valid = read(_Filters, given)
+    return Filters(**{name: getattr(valid, name) for name in _Filters.model_fields})

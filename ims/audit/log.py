@@ -1,4 +1,4 @@
-"""Writing the audit log, in the transaction of the change it tells about: neither exists without the other."""
+"""Writing the audit log, in the transaction of the change: neither exists without the other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from ims.core.context import Context
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of two descriptions of one thing only what differs, for `record`: as it was, and as it is."""
+    """The fields in which two descriptions of an object differ, before and after the change, for `record`."""
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return {name: before.get(name) for name in changed}, {name: after.get(name) for name in changed}
 
@@ -21,7 +21,10 @@ def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one entry: `action` is object and verb (`user.disabled`), `name` says which. Values hold no secret."""
+    """Write one entry: `action` is object and verb (`user.disabled`), `name` names the object.
+
+    `before` and `after` must not contain secrets.
+    """
     context.session.add(
         AuditEntry(
             at=context.now,

@@ -12,36 +12,36 @@ from ims.audit.models import AuditEntry
 from ims.core.db.engine import Database
 
 EXPORTED_AT_ONCE: Final = 1000
-"""Entries that one transaction of an export reads: it holds nothing for longer, however much is exported."""
+"""Entries that an export reads in one transaction, so that a large export holds no transaction open for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which entries are meant; what is empty does not narrow."""
+    """Filters of the audit log; an empty one matches every entry. Texts must match completely."""
 
     actor: str = ""
-    """Whole name, as it stands in the log: `alice`, `alice (T-3)`."""
+    """`alice`, `alice (T-3)`."""
     action: str = ""
-    """Whole action: `user.disabled`."""
+    """`user.disabled`."""
     kind: str = ""
     """Kind of object: `user`, `incident`."""
     object: str = ""
-    """Whole name of the object: `INC-42`."""
+    """Name of the object: `INC-42`."""
     address: str = ""
     since: datetime | None = None
-    """From this moment on."""
+    """From this time on."""
     until: datetime | None = None
-    """Before this moment."""
+    """Before this time."""
 
 
 def list_entries(session: Session, filters: Filters, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
-    """Entries, newest first; `before` is the last id of the page before."""
+    """Entries, newest first; `before` is the last id of the previous page."""
     query = _narrowed(select(AuditEntry), filters).order_by(AuditEntry.id.desc()).limit(limit)
     return session.scalars(query.where(AuditEntry.id < before) if before is not None else query).all()
 
 
 def exported(database: Database, filters: Filters) -> Iterator[AuditEntry]:
-    """All entries, newest first, in many small transactions. What is written meanwhile is not among them.
+    """All entries, newest first, in many small transactions. Entries that are written meanwhile are not included.
 
     Raises `DatabaseAway`.
     """
@@ -56,7 +56,7 @@ def exported(database: Database, filters: Filters) -> Iterator[AuditEntry]:
 
 
 def entry_as_json(entry: AuditEntry) -> dict[str, Any]:
-    """An entry as programs see it."""
+    """An entry in the JSON of the API and of the export."""
     return {
         "id": entry.id,
         "at": entry.at.isoformat(timespec="milliseconds"),

@@ -1,4 +1,4 @@
-"""What an entry of the audit log says about its object, field by field, for people."""
+"""The changes in an entry of the audit log, field by field, for people."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ims.audit.models import AuditEntry
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field: what it was and what it is, in words; None where there was or is nothing."""
+    """One field with its value before and after, as text; None for an empty value."""
 
     name: str
     before: str | None
@@ -19,10 +19,10 @@ class Change:
 def changes_of(entry: AuditEntry) -> list[Change]:
     """The fields of an entry in the order they were written."""
     before, after = entry.before or {}, entry.after or {}
-    return [Change(name, _words(before.get(name)), _words(after.get(name))) for name in {**before, **after}]
+    return [Change(name, _as_text(before.get(name)), _as_text(after.get(name))) for name in {**before, **after}]
 
 
-def _words(value: Any) -> str | None:
+def _as_text(value: Any) -> str | None:
     if value in (None, "", [], {}):
         return None
     if isinstance(value, bool):

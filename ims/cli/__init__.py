@@ -1,1 +1,1 @@
-"""The command ims."""
+"""The command `ims`."""

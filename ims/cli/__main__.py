@@ -1,4 +1,4 @@
-"""`python -m ims.cli`, for whoever has no script `ims`."""
+"""`python -m ims.cli`, for environments without the script `ims`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`ims alert …`: what sources report."""
+"""`ims alert …`: alerts that sources report."""
 
 from typing import Annotated, Any, Final
 
@@ -9,7 +9,7 @@ from ims.cli.group import examples, group
 from ims.cli.incident import OfEnvironment, OfService, OfSeverity
 from ims.cli.output import Json, Limit, local, print_fields, print_json, print_table, say
 
-app = group("alert", "List what sources report, and the times each alert fired.")
+app = group("alert", "List the alerts that sources report, and when each fired.")
 
 _COLUMNS: Final = ("alert", "state", "severity", "service", "source", "last seen", "name")
 _EPISODES: Final = ("fired", "until", "incident", "notifications")
@@ -18,19 +18,19 @@ _EPISODES: Final = ("fired", "until", "incident", "notifications")
 @app.command("list", epilog=examples("ims alert list --firing", "ims alert list --source alertmanager --json"))
 def list_alerts(
     firing: Annotated[
-        bool | None, typer.Option("--firing/--no-firing", help="Only what fires now, or does not.")
+        bool | None, typer.Option("--firing/--no-firing", help="Only firing alerts, or only those not firing.")
     ] = None,
-    source: Annotated[str, typer.Option(help="Only of this source.")] = "",
+    source: Annotated[str, typer.Option(help="Only from this source.")] = "",
     service: OfService = "",
     environment: OfEnvironment = "",
-    name: Annotated[str, typer.Option(help="Only of this name.")] = "",
+    name: Annotated[str, typer.Option(help="Only with this name.")] = "",
     severity: OfSeverity = None,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """List alerts, newest first.
 
-    What fires right now (--firing), whatever became of it; `ims incident list` shows what is being worked on.
+    With --firing, the alerts that are firing right now. `ims incident list` shows the incidents they opened.
     """
     is_firing = None if firing is None else str(firing).lower()
     rows = api().first(
@@ -50,12 +50,12 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command("show", epilog=examples("ims alert show 1"))
 def show_alert(
-    alert: Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")], as_json: Json = False
+    alert: Annotated[int, typer.Argument(metavar="ID", help="ID from `ims alert list`.")], as_json: Json = False
 ) -> None:
-    """Show an alert and the times it fired.
+    """Show an alert and when it fired.
 
-    With its labels and annotations as its source sent them, and the incidents they belong to. When the incident alone
-    does not say what is wrong.
+    Prints its labels and annotations as the source sent them, its episodes, and their incidents. Use it when the
+    incident alone does not show what is wrong.
     """
     found = api().get(place("alerts", alert))
     if as_json:
@@ -67,4 +67,4 @@ def show_alert(
         (local(one["opened_at"]), local(one["closed_at"]) or "now", one["incident"], one["notifications"])
         for one in found["episodes"]
     ]
-    print_table(_EPISODES, rows, "It never fired.")
+    print_table(_EPISODES, rows, "It has not fired.")

@@ -9,12 +9,12 @@ from ims.cli.given import Since, Until, moment
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, escaped, local, print_json, print_table, say
 
-app = group("audit", "Read who changed what, and from where: list, export.")
+app = group("audit", "List and export the audit log: who changed what, and from where.")
 
 _COLUMNS: Final = ("id", "at", "by", "from", "action", "object", "change")
 _CHANGE_WIDTH: Final = 80
 
-Actor = Annotated[str, typer.Option(help="By this one: alice, or a token such as 'alice (T-3)'.")]
+Actor = Annotated[str, typer.Option(help="Only by this actor: alice, or a token such as 'alice (T-3)'.")]
 Action = Annotated[str, typer.Option(help="Only this action, such as user.disabled.")]
 Kind = Annotated[str, typer.Option(help="Only on this kind of object, such as incident.")]
 Object = Annotated[str, typer.Option("--object", help="Only on this object, such as INC-42.")]
@@ -33,9 +33,9 @@ def list_entries(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List entries, newest first.
+    """List audit log entries, newest first.
 
-    Who changed something, from where, and what it was before. For administrators.
+    Shows who changed something, from which address, and the values before and after. For administrators.
     """
     rows = api().first(
         "/audit", limit, actor=actor, action=action, kind=kind, object=object_, address=address,
@@ -67,9 +67,9 @@ def export(
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Print all entries as JSON lines.
+    """Export audit log entries as JSON lines.
 
-    For an archive or a log store. Newest first, and never all in memory, so the log may be as long as it is.
+    For an archive or a log store. Newest first; streamed, so the size of the log does not matter.
     """
     for line in api().lines(
         "/audit/export", actor=actor, action=action, kind=kind, object=object_, address=address,

@@ -1,4 +1,4 @@
-"""The command's way to the REST API."""
+"""Client of the REST API for the commands."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from ims.cli.errors import OF_STATUS, Away, CommandFailed, NothingThere
 if TYPE_CHECKING:
     import httpx2
 
-SILENCE_SECONDS: Final = 60
-"""How long nothing may come from the server."""
+TIMEOUT_SECONDS: Final = 60
+"""Maximum time without data from the server."""
 PAGE: Final = 200
-"""Rows that are asked for at once."""
+"""Rows per request."""
 _KEY: Final = "Idempotency-Key"
 
 
@@ -25,20 +25,20 @@ class Api:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        # Not at the top: help, completion and the commands of this machine need no client, and it takes longer to
-        # import than they take in all.
+        # Imported here: help, completion and the local commands need no client, and its import takes longer than they
+        # do.
         import httpx2
 
         headers = {"Accept": "application/json"}
         if profile.token:
             headers["Authorization"] = f"Bearer {profile.token}"
-        # The certificates of all authorities are loaded for nothing when there is no TLS.
+        # Without TLS, loading the CA certificates would be wasted time.
         is_secure = profile.url.startswith("https://")
-        self._http = httpx2.Client(headers=headers, timeout=SILENCE_SECONDS, verify=is_secure, trust_env=is_secure)
+        self._http = httpx2.Client(headers=headers, timeout=TIMEOUT_SECONDS, verify=is_secure, trust_env=is_secure)
         self._trouble = (httpx2.HTTPError, httpx2.InvalidURL)
         self._broken = (httpx2.NetworkError, httpx2.RemoteProtocolError)
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -47,9 +47,9 @@ class Api:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """What the API answers to one request. Raises a `CommandFailed` with the problem's own words.
+        """Send a request and return the JSON of the response. Raises `CommandFailed` with the detail of the problem.
 
-        Where a repeat changes nothing, a connection that broke is tried once more: ims-web may just be restarting.
+        If the connection breaks, an idempotent request is retried once: ims-web may be restarting.
         """
         given = {name: value for name, value in (query or {}).items() if value not in (None, "", [], ())}
         sent = dict(headers or {})
@@ -76,11 +76,11 @@ class Api:
         return f"{self.profile.url}/api/v1{path}"
 
     def get(self, path: str, **query: Any) -> Any:
-        """Read one thing, or one page."""
-        return self.ask("GET", path, query=query)
+        """GET an object, or a page of a list."""
+        return self.request("GET", path, query=query)
 
     def first(self, path: str, limit: int, **query: Any) -> list[Any]:
-        """The first `limit` rows of a list, in as many pages as it takes; a page may be empty and not the last."""
+        """The first `limit` rows of a list, over several pages; a page can be empty and not be the last."""
         rows: list[Any] = []
         cursor = None
         while True:
@@ -93,11 +93,11 @@ class Api:
                 return rows[:limit]
 
     def every(self, path: str, **query: Any) -> list[Any]:
-        """All rows of a list that is short by nature."""
+        """All rows of a list that is known to be short."""
         return self.first(path, 10**9, **query)
 
     def lines(self, path: str, **query: Any) -> Iterator[str]:
-        """A long answer, line by line as it comes."""
+        """A streamed response, line by line."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
         try:
             with self._http.stream("GET", self._address(path), params=given) as answer:
@@ -109,7 +109,7 @@ class Api:
             raise self._away(error) from None
 
     def _read(self, text: str) -> Any:
-        """An answer's object. Raises `CommandFailed` for what IMS never answers."""
+        """Parse a response. Raises `CommandFailed` if it is not a JSON object, which means the server is not IMS."""
         try:
             content = json.loads(text)
         except ValueError:
@@ -119,20 +119,20 @@ class Api:
         return content
 
     def _not_ims(self) -> CommandFailed:
-        return CommandFailed(f"What answers at {self.profile.url} is not IMS. {self._named_by()}")
+        return CommandFailed(f"The server at {self.profile.url} is not IMS. {self._named_by()}")
 
     def _away(self, error: Exception) -> Away:
         said = f" {error}" if str(error) else ""
         return Away(
             f"{self.profile.url} does not answer ({type(error).__name__}{said}). {self._named_by()}"
-            " `make status` on that machine tells whether IMS is up."
+            " `make status` on that machine shows whether IMS is up."
         )
 
     def _named_by(self) -> str:
-        return f"It is named by {self.profile.origin}."
+        return f"The URL is set in {self.profile.origin}."
 
     def _failure(self, status: int, text: str, elsewhere: str | None) -> CommandFailed:
-        """What an answer means that is no success."""
+        """The exception for an error response or a redirect."""
         if elsewhere is not None:
             return CommandFailed(f"{self.profile.url} redirects to {elsewhere}. {self._named_by()}")
         kind = OF_STATUS.get(status, CommandFailed)
@@ -145,22 +145,22 @@ class Api:
         if status == 401:
             lines.append(self._remedy())
         elif status == 403:
-            lines.append("`ims profile show` says who you are here, and what your token may do.")
+            lines.append("`ims profile show` shows your account and the rights of your token.")
         return kind("\n".join(lines))
 
     def _remedy(self) -> str:
-        """What to do about a token that is not accepted."""
+        """What to do about a token that was rejected."""
         origin = self.profile.token_origin
-        used = f"The token of {origin} is not valid (any more)." if origin else "No token was given."
+        used = f"The token from {origin} is invalid or has expired." if origin else "There is no token."
         if origin not in (None, "IMS_TOKEN", os.environ.get("IMS_TOKEN_FILE")):
-            return f"{used} `make up` replaces it; or set IMS_TOKEN to a token of your own."
-        return f"{used} Set IMS_TOKEN to a token of your own: your account's page makes one."
+            return f"{used} `make up` replaces it. Alternatively set IMS_TOKEN to a token of your own."
+        return f"{used} Set IMS_TOKEN to a token of your own: create one on your account page."
 
 
 def place(*parts: object) -> str:
-    """The path of something with a name that somebody typed. Raises `NothingThere` for what cannot be a name.
+    """The URL path of an object whose name comes from the command line. Raises `NothingThere` for an invalid name.
 
-    Without quoting, `ims team remove a/../../users/b` would remove something else than a team.
+    Without quoting, `ims team remove a/../../users/b` would remove something other than a team.
     """
     for part in parts:
         if str(part) in ("", ".", ".."):
@@ -170,5 +170,5 @@ def place(*parts: object) -> str:
 
 @cache
 def api() -> Api:
-    """The server that the profile names. Raises `CommandFailed` when there is none."""
+    """The client for the server of the profile. Raises `CommandFailed` if no server is configured."""
     return Api(read_profile())

@@ -1,7 +1,7 @@
-"""Which server the command asks, and by which token.
+"""Which server the command uses, and with which token.
 
-`IMS_URL` and `IMS_TOKEN` (or `IMS_TOKEN_FILE`) say it; else the profile that `make up` writes for whoever installs,
-`command.toml` in the state directory, or the file that `IMS_PROFILE` names.
+They come from `IMS_URL` and `IMS_TOKEN` (or `IMS_TOKEN_FILE`). Otherwise they come from the profile that `make up`
+writes for the installing user: `command.toml` in the state directory, or the file that `IMS_PROFILE` names.
 """
 
 import os
@@ -23,18 +23,17 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A server, and the token by which it is asked; without one only what needs none is answered."""
+    """A server and a token. Without a token, only public endpoints work."""
 
     url: str
     token: str | None
     origin: str
-    """Where the server's address stands: a variable's name, or a file's."""
+    """Where the URL is set: the name of a variable or file."""
     token_origin: str | None
-    """Where the token stands, likewise."""
+    """Where the token is set: the name of a variable or file."""
 
 
 def profile_path(environment: Mapping[str, str]) -> Path:
-    """The file of the profile."""
     if given := environment.get("IMS_PROFILE"):
         return Path(given)
     state = environment.get("IMS_STATE_DIR")
@@ -42,7 +41,7 @@ def profile_path(environment: Mapping[str, str]) -> Path:
 
 
 def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
-    """The profile in force. Raises `CommandFailed` when there is none, or when others could read its token."""
+    """The active profile. Raises `CommandFailed` if there is none, or if other users can read its token."""
     environment = os.environ if environment is None else environment
     url = environment.get("IMS_URL")
     token, token_origin = _given_token(environment)
@@ -55,8 +54,8 @@ def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
         raise CommandFailed(f"{path} is not valid TOML: {error}.") from None
     except FileNotFoundError:
         raise CommandFailed(
-            f"No server is known: {path} does not exist. Set IMS_URL and IMS_TOKEN, or run `make up` on the machine of"
-            " the server."
+            f"No server is configured: {path} does not exist. Set IMS_URL and IMS_TOKEN, or run `make up` on the"
+            " machine of the server."
         ) from None
     if not isinstance(stored.get("url"), str):
         raise CommandFailed(f"{path} has no `url`.")
@@ -67,15 +66,15 @@ def read_profile(environment: Mapping[str, str] | None = None) -> Profile:
 
 
 def _checked_url(url: str, place: str) -> str:
-    """The URL without a slash at its end. Raises `Wrong`."""
+    """The URL without a trailing slash. Raises `Wrong`."""
     if not _URL.fullmatch(url):
-        # Not repeated: somebody may have written a password into it.
-        raise Wrong(f"{place}: must be the URL of a server, such as https://ims.example.org, and nothing more.")
+        # The message does not repeat the URL: it may contain a password.
+        raise Wrong(f"{place}: must be only the URL of a server, such as https://ims.example.org.")
     return url.rstrip("/")
 
 
 def _given_token(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The token that the environment gives, and where it stands."""
+    """The token from the environment, and the variable or file that has it."""
     if path := environment.get("IMS_TOKEN_FILE"):
         return _token_in(Path(path)), path
     if token := environment.get("IMS_TOKEN"):
@@ -84,27 +83,31 @@ def _given_token(environment: Mapping[str, str]) -> tuple[str | None, str | None
 
 
 def _token_in(path: Path) -> str:
-    """The token that a file holds. Raises `NotAllowed`."""
+    """The token in a file. Raises `NotAllowed`."""
     try:
         return _checked_token(_private_text(path).strip(), str(path))
     except FileNotFoundError:
-        raise NotAllowed(f"{path} does not exist: it should hold the token.") from None
+        raise NotAllowed(f"{path} does not exist: it must contain the token.") from None
 
 
 def _checked_token(token: str, place: str) -> str:
-    """The token, if it can be one; it is never shown. Raises `NotAllowed`."""
+    """The token, if it is well-formed; messages never show it. Raises `NotAllowed`."""
     if not _TOKEN.fullmatch(token):
-        raise NotAllowed(f"{place} holds no token: a token is one word of letters, digits and signs.")
+        raise NotAllowed(
+            f"{place} does not contain a token: a token is one word of ASCII letters, digits and punctuation."
+        )
     return token
 
 
 def _private_text(path: Path) -> str:
-    """The content of a file that nobody else may read. Raises `NotAllowed` and `FileNotFoundError`."""
+    """The content of a file that only its owner can read. Raises `NotAllowed` and `FileNotFoundError`."""
     try:
         if path.stat().st_mode & _OTHERS:
-            raise NotAllowed(f"{path} may be read by others: chmod 600 it, and make another token if it was read.")
+            raise NotAllowed(
+                f"{path} is readable by other users. Run chmod 600, and replace the token if it may have leaked."
+            )
         return path.read_text(encoding="utf-8")
     except (IsADirectoryError, NotADirectoryError, UnicodeDecodeError):
         raise CommandFailed(f"{path} is not a text file.") from None
     except PermissionError:
-        raise NotAllowed(f"{path} belongs to whoever installed IMS: set IMS_URL and IMS_TOKEN of your own.") from None
+        raise NotAllowed(f"{path} belongs to the user who installed IMS. Set your own IMS_URL and IMS_TOKEN.") from None

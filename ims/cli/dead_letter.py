@@ -15,24 +15,27 @@ PATH: Final = "/dead-letters"
 _COLUMNS: Final = ("id", "received", "source", "reason", "message")
 _MESSAGE_WIDTH: Final = 80
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="As the list has them.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All of them, or all that the filters leave.")]
-OfSource = Annotated[str, typer.Option("--source", help="Only of this source.")]
-OfReason = Annotated[str, typer.Option("--reason", help="Only for this reason, such as not_an_object.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="ID from `ims dead-letter list`.")]
+Ids = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]...", help="IDs from `ims dead-letter list`.", show_default=False)
+]
+All = Annotated[bool, typer.Option("--all", help="All dead letters, or all that match the filters.")]
+OfSource = Annotated[str, typer.Option("--source", help="Only from this source.")]
+OfReason = Annotated[str, typer.Option("--reason", help="Only with this reason, such as not_an_object.")]
 
 
 @app.command("list", epilog=examples("ims dead-letter list", "ims dead-letter list --source alertmanager --json"))
 def list_dead_letters(source: OfSource = "", reason: OfReason = "", limit: Limit = 20, as_json: Json = False) -> None:
     """List dead letters, newest first.
 
-    When a sender says that it sent an alert, and there is none: what could not be processed is here, with the reason.
+    Use it when a sender has sent an alert and IMS does not show it: alerts that could not be processed are listed with
+    the reason.
     """
     rows = api().first(PATH, limit, source=source, reason=reason)
     if as_json:
         print_json(rows)
     else:
-        print_table(_COLUMNS, [_row(row) for row in rows], "Everything could be processed.")
+        print_table(_COLUMNS, [_row(row) for row in rows], "No dead letters.")
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
@@ -47,7 +50,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_dead_letter(letter: Id, as_json: Json = False) -> None:
     """Show a dead letter.
 
-    With its body as it came, to see what the sender does differently.
+    Prints its body as received, to see what is wrong with it.
     """
     show(api().get(f"{PATH}/{letter}"), as_json=as_json)
 
@@ -58,15 +61,15 @@ def retry(
 ) -> None:
     """Process dead letters again.
 
-    After an upgrade, or once the sender's source is of the right kind. What can be processed now becomes an alert. Ends
-    with 1 if one still could not be processed.
+    Use it after an upgrade, or after you have corrected the kind of the source. Each that can be processed now becomes
+    an alert. Exits with 1 if any still cannot be processed.
     """
-    done = [api().ask("POST", f"{PATH}/{letter}/retry") for letter in _chosen(ids, everything, source, reason)]
+    done = [api().request("POST", f"{PATH}/{letter}/retry") for letter in _chosen(ids, everything, source, reason)]
     if as_json:
         print_json(done)
     else:
         rows = [(one["id"], one["result"], one["message"]) for one in done]
-        print_table(("id", "result", "message"), rows, "There is nothing to try again.")
+        print_table(("id", "result", "message"), rows, "Nothing to retry.")
     left = [one for one in done if one["message"]]
     if left:
         raise CommandFailed(f"{len(left)} still could not be processed.")
@@ -74,18 +77,18 @@ def retry(
 
 @app.command("drop", epilog=examples("ims dead-letter drop 1", "ims dead-letter drop --all --reason not_an_object"))
 def drop(ids: Ids = None, everything: All = False, source: OfSource = "", reason: OfReason = "") -> None:
-    """Remove dead letters for good.
+    """Delete dead letters.
 
-    When you have seen them, and the sender is mended.
+    Use it when the sender is fixed and the alerts are no longer needed. This cannot be undone.
     """
     chosen = _chosen(ids, everything, source, reason)
     for letter in chosen:
-        api().ask("DELETE", f"{PATH}/{letter}")
+        api().request("DELETE", f"{PATH}/{letter}")
     say(f"{len(chosen)} dropped")
 
 
 def _chosen(ids: list[int] | None, everything: bool, source: str, reason: str) -> list[int]:
-    """What the command line means. Raises `Wrong` unless it names some, or says `--all`."""
+    """The ids of the selected dead letters. Raises `Wrong` unless either ids or `--all` is given."""
     if bool(ids) == everything:
-        raise Wrong("Name dead letters by their ids, or say --all.")
+        raise Wrong("Give either the ids of dead letters or --all.")
     return ids or [int(row["id"]) for row in api().every(PATH, source=source, reason=reason)]

@@ -23,26 +23,26 @@ SERVICE = "ims-web"
 LIMIT_SECONDS = 120
 POLL_SECONDS = 0.25
 BAR_WIDTH = 40
-# The longest bar stands for this long; a slower step fills it.
+# Seconds that the longest bar represents; a slower step fills the bar.
 BAR_SECONDS = 20.0
 
 
 class NotReady(CommandFailed):
-    """The demo needs a running IMS: `make up` starts it, `make status` tells what is missing."""
+    """The demo needs a running IMS: `make up` starts it, `make status` shows what is missing."""
 
 
 @app.command("demo", epilog=examples("ims demo"))
 def demo() -> None:
     """Kill the IMS web process and watch it heal.
 
-    The first thing to try after `make up`, on the same machine. Kills ims-web with SIGKILL and prints, with seconds
-    since the kill, how it comes back. Ends with 1 if a step is missing after two minutes. May be repeated.
+    The first thing to try after `make up`, on the same machine. Kills ims-web with SIGKILL and prints each step of its
+    recovery with the seconds since the kill. Exits with 1 if a step is missing after two minutes. Safe to repeat.
     """
     settings = load_settings()
     server = api()
     _wait_until_calm(server, settings)
     pid = _main_pid(settings)
-    say(f"Killing {SERVICE} (process {pid}) with SIGKILL. Nobody will start it again but IMS.\n")
+    say(f"Killing {SERVICE} (process {pid}) with SIGKILL. Only IMS will start it again.\n")
     killed_at = datetime.now(UTC)
     os.kill(pid, signal.SIGKILL)
     observed = _watch(server, settings, killed_at)
@@ -50,7 +50,7 @@ def demo() -> None:
 
 
 def _wait_until_calm(server: Api, settings: Settings) -> None:
-    """Return when the service is up and has no unresolved incident; raises `NotReady` after half a minute."""
+    """Wait until the service is up and has no unresolved incident. Raises `NotReady` after 30 seconds."""
     deadline = time.monotonic() + 30
     while True:
         unresolved = server.first("/incidents", 1, service=SERVICE, status="unresolved")
@@ -64,13 +64,13 @@ def _wait_until_calm(server: Api, settings: Settings) -> None:
             raise NotReady(
                 f"{SERVICE} has the unresolved incident {unresolved[0]['incident']}: resolve it first."
                 if unresolved
-                else f"Prometheus does not see {SERVICE} up: `make status` tells what is missing."
+                else f"Prometheus does not see {SERVICE} up: `make status` shows what is missing."
             )
         time.sleep(POLL_SECONDS)
 
 
 def _main_pid(settings: Settings) -> int:
-    """Process id of the service as its supervisor knows it. Raises `NotReady`."""
+    """Process id of the service, from supervisorctl. Raises `NotReady`."""
     control = shutil.which("supervisorctl", path=str(Path(sys.executable).parent)) or "supervisorctl"
     configuration = settings.state_dir / "supervisor" / "supervisord.conf"
     answer = subprocess.run(
@@ -83,25 +83,25 @@ def _main_pid(settings: Settings) -> int:
 
 
 def _watch(server: Api, settings: Settings, killed_at: datetime) -> Observed:
-    """Print each step as it is seen, until the last one or the limit."""
+    """Print each step when it is observed, until the last step or the time limit."""
     printed: set[str] = set()
     times: dict[str, datetime] = {}
     observed = Observed({}, None)
     while (datetime.now(UTC) - killed_at).total_seconds() < LIMIT_SECONDS:
-        # It may be busy just now; what it stored is still there at the next look.
+        # Prometheus may be busy; the next poll finds what it has stored.
         with contextlib.suppress(PrometheusAway):
             times |= seen_by_prometheus(settings.prometheus_url, SERVICE, killed_at)
-        # It is the very program that was killed: until it is back, only Prometheus tells.
+        # The API is served by the program that was killed: until it is back, only Prometheus responds.
         with contextlib.suppress(Away):
             observed = seen_by_ims(server, SERVICE, killed_at)
             times |= observed.times
         for step in STEPS:
-            # In the story's order: a step that was seen early waits for the one before it.
+            # Print in order: a step that was observed early waits for the previous one.
             if step.name in printed:
                 continue
             if step.name not in times:
                 break
-            _say_step(step.title, (times[step.name] - killed_at).total_seconds())
+            _print_step(step.title, (times[step.name] - killed_at).total_seconds())
             printed.add(step.name)
         if len(printed) == len(STEPS):
             break
@@ -109,7 +109,7 @@ def _watch(server: Api, settings: Settings, killed_at: datetime) -> Observed:
     return Observed(times, observed.incident)
 
 
-def _say_step(title: str, seconds: float) -> None:
+def _print_step(title: str, seconds: float) -> None:
     blocks = "█" * max(1, round(min(seconds, BAR_SECONDS) / BAR_SECONDS * BAR_WIDTH))
     say(f"{seconds:7.1f} s  {title:<31} {blocks}")
 
@@ -119,11 +119,11 @@ def _conclude(settings: Settings, observed: Observed, killed_at: datetime) -> No
     incident = observed.incident
     if incident:
         name = incident["incident"]
-        say(f"\nThe record: {settings.web_url}/incidents/{name}   (ims incident show {name})")
+        say(f"\nIncident: {settings.web_url}/incidents/{name}   (ims incident show {name})")
     if missing:
-        say(f"\nNot seen within {LIMIT_SECONDS} s: {', '.join(missing)}.")
+        say(f"\nNot observed within {LIMIT_SECONDS} s: {', '.join(missing)}.")
         if incident and incident["attention_reason"]:
-            say(f"IMS says: {incident['attention_reason']}")
-        raise CommandFailed(f"Look at `make status` and at the logs in {settings.state_dir}/logs.")
+            say(f"Reason: {incident['attention_reason']}")
+        raise CommandFailed(f"See `make status` and the logs in {settings.state_dir}/logs.")
     seconds = (observed.times["verified"] - killed_at).total_seconds()
-    say(f"{SERVICE} was healthy again {seconds:.1f} s after it was killed, and nobody was woken.")
+    say(f"{SERVICE} was healthy again {seconds:.1f} s after it was killed, and nobody was notified.")

@@ -1,6 +1,6 @@
-"""What has to happen after a kill, and where each step is seen.
+"""The expected steps after the kill, and where each is observed.
 
-Nothing here takes part in the healing: the demo only asks Prometheus and the API, as anybody could.
+The demo takes no part in the healing: it only queries Prometheus and the API.
 """
 
 import json
@@ -17,16 +17,16 @@ from ims.cli.errors import Away
 
 HTTP_TIMEOUT_SECONDS = 3
 VERIFIED = "verification_passed"
-"""Kind of the event that a verification passed."""
+"""Kind of the timeline event for a passed verification."""
 
 
 class PrometheusAway(Away):
-    """Prometheus does not answer: `make status` tells which program is not running."""
+    """Prometheus does not respond: `make status` shows which program is not running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that has to happen; `title` is what people read."""
+    """An expected step; `title` is printed."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """When each step seen so far happened, by its name, and the incident that tells of it."""
+    """The time of each step observed so far, by its name, and the incident."""
 
     times: Mapping[str, datetime]
     incident: Mapping[str, Any] | None
@@ -78,7 +78,7 @@ def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
     """The result of an instant query. Raises `PrometheusAway`."""
     url = f"{prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     try:
-        with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_SECONDS) as response:  # noqa: S310 - a setting of ours
+        with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_SECONDS) as response:  # noqa: S310 - the URL is a setting
             result: list[dict[str, Any]] = json.load(response)["data"]["result"]
             return result
     except (OSError, ValueError, KeyError) as error:
@@ -86,7 +86,7 @@ def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
 
 
 def seen_by_ims(api: Api, service: str, since: datetime) -> Observed:
-    """What the incident's own record says happened after `since`. Raises `Away` while the server is."""
+    """The steps after `since` according to the incident's timeline and runs. Raises `Away` while the server is down."""
     for incident in api.first("/incidents", 5, service=service):
         timeline = api.get(place("incidents", incident["incident"], "timeline"), limit=200)["items"]
         received = _event_time(timeline, "alert_firing", since)

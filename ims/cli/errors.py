@@ -1,4 +1,4 @@
-"""What a command ends with: scripts tell by the exit code what happened."""
+"""Errors of commands; the exit code tells scripts what happened."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class CommandFailed(Exception):
-    """It failed, or a fault was found."""
+    """The command failed, or found faults."""
 
     exit_code = 1
 
@@ -15,43 +15,43 @@ class CommandFailed(Exception):
 
 
 class Wrong(CommandFailed):
-    """What was given is wrong; the message names each wrong field."""
+    """Invalid arguments; the message names each invalid field."""
 
     exit_code = 2
 
 
 class NothingThere(CommandFailed):
-    """There is nothing of that name."""
+    """The object does not exist."""
 
     exit_code = 3
 
 
 class NotNow(CommandFailed):
-    """The present state does not allow it."""
+    """The current state does not allow it."""
 
     exit_code = 4
 
 
 class Away(CommandFailed):
-    """The server or its database does not answer; try again later."""
+    """The server or its database does not respond; try again later."""
 
     exit_code = 5
 
 
 class NotAllowed(CommandFailed):
-    """The token is missing or wrong, or may not do that."""
+    """The token is missing or invalid, or lacks the rights."""
 
     exit_code = 6
 
 
 EXIT_CODES: Final = (
-    (0, "done"),
-    (CommandFailed.exit_code, "it failed, or a fault was found"),
-    (Wrong.exit_code, "what was given is wrong: the message names each wrong field"),
-    (NothingThere.exit_code, "there is nothing by that name"),
-    (NotNow.exit_code, "the present state does not allow it"),
-    (Away.exit_code, "the server or its database does not answer: try again later"),
-    (NotAllowed.exit_code, "the token is missing or wrong, or may not do that"),
+    (0, "success"),
+    (CommandFailed.exit_code, "the command failed, or found faults"),
+    (Wrong.exit_code, "invalid arguments: the message names each invalid field"),
+    (NothingThere.exit_code, "the object does not exist"),
+    (NotNow.exit_code, "the current state does not allow it"),
+    (Away.exit_code, "the server or its database does not respond: try again later"),
+    (NotAllowed.exit_code, "the token is missing or invalid, or lacks the rights"),
 )
 
 OF_STATUS: Final[Mapping[int, type[CommandFailed]]] = MappingProxyType(
@@ -63,4 +63,4 @@ OF_STATUS: Final[Mapping[int, type[CommandFailed]]] = MappingProxyType(
         **dict.fromkeys((429, 502, 503, 504), Away),
     }
 )
-"""By the HTTP status that the API answers."""
+"""By HTTP status of the API."""

@@ -1,4 +1,4 @@
-"""What people type: times, durations, texts and passwords."""
+"""Parse arguments: times, durations, texts and passwords."""
 
 import getpass
 import re
@@ -17,21 +17,21 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 STANDARD_INPUT: Final = "-"
 
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Then or later: ISO 8601, UTC unless it has a zone.")
+    str | None, typer.Option("--since", metavar="TIME", help="From this time on: ISO 8601, UTC without a time zone.")
 ]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Before: ISO 8601, UTC unless it has a zone.")
+    str | None, typer.Option("--until", metavar="TIME", help="Before this time: ISO 8601, UTC without a time zone.")
 ]
 
 
 def moment(text: str | None, option: str) -> str | None:
-    """A time as the API reads it. Raises `Wrong`."""
+    """A time in the format of the API. Raises `Wrong`."""
     if text is None:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise Wrong(f"{option}: {text!r} is no time: write 2026-03-01 or 2026-03-01T03:12Z.") from None
+        raise Wrong(f"{option}: {text!r} is not a time: use 2026-03-01 or 2026-03-01T03:12Z.") from None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
@@ -44,21 +44,21 @@ def seconds(text: str, option: str) -> float:
 
 
 def named(text: str, prefix: str, kind: str) -> str:
-    """The name of something that has a number, as the API knows it: `inc-42` is INC-42. Raises `NothingThere`."""
+    """Normalise a reference for the API: `inc-42` becomes INC-42. Raises `NothingThere`."""
     if not re.fullmatch(rf"(?:{prefix}-)?[1-9][0-9]{{0,17}}|{_ID}", text, re.IGNORECASE):
-        raise NothingThere(f"There is no {kind} {text[:40]!r}: its name is like {prefix}-7.")
+        raise NothingThere(f"There is no {kind} {text[:40]!r}: a valid name looks like {prefix}-7.")
     return text.lower() if re.fullmatch(_ID, text, re.IGNORECASE) else text.upper()
 
 
 def text_or_input(given: str) -> str:
-    """The text, or standard input for `-`."""
+    """The text; `-` reads standard input."""
     return sys.stdin.read() if given == STANDARD_INPUT else given
 
 
 def password(path: Path | None) -> str:
-    """A password: from a file, from the terminal without showing it, or the first line of standard input.
+    """A password: the first line of a file, typed at the terminal without echo, or the first line of standard input.
 
-    Never an argument: every account of the machine may read the command line of a process. Raises `Wrong`.
+    Never an argument: all users of the machine can read the command line of a process. Raises `Wrong`.
     """
     if path is not None:
         try:
@@ -68,14 +68,14 @@ def password(path: Path | None) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     typed = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != typed:
-        raise Wrong("The password was typed differently the second time.")
+    if getpass.getpass("Repeat password: ") != typed:
+        raise Wrong("The passwords do not match.")
     return typed
 
 
 PasswordFile = Annotated[
     Path | None,
     typer.Option(
-        "--password-file", metavar="FILE", help="Its first line (default: asked for, or a line of standard input)."
+        "--password-file", metavar="FILE", help="Read its first line (default: prompt, or a line of standard input)."
     ),
 ]

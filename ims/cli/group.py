@@ -1,4 +1,4 @@
-"""How the groups of commands are made, all alike."""
+"""Create groups of commands with the same options."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import typer
 
 
 def group(name: str, help_text: str) -> typer.Typer:
-    """A group of commands. Without markup: otherwise each help would import rich first."""
+    """A group of commands. Markup is off, since it would make every help text import rich."""
     return typer.Typer(
         name=name, help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -15,10 +15,10 @@ def group(name: str, help_text: str) -> typer.Typer:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: commands that a test runs as they stand there."""
+    """The examples in a command's help; a test runs them."""
     return f"Examples:\n\n{as_written(lines)}"
 
 
 def as_written(lines: Iterable[str]) -> str:
-    """A paragraph of help whose lines stay as they are: they are to be copied."""
+    """A paragraph of help without line wrapping, for lines to be copied."""
     return "\b\n" + "\n".join(f"  {line}" for line in lines)

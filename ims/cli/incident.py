@@ -14,17 +14,17 @@ from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, local, now, print_json, print_table, printable, say, seconds_between, show
 from ims.core.wording import duration
 
-app = group("incident", "Open, list, change and resolve incidents: what people and automation work on.")
+app = group("incident", "Open, list, change and resolve incidents.")
 
 _COLUMNS: Final = ("incident", "status", "severity", "service", "opened", "healed", "resolved", "title")
 _TITLE_WIDTH: Final = 60
-_PARTS: Final = ("alerts", "notes", "runs", "refusals", "denials", "timeline")
+_PARTS: Final = ("alerts", "notes", "runs", "denials", "timeline")
 _NOT_SHOWN: Final = ("incident", "title", "labels", "allowed", *_PARTS)
 _RANGE: Final = timedelta(days=30)
 
 
 class Status(StrEnum):
-    """A status of an incident, or all of them but resolved."""
+    """A status of an incident; `unresolved` means every status except resolved."""
 
     UNRESOLVED = "unresolved"
     OPEN = "open"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is, worst first."""
+    """Severities, highest first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -43,7 +43,7 @@ class Severity(StrEnum):
 
 
 class Sort(StrEnum):
-    """By the time they were opened."""
+    """Order by opening time."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -64,29 +64,29 @@ Text = Annotated[str, typer.Argument(metavar="TEXT", help=f"Markdown; {STANDARD_
     ),
 )
 def list_incidents(
-    status: Annotated[Status | None, typer.Option(help="Only in this status; unresolved is all but resolved.")] = None,
+    status: Annotated[
+        Status | None, typer.Option(help="Only with this status; unresolved: all except resolved.")
+    ] = None,
     severity: OfSeverity = None,
     service: OfService = "",
     environment: OfEnvironment = "",
-    assignee: Annotated[str, typer.Option(help="Only those given to this account.")] = "",
+    assignee: Annotated[str, typer.Option(help="Only those assigned to this account.")] = "",
     team: OfTeam = "",
-    words: Annotated[
-        str, typer.Option("--search", help="These words, or their beginnings, stand in title, description or notes.")
-    ] = "",
+    search: Annotated[str, typer.Option(help="Search title, description and notes for these words.")] = "",
     since: Since = None,
     until: Until = None,
-    sort: Annotated[Sort, typer.Option(help="By the time they were opened.")] = Sort.NEWEST,
+    sort: Annotated[Sort, typer.Option(help="Order by opening time.")] = Sort.NEWEST,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """List incidents, newest first.
 
-    Where a shift begins: `--status unresolved` is what is still going on. Filters are joined by "and"; --search finds
-    words, or their beginnings, in titles, descriptions and notes.
+    At the start of a shift, use `--status unresolved`. Filters are combined with AND. --search finds incidents whose
+    title, description or notes contain all of the given words; the beginning of a word is enough.
     """
     rows = api().first(
         "/incidents", limit, status=status and status.value, severity=severity and severity.value, service=service,
-        environment=environment, assignee=assignee, team=team, words=words, since=moment(since, "--since"),
+        environment=environment, assignee=assignee, team=team, search=search, since=moment(since, "--since"),
         until=moment(until, "--until"), sort=sort.value,
     )  # fmt: skip
     if as_json:
@@ -111,7 +111,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
 def show_incident(reference: Reference, as_json: Json = False) -> None:
     """Show an incident and its timeline.
 
-    The first thing to read when you were called: what happened, what automation tried, and how it ended.
+    The first thing to read when you are paged: what happened, what automation tried, and how it ended.
     """
     found = api().get(_path_of(reference))
     if as_json:
@@ -131,25 +131,25 @@ def show_incident(reference: Reference, as_json: Json = False) -> None:
 @app.command("open", epilog=examples('ims incident open "Backups are late" --severity low'))
 def open_incident(
     title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in a few words.")],
-    severity: Annotated[Severity, typer.Option(help="How bad it is.")] = Severity.MEDIUM,
-    service: Annotated[str, typer.Option(help="The service it is about; brings its environment and team.")] = "",
-    environment: Annotated[str, typer.Option(help="Where.")] = "",
-    team: Annotated[str, typer.Option(help="Who looks after it.")] = "",
-    assignee: Annotated[str, typer.Option(help="Whom it is given to.")] = "",
+    severity: Annotated[Severity, typer.Option(help="Severity.")] = Severity.MEDIUM,
+    service: Annotated[str, typer.Option(help="Affected service; sets environment and team.")] = "",
+    environment: Annotated[str, typer.Option(help="Environment.")] = "",
+    team: Annotated[str, typer.Option(help="Responsible team.")] = "",
+    assignee: Annotated[str, typer.Option(help="Assignee.")] = "",
     description: Annotated[str, typer.Option(help=f"Markdown; {STANDARD_INPUT} reads it from standard input.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Open an incident by hand.
+    """Open an incident manually.
 
-    For what no alert reports: a customer called, or you saw it yourself. If the connection breaks, the request is sent
-    once more, and that opens no second incident.
+    For problems that no alert reports, such as a call from a customer. If the connection breaks, the request is retried
+    once; the retry does not open a second incident.
     """
     given = {
         "title": title, "severity": severity.value, "service": service, "environment": environment, "team": team,
         "assignee": assignee, "description": text_or_input(description),
     }  # fmt: skip
     body = {name: value for name, value in given.items() if value}
-    opened = api().ask("POST", "/incidents", body=body, headers={"Idempotency-Key": str(uuid4())})
+    opened = api().request("POST", "/incidents", body=body, headers={"Idempotency-Key": str(uuid4())})
     _say_done(opened, "opened", as_json=as_json)
 
 
@@ -157,7 +157,7 @@ def open_incident(
 def acknowledge(reference: Reference, as_json: Json = False) -> None:
     """Acknowledge an incident.
 
-    Tells everybody that you are looking at it, so that nobody else has to begin.
+    Shows others that you are looking at it.
     """
     _change(reference, {"status": "acknowledged"}, "acknowledged", as_json=as_json)
 
@@ -166,7 +166,7 @@ def acknowledge(reference: Reference, as_json: Json = False) -> None:
 def start(reference: Reference, as_json: Json = False) -> None:
     """Mark an incident as in progress.
 
-    When looking has become working: whoever reads the list sees that it is being repaired.
+    Shows others that you are working on a fix.
     """
     _change(reference, {"status": "in_progress"}, "in progress", as_json=as_json)
 
@@ -174,13 +174,13 @@ def start(reference: Reference, as_json: Json = False) -> None:
 @app.command("resolve", epilog=examples('ims incident resolve INC-1 --note "Restarted the mail server."'))
 def resolve(
     reference: Reference,
-    text: Annotated[str, typer.Option("--note", help="What was done; stands in the timeline.")] = "",
+    text: Annotated[str, typer.Option("--note", help="What was done; added to the timeline.")] = "",
     as_json: Json = False,
 ) -> None:
     """Resolve an incident.
 
-    When it is over and no alert will say so, as with one that was opened by hand; others resolve when their alerts do.
-    The note is for whoever meets the same again.
+    Needed for incidents without alerts, such as manually opened ones; others resolve when their alerts do. The note
+    helps when the same problem recurs.
     """
     _change(reference, {"status": "resolved", **({"note": text} if text else {})}, "resolved", as_json=as_json)
 
@@ -188,17 +188,17 @@ def resolve(
 @app.command("set", epilog=examples("ims incident set INC-1 --severity high", "ims incident set INC-1 --assignee ''"))
 def set_fields(
     reference: Reference,
-    title: Annotated[str | None, typer.Option(help="Another title.")] = None,
-    description: Annotated[str | None, typer.Option(help="Another description; Markdown.")] = None,
-    severity: Annotated[Severity | None, typer.Option(help="Another severity.")] = None,
-    team: Annotated[str | None, typer.Option(help="Another team; an empty text is none.")] = None,
-    assignee: Annotated[str | None, typer.Option(help="Another assignee; an empty text is nobody.")] = None,
+    title: Annotated[str | None, typer.Option(help="New title.")] = None,
+    description: Annotated[str | None, typer.Option(help="New description; Markdown.")] = None,
+    severity: Annotated[Severity | None, typer.Option(help="New severity.")] = None,
+    team: Annotated[str | None, typer.Option(help="New team; empty removes it.")] = None,
+    assignee: Annotated[str | None, typer.Option(help="New assignee; empty unassigns.")] = None,
     as_json: Json = False,
 ) -> None:
     """Change fields of an incident.
 
-    To hand it to somebody (--assignee, --team), or when it is worse than it looked (--severity). What is not given
-    stays; an empty text takes a value away.
+    To hand it over (--assignee, --team), or to raise its severity (--severity). Omitted fields keep their values; an
+    empty value removes a team or assignee.
     """
     given = {
         "title": title, "description": description, "severity": severity and severity.value, "team": team,
@@ -206,20 +206,19 @@ def set_fields(
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value is not None}
     if not fields:
-        raise Wrong("Name something to change, such as --severity high.")
+        raise Wrong("Give at least one field to change, such as --severity high.")
     _change(reference, fields, "changed", as_json=as_json)
 
 
 @app.command("note", epilog=examples('ims incident note INC-1 "The provider knows of it."'))
 def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
-    """Write a note into the timeline.
+    """Add a note to the timeline.
 
-    What you find out, while you find it out: the next one to look begins where you stopped. In any status, also after
-    the incident is resolved.
+    Write down what you find, so that others can continue from there. Works in every status, including resolved.
     """
     written = text_or_input(text).strip()
     if not written:
-        raise Wrong("TEXT: must not be empty; the text of a note is what it is for.")
+        raise Wrong("TEXT: must not be empty.")
     _change(reference, {"note": written}, "noted", as_json=as_json)
 
 
@@ -227,7 +226,7 @@ def write_note(reference: Reference, text: Text, as_json: Json = False) -> None:
 def metrics(reference: Reference, as_json: Json = False) -> None:
     """Show how long an incident took.
 
-    Time to acknowledge, to heal and to resolve, for the review afterwards. In seconds with --json.
+    Time to acknowledge, to heal and to resolve, for example for a postmortem. In seconds with --json.
     """
     measured = api().get(_path_of(reference, "metrics"))
     if as_json:
@@ -239,11 +238,9 @@ def metrics(reference: Reference, as_json: Json = False) -> None:
 
 @app.command("summary", epilog=examples("ims incident summary --since 2026-03-01", "ims incident summary --team shop"))
 def summary(
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From this UTC day on (default: 30 days ago).")
-    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="First UTC day (default: 30 days ago).")] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Up to the UTC day before, or the one it is in.")
+        str | None, typer.Option(metavar="TIME", help="Only days that begin before this time (default: now).")
     ] = None,
     service: OfService = "",
     environment: OfEnvironment = "",
@@ -251,10 +248,10 @@ def summary(
     team: OfTeam = "",
     as_json: Json = False,
 ) -> None:
-    """Count incidents of a range of days.
+    """Show statistics of a range of days.
 
-    For the report of a week or a quarter: how many there were, how bad, and how long they took. Days are UTC days; a
-    year is as quick as a week.
+    For weekly or quarterly reports: the number of incidents by severity, and how long they took. Days are UTC days. A
+    year is as fast to query as a week.
     """
     to = moment(until, "--until") or now().isoformat()
     begin = moment(since, "--since") or (now() - _RANGE).isoformat()
@@ -272,21 +269,21 @@ def _print_summary(counted: dict[str, Any]) -> None:
     say(f"{counted['first']} to {counted['last']}, UTC days\n")
     names = tuple(counted["counts"])
     rows = [("all", counted["counts"]), *counted["by_severity"].items()]
-    print_table(("severity", *names), [(word, *(of[name] for name in names)) for word, of in rows])
+    print_table(("severity", *names), [(severity, *(counts[name] for name in names)) for severity, counts in rows])
     say()
     timed = {"to acknowledge": "to_acknowledge", "to heal": "to_heal", "to resolve": "to_resolve"}
     columns = tuple(name for name in counted["to_heal"] if name != "incidents")
     print_table(
         ("time", "incidents", *columns),
         [
-            (word, counted[name]["incidents"], *(duration(counted[name][column]) for column in columns))
-            for word, name in timed.items()
+            (label, counted[name]["incidents"], *(duration(counted[name][column]) for column in columns))
+            for label, name in timed.items()
         ],
     )
 
 
 def _change(reference: str, fields: dict[str, Any], done: str, *, as_json: bool) -> None:
-    _say_done(api().ask("PATCH", _path_of(reference), body=fields), done, as_json=as_json)
+    _say_done(api().request("PATCH", _path_of(reference), body=fields), done, as_json=as_json)
 
 
 def _path_of(reference: str, *parts: str) -> str:

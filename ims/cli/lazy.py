@@ -1,6 +1,6 @@
-"""A group of commands whose modules are imported when one of them is used, and not for help or completion.
+"""A group of commands that imports a module only when one of its commands runs, not for help or completion.
 
-Most of the time of a short command goes into imports: the whole of `ims --help` is read from a table.
+Imports take most of the time of a short command, so `ims --help` is printed from a table.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from typer.core import TyperGroup
 
 
 class LazyGroup(TyperGroup):
-    """Subclass it with `groups`: name to the module that has a Typer `app`, and one line of help."""
+    """Subclass it with `groups`: from the name to the module with a Typer `app`, and a one-line help text."""
 
     groups: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """In the order of the table: what people use most comes first."""
+        """In the order of the table: the most common commands first."""
         return [*self.groups, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the module of a group, or find a command of this one."""
+        """Import the module of a group, or return a command of this group."""
         if cmd_name not in self.groups:
             return super().get_command(ctx, cmd_name)
         if cmd_name not in self.commands:
@@ -32,15 +32,15 @@ class LazyGroup(TyperGroup):
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The table as help; nothing is imported."""
+        """Print the table, without importing the modules."""
         own = {name: self.commands[name] for name in super().list_commands(ctx) if name not in self.groups}
-        rows = [(name, words) for name, (_, words) in self.groups.items()]
+        rows = [(name, help_text) for name, (_, help_text) in self.groups.items()]
         rows += [(name, command.get_short_help_str(80)) for name, command in own.items() if not command.hidden]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As Typer, which suggests among the commands that are imported already."""
+        """Suggest similar names, too: Typer suggests only commands that are already imported."""
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.UsageError as error:
@@ -49,7 +49,9 @@ class LazyGroup(TyperGroup):
             raise
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """The base class would import each command for its help; options and arguments are its business, too."""
+        """Complete names from the table: the base class would import every command for its help text."""
         item = click.shell_completion.CompletionItem
-        found = [item(name, help=words) for name, (_, words) in self.groups.items() if name.startswith(incomplete)]
+        found = [
+            item(name, help=help_text) for name, (_, help_text) in self.groups.items() if name.startswith(incomplete)
+        ]
         return found + click.Command.shell_complete(self, ctx, incomplete)

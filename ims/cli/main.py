@@ -1,6 +1,6 @@
 """The command `ims`: a client of the REST API, and `ims admin` for this machine's database.
 
-Scripts can tell what happened by the exit code, see `ims.cli.errors`.
+The exit code tells scripts what happened, see `ims.cli.errors`.
 """
 
 import sys
@@ -17,34 +17,34 @@ from ims.cli.output import note
 _EPILOG = "\n\n".join(
     (
         examples("ims incident list --status unresolved", "ims service list", "ims policy check --root ."),
-        "`ims COMMAND --help` says what each does, when one wants it, and how. IMS_URL and IMS_TOKEN name the server"
-        " and the token; without them, the profile that `make up` writes for whoever installs.",
+        "`ims COMMAND --help` describes a command, when to use it, and its options. IMS_URL and IMS_TOKEN set the"
+        " server and the token; by default they come from the profile that `make up` writes for the installing user.",
         "Exit codes:",
-        as_written(f"{code}  {words}" for code, words in EXIT_CODES),
+        as_written(f"{code}  {meaning}" for code, meaning in EXIT_CODES),
     )
 )
 
 
 class Commands(LazyGroup):
-    """Every group, with the module that has it."""
+    """Every group, with its module and help text."""
 
-    groups = {  # noqa: RUF012 - a table that nobody changes
-        name: (f"ims.cli.{name.replace('-', '_')}", words)
-        for name, words in {
+    groups = {  # noqa: RUF012 - a constant table
+        name: (f"ims.cli.{name.replace('-', '_')}", help_text)
+        for name, help_text in {
             "incident": "Open, list, change and resolve incidents.",
-            "alert": "List what sources report: what fires, and since when.",
+            "alert": "List alerts: which are firing, and since when.",
             "run": "List and show runs of playbooks, and their logs.",
-            "decision": "Show why a run started, or did not.",
+            "decision": "Show why a run started or not.",
             "service": "List the services and whether they are healthy.",
             "worker": "List the workers that take jobs.",
             "maintenance": "Add, list and end maintenance windows.",
-            "source": "Manage who sends alerts.",
+            "source": "Manage sources, the senders of alerts.",
             "token": "Create, rotate and revoke tokens.",
             "user": "Manage accounts.",
             "team": "Manage teams.",
             "dead-letter": "Show, retry and drop alerts that could not be processed.",
-            "audit": "Read who changed what.",
-            "profile": "Show which server is asked, and who you are there.",
+            "audit": "List and export the audit log: who changed what.",
+            "profile": "Show the server in use and your account there.",
             "policy": "Check a policy; needs neither server nor database.",
             "demo": "Kill the IMS web process and watch it heal.",
             "admin": "Work on this machine's database: migrate, bootstrap, policy, worker, retention.",
@@ -64,7 +64,7 @@ def ims() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. An error of ours is one sentence on standard error."""
+    """Run one command and return its exit code. `CommandFailed` is printed as a message on standard error."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ims", standalone_mode=False)
     except CommandFailed as error:
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):
             return _reader_is_gone()
-        # What Typer prints for completion ends so.
+        # Typer exits like this after printing completions.
         return int(ended.code or 0)
     except click.exceptions.ClickException as error:
         error.show()
@@ -88,6 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reader_is_gone() -> int:
-    """`ims … | head` closed the pipe: not an error, and Python is not to complain when it flushes at the end."""
+    """`ims … | head` closed the pipe. That is no error, and Python must not report one when it flushes at exit."""
     sys.stdout = None
     return 0

@@ -1,4 +1,4 @@
-"""`ims maintenance …`: tell IMS that somebody is working on something."""
+"""`ims maintenance …`: maintenance windows."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -12,11 +12,11 @@ from ims.cli.given import seconds
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, print_table, say
 
-app = group("maintenance", "Add, list and end windows in which nobody is notified and nothing is healed.")
+app = group("maintenance", "Manage maintenance windows, in which IMS does not heal and does not notify anyone.")
 
 _COLUMNS: Final = ("window", "state", "from", "to", "zone", "recurs", "covers", "origin", "reason")
 
-Name = Annotated[str, typer.Argument(metavar="WINDOW", help="Its name.")]
+Name = Annotated[str, typer.Argument(metavar="WINDOW", help="Name of the window.")]
 
 
 @app.command(
@@ -29,46 +29,53 @@ Name = Annotated[str, typer.Argument(metavar="WINDOW", help="Its name.")]
 )
 def add(
     name: Name,
-    service: Annotated[list[str] | None, typer.Option(metavar="NAME", help="What it covers; repeatable.")] = None,
-    group: Annotated[list[str] | None, typer.Option(metavar="NAME", help="An inventory group; repeatable.")] = None,
+    service: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Service it covers; repeatable.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Inventory group it covers; repeatable.")
+    ] = None,
     match: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL=VALUE", help="Only alerts with this label, or with =~ and a pattern; repeatable."),
+        typer.Option(
+            metavar="LABEL=VALUE", help="Only alerts with this label; =~ for a regular expression; repeatable."
+        ),
     ] = None,
-    begins: Annotated[str | None, typer.Option("--from", metavar="TIME", help="When it begins (default: now).")] = None,
-    ends: Annotated[str | None, typer.Option("--to", metavar="TIME", help="When it ends.")] = None,
+    begins: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Start time (default: now).")] = None,
+    ends: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End time.")] = None,
     length: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="How long it is open, such as 90m or 2h.")
+        str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 90m or 2h.")
     ] = None,
     timezone: Annotated[
         str | None,
-        typer.Option(metavar="ZONE", help="Whose clocks, such as Europe/Berlin (default: this machine's)."),
+        typer.Option(metavar="ZONE", help="Time zone, such as Europe/Berlin (default: this machine's)."),
     ] = None,
     rrule: Annotated[
         str | None,
-        typer.Option(metavar="RULE", help="How it recurs, such as 'FREQ=WEEKLY;BYDAY=SU'; needs --timezone."),
+        typer.Option(
+            metavar="RULE", help="Recurrence rule of RFC 5545, such as 'FREQ=WEEKLY;BYDAY=SU'; needs --timezone."
+        ),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Stands in the timelines of what it covers.")
+        str | None, typer.Option(metavar="TEXT", help="Added to the timelines of covered incidents.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Add a maintenance window.
 
-    Before you work on something: its alerts are recorded as always, but nobody is notified and nothing is healed. It
-    begins now unless --from says when. Windows that everybody should review stand in the inventory instead.
+    Use it before planned work. During a maintenance window alerts are recorded, but IMS does not heal and does not
+    notify anyone. The window starts now unless --from is given. Put windows that should be reviewed into the inventory
+    instead.
     """
     if (ends is None) == (length is None):
-        raise Wrong("Say either --to or --for: a window needs an end.")
+        raise Wrong("Give either --to or --for: a window needs an end.")
     if rrule and not timezone:
-        raise Wrong("--timezone: is missing: a window that recurs needs to know whose clocks.")
+        raise Wrong("--timezone: is required for a recurring window.")
     given = {
         "name": name, "services": service, "groups": group, "match": dict(map(_condition, match or ())),
         "from": _time(begins, timezone, "--from"), "to": _time(ends, timezone, "--to"),
         "seconds": None if length is None else int(seconds(length, "--for")), "timezone": timezone, "rrule": rrule,
         "reason": reason,
     }  # fmt: skip
-    added = api().ask("POST", "/maintenance-windows", body={key: value for key, value in given.items() if value})
+    added = api().request("POST", "/maintenance-windows", body={key: value for key, value in given.items() if value})
     if as_json:
         print_json(added)
     else:
@@ -76,13 +83,13 @@ def add(
 
 
 def _time(text: str | None, timezone: str | None, option: str) -> str | None:
-    """A time; without a zone of its own or of the command it is this machine's. Raises `Wrong`."""
+    """A time; without a time zone and without --timezone it is in this machine's zone. Raises `Wrong`."""
     if text is None:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise Wrong(f"{option}: {text!r} is no time: write 2026-03-01T02:00.") from None
+        raise Wrong(f"{option}: {text!r} is not a time: use 2026-03-01T02:00.") from None
     return (time if time.tzinfo or timezone else time.astimezone()).isoformat()
 
 
@@ -95,12 +102,12 @@ def _condition(text: str) -> tuple[str, str | dict[str, str]]:
 
 @app.command("list", epilog=examples("ims maintenance list", "ims maintenance list --all --json"))
 def list_windows(
-    with_past: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False, as_json: Json = False
+    with_past: Annotated[bool, typer.Option("--all", help="Also windows that are over.")] = False, as_json: Json = False
 ) -> None:
     """List maintenance windows.
 
-    To see why nobody was notified, or what is planned. Those of the inventory and those that were added; the ones that
-    are over only with --all.
+    Shows planned windows, and why IMS did not notify anyone. Lists windows of the inventory and windows added by API or
+    command; windows that are over are listed only with --all.
     """
     rows = [row for row in api().every("/maintenance-windows") if with_past or row["state"] != "over"]
     if as_json:
@@ -116,7 +123,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     ]
     covers = ", ".join([*row["services"], *(f"group {name}" for name in row["groups"]), *conditions])
     begins, ends = (
-        _on_its_clocks(row[now] or row[first], row["timezone"]) for now, first in (("begins", "from"), ("ends", "to"))
+        _in_zone(row[now] or row[first], row["timezone"]) for now, first in (("begins", "from"), ("ends", "to"))
     )
     return (
         row["name"], row["state"], begins, ends, row["timezone"], row["rrule"] or "once", covers, row["origin"],
@@ -124,8 +131,8 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _on_its_clocks(time: str, zone: str) -> str:
-    """A time to the minute, on the clocks that the window is kept by."""
+def _in_zone(time: str, zone: str) -> str:
+    """A time to the minute, in the window's time zone."""
     try:
         read = datetime.fromisoformat(time)
         return f"{read.astimezone(ZoneInfo(zone)) if read.tzinfo else read:%Y-%m-%d %H:%M}"
@@ -137,9 +144,10 @@ def _on_its_clocks(time: str, zone: str) -> str:
 def end(name: Name) -> None:
     """End an open window now.
 
-    When you are done early. What still fires is decided as if it were new. A window that recurs opens again next time.
+    Use it when the work is finished early. Alerts that still fire are decided as if they were new. A recurring window
+    opens again at its next time.
     """
-    api().ask("POST", place("maintenance-windows", name, "end"))
+    api().request("POST", place("maintenance-windows", name, "end"))
     say(f"{name} has ended.")
 
 
@@ -147,7 +155,7 @@ def end(name: Name) -> None:
 def remove(name: Name) -> None:
     """Remove a window that was added.
 
-    When it was a mistake, or is not needed any more. A window of the inventory is removed there.
+    Only windows added by API or command. To remove a window of the inventory, edit the inventory.
     """
-    api().ask("DELETE", place("maintenance-windows", name))
-    say(f"{name} is removed.")
+    api().request("DELETE", place("maintenance-windows", name))
+    say(f"{name} has been removed.")

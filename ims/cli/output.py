@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, text for people, a table with colour only on a terminal."""
+"""Output of commands: JSON for programs, text for people, tables with colour only on a terminal."""
 
 import json
 import re
@@ -9,35 +9,34 @@ from typing import Annotated, Any, Final
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
-# Text from outside may move a terminal's cursor or change its title; line breaks would tear a table.
+# Control characters could move the terminal's cursor or change its title; line breaks would break a table.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def say(text: str = "") -> None:
-    """Print a line at once: a reader of a pipe may be waiting for it."""
+    """Print a line and flush, for readers of a pipe."""
     print(text, flush=True)
 
 
 def note(text: str) -> None:
-    """Tell people something that is not part of the answer; what a server said of an error may stand in it."""
+    """Print a message to standard error. It is made printable, since it can contain text from a server."""
     print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def escaped(line: str) -> str:
-    """A line of JSON that a server made, with the control characters that JSON allows in its texts escaped."""
+    """A line of JSON from a server, with the control characters that JSON allows in strings escaped."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def print_json(content: Any) -> None:
-    """Print JSON for programs."""
     print(json.dumps(content, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str = "Nothing.") -> None:
-    """Print rows under their columns' names, aligned; without rows one sentence."""
+    """Print aligned rows with a header; without rows, print `nothing`."""
     if not rows:
         say(nothing)
         return
@@ -59,13 +58,13 @@ def _print_on_terminal(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> 
 
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for row in cells:
-        # As text: what stands in square brackets is no markup of ours.
+        # As Text: square brackets in data are not markup.
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one thing: a line for each field that has a value."""
+    """Print an object, one line for each field that has a value."""
     width = max(len(name) for name in fields) + 2
     for name, value in fields.items():
         if value not in (None, "", [], {}):
@@ -74,38 +73,38 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def show(content: Any, *, as_json: bool) -> None:
-    """Print one thing, as JSON or field by field."""
+    """Print an object, as JSON or field by field."""
     (print_json if as_json else print_fields)(content)
 
 
 def printable(value: object) -> str:
-    """A value on one line, without control characters; empty for none."""
+    """A value on one line, without control characters; empty for None."""
     return "" if value is None else _CONTROL.sub(" ", str(value))
 
 
 def local(at: str | None) -> str:
-    """A time of the API as people here read it; empty for none."""
+    """A time of the API in the local time zone; empty for None."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
 def seconds_between(begun: str | None, ended: str | None) -> float | None:
-    """Seconds between two times of the API; none unless there are both."""
+    """Seconds between two times of the API; None if either is missing."""
     if not begun or not ended:
         return None
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
 
 
 def cut(text: str | None, width: int) -> str:
-    """The beginning of a text, with a mark where it goes on."""
+    """Truncate a text, with an ellipsis."""
     text = text or ""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def changed(is_changed: bool) -> None:
-    """Say whether anything is different now, in a word that scripts can read."""
+    """Print `changed` or `unchanged`, for scripts."""
     say("changed" if is_changed else "unchanged")
 
 
 def now() -> datetime:
-    """The present time, UTC."""
+    """The current time, UTC."""
     return datetime.now(UTC)

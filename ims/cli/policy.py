@@ -1,4 +1,4 @@
-"""`ims policy check`: every fault of a policy, without a server and without a database, so it runs in anybody's CI."""
+"""`ims policy check`: report all faults of a policy, without a server or a database, so that it runs in any CI."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from ims.cli.errors import CommandFailed
 from ims.cli.group import examples, group
-from ims.cli.output import Json, print_json, say
+from ims.cli.output import Json, note, print_json, say
 from ims.core.errors import IMSError
 from ims.policy.faults import FaultsFound
 from ims.policy.revision import Revision, make_revision
@@ -17,7 +17,7 @@ app = group("policy", "Check a policy; `ims admin policy load` activates it.")
 
 Root = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="Directory of the policy (default: IMS_POLICY_ROOT, or here)."),
+    typer.Option("--root", metavar="DIR", help="Directory of the policy (default: IMS_POLICY_ROOT, or .)."),
 ]
 Inventory = Annotated[
     str | None,
@@ -34,52 +34,57 @@ def policy() -> None:
 
 @app.command("check", epilog=examples("ims policy check --root . --inventory inventory/local"))
 def check(root: Root = None, inventory: Inventory = None, as_json: Json = False) -> None:
-    """Report every fault of a policy.
+    """Report all faults of a policy.
 
-    Before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a line
-    file:line:column: field: message; ends with 1 if there is one. It runs Ansible's reader, and with it whatever
-    plugins and templates the inventory has: do not check what you do not trust.
+    Use it before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a
+    line file:line:column: field: message. Exits with 1 if there are faults; warnings do not count. The playbooks of the
+    rules are loaded with everything that they import and include. It runs the plugins and templates of the inventory:
+    do not check policies that you do not trust.
     """
-    revision = read_revision(root, inventory, as_json=as_json, are_asked_for=True)
+    revision = read_revision(root, inventory, as_json=as_json, faults_to_stdout=True)
     summary = summary_of(revision)
     if as_json:
-        print_json({"ok": True, "faults": [], **summary})
+        warnings = [warning.to_json() for warning in revision.warnings]
+        print_json({"ok": True, "faults": [], "warnings": warnings, **summary})
     else:
         say(" ".join(["ok", *(f"{name}={value}" for name, value in summary.items())]))
 
 
-def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, are_asked_for: bool) -> Revision:
-    """Read and validate a policy. `are_asked_for` says that faults are the answer, and not its failure.
+def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, faults_to_stdout: bool) -> Revision:
+    """Read and validate a policy. With `faults_to_stdout`, faults are the output of the command, not its failure.
 
-    Raises `CommandFailed` once they are printed.
+    Raises `CommandFailed` if there are faults.
     """
     root = root or Path(os.environ.get("IMS_POLICY_ROOT") or Path.cwd())
     inventory = inventory or os.environ.get("IMS_INVENTORY") or "inventory/local"
-    # An inventory may be named as a shell completes it, relative to where one stands.
+    # The inventory may be given relative to the current directory, as shells complete it.
     given = Path(inventory)
     if given.exists() and not (root / given).exists() and given.resolve().is_relative_to(root.resolve()):
         inventory = str(given.resolve().relative_to(root.resolve()))
     try:
-        return make_revision(root, inventory, environment=os.environ)
+        revision = make_revision(root, inventory, environment=os.environ)
     except FaultsFound as found:
         count = f"{len(found.faults)} fault{'' if len(found.faults) == 1 else 's'}"
         sentence = f"{count} found; nothing was changed."
         if as_json:
             print_json({"ok": False, "error": found.message, "faults": [fault.to_json() for fault in found.faults]})
             raise CommandFailed(sentence) from None
-        told = "\n".join(map(str, found.faults))
-        if are_asked_for:
-            say(told)
+        lines = "\n".join(map(str, found.faults))
+        if faults_to_stdout:
+            say(lines)
             raise CommandFailed(sentence) from None
-        raise CommandFailed(f"{told}\n{sentence}") from None
+        raise CommandFailed(f"{lines}\n{sentence}") from None
     except IMSError as error:
         if as_json:
             print_json({"ok": False, "error": error.message, "faults": []})
         raise CommandFailed(error.message) from None
+    for warning in revision.warnings:
+        note(f"warning: {warning}")
+    return revision
 
 
 def summary_of(revision: Revision) -> dict[str, Any]:
-    """What a revision holds, in a few words."""
+    """Digest and counts of a revision."""
     policy = revision.policy
     return {
         "digest": revision.digest,

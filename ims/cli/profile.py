@@ -1,4 +1,4 @@
-"""`ims profile …`: which server is asked, and who one is there."""
+"""`ims profile …`: the server in use, and the account there."""
 
 from typing import Final
 
@@ -6,25 +6,25 @@ from ims.cli.client import api
 from ims.cli.group import examples, group
 from ims.cli.output import Json, show
 
-app = group("profile", "Show which server is asked, by which token, and who you are there.")
+app = group("profile", "Show the server and token in use, and your account there.")
 
 _OF_ME: Final = ("name", "role", "teams", "token", "scope")
 
 
 @app.callback()
 def profile() -> None:
-    """Show which server is asked, by which token, and who you are there.
+    """Show the server and token in use, and your account there.
 
-    IMS_URL and IMS_TOKEN name both; without them, the profile that `make up` writes for whoever installs.
+    IMS_URL and IMS_TOKEN set both; by default they come from the profile that `make up` writes for the installing user.
     """
 
 
 @app.command("show", epilog=examples("ims profile show", "ims profile show --json"))
 def show_profile(as_json: Json = False) -> None:
-    """Show which server is asked, and who you are there.
+    """Show the server in use and your account there.
 
-    When a command may not do what you want, and before you change anything on a machine with more than one
-    installation. It asks the server, so it also tells whether the token works. The token itself is never shown.
+    Use it when a command is not allowed, or before you change anything on a machine with several installations. It
+    sends a request to the server, so it also checks the token. It never prints the token.
     """
     server = api()
     me = server.get("/me")

@@ -1,4 +1,4 @@
-"""`ims run …`: what automation did."""
+"""`ims run …`: executions of playbooks."""
 
 import json
 import re
@@ -14,16 +14,16 @@ from ims.cli.given import named
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say, show
 
-app = group("run", "List and show runs of playbooks, and what they printed.")
+app = group("run", "List and show runs of playbooks, and their logs.")
 
 _FOLLOW_SECONDS: Final = 0.5
-_PATIENCE_SECONDS: Final = 120
-"""For a server that is away: IMS heals ims-web in less."""
+_RETRY_SECONDS: Final = 120
+"""How long --follow retries while the server is down. IMS heals ims-web in less."""
 _COLUMNS: Final = ("run", "outcome", "target", "rule", "attempt", "queued", "seconds", "reason")
 _ACTIVE: Final = ("queued", "running", "verifying")
 _REASON_WIDTH: Final = 60
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-# What a playbook prints may come from anywhere: only colours may reach a terminal, nothing that moves its cursor.
+# The output of a playbook is untrusted: pass only colours to the terminal, no other control sequences.
 _CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="R-7, 7 or the run's id.")]
@@ -42,7 +42,8 @@ def list_runs(
 ) -> None:
     """List runs, newest first.
 
-    What automation did: to a host (--target), for an incident (--incident), or in vain (--outcome failed).
+    Shows what automation did to a host (--target), for an incident (--incident), or which runs failed (--outcome
+    failed).
     """
     rows = api().first("/runs", limit, target=target, outcome=outcome, rule=rule, incident=incident)
     if as_json:
@@ -63,8 +64,8 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_run(name: Name, as_json: Json = False) -> None:
     """Show a run.
 
-    What was to be done and why, how its playbook ended, and whether the service was healthy afterwards: two different
-    things, so both are shown.
+    Prints its playbook, target, rule and reason. The status of the playbook and the verification of the service are
+    separate: a playbook can succeed without making the service healthy.
     """
     show(api().get(place("runs", named(name, "R", "run"))), as_json=as_json)
 
@@ -72,17 +73,17 @@ def show_run(name: Name, as_json: Json = False) -> None:
 @app.command("log", epilog=examples("ims run log R-1", "ims run log R-1 --follow"))
 def show_log(
     name: Name,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has ended.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a run's playbook printed.
+    """Show the log of a run.
 
-    To see which task failed, and why. With --json the run's events, one a line. --follow waits for a server that is
-    away: it may be what the run heals.
+    Use it to see which task failed, and why. With --json it prints the run's events, one per line. --follow retries
+    while the server is down, since the run may be healing that server.
     """
     after, path = 0, place("runs", named(name, "R", "run"), "log")
     while True:
-        page = _page(path, after, patience=_PATIENCE_SECONDS if follow else 0)
+        page = _page(path, after, retry_seconds=_RETRY_SECONDS if follow else 0)
         for event in page["items"]:
             after = event["counter"]
             if as_json:
@@ -96,9 +97,9 @@ def show_log(
         time.sleep(_FOLLOW_SECONDS)
 
 
-def _page(path: str, after: int, patience: float) -> Any:
-    """The next part of a log. Raises `Away` when the server is, and stays so for longer than `patience` seconds."""
-    ends = time.monotonic() + patience
+def _page(path: str, after: int, retry_seconds: float) -> Any:
+    """The next part of a log. Raises `Away` if the server is down for longer than `retry_seconds`."""
+    ends = time.monotonic() + retry_seconds
     while True:
         try:
             return api().get(path, after=after, limit=200)

@@ -1,4 +1,4 @@
-"""`ims service …`: what is watched and healed, and how it is now."""
+"""`ims service …`: services and their current state."""
 
 from typing import Annotated, Any, Final
 
@@ -22,8 +22,8 @@ def list_services(
 ) -> None:
     """List services and whether they are healthy.
 
-    The quickest look at whether anything is wrong. Services are the hosts of the inventory's group `services`, as the
-    active policy has them.
+    The quickest way to see whether anything is wrong. Services are the hosts in the inventory's group `services` of the
+    active policy.
     """
     rows = api().every("/services", state=state, team=team, environment=environment)
     if as_json:
@@ -43,7 +43,7 @@ def show_service(
 ) -> None:
     """Show a service.
 
-    As the inventory describes it (owner, team, runbook, who restarts it) and as it is now. Read it before you touch
-    what you do not know.
+    Prints its description in the inventory (owner, team, runbook, recovery) and its current state. Read it before you
+    work on a service that you do not know.
     """
     show(api().get(place("services", name)), as_json=as_json)

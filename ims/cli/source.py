@@ -1,4 +1,4 @@
-"""`ims source …`: who may send alerts."""
+"""`ims source …`: senders of alerts."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -11,15 +11,15 @@ from ims.cli.given import seconds
 from ims.cli.group import examples, group
 from ims.cli.output import Json, changed, local, print_json, print_table, show
 
-app = group("source", "Manage who sends alerts: add, list, show, set, remove.")
+app = group("source", "Manage sources, the senders of alerts: add, list, show, set, remove.")
 
-_COLUMNS: Final = ("source", "kind", "state", "last notification", "asked", "rate", "networks", "alertmanager")
+_COLUMNS: Final = ("source", "kind", "state", "last notification", "polled", "rate", "networks", "alertmanager")
 _NOTHING: Final = ("none", "any")
-"""What takes an option's value away."""
+"""Values of an option that remove the stored value."""
 
 
 class Kind(StrEnum):
-    """What a source sends."""
+    """Format of a source's notifications."""
 
     ALERTMANAGER = "alertmanager"
     GRAFANA = "grafana"
@@ -29,18 +29,22 @@ class Kind(StrEnum):
     HEARTBEAT = "heartbeat"
 
 
-Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Its name.")]
+Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of the source.")]
 AlertmanagerUrl = Annotated[
     str | None,
-    typer.Option("--alertmanager-url", metavar="URL", help="Its own Alertmanager, asked for what was missed."),
+    typer.Option(
+        "--alertmanager-url", metavar="URL", help="Its Alertmanager, polled to reconcile missed notifications."
+    ),
 ]
 Receiver = Annotated[
-    str | None, typer.Option("--receiver", metavar="NAME", help="Our receiver there; without it every alert is ours.")
+    str | None,
+    typer.Option("--receiver", metavar="NAME", help="IMS's receiver in that Alertmanager (default: all alerts)."),
 ]
 Networks = Annotated[
-    list[str] | None, typer.Option("--network", metavar="CIDR", help="It may send from here only; repeatable.")
+    list[str] | None,
+    typer.Option("--network", metavar="CIDR", help="Network it can send from (default: any); repeatable."),
 ]
-Rate = Annotated[str | None, typer.Option("--rate", metavar="N", help="Alerts a second that one process takes.")]
+Rate = Annotated[str | None, typer.Option("--rate", metavar="N", help="Alerts per second that one process accepts.")]
 StaleAfter = Annotated[
     str | None,
     typer.Option("--stale-after", metavar="TIME", help="Time without data before it is reported stale; 0 is never."),
@@ -50,7 +54,7 @@ StaleAfter = Annotated[
 @app.command("add", epilog=examples("ims source add backups --kind generic --rate 10"))
 def add(
     name: Name,
-    kind: Annotated[Kind, typer.Option(help="What it sends.")] = Kind.ALERTMANAGER,
+    kind: Annotated[Kind, typer.Option(help="Format of its notifications.")] = Kind.ALERTMANAGER,
     alertmanager_url: AlertmanagerUrl = None,
     receiver: Receiver = None,
     networks: Networks = None,
@@ -59,31 +63,32 @@ def add(
 ) -> None:
     """Add a source.
 
-    One for each sender of alerts, so that its alerts, limits and tokens stand apart. It sends by a token: `ims token
-    create SOURCE`. The same again changes nothing.
+    Add one for each sender of alerts, so that each has its own limits and tokens. The sender needs a token: `ims token
+    create SOURCE`. Adding the same source again changes nothing.
     """
     given = _given(alertmanager_url, receiver, networks, rate, stale_after)
     known = any(one["name"] == name for one in api().every("/sources"))
-    api().ask("POST", "/sources", body={"name": name, "kind": kind.value, **given})
+    api().request("POST", "/sources", body={"name": name, "kind": kind.value, **given})
     changed(not known)
 
 
 @app.command("set", epilog=examples("ims source set backups --rate none", "ims source set backups --disable"))
 def set_fields(
     name: Name,
-    kind: Annotated[Kind | None, typer.Option(help="What it sends.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Format of its notifications.")] = None,
     alertmanager_url: AlertmanagerUrl = None,
     receiver: Receiver = None,
     networks: Networks = None,
     rate: Rate = None,
     stale_after: StaleAfter = None,
     enabled: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Take its alerts again, or nothing from it any more.")
+        bool | None, typer.Option("--enable/--disable", help="Accept its alerts, or reject them.")
     ] = None,
 ) -> None:
     """Change a source.
 
-    To limit who floods you (--rate), or to stop it (--disable). What is not given stays; `none` takes a value away.
+    To limit a sender's rate (--rate), or to reject its alerts (--disable). Omitted options keep their values; `none`
+    removes a value.
     """
     given = _given(alertmanager_url, receiver, networks, rate, stale_after)
     if kind is not None:
@@ -91,7 +96,7 @@ def set_fields(
     if enabled is not None:
         given["enabled"] = enabled
     before = api().get(place("sources", name))
-    after = api().ask("PATCH", place("sources", name), body=given)
+    after = api().request("PATCH", place("sources", name), body=given)
     changed(any(before.get(field) != value for field, value in after.items() if field in before))
 
 
@@ -99,7 +104,7 @@ def _given(
     alertmanager_url: str | None, receiver: str | None, networks: list[str] | None, rate: str | None,
     stale_after: str | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """What the command line says of a source; what it does not mention is not there."""
+    """The given options as fields of the API; omitted options are left out."""
     texts = {
         "alertmanager_url": alertmanager_url, "receiver": receiver, "rate_limit": rate, "stale_after": stale_after,
     }  # fmt: skip
@@ -120,15 +125,15 @@ def _value(field: str, text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        raise Wrong("--rate: must be a number of alerts a second.") from None
+        raise Wrong("--rate: must be a number of alerts per second.") from None
 
 
 @app.command("list", epilog=examples("ims source list", "ims source list --json"))
 def list_sources(as_json: Json = False) -> None:
     """List sources.
 
-    When each last sent anything, whether it is stale, and what its limits are. The place to look when an alert did not
-    arrive.
+    Shows when each source last sent a notification, whether it is stale, and its limits. Start here when an alert did
+    not arrive.
     """
     rows = api().every("/sources")
     if as_json:
@@ -138,13 +143,13 @@ def list_sources(as_json: Json = False) -> None:
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    asked = row["reconciliation_problem"] or local(row["reconciled_at"])
+    polled = row["reconciliation_problem"] or local(row["reconciled_at"])
     if row["reconciliation_withheld"]:
-        asked = f"{asked}, {row['reconciliation_withheld']} withheld: {row['reconciliation_withheld_reason']}"
+        polled = f"{polled}, {row['reconciliation_withheld']} withheld: {row['reconciliation_withheld_reason']}"
     rate = f"{row['rate_limit']:g}/s" if row["rate_limit"] else ""
     return (
-        row["name"], row["kind"], row["state"], local(row["last_notification_at"]), asked, rate, ", ".join(row["networks"]),
-        row["alertmanager_url"],
+        row["name"], row["kind"], row["state"], local(row["last_notification_at"]), polled, rate,
+        ", ".join(row["networks"]), row["alertmanager_url"],
     )  # fmt: skip
 
 
@@ -152,7 +157,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_source(name: Name, as_json: Json = False) -> None:
     """Show a source.
 
-    With how many alerts, dead letters and tokens there are of it. Before you change or remove it.
+    Also prints the numbers of its alerts, dead letters and tokens. Use it before you change or remove a source.
     """
     show(api().get(place("sources", name)), as_json=as_json)
 
@@ -161,11 +166,11 @@ def show_source(name: Name, as_json: Json = False) -> None:
 def remove(name: Name) -> None:
     """Remove a source and its tokens.
 
-    When a sender is gone for good. One that still has alerts cannot be removed, for they are part of incidents: disable
-    it, and retention takes them.
+    Use it when a sender is gone. A source that still has alerts cannot be removed, since they are part of incidents:
+    disable it, and remove it once retention has deleted them.
     """
     try:
-        api().ask("DELETE", place("sources", name))
+        api().request("DELETE", place("sources", name))
     except NothingThere:
         changed(False)
     else:

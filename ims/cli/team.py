@@ -1,4 +1,4 @@
-"""`ims team …`: who looks after what."""
+"""`ims team …`: teams and their members."""
 
 from typing import Annotated, Any, Final
 
@@ -13,18 +13,18 @@ app = group("team", "Manage teams: add, list, remove, join, leave.")
 
 _COLUMNS: Final = ("team", "members")
 
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its name.")]
-Names = Annotated[list[str], typer.Argument(metavar="USER...", help="Accounts.")]
+Team = Annotated[str, typer.Argument(metavar="TEAM", help="Name of the team.")]
+Names = Annotated[list[str], typer.Argument(metavar="USER...", help="Names of accounts.")]
 
 
 @app.command("add", epilog=examples("ims team add storage"))
 def add(team: Team) -> None:
     """Add a team.
 
-    Services of the inventory and incidents name it; its members may act on those incidents.
+    Services of the inventory and incidents refer to it by name. Its members can act on those incidents.
     """
     known = any(one["name"] == team for one in _teams())
-    api().ask("POST", "/teams", body={"name": team})
+    api().request("POST", "/teams", body={"name": team})
     changed(not known)
 
 
@@ -32,7 +32,7 @@ def add(team: Team) -> None:
 def list_teams(as_json: Json = False) -> None:
     """List teams and their members.
 
-    To see who may act on what.
+    Shows who can act on the incidents of which team.
     """
     rows = _teams()
     if as_json:
@@ -45,10 +45,10 @@ def list_teams(as_json: Json = False) -> None:
 def remove(team: Team) -> None:
     """Remove a team and its memberships.
 
-    When others look after its services. Incidents go on naming it; only administrators and assignees may act on those.
+    Incidents keep the team's name; only administrators and assignees can act on them.
     """
     try:
-        api().ask("DELETE", place("teams", team))
+        api().request("DELETE", place("teams", team))
     except NothingThere:
         changed(False)
     else:
@@ -59,11 +59,11 @@ def remove(team: Team) -> None:
 def join(team: Team, names: Names) -> None:
     """Make accounts members of a team.
 
-    When somebody joins: they may act on its incidents from their next request on.
+    They can act on the team's incidents from their next request on.
     """
     before = api().get(place("teams", team))
     for name in names:
-        api().ask("POST", place("teams", team, "members"), body={"user": name})
+        api().request("POST", place("teams", team, "members"), body={"user": name})
     changed(api().get(place("teams", team)) != before)
 
 
@@ -71,11 +71,11 @@ def join(team: Team, names: Names) -> None:
 def leave(team: Team, names: Names) -> None:
     """End memberships of a team.
 
-    When somebody goes to another team. Incidents that are assigned to them stay so.
+    Incidents that are assigned to them stay assigned.
     """
     before = api().get(place("teams", team))
     for name in names:
-        api().ask("DELETE", place("teams", team, "members", name))
+        api().request("DELETE", place("teams", team, "members", name))
     changed(api().get(place("teams", team)) != before)
 
 

@@ -1,4 +1,4 @@
-"""`ims user …`: who may sign in, and what they may do."""
+"""`ims user …`: accounts and their roles."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -17,36 +17,36 @@ _COLUMNS: Final = ("user", "role", "state", "signs in by", "teams", "email")
 
 
 class Role(StrEnum):
-    """What an account may do; each includes the one before it."""
+    """Rights of an account; each role includes the previous one."""
 
     VIEWER = "viewer"
     RESPONDER = "responder"
     ADMIN = "admin"
 
 
-Name = Annotated[str, typer.Argument(metavar="USER", help="Its name.")]
+Name = Annotated[str, typer.Argument(metavar="USER", help="Name of the account.")]
 
 
 @app.command("add", epilog=examples("ims user add dora --role responder --no-password"))
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.RESPONDER,
-    email: Annotated[str, typer.Option(metavar="ADDRESS", help="Its e-mail address.")] = "",
-    team: Annotated[list[str] | None, typer.Option(metavar="TEAM", help="A team it is on; repeatable.")] = None,
+    role: Annotated[Role, typer.Option(help="Rights of the account.")] = Role.RESPONDER,
+    email: Annotated[str, typer.Option(metavar="ADDRESS", help="E-mail address.")] = "",
+    team: Annotated[list[str] | None, typer.Option(metavar="TEAM", help="Team to join; repeatable.")] = None,
     password_file: PasswordFile = None,
     no_password: Annotated[
-        bool, typer.Option("--no-password", help="Nobody can sign in to it until it is linked or gets a password.")
+        bool, typer.Option("--no-password", help="No sign-in until it is linked or gets a password.")
     ] = False,
 ) -> None:
     """Add an account.
 
-    For a person, whose password is asked for, or for a program, which needs none (--no-password): it acts by a token.
+    For a person, it prompts for the password. A program needs no password (--no-password): it uses a token.
     """
     given = {
         "name": name, "role": role.value, "email": email, "teams": team or [],
         "password": None if no_password else password(password_file),
     }  # fmt: skip
-    made = api().ask("POST", "/users", body={key: value for key, value in given.items() if value})
+    made = api().request("POST", "/users", body={key: value for key, value in given.items() if value})
     say(f"{made['name']} is {made['role']}.")
 
 
@@ -54,7 +54,7 @@ def add(
 def list_users(as_json: Json = False) -> None:
     """List accounts.
 
-    Who may do what, and how each signs in; disabled ones are among them.
+    Shows the role of each account and how it signs in. Disabled accounts are included.
     """
     rows = api().every("/users")
     if as_json:
@@ -72,7 +72,8 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
 def show_user(name: Name, as_json: Json = False) -> None:
     """Show an account.
 
-    With its role, its teams and its name at the identity provider: to see why somebody may not do something.
+    Prints its role, its teams and its subject at the identity provider. Use it to see why a user is not allowed to do
+    something.
     """
     show(api().get(place("users", name)), as_json=as_json)
 
@@ -80,31 +81,30 @@ def show_user(name: Name, as_json: Json = False) -> None:
 @app.command("set", epilog=examples("ims user set dora --role viewer"))
 def set_fields(
     name: Name,
-    role: Annotated[Role | None, typer.Option(help="What it may do; another one ends its sessions.")] = None,
-    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="`none` takes it away.")] = None,
+    role: Annotated[Role | None, typer.Option(help="New role; a change ends its sessions.")] = None,
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="New address; `none` removes it.")] = None,
 ) -> None:
     """Change an account.
 
-    When somebody's job changes. What is not given stays. Another role ends the account's sessions, so that nobody goes
-    on with the old one.
+    Omitted options keep their values. A new role ends the account's sessions, so that no session keeps the old role.
     """
     given = {"role": role and role.value, "email": email}
     fields = {key: value for key, value in given.items() if value is not None}
     if fields.get("email", "").lower() == "none":
         fields["email"] = ""
     if not fields:
-        raise Wrong("Name something to change, such as --role viewer.")
+        raise Wrong("Give at least one option, such as --role viewer.")
     _change(name, fields)
 
 
 @app.command("passwd", epilog=examples("ims user passwd dora --password-file FILE"))
 def set_password(name: Name, password_file: PasswordFile = None) -> None:
-    """Set another password.
+    """Set the password of an account.
 
-    When somebody forgot it; ends the account's sessions. When no administrator can sign in any more, `ims admin user
-    passwd` does it on the machine of the database.
+    Ends its sessions. If no administrator can sign in any more, use `ims admin user passwd` on the machine of the
+    database.
     """
-    api().ask("POST", place("users", name, "password"), body={"password": password(password_file)})
+    api().request("POST", place("users", name, "password"), body={"password": password(password_file)})
     changed(True)
 
 
@@ -112,8 +112,7 @@ def set_password(name: Name, password_file: PasswordFile = None) -> None:
 def disable(name: Name) -> None:
     """Disable an account.
 
-    When somebody leaves: its sessions and tokens are revoked at once. What it did stays in timelines and in the audit
-    log.
+    Disable the account and revoke its sessions and tokens, at once. Timelines and the audit log keep its name.
     """
     _change(name, {"enabled": False})
 
@@ -122,7 +121,7 @@ def disable(name: Name) -> None:
 def enable(name: Name) -> None:
     """Enable an account again.
 
-    When somebody is back. Tokens that were revoked stay so: create others.
+    Revoked tokens stay revoked: create new ones.
     """
     _change(name, {"enabled": True})
 
@@ -131,12 +130,12 @@ def enable(name: Name) -> None:
 def sign_out(name: Name) -> None:
     """End all sessions of an account.
 
-    For a lost laptop. Tokens go on working: `ims token revoke` ends those.
+    Use it for a lost laptop. Tokens stay valid: revoke those with `ims token revoke`.
     """
-    api().ask("POST", place("users", name, "sign-out"))
-    say(f"{name} is signed out everywhere.")
+    api().request("POST", place("users", name, "sign-out"))
+    say(f"All sessions of {name} have ended.")
 
 
 def _change(name: str, fields: dict[str, Any]) -> None:
     before = api().get(place("users", name))
-    changed(api().ask("PATCH", place("users", name), body=fields) != before)
+    changed(api().request("PATCH", place("users", name), body=fields) != before)

@@ -1,4 +1,4 @@
-"""`ims worker …`: who takes jobs."""
+"""`ims worker …`: workers that take jobs."""
 
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ def worker() -> None:
 def list_workers(as_json: Json = False) -> None:
     """List workers.
 
-    When runs stay queued: which workers live, which were lost within the last hour, who leads, and in which pools runs
-    wait without a worker.
+    Use it when runs stay queued. It shows live workers, workers lost within the last hour, the leader, and pools with
+    waiting runs that no worker serves.
     """
     rows = api().every("/workers")
     if as_json:
@@ -29,11 +29,11 @@ def list_workers(as_json: Json = False) -> None:
         return
     print_table(_COLUMNS, [_row(row) for row in rows], "No workers.")
     for pool in api().get("/workers", limit=1)["unserved_pools"]:
-        note(f"{pool['jobs']} runs wait in the pool {pool['pool']}, which no worker serves.")
+        note(f"{pool['jobs']} runs wait in pool {pool['pool']}, which no worker serves.")
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    leader = "leads" if row["is_leader"] else ""
+    leader = "leader" if row["is_leader"] else ""
     return (
         row["id"], row["host"], row["state"], leader, ", ".join(row["pools"]), row["capacity"]["runs"], row["version"],
         local(row["started_at"]), local(row["heartbeat_at"]),

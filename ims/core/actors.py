@@ -1,15 +1,15 @@
-"""Who does something: stands in timelines and in the audit log."""
+"""Actors: the people, tokens, senders, rules and runs that timelines and the audit log name."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class ActorKind(StrEnum):
-    """Who did what a timeline event tells."""
+    """The kind of actor behind a timeline event."""
 
     PERSON = "person"
-    TOKEN = "token"  # noqa: S105 - a kind, no secret
-    """A program that acts for a person: `alice (T-3)`."""
+    TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    """A program that acts for a person by an API token: `alice (T-3)`."""
     SENDER = "sender"
     RULE = "rule"
     RUN = "run"
@@ -17,12 +17,12 @@ class ActorKind(StrEnum):
 
 
 HUMAN = frozenset({ActorKind.PERSON, ActorKind.TOKEN})
-"""Whose actions count as a person's: a token acts for whoever made it."""
+"""Kinds whose actions count as a person's: a token acts for the account it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did something: a person by name, a token of a person, a rule, a run (R-7), a sender (source), or IMS."""
+    """A person by name, a token of a person, a rule, a run (R-7), a sender (source), or IMS itself."""
 
     kind: ActorKind
     name: str

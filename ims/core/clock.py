@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The present time with its zone, UTC."""
+    """The current time, with zone UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""With what a use case is called: one transaction, who asks, from where, and when."""
+"""The context of a use case: one transaction, the principal, the origin of the request, and the time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,25 +15,25 @@ from ims.core.principal import Principal, Role, Scope, scope_for
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """From where something is done: nowhere, if it is a command on this machine or IMS itself."""
+    """Where a request came from; both fields are None for a command on this machine and for IMS itself."""
 
     address: str | None = None
-    """Of the client, as far as trusted proxies tell it."""
+    """IP address of the client; X-Forwarded-For counts only if a trusted proxy sent it."""
     request_id: str | None = None
-    """The same id stands in the programs' logs."""
+    """The id that the programs' logs carry, too."""
 
 
 class ScopeTooNarrow(Forbidden):
-    """This token was not made for that: create one with a wider scope."""
+    """The scope of this token does not allow this: create a token with a wider scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One transaction, who asks, from where, and when.
+    """One transaction, the principal, the origin of the request, and the time.
 
-    A door (page, REST, command, worker) makes one and calls one use case with it. The use case decides whether it may
-    be, changes what is to be changed, and writes timeline, audit log and jobs in the same transaction, so no door can
-    differ from another.
+    A door (page, REST, command, worker) makes a context and calls one use case with it. The use case authorises the
+    principal, makes the change, and writes timeline, audit log and jobs in the same transaction, so that all doors
+    behave alike.
     """
 
     session: Session
@@ -43,34 +43,34 @@ class Context:
 
     @property
     def actor(self) -> Actor:
-        """Who stands in timelines."""
+        """The actor that timelines and the audit log name."""
         return self.principal.actor
 
     @property
     def who(self) -> str:
-        """Who, where one word has to do: `alice`, or `cli:root` for a command on this machine."""
+        """The actor as one string: `alice`, or `cli:root` for a command on this machine."""
         return self.actor.name if self.origin.address is not None else f"cli:{self.actor.name}"
 
     def acting_as(self, principal: Principal) -> Self:
-        """The same for another principal: whoever signs in is somebody only once the password was right."""
+        """A copy with another principal, such as the account of a sign-in once its password was verified."""
         return replace(self, principal=principal)
 
     def require(self, least: Role) -> None:
-        """Raises `Forbidden` unless the principal has this role or more, and `ScopeTooNarrow` for a token's scope.
+        """Raise `Forbidden` unless the principal has this role or a higher one, and `ScopeTooNarrow` for a token.
 
-        Use cases change something: a token that may only read is too narrow, whatever the role.
+        Use cases change something, so a token with scope `read` is always too narrow, whatever the role.
         """
         if not self.principal.has_role(least):
             raise Forbidden
         self.require_scope(scope_for(least, is_safe=False))
 
     def require_scope(self, least: Scope) -> None:
-        """Raises `ScopeTooNarrow` unless the token, if it is one, was made for this."""
+        """Raise `ScopeTooNarrow` if the principal is a token whose scope does not include `least`."""
         if not self.principal.has_scope(least):
             raise ScopeTooNarrow
 
     def after_commit(self, count: Callable[[], None]) -> None:
-        """Call `count` once the transaction is committed, and never if it is not: metrics tell what happened."""
+        """Call `count` once the transaction has committed, and never after a rollback: metrics count what happened."""
         waiting = [count]
 
         def committed(session: Session) -> None:

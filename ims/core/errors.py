@@ -1,8 +1,8 @@
 """Errors that people and senders may see.
 
-Every error of ours derives from `IMSError`. A subclass's docstring is its default message, so an error can be
+All of IMS's errors derive from `IMSError`. A subclass's docstring is its default message, so an error can be
 raised without repeating a sentence. Messages are written for the reader of a page or of a log: they say what to do
-and never carry a driver's text, a path of a secret or a value from outside.
+and never contain a driver's text, a path of a secret or an untrusted value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ class IMSError(Exception):
     """Something went wrong in IMS."""
 
     status = 500
-    """HTTP status by which the web programs answer."""
+    """HTTP status with which the web programs answer."""
     members: Mapping[str, object] = MappingProxyType({})
-    """What problem JSON says beyond title, detail and fields; a subclass sets it on its instances."""
+    """Members of the problem JSON beyond title, detail and fields; a subclass sets them on its instances."""
 
     def __init__(self, message: str | None = None, *, fields: Sequence[FieldError] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -38,13 +38,13 @@ class IMSError(Exception):
 
 
 class Invalid(IMSError):
-    """The request has wrong fields."""
+    """The request has invalid fields."""
 
     status = 400
 
 
 class Unprocessable(Invalid):
-    """The request is well formed, but names something that is not there."""
+    """The request is well formed, but refers to something that does not exist."""
 
     status = 422
 
@@ -56,25 +56,25 @@ class Unauthenticated(IMSError):
 
 
 class Forbidden(IMSError):
-    """Your account may not do this."""
+    """Your account does not have permission to do this."""
 
     status = 403
 
 
 class NotFound(IMSError):
-    """There is nothing here."""
+    """Not found."""
 
     status = 404
 
 
 class Conflict(IMSError):
-    """This step is not possible in the present state."""
+    """This step is not possible in the current state."""
 
     status = 409
 
 
 class Stale(IMSError):
-    """Somebody changed this in the meantime: load it again."""
+    """Another user changed this in the meantime: load it again."""
 
     status = 412
 
@@ -106,8 +106,8 @@ class PolicyFaulty(IMSError):
 
 
 class ConfigurationFaulty(IMSError):
-    """A setting has a wrong value."""
+    """A setting has an invalid value."""
 
 
 class RunDenied(IMSError):
-    """The run was refused before anything was started."""
+    """The run was denied before anything was started."""

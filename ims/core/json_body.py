@@ -1,4 +1,4 @@
-"""The JSON that a sender or a client puts into a body."""
+"""Reads the JSON of a request body."""
 
 import json
 from typing import Any, Final
@@ -8,7 +8,7 @@ from ims.core.errors import FieldError, Invalid, TooLarge
 _GZIP: Final = b"\x1f\x8b"
 
 LONGEST_INTEGER: Final = 400
-"""Digits; a longer number is read as a float, for Python refuses to read it as an integer."""
+"""Digits; a longer number is read as a float, since Python refuses to parse it as an integer."""
 
 
 class NotJson(Invalid):
@@ -19,26 +19,26 @@ class NotJson(Invalid):
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON in a body. Raises `NotJson`, and `TooLarge` when it is nested deeper than anything can be read."""
+    """Parse a body. Raises `NotJson`, and `TooLarge` when it is nested too deeply for the parser."""
     try:
         return json.loads(body, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
-        raise TooLarge("The body is nested too deep.") from None
+        raise TooLarge("The body is nested too deeply.") from None
     except ValueError as error:
         raise NotJson(_fault(body, error)) from None
 
 
 def _fault(body: bytes, error: ValueError) -> str:
-    """What keeps a body from being JSON, and where; nothing of the body itself is repeated."""
+    """Why a body is not JSON, and where; the message repeats nothing of the body itself."""
     if not body.strip():
         return "it is empty"
     if body.startswith(_GZIP):
-        return "it is compressed, which is not read: send it plain"
+        return "it is compressed, which is not supported: send it uncompressed"
     if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start + 1} is no {error.encoding.upper()}"
+        return f"byte {error.start + 1} is not valid {error.encoding.upper()}"
     if isinstance(error, json.JSONDecodeError):
-        return f"it goes wrong at line {error.lineno}, column {error.colno}"
-    return "NaN and Infinity are no numbers of JSON"
+        return f"syntax error at line {error.lineno}, column {error.colno}"
+    return "JSON does not allow NaN and Infinity"
 
 
 def _integer(digits: str) -> int | float:
@@ -46,5 +46,5 @@ def _integer(digits: str) -> int | float:
 
 
 def _no_constant(name: str) -> None:
-    """NaN and Infinity are no JSON."""
+    """Refuse NaN and Infinity: JSON does not allow them."""
     raise ValueError(name)

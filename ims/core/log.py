@@ -1,7 +1,7 @@
 """Structured logs: a constant event name, data as fields, ids bound once.
 
-JSON when the output is not a terminal, readable text when it is. Values whose key sounds like a secret are never
-written, whoever logs them.
+JSON when the output is not a terminal, readable text when it is. A value whose key looks like a secret's is always
+redacted.
 """
 
 import importlib
@@ -34,7 +34,7 @@ _SECRET_IN_URL = re.compile(r"(?P<head>\w+://[^\s:/@]+):[^\s@/]+@")
 
 
 def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Take secrets out of a log entry: values of telling keys, and passwords inside URLs."""
+    """Redact secrets in a log entry: values whose key looks like a secret's, and passwords inside URLs."""
     for key, value in event.items():
         if _SECRET_KEY.search(key):
             event[key] = "[redacted]"
@@ -71,9 +71,9 @@ def configure_logging(settings: Settings, program: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    # Procrastinate tells every job's start and end at INFO; ours say the same with ids.
+    # Procrastinate logs every job's start and end at INFO; our own entries say the same with ids.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    # Alembic tells its dialect each time the schema's revision is asked for, as readiness does.
+    # Alembic logs its dialect each time the schema's revision is read, which every readiness check does.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(program=program)
 

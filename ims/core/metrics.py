@@ -1,9 +1,9 @@
-"""What the programs count, for Prometheus; right with several server processes.
+"""The programs' metrics in Prometheus' text format, correct with several server processes.
 
 A program that serves with several processes sets `PROMETHEUS_MULTIPROC_DIR` before this module is imported: each
-process writes its figures there, and whoever is asked adds them up. `ims.core.serving` sees to that.
+process writes its samples there, and the process that answers a scrape adds them up. `ims.core.serving` arranges this.
 
-No label takes a value that a sender chooses: a sender could fill the memory of Prometheus.
+No label takes a value that a sender chooses: a sender could otherwise exhaust the memory of Prometheus.
 """
 
 import os
@@ -15,7 +15,7 @@ from ims.core.serving import METRICS_VARIABLE
 
 
 def metrics_response() -> tuple[bytes, str]:
-    """The figures of the whole program in Prometheus' text format, and their content type."""
+    """The metrics of all processes of the program in Prometheus' text format, and their content type."""
     registry = REGISTRY
     if os.environ.get(METRICS_VARIABLE):
         registry = CollectorRegistry()

@@ -1,22 +1,22 @@
-"""Addresses of peers: where a request really comes from."""
+"""The real address of a request's client, behind trusted proxies."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 MOST_HOPS: Final = 32
-"""Longest chain of proxies that is looked at."""
+"""Longest chain of proxies that is evaluated."""
 
 Address = IPv4Address | IPv6Address
 AnyNetwork = IPv4Network | IPv6Network
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[AnyNetwork]) -> Address | None:
-    """Where a request really comes from, None if that cannot be told.
+    """The real address of the client; None if it cannot be determined.
 
-    `peer` is the other end of the connection, `forwarded` the values of the headers X-Forwarded-For in their order.
-    Each proxy adds the address that it saw at the end, so the list is read from there, and only for as long as the
-    teller is one of our own proxies: everything before was written by somebody else, who can write what he likes.
+    `peer` is the other end of the connection, `forwarded` the values of the X-Forwarded-For headers in their order.
+    Each proxy appends the address that it saw, so the list is read from its end, and only as far as a trusted proxy
+    wrote it: everything before that may be forged by the client.
     """
     address = read_address(peer or "")
     hops = [hop for value in forwarded for hop in value.split(",")][-MOST_HOPS:]
@@ -26,7 +26,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
 
 
 def read_address(text: str) -> Address | None:
-    """An address as proxies write it: with a port, in brackets, or mapped into IPv6. None if it is none."""
+    """Parse an address as proxies write it: with a port, in brackets, or mapped into IPv6. None if it is invalid."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -41,5 +41,4 @@ def read_address(text: str) -> Address | None:
 
 
 def is_within(address: Address, networks: Sequence[AnyNetwork]) -> bool:
-    """Whether an address belongs to one of the networks."""
     return any(address in network for network in networks)

@@ -1,4 +1,4 @@
-"""Cursors of lists: where the next page begins, bound to the filter and the sort it was made for."""
+"""Cursors of lists: where the next page begins, bound to the filter and the sort order of the list."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _MOST_DIGITS: Final = 18
 
 
 def encode_cursor(position: Sequence[str], bound_to: Sequence[str]) -> str:
-    """A cursor for a URL. `position` is the last row's key, `bound_to` what the list was asked for."""
+    """A cursor for a URL. `position` is the last row's key, `bound_to` the list's filter and sort order."""
     text = json.dumps([_digest(bound_to), *position], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -24,7 +24,8 @@ def encode_cursor(position: Sequence[str], bound_to: Sequence[str]) -> str:
 def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
     """The position inside `cursor`.
 
-    Raises `Unprocessable` when it is damaged or was made for another filter or sort: its rows would not follow.
+    Raises `Unprocessable` when the cursor is damaged or was made for another filter or sort order, in which the
+    position means something else.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -39,7 +40,7 @@ def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
 
 
 def name_in(cursor: str | None, bound_to: Sequence[str]) -> str | None:
-    """The name behind which a list that is ordered by one goes on; none at its beginning. Raises `Unprocessable`."""
+    """The name after which a list ordered by name continues; None for the first page. Raises `Unprocessable`."""
     if not cursor:
         return None
     position = decode_cursor(cursor, bound_to)
@@ -49,7 +50,7 @@ def name_in(cursor: str | None, bound_to: Sequence[str]) -> str | None:
 
 
 def number_in(cursor: str | None, bound_to: Sequence[str]) -> int | None:
-    """The number behind which a list that is ordered by one goes on; none at its beginning. Raises `Unprocessable`."""
+    """The number after which a list ordered by number continues; None for the first page. Raises `Unprocessable`."""
     found = name_in(cursor, bound_to)
     if found is not None and not (found.isascii() and found.isdecimal() and len(found) <= _MOST_DIGITS):
         raise Unprocessable(fields=[_DAMAGED])
@@ -59,7 +60,7 @@ def number_in(cursor: str | None, bound_to: Sequence[str]) -> int | None:
 def cut(
     rows: Sequence[Row], limit: int, key: Callable[[Row], int | str], bound_to: Sequence[str]
 ) -> tuple[Sequence[Row], str | None]:
-    """A page of `limit` rows, of which one more was read to know whether there are more, and the next page's cursor."""
+    """A page of `limit` rows and the next page's cursor. The caller reads one row more to show that there is a next."""
     if len(rows) <= limit:
         return rows, None
     return rows[:limit], encode_cursor([str(key(rows[limit - 1]))], bound_to)

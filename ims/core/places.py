@@ -1,9 +1,9 @@
-"""Where IMS keeps things on this machine; imports nothing, for the command needs it at every start."""
+"""Directories of IMS on this machine. Imports almost nothing, since the command `ims` needs it at every start."""
 
 import os
 from pathlib import Path
 
 
 def default_state_dir() -> Path:
-    """Where IMS keeps its state unless `IMS_STATE_DIR` says otherwise: by account, as documented in the README."""
+    """The state directory unless `IMS_STATE_DIR` names another; it depends on the account, as the README says."""
     return Path("/var/lib/ims") if os.geteuid() == 0 else Path.home() / ".local/state/ims"

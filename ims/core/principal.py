@@ -1,7 +1,7 @@
-"""Who is asking and what they may do. Pure: nothing here knows HTTP or the database.
+"""The principal of a request and its permissions. Pure: nothing here knows HTTP or the database.
 
 A role says what an account may do: viewers read, responders act on the incidents of their teams, administrators do
-everything. A token acts for an account and can only narrow this, by its scope. Sessions have the widest scope.
+everything. A token acts for an account; its scope can only narrow what the role allows. Sessions have the widest scope.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
     def includes(self, other: "Scope") -> bool:
-        """Whether a token of this scope may do what one of `other` may."""
+        """Whether a token with this scope may do everything that a token with scope `other` may."""
         return _SCOPES.index(self) >= _SCOPES.index(other)
 
 
@@ -50,14 +50,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks for something, and what they may do.
+    """The authenticated party behind a request, and its permissions. It is one of four:
 
-    An account, by its session or by a token of it; a source, by its token, which may send and nothing else; whoever may
-    run `ims admin` on the machine that holds the database's password, and so may do everything; or IMS itself.
+    - an account, by its session or by one of its tokens;
+    - a source, by its token, which may only send alerts;
+    - a system account that runs `ims admin` where the database's password can be read, and so may do everything;
+    - IMS itself.
     """
 
     actor: Actor
-    """Who stands in timelines and in the audit log."""
+    """The actor that timelines and the audit log name."""
     name: str
     role: Role
     scope: Scope = Scope.ADMIN
@@ -69,7 +71,7 @@ class Principal:
 
     @classmethod
     def of_account(cls, account: Account, scope: Scope = Scope.ADMIN, token: str | None = None) -> Self:
-        """An account by its session, or by its token of this name and scope."""
+        """An account, authenticated by its session, or by its token with this name and scope."""
         actor = (
             Actor(ActorKind.PERSON, account.name)
             if token is None
@@ -79,17 +81,17 @@ class Principal:
 
     @classmethod
     def of_source(cls, source: str) -> Self:
-        """A source of alerts: it has no account, and so may do nothing that asks for more than its own name."""
+        """A source of alerts: it has no account and no permission beyond sending alerts under its own name."""
         return cls(Actor(ActorKind.SENDER, source), source, Role.VIEWER, Scope.READ)
 
     @classmethod
     def of_machine(cls, user: str) -> Self:
-        """The system account `user`, who runs `ims admin` where the database's password can be read."""
+        """The system account `user` that runs `ims admin` where the database's password can be read."""
         return cls(Actor(ActorKind.PERSON, user), user, Role.ADMIN)
 
     @classmethod
     def of_ims(cls) -> Self:
-        """IMS itself: what a worker does by its own rules."""
+        """IMS itself, for what a worker does on its own."""
         return cls(SYSTEM, SYSTEM.name, Role.ADMIN)
 
     @property
@@ -104,11 +106,15 @@ class Principal:
         return _ROLES.index(self.role) >= _ROLES.index(least)
 
     def has_scope(self, least: Scope) -> bool:
-        """Whether the token, if it is one, was made for this."""
+        """Whether the scope includes `least`; always true for a session."""
         return self.scope.includes(least)
 
     def may_act_on(self, team: str | None, assignee: str | None) -> bool:
-        """Whether this is an incident to act on: of an own team, one's own, or nobody's; administrators act on all."""
+        """Whether the principal may act on an incident with this team and assignee.
+
+        Responders act on incidents of their teams, on incidents assigned to them and on incidents without a team;
+        administrators act on all.
+        """
         if not self.has_role(Role.RESPONDER) or not self.has_scope(Scope.WRITE):
             return False
         return self.has_role(Role.ADMIN) or not team or team in self.teams or assignee == self.name
@@ -123,7 +129,7 @@ def widest_scope(role: Role) -> Scope:
 
 
 def scope_for(role: Role, *, is_safe: bool) -> Scope:
-    """The scope a token needs for something that asks for `role` at least; `is_safe` says that nothing is changed."""
+    """The scope a token needs for an operation that requires `role`; `is_safe` means that it changes nothing."""
     if role is Role.ADMIN:
         return Scope.ADMIN
     return Scope.READ if is_safe else Scope.WRITE

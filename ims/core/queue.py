@@ -1,9 +1,9 @@
-"""Jobs: how they are deferred inside a transaction, and what a worker hands to them.
+"""Jobs: how they are deferred inside a transaction, and the context that a worker passes to them.
 
-Procrastinate keeps jobs in our PostgreSQL, so a job and what caused it are one commit. Playbooks wait in a queue for
-each pool of workers, `runs:<pool>`; `fast` is for everything that must not wait behind one.
+Procrastinate keeps jobs in our PostgreSQL, so a job and the change that caused it are one commit. Each pool of workers
+has a queue for playbooks, `runs:<pool>`; queue `fast` is for everything that must not wait behind a playbook.
 
-Never a `queueing_lock` here: a collision would abort the caller's transaction, and the alert in it would be lost.
+Never use a `queueing_lock` here: a collision would abort the caller's transaction, and the alert in it would be lost.
 """
 
 import asyncio
@@ -33,30 +33,30 @@ T = TypeVar("T")
 
 RUNS_PREFIX: Final = "runs:"
 _BEFORE_POOLS: Final = "runs"
-"""Where runs waited before there were pools; after an upgrade some may still be there."""
+"""The queue of runs before there were pools; after an upgrade it may still hold some."""
 
 
 class Queue(StrEnum):
-    """Where jobs wait that name no queue themselves."""
+    """The default queues of jobs."""
 
     RUNS = f"{RUNS_PREFIX}{DEFAULT_POOL}"
     FAST = "fast"
 
 
 def runs_queue(pool: str) -> str:
-    """Where runs wait for the workers of a pool."""
+    """The queue of runs for the workers of a pool."""
     return f"{RUNS_PREFIX}{pool}"
 
 
 def pool_of(queue: str) -> str | None:
-    """The pool whose workers take jobs from a queue; None if all do."""
+    """The pool whose workers take jobs from a queue; None if all workers do."""
     if queue == _BEFORE_POOLS:
         return DEFAULT_POOL
     return queue.removeprefix(RUNS_PREFIX) if queue.startswith(RUNS_PREFIX) else None
 
 
 def queues_of(pools: Sequence[str]) -> list[str]:
-    """The queues of runs that a worker of these pools takes jobs from."""
+    """The queues from which a worker of these pools takes runs."""
     return [*map(runs_queue, pools), *([_BEFORE_POOLS] if DEFAULT_POOL in pools else [])]
 
 
@@ -72,13 +72,13 @@ class Job(StrEnum):
 
     @property
     def queue(self) -> Queue:
-        """Where this job waits unless its caller says otherwise."""
+        """The queue of this job unless its caller names another."""
         return Queue.RUNS if self is Job.EXECUTE_RUN else Queue.FAST
 
 
 @cache
 def _deferring_app() -> procrastinate.App:
-    """An app that is never opened: with `connection=` it writes on the caller's connection."""
+    """An app that is never opened: with `connection=` it writes through the caller's connection."""
     return procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 
@@ -87,7 +87,7 @@ def defer(
 ) -> int:
     """Write a job in the session's transaction and return its id; it starts once the transaction has committed.
 
-    `arguments` are ids, never content. `after` delays the start, `queue` is another one than the job's own. Raises
+    `arguments` are ids, never content. `after` delays the start, `queue` overrides the job's own queue. Raises
     `DatabaseAway`.
     """
     when: dict[str, Any] = {"schedule_at": utc_now() + after} if after else {}
@@ -97,11 +97,11 @@ def defer(
     try:
         return deferrer.defer(**arguments)
     except ConnectorException as error:
-        # Procrastinate hides what the driver said; the transaction is lost either way and the caller starts anew.
+        # Procrastinate hides the driver's error; the transaction is lost either way, and the caller starts again.
         raise DatabaseAway from error
 
 
-# Procrastinate's own function. No lock, and its usual priority.
+# Procrastinate's own function, without a lock and with the default priority.
 _DEFER: Final = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[
         ROW(%(queue)s, %(task)s, 0, NULL, NULL, %(arguments)s::jsonb, %(when)s::timestamptz)
@@ -110,32 +110,32 @@ _DEFER: Final = """
 
 
 def defer_by(execute: Execute, job: Job, *, after: timedelta | None = None, **arguments: Any) -> None:
-    """The same as `defer` for whoever has no session; the id is not waited for."""
+    """Like `defer`, but without a session and without waiting for the job's id."""
     when = utc_now() + after if after else None
     execute(_DEFER, {"queue": job.queue.value, "task": job.value, "arguments": json.dumps(arguments), "when": when})
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What a worker hands to its jobs."""
+    """What a worker passes to its jobs and engine modules."""
 
     settings: Settings
     database: Database
     worker_id: str
     """Unique for each start of a worker: host, process id, random."""
     threads: ThreadPoolExecutor
-    """Where blocking database work is done: never on the event loop, which renews leases."""
+    """Threads for blocking database work, which must not block the event loop: that renews leases."""
     watching_since: datetime = field(default_factory=utc_now)
-    """When this worker began. What did not come before that is held against nobody: we were not there to hear it."""
+    """When this worker started. Data that is missing from before does not count as missed: no worker was watching."""
     shard: Shard = EVERYTHING
-    """What an engine module of scope `sharded` works on, for this one run of it."""
+    """The part of the keys that an engine module of scope `sharded` works on in its present run."""
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a blocking function in the pool and wait for its result."""
+        """Call a blocking function in a thread and wait for its result."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, partial(function, *args, **kwargs))
 
     async def transaction(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in one transaction, in the pool. Raises `DatabaseAway`."""
+        """Do `work` in one transaction, in a thread. Raises `DatabaseAway`."""
 
         def inside() -> T:
             with self.database.begin() as session:

@@ -1,4 +1,4 @@
-"""Bases of the models by which programs talk with IMS: what they may send, and what they are shown."""
+"""Bases of the models of the REST API: requests, changes and responses."""
 
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class RequestModel(BaseModel):
-    """Base of what a request may say. A name that is not known is an error: it is a typing mistake."""
+    """Base of a request body. An unknown field is an error, since it is usually a typing mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -21,30 +21,28 @@ def _as_changes(schema: dict[str, Any]) -> None:
 
 
 class Changes(RequestModel):
-    """Base of what a request may change: what is left out stays, so a default is none; at least one thing is named."""
+    """Base of a partial update: fields that are left out keep their value, and at least one field must be given."""
 
     model_config = ConfigDict(json_schema_extra=_as_changes)
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must name something to change")
+            raise PydanticCustomError("nothing", "must name at least one field to change")
         return self
 
     @property
     def named(self) -> dict[str, Any]:
-        """What is to be changed, with the new values as JSON."""
+        """The fields that the request names, with their new values as JSON."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class ResponseModel(BaseModel):
-    """Base of what is answered."""
-
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class Listing(ResponseModel, Generic[Item]):
-    """A page of a list."""
+    """One page of a list."""
 
     items: list[Item]
     next: Annotated[str | None, Field(description="Send it as `cursor` for the next page; null on the last one.")] = (

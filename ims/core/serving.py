@@ -1,7 +1,7 @@
-"""What Gunicorn needs to serve one of our web programs with several processes.
+"""What Gunicorn needs to serve a web program with several processes.
 
-Nothing here imports prometheus-client: it chooses its multiprocess mode when it is imported, by a variable that
-Gunicorn sets only after it has read its configuration.
+This module must not import prometheus-client at the top: the library chooses its multiprocess mode when it is imported,
+by a variable that Gunicorn sets only after it has read its configuration.
 """
 
 import contextlib
@@ -20,22 +20,22 @@ _M_ARENA_MAX = -8
 
 
 def metrics_directory(settings: Settings, program: str) -> Path:
-    """Where the processes of a program keep their figures."""
+    """The directory in which the processes of a program keep their metrics."""
     return settings.state_dir / "metrics" / program
 
 
 def start_metrics(settings: Settings, program: str) -> None:
-    """Begin with an empty directory: figures of processes long dead would be counted for ever."""
+    """Begin with an empty directory: the metrics of dead processes would otherwise be counted for ever."""
     directory = metrics_directory(settings, program)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
 
 
 def die_with_master(master_pid: int) -> None:
-    """Let this serving process be killed when its master is: it would keep the port, and the next master fail on it."""
+    """Have the kernel kill this process when its master dies: it would keep the port, and the next master fail."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != master_pid:
-        # The master died before it could be watched.
+        # The master died before prctl took effect.
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -46,7 +46,7 @@ def share_arenas() -> None:
 
 
 def forget_process(pid: int) -> None:
-    """A server process has ended, by itself or by kill -9: its gauges go, what it counted stays."""
+    """Remove the gauges of a server process that has ended, also by kill -9; its counters stay."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,10 +1,12 @@
 """The settings of a program: one frozen object, built once, from `IMS_*` variables.
 
 A variable of the process environment wins over the same one in `$IMS_STATE_DIR/ims.env`, the file that the role
-`ims` writes, so that the programs and a person's `ims` command see one configuration. A secret is named by its file
-(`IMS_<NAME>_FILE`) and is read from there; there is no default secret. A bad value refuses to start and names itself.
+`ims` writes, so that the programs and a person's `ims` command see one configuration. A secret is read from the file
+that `IMS_<NAME>_FILE` names; there is no default secret. A program refuses to start with a wrong value and names the
+variable.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -34,7 +36,7 @@ _POOL = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
 
 
 def _pairs(given: object) -> object:
-    """`a=b,c=d` as pairs; the key may hold `=`, as the names of LDAP's groups do."""
+    """`a=b,c=d` as pairs; the key may contain `=`, as the names of LDAP groups do."""
     if not isinstance(given, str):
         return given
     pairs = [pair.strip().rpartition("=") for pair in given.split(";" if ";" in given else ",") if pair.strip()]
@@ -48,7 +50,7 @@ Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
 
 
 class Settings(BaseModel):
-    """Everything a program is told from outside. Times are seconds, sizes are bytes."""
+    """The configuration of a program. Times are seconds, sizes are bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,7 +70,7 @@ class Settings(BaseModel):
         default=None, description="Password of the owner; give it by IMS_DATABASE_OWNER_PASSWORD_FILE."
     )
     database_pool_size: int = Field(
-        default=20, ge=1, le=200, description="Most database connections a program holds open."
+        default=20, ge=1, le=200, description="Maximum number of database connections a program holds open."
     )
     database_statement_seconds: float = Field(
         default=30,
@@ -77,41 +79,55 @@ class Settings(BaseModel):
         description="PostgreSQL ends a statement then; a program waits 5 seconds more for the answer.",
     )
     secret_key: SecretStr | None = Field(
-        default=None, description="Signs the sessions of ims-web; give it by IMS_SECRET_KEY_FILE."
+        default=None, description="Key that signs the sessions of ims-web; give it by IMS_SECRET_KEY_FILE."
     )
     web_host: str = Field(default="127.0.0.1", description="Address ims-web listens on.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port ims-web listens on.")
-    web_url: str = Field(default="http://127.0.0.1:8080", description="Address by which people open ims-web.")
+    web_url: str = Field(default="http://127.0.0.1:8080", description="URL at which people open ims-web.")
     webhook_host: str = Field(default="127.0.0.1", description="Address the webhook listens on.")
     webhook_port: int = Field(default=8081, ge=1, le=65535, description="Port the webhook listens on.")
-    worker_metrics_host: str = Field(default="127.0.0.1", description="Address of the worker's metrics.")
-    worker_metrics_port: int = Field(default=8082, ge=1, le=65535, description="Port of the worker's metrics.")
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which the worker serves `/metrics` and `/health`."
+    )
+    worker_metrics_port: int = Field(
+        default=8082, ge=1, le=65535, description="Port on which the worker serves `/metrics` and `/health`."
+    )
     worker_pools: str = Field(
         default=DEFAULT_POOL,
-        description="Pools whose runs this worker takes, separated by commas; a service names one by `worker_pool`.",
+        description="Pools whose runs this worker takes, separated by commas; a service names its pool in "
+        "`worker_pool`.",
     )
-    prometheus_url: str = Field(default="http://127.0.0.1:9090", description="Prometheus, for links and the demo.")
+    prometheus_url: str = Field(
+        default="http://127.0.0.1:9090", description="URL of Prometheus, for links and the demo."
+    )
     alertmanager_url: str = Field(
         default="http://127.0.0.1:9093",
-        description="The Alertmanager that source `alertmanager` stands for; what it cut off is fetched here.",
+        description="URL of the Alertmanager behind source `alertmanager`; IMS fetches truncated alerts from it.",
     )
-    policy_root: Path | None = Field(default=None, description="Checkout that `ims policy` reads by default.")
+    policy_root: Path | None = Field(
+        default=None, description="Directory of the policy checkout that `ims policy` reads by default."
+    )
     inventory: str = Field(default="inventory/local", description="Inventory inside the policy tree.")
     lease_seconds: float = Field(
-        default=15, gt=0, le=3600, description="A run whose worker was silent this long is taken from it."
+        default=15,
+        gt=0,
+        le=3600,
+        description="Seconds without a renewed lease before another worker takes over a run.",
     )
     run_concurrency: int = Field(default=4, ge=1, le=64, description="Playbooks one worker runs at once.")
     warm_runners: int = Field(
         default=1,
         ge=0,
         le=16,
-        description="Processes a worker keeps ready for the next playbooks, each of about 50 MB.",
+        description="Warm runners a worker keeps ready for the next playbooks; each uses about 50 MB of memory.",
     )
-    fast_concurrency: int = Field(default=8, ge=1, le=64, description="Other jobs one worker does at once.")
+    fast_concurrency: int = Field(
+        default=8, ge=1, le=64, description="Jobs other than playbooks that one worker does at once."
+    )
     max_body_bytes: int = Field(
         default=32 * 1024 * 1024,
         ge=1024,
-        description="Largest body the webhook takes; 10,000 alerts are 10 MB.",
+        description="Largest request body the webhook accepts; 10,000 alerts are about 10 MB.",
     )
     request_header_seconds: float = Field(
         default=10, gt=0, le=600, description="How long a client may take to send a request's headers."
@@ -134,52 +150,66 @@ class Settings(BaseModel):
     )
     trusted_proxies: str | None = Field(
         default=None,
-        description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; only their "
-        "X-Forwarded-For is believed.",
+        description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; IMS trusts "
+        "X-Forwarded-For only from them.",
     )
     reconciliation_seconds: float = Field(
-        default=30, ge=1, le=3600, description="How often a source's own Alertmanager is asked for what was missed."
+        default=30,
+        ge=1,
+        le=3600,
+        description="Seconds between two reconciliations of a source's alerts with its own Alertmanager.",
     )
     reconciliation_grace_seconds: float = Field(
-        default=60, ge=0, le=3600, description="How long a notification may be on its way before it counts as missed."
+        default=60,
+        ge=0,
+        le=3600,
+        description="Seconds a notification may be under way before reconciliation counts it as missed.",
     )
     stale_seconds: float = Field(
         default=300,
         gt=0,
         le=30 * 86400,
-        description="Silence after which a source that can be asked is told to be silent.",
+        description="Seconds without data before a source that has an Alertmanager of its own is reported stale.",
     )
-    session_hours: float = Field(default=12, gt=0, le=24 * 30, description="How long a sign-in lasts.")
+    session_hours: float = Field(default=12, gt=0, le=24 * 30, description="Hours until a session of ims-web expires.")
     oidc_issuer: str | None = Field(
-        default=None, description="Identity provider by which people sign in, as it names itself; none is none."
+        default=None,
+        description="Issuer URL of the OpenID Connect identity provider for single sign-on; without it people sign in "
+        "by password only.",
     )
-    oidc_client_id: str | None = Field(default=None, description="Our name there.")
+    oidc_client_id: str | None = Field(default=None, description="Client ID of IMS at the identity provider.")
     oidc_client_secret: SecretStr | None = Field(
-        default=None, description="Our secret there; give it by IMS_OIDC_CLIENT_SECRET_FILE. A public client has none."
+        default=None,
+        description="Client secret of IMS at the identity provider; give it by IMS_OIDC_CLIENT_SECRET_FILE. A public "
+        "client has none.",
     )
     oidc_scopes: str = Field(
-        default="openid profile email groups", description="What it is asked to tell, separated by blanks."
+        default="openid profile email groups",
+        description="Scopes IMS requests from the identity provider, separated by spaces.",
     )
     oidc_name_claim: str = Field(
-        default="preferred_username", description="Its claim that becomes the account's name at the first sign-in."
+        default="preferred_username", description="Claim that becomes the account's name at the first sign-in."
     )
-    oidc_groups_claim: str = Field(default="groups", description="Its claim that lists a person's groups.")
+    oidc_groups_claim: str = Field(default="groups", description="Claim that lists a person's groups.")
     oidc_roles: Pairs = Field(
         default=(),
-        description="Which group gives which role, such as `sre=responder,leads=admin`; the highest wins.",
+        description="Role that each group gives, such as `sre=responder,leads=admin`; the highest wins.",
     )
     oidc_default_role: RoleName | None = Field(
-        default=None, description="Role of somebody in none of those groups; without it they are refused."
+        default=None,
+        description="Role of people who are in none of these groups; without a default IMS denies them the sign-in.",
     )
     oidc_teams: Pairs = Field(
         default=(),
-        description="Which group makes a member of which team, such as `payments=Payments`; other teams stay as they "
-        "are.",
+        description="Team that each group's members join, such as `payments=Payments`; IMS leaves memberships of other "
+        "teams as they are.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="`auto` is readable text on a terminal and JSON elsewhere."
+        default="auto", description="`auto` writes readable text to a terminal and JSON elsewhere."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is logged."
+    )
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -202,24 +232,24 @@ class Settings(BaseModel):
     def _is_address(cls, given: str | None) -> str | None:
         parts = urlsplit(given or "")
         if given and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-            raise ValueError("must be the provider's https address, as it names itself")
-        # Whoever sits between us and the provider could sign in as anybody.
+            raise ValueError("must be the provider's https URL, exactly as the provider states it as its issuer")
+        # Over plain HTTP an attacker between IMS and the provider could sign in as any account.
         if given and parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("must be an https address")
+            raise ValueError("must be an https URL")
         return given
 
     @field_validator("oidc_scopes")
     @classmethod
     def _has_openid(cls, given: str) -> str:
         if "openid" not in given.split():
-            raise ValueError("must have openid among them")
+            raise ValueError("must include the scope openid")
         return given
 
     @field_validator("oidc_roles")
     @classmethod
     def _are_roles(cls, given: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         if wrong := sorted({role for _, role in given}.difference(get_args(RoleName))):
-            raise ValueError(f"names no role of ours: {', '.join(wrong)}; there are {', '.join(get_args(RoleName))}")
+            raise ValueError(f"unknown role: {', '.join(wrong)}; the roles are {', '.join(get_args(RoleName))}")
         return given
 
     @field_validator("oidc_teams")
@@ -228,25 +258,24 @@ class Settings(BaseModel):
         if any(len(team) > 128 for _, team in given):
             raise ValueError("names a team with more than 128 characters")
         if any("/" in team or team in (".", "..") for _, team in given):
-            raise ValueError("names a team with a slash, or . or ..: no team may be called so")
+            raise ValueError("names a team that contains a slash or is . or ..; such team names are not allowed")
         return given
 
     @model_validator(mode="after")
     def _oidc_is_whole(self) -> Self:
         if self.oidc_issuer and not self.oidc_client_id:
-            raise ValueError("IMS_OIDC_CLIENT_ID is missing: with IMS_OIDC_ISSUER it is needed")
+            raise ValueError("IMS_OIDC_CLIENT_ID is missing: IMS_OIDC_ISSUER requires it")
         if self.oidc_issuer and not self.oidc_roles and self.oidc_default_role is None:
-            raise ValueError("IMS_OIDC_ROLES or IMS_OIDC_DEFAULT_ROLE is missing: without both nobody could sign in")
+            raise ValueError("set IMS_OIDC_ROLES or IMS_OIDC_DEFAULT_ROLE: otherwise no one could sign in")
         return self
 
     @property
     def pools(self) -> tuple[str, ...]:
-        """The pools of `worker_pools`, each once."""
+        """The pools of `worker_pools` without duplicates."""
         return tuple(dict.fromkeys(pool.strip() for pool in self.worker_pools.split(",") if pool.strip()))
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The networks of `trusted_proxies`."""
         return tuple(ip_network(one.strip()) for one in (self.trusted_proxies or "").split(",") if one.strip())
 
 
@@ -259,11 +288,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     state_dir = Path(given.get("IMS_STATE_DIR") or default_state_dir())
     env_file = state_dir / ENV_FILE
     try:
-        variables = {**_read_env_file(env_file), **given, "IMS_STATE_DIR": str(state_dir)}
+        from_file = _read_env_file(env_file)
     except PermissionError as error:
-        raise ConfigurationFaulty(f"{env_file} may not be read by this account.") from error
+        raise ConfigurationFaulty(f"This account has no permission to read {env_file}.") from error
+    variables = {**from_file, **given, "IMS_STATE_DIR": str(state_dir)}
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    wrong = _unknown(from_file)
     for name in Settings.model_fields:
         variable = f"IMS_{name.upper()}"
         try:
@@ -276,16 +306,32 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        wrong += [_told(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
+        wrong += [_sentence(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
     if wrong:
-        raise ConfigurationFaulty("Settings are wrong: " + "; ".join(wrong))
+        raise ConfigurationFaulty("Invalid settings: " + "; ".join(wrong))
     return settings
 
 
-def _told(place: tuple[int | str, ...], message: str) -> str:
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ")
-    # What is wrong with several variables together names them itself.
+    # A message about several variables together names them itself.
     return f"IMS_{str(place[0]).upper()}: {message}" if place else message
+
+
+def _unknown(from_file: Mapping[str, str]) -> list[str]:
+    """One sentence for each variable of `ims.env` that is not a setting.
+
+    The process environment is not checked: it may hold variables of the command, and those that Kubernetes adds for a
+    Service whose name begins with `ims`.
+    """
+    known = [f"IMS_{name.upper()}" for name in Settings.model_fields]
+    unknown = [name for name in from_file if name.removesuffix("_FILE") not in known]
+    return [f"{name}: unknown setting{_did_you_mean(name, known)}" for name in unknown]
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _value(variables: Mapping[str, str], variable: str) -> str | None:
@@ -298,7 +344,7 @@ def _value(variables: Mapping[str, str], variable: str) -> str | None:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    """Read `KEY=value` lines; blank lines and lines beginning with # are passed over."""
+    """Read `KEY=value` lines; blank lines and lines that begin with # are skipped."""
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()

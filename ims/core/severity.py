@@ -1,10 +1,10 @@
-"""How bad an alert or an incident is."""
+"""The severity of alerts and incidents."""
 
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad an alert or an incident is, worst first."""
+    """The severity of an alert or an incident, worst first."""
 
     CRITICAL = "critical"
     HIGH = "high"

@@ -1,7 +1,7 @@
-"""Who of several does what, so that each thing is done by one of them without asking the others.
+"""Rendezvous hashing: divides keys among members without communication between them.
 
-Rendezvous hashing: every key goes to the member with the highest score for it. Whoever knows the same members agrees,
-and when one comes or goes only its own keys move.
+Every key goes to the member with the highest score for it. Members that know the same list of members agree on the
+owner of each key, and when a member joins or leaves, only its own keys move.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The part of all keys that is `member`'s."""
+    """The part of all keys that `member` owns."""
 
     member: str
     members: frozenset[str] = frozenset()
 
     def owns(self, key: str) -> bool:
-        """Whether the key is this member's. One that is not among the members owns what it would own as one of them."""
+        """Whether `member` owns the key. A member that is not listed owns the keys it would own if it were."""
         return max({*self.members, self.member}, key=lambda member: (_score(member, key), member)) == self.member
 
 
@@ -26,4 +26,4 @@ def _score(member: str, key: str) -> bytes:
 
 
 EVERYTHING: Final = Shard("")
-"""The shard of one who is alone."""
+"""The shard of a single member: all keys."""

@@ -1,4 +1,4 @@
-"""What people and programs send, checked by a model: every wrong field is named at once, in words that help."""
+"""Validation of what people and programs send: one error names every wrong field and how to correct it."""
 
 import re
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from ims.core.errors import FieldError, Invalid
 
 M = TypeVar("M", bound=BaseModel)
 
-# Tabs and line breaks may stand in a text; NUL and lone surrogates cannot be stored, the others only serve to deceive a
-# terminal or a reader.
+# A text may contain tabs and line breaks. PostgreSQL cannot store NUL and lone surrogates; the others only serve to
+# deceive a terminal or a reader.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROL_OR_BREAK: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# The same rules for programs that read the API's description.
+# The same rules as JSON Schema, for the API's OpenAPI description.
 LINE_SCHEMA: Final = {"pattern": r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"}
 FILLED_LINE_SCHEMA: Final = {
     "pattern": r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*"
@@ -26,12 +26,12 @@ FILLED_LINE_SCHEMA: Final = {
 """One line that is not blank."""
 TEXT_SCHEMA: Final = {"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"}
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "missing": "is missing",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
-    "string_type": "must be a text",
-    "string_unicode": "holds characters that are no text",
+    "string_type": "must be a string",
+    "string_unicode": "contains characters that are not valid text",
     "int_type": "must be a whole number",
     "bool_type": "must be true or false",
     "dict_type": "must be an object",
@@ -44,20 +44,20 @@ _MOST_FIELDS: Final = 50
 
 
 class Input(BaseModel):
-    """Base of what a form may say: blanks around a value are no part of it, and more fields do not matter."""
+    """Base of a form's input: surrounding whitespace is stripped and unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
 
 def one_line(value: str) -> str:
-    """Check a value that is one line. Raises `ValueError`, as Pydantic wants it."""
+    """Check a value that is one line. Raises `ValueError`, as Pydantic expects."""
     if _CONTROL_OR_BREAK.search(value):
         raise ValueError("must be one line without control characters")
     return value
 
 
 def plain_text(value: str) -> str:
-    """Check a value that may have several lines, and give it Unix line breaks. Raises `ValueError`."""
+    """Check a value that may have several lines, and convert it to Unix line breaks. Raises `ValueError`."""
     value = value.replace("\r\n", "\n")
     if _CONTROL.search(value):
         raise ValueError("must not contain control characters")
@@ -65,13 +65,13 @@ def plain_text(value: str) -> str:
 
 
 def read(model: type[M], given: Mapping[str, object]) -> M:
-    """Check a form or another flat mapping. Raises `Invalid` naming every wrong field and the remedy."""
+    """Validate a form or another flat mapping. Raises `Invalid`, which names every wrong field and the remedy."""
     found: M = check(model, dict(given))
     return found
 
 
 def check(kind: Any, given: Any) -> Any:
-    """Check anything against a type that Pydantic knows. Raises `Invalid` naming every wrong field and the remedy."""
+    """Validate a value against a Pydantic type. Raises `Invalid`, which names every wrong field and the remedy."""
     is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
     try:
         return kind.model_validate(given) if is_model else TypeAdapter(kind).validate_python(given)
@@ -86,8 +86,8 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 
 def _place(path: tuple[int | str, ...]) -> str:
-    """The field as its sender wrote it, such as `labels.team`; `body` when it is the whole."""
-    # In angle brackets stand the alternatives of a field that may be written in several ways.
+    """The path of a field as its sender wrote it, such as `labels.team`; `body` for the whole body."""
+    # Pydantic puts the alternatives of a union in angle brackets.
     place = ".".join(part for part in map(str, path) if not (part.startswith("<") and part.endswith(">"))) or "body"
     return place.encode("utf-8", "replace").decode()[:_LONGEST_NAME]
 
@@ -96,15 +96,15 @@ def _message(error: Any, known: list[str]) -> str:
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
         near = get_close_matches(str(error["loc"][-1])[:_LONGEST_NAME], known, n=1)
-        return f"is not known: did you mean {near[0]}?" if near else f"is not known; known are {', '.join(known)}"
+        return f"is not known: did you mean {near[0]}?" if near else f"is not known; allowed are {', '.join(known)}"
     if kind in ("literal_error", "enum"):
         return f"must be one of {error['ctx']['expected']}".replace("'", "")
     if kind == "string_too_long":
         return message.replace("String should have", "may have")
     if kind == "string_too_short" and (least := error["ctx"]["min_length"]) > 1:
         return f"must have at least {least} characters"
-    if kind in _WORDS:
-        return _WORDS[kind]
+    if kind in _MESSAGES:
+        return _MESSAGES[kind]
     message = message.removeprefix("Value error, ")
     for noun in ("Input", "List", "Dictionary", "String"):
         message = message.replace(f"{noun} should", "must")

@@ -1,4 +1,4 @@
-"""Times and names in words, the same on every page and in the terminal."""
+"""How times and names are written, the same on every page and in the terminal."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def duration(seconds: float | None) -> str:
-    """How long something took: 0:42, 12:05, 3 h 07 m, 2 d 5 h; a dash when it is not known."""
+    """A duration: 0:42, 12:05, 3 h 07 m, 2 d 5 h; a dash when it is not known."""
     if seconds is None:
         return "-"
     whole = max(0, int(seconds))
@@ -21,7 +21,7 @@ def duration(seconds: float | None) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago in one unit: 8 s, 3 m, 5 h, 6 d."""
+    """An age in one unit: 8 s, 3 m, 5 h, 6 d."""
     whole = max(0, int(seconds))
     for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
         if whole >= (2 * size if unit != "m" else size):
@@ -30,12 +30,12 @@ def age(seconds: float) -> str:
 
 
 def instant(moment: datetime) -> str:
-    """A moment for a `datetime` attribute and for programs."""
+    """A time in ISO 8601, UTC, for a `datetime` attribute and for programs."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def stamp(moment: datetime) -> str:
-    """A moment for people, UTC: 2026-03-01 03:12:07."""
+    """A time for people, UTC: 2026-03-01 03:12:07."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -45,12 +45,12 @@ def clock_time(moment: datetime) -> str:
 
 
 def words(name: str) -> str:
-    """A stored name in words: in_progress becomes In progress."""
+    """A stored name as people read it: in_progress becomes In progress."""
     return name.replace("_", " ").capitalize()
 
 
 def code(text: str) -> Markup:
-    """A sentence of ours, in which backquotes mark what is to be typed as it stands."""
+    """A sentence as HTML; text between backquotes becomes `<code>`."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
@@ -58,7 +58,7 @@ def code(text: str) -> Markup:
 
 
 def web_address(value: str | None) -> str | None:
-    """`value` if a browser may be sent there. What senders call a URL can be a script."""
+    """`value` if it is an http or https URL, else None: a sender's URL may be a script."""
     if not value:
         return None
     try:
@@ -69,5 +69,5 @@ def web_address(value: str | None) -> str | None:
 
 
 def iso(at: datetime | None) -> str | None:
-    """A time as programs read it."""
+    """A time in ISO 8601, for programs."""
     return at.isoformat(timespec="milliseconds") if at else None

@@ -1,1 +1,1 @@
-"""The worker program: takes jobs, runs playbooks, sweeps what others left behind."""
+"""The worker program: takes jobs, runs playbooks, cleans up after dead workers."""

@@ -1,9 +1,9 @@
 """Procrastinate's connection to a PostgreSQL that may go away and come back.
 
-As it is, one failed statement ends Procrastinate's worker, and the end of a job that could not be written leaves the
-job `doing` for ever. Here every statement of the queue is repeated until the database is back, so that neither a
-heartbeat nor the end of a job gets lost. A statement whose commit was in doubt may happen twice; at worst a job is
-fetched and not begun, which the sweep finds, or begun twice, which every job of ours bears.
+By itself, Procrastinate's worker ends after one failed statement, and a job whose end could not be written stays
+`doing` for ever. This connector repeats every statement of the queue until the database is back, so that neither a
+heartbeat nor the end of a job gets lost. A statement whose commit is uncertain may be executed twice. At worst a job is
+fetched and not begun, which the sweep finds, or begun twice, which all our jobs tolerate.
 """
 
 import asyncio
@@ -30,37 +30,36 @@ log = logger(__name__)
 
 
 class PatientConnector(PsycopgConnector):
-    """Repeats what fails because the database is away; all other errors are raised."""
+    """Repeats statements that fail because the database is away; raises all other errors."""
 
     @classmethod
     def of(cls, settings: Settings) -> "PatientConnector":
-        """The connector to the programs' database."""
         return cls(
             conninfo=conninfo(app_url(settings)),
             kwargs={"connect_timeout": _CONNECT_SECONDS, "application_name": "ims queue"},
             min_size=1,
             max_size=_MOST_CONNECTIONS,
             timeout=_POOL_SECONDS,
-            # The pool's own tries grow rare; ours ask again each time, which makes it connect anew.
+            # The pool's own attempts to reconnect become rare; each repeated statement makes it connect at once.
             reconnect_timeout=_POOL_SECONDS,
         )
 
     _is_away = False
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        """Execute a statement, again and again while the database is away."""
+        """Execute a statement; repeat it while the database is away."""
         await self._patiently(lambda: super(PatientConnector, self).execute_query_async(query, **arguments))
 
     async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:
-        """The one row of a query, asked again and again while the database is away."""
+        """The one row of a query, which is repeated while the database is away."""
         return await self._patiently(lambda: super(PatientConnector, self).execute_query_one_async(query, **arguments))
 
     async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
-        """The rows of a query, asked again and again while the database is away."""
+        """The rows of a query, which is repeated while the database is away."""
         return await self._patiently(lambda: super(PatientConnector, self).execute_query_all_async(query, **arguments))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Listen for jobs; what is missed while the database is away is found by polling."""
+        """Listen for jobs; polling finds those that are missed while the database is away."""
         await self._patiently(
             lambda: super(PatientConnector, self).listen_notify(on_notification=on_notification, channels=channels)
         )

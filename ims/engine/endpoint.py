@@ -1,4 +1,4 @@
-"""The worker's HTTP endpoint for Prometheus and for health checks; no other program talks to it."""
+"""The worker's HTTP endpoint for Prometheus and health checks; no other program uses it."""
 
 import json
 import threading
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 ALIVE_SECONDS: Final = 15.0
-"""The event loop must have turned within this time: it renews leases."""
+"""Liveness: seconds within which the event loop, which renews leases, must have made progress."""
 READY_SECONDS: Final = 15.0
-"""A heartbeat must have been written to the database within this time."""
+"""Readiness: seconds within which a heartbeat must have been written to the database."""
 
 
 @dataclass(slots=True)
 class Pulse:
-    """When the worker last did what shows that it is well, in seconds of `time.monotonic`."""
+    """The last signs that the worker is healthy, in seconds of `time.monotonic`."""
 
-    beat: float = field(default_factory=time.monotonic)
+    loop_progress: float = field(default_factory=time.monotonic)
     heartbeat: float = float("-inf")
     is_stopping: bool = False
 
-    def written(self) -> None:
-        """A heartbeat was written to the database."""
+    def heartbeat_written(self) -> None:
+        """Note that a heartbeat was written to the database."""
         self.heartbeat = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Whether the event loop turns."""
-        return time.monotonic() - self.beat < ALIVE_SECONDS
+        """Whether the event loop makes progress."""
+        return time.monotonic() - self.loop_progress < ALIVE_SECONDS
 
     def is_ready(self) -> bool:
-        """Whether it takes jobs: it lives, the database answers, it is not being stopped."""
+        """Whether the worker takes jobs: it is alive, the database answers, and it is not stopping."""
         return self.is_alive() and not self.is_stopping and time.monotonic() - self.heartbeat < READY_SECONDS
 
 
@@ -47,7 +47,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: a line for each scrape tells nobody anything."""
+        """Do not log: a line for each scrape has no value."""
 
 
 class Endpoint:
@@ -61,11 +61,9 @@ class Endpoint:
         self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=2)

@@ -1,8 +1,8 @@
-"""The life of a worker: it waits for its database, cleans up after the dead, works, and stops in order.
+"""The lifecycle of a worker: it waits for the database, cleans up after dead workers, works, and stops in order.
 
-Blocking database work is done in threads; playbooks are children of the main thread, because the kernel tells a run's
+Blocking database work runs in threads. Playbooks are children of the main thread, because the kernel signals a run's
 process when the *thread* that started it ends. PostgreSQL may be away at the start and at any time later: the worker
-waits and goes on.
+waits and continues.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ from ims.runs.supervision.warm import WarmRunners
 from ims.workers.models import WorkerState
 
 STOP_SECONDS: Final = 10.0
-"""Seconds after which a stopping worker ends whatever still happens."""
+"""Seconds after which a stopping worker ends even if jobs are still under way."""
 DATABASE_WAIT: Final = 1.0
-LOST_TIME: Final = 0.2
-"""Seconds between two beats of the event loop."""
-_LAST_WORD: Final = 1.0
-"""Seconds in which a stopping worker tells the others that it stops; else they see its heartbeat end."""
+LOOP_CHECK_SECONDS: Final = 0.2
+"""Seconds between two updates of `Pulse.loop_progress`."""
+_SIGN_OFF_SECONDS: Final = 1.0
+"""Seconds for which a stopping worker tries to remove its row; otherwise the others see that its heartbeats end."""
 
 log = logger(__name__)
 
 
 class Life:
-    """One start of a worker, until `stop` is set."""
+    """One start of a worker; it works until `stop` is set."""
 
     def __init__(self, context: WorkerContext, stop: asyncio.Event) -> None:
         self.pulse = Pulse()
@@ -51,38 +51,38 @@ class Life:
     async def live(self) -> None:
         """Work until stopped. Raises `SchemaOutdated`."""
         log.info("worker_started", worker_id=self._context.worker_id)
-        beating = asyncio.create_task(self._beat())
+        progress = asyncio.create_task(self._note_progress())
         try:
             if await self._wait_for_database():
-                await self._context.in_thread(self._clean_up_after_the_dead)
+                await self._context.in_thread(self._clean_up_after_dead_workers)
                 await self._work_until_stopped()
         finally:
-            beating.cancel()
+            progress.cancel()
         log.info("worker_stopped")
 
-    async def _beat(self) -> None:
+    async def _note_progress(self) -> None:
         while True:
-            self.pulse.beat = time.monotonic()
-            await asyncio.sleep(LOST_TIME)
+            self.pulse.loop_progress = time.monotonic()
+            await asyncio.sleep(LOOP_CHECK_SECONDS)
 
     async def _wait_for_database(self) -> bool:
-        """Wait until the database is there, for as long as it takes; false if the worker is stopped before."""
-        is_told = False
+        """Wait until the database answers, for as long as it takes; false if the worker is stopped before."""
+        is_logged = False
         while not self._stop.is_set():
             try:
                 await self._context.in_thread(check_schema, self._context.database)
-                await self._membership.beat(self._context)
+                await self._membership.send_heartbeat(self._context)
             except DatabaseAway:
-                if not is_told:
+                if not is_logged:
                     log.warning("waiting_for_database")
-                is_told = True
+                is_logged = True
                 await _wait(self._stop, DATABASE_WAIT)
             else:
                 return True
         return False
 
-    def _clean_up_after_the_dead(self) -> None:
-        """Kill what is left of runs whose worker on this machine has ended, and remove their directories."""
+    def _clean_up_after_dead_workers(self) -> None:
+        """Kill the processes of runs whose worker on this machine has ended, and remove their directories."""
         state_dir = self._context.settings.state_dir
         swept = kill_orphans(str(state_dir))
         directories = remove_orphaned_directories(state_dir / "runs")
@@ -109,15 +109,15 @@ class Life:
             await asyncio.wait([*working, leaving], timeout=STOP_SECONDS)
             await warm_runners.close()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORD):
+                async with asyncio.timeout(_SIGN_OFF_SECONDS):
                     await self._membership.sign_off()
 
     async def _begin(self) -> None:
-        """Tell that this worker works now; the first to do so leads at once."""
+        """Write that this worker now takes jobs; the first worker to do so becomes leader at once."""
         self._membership.state = WorkerState.WORKING
         with contextlib.suppress(DatabaseAway):
-            await self._membership.beat(self._context)
-            self.pulse.written()
+            await self._membership.send_heartbeat(self._context)
+            self.pulse.heartbeat_written()
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
-"""A worker among the others: it tells the database that it lives, may lead, and knows its shard.
+"""The membership of a worker: its heartbeat, its leadership, and its shard.
 
-One heartbeat does all three in one transaction, on a connection of the pool and in a thread of the pool: a worker that
-can do no database work cannot go on leading.
+One heartbeat does all three in one transaction, on a connection and in a thread of the pools that all database work
+uses: a worker that can do no database work cannot stay leader.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ from ims.engine.identity import is_dead
 from ims.engine.module import Reports
 from ims.workers.models import WorkerState
 from ims.workers.queries import workers_of_queues
-from ims.workers.usecases import LEADER_LEASE, Registration, Standing, beat, sign_off, step_down
+from ims.workers.usecases import LEADER_LEASE, Registration, Standing, sign_off, step_down, write_heartbeat
 
-LEADS = Gauge("ims_engine_leader", "1 if this worker runs the engine modules of which there is one, else 0.")
+LEADS = Gauge("ims_engine_leader", "1 if this worker is the leader, which runs the modules of scope leader, else 0.")
 
 HEARTBEAT_SECONDS: Final = 2.0
 _REPORT_EVERY: Final = 5
-"""Heartbeats after which the reports of modules are written though no result has changed."""
+"""Every so many heartbeats the reports of modules are written even if no result has changed."""
 
 log = logger(__name__)
 
 
 class Membership:
-    """Where this worker stands; `beat` brings it up to date."""
+    """This worker's membership; `send_heartbeat` brings it up to date."""
 
     def __init__(self, worker: WorkerContext, reports: Reports) -> None:
         self.state = WorkerState.STARTING
@@ -46,20 +46,23 @@ class Membership:
         self._standing = Standing((), None)
         self._leads_until = float("-inf")
         self._has_led = False
-        """Whether it led as of the last heartbeat."""
+        """Whether it was leader as of the last heartbeat."""
         self._sending: asyncio.Future[Standing] | None = None
-        self._beats = 0
-        self._news_written = -1
+        self._heartbeats = 0
+        self._changes_written = -1
         LEADS.set_function(lambda: self.is_leader)
 
     @property
     def is_leader(self) -> bool:
-        """Whether this worker leads. By its own clock, from before the heartbeat was sent: it ends before the lease."""
+        """Whether this worker is leader.
+
+        Counted by its own clock from before the heartbeat was sent, so that its leadership ends before the lease does.
+        """
         return time.monotonic() < self._leads_until
 
     @property
     def shard(self) -> Shard:
-        """This worker's part of all keys, among those that work."""
+        """This worker's part of all keys, divided among the workers in state `working`."""
         return Shard(self._me.id, frozenset(peer.id for peer in self._standing.peers if peer.is_working))
 
     @property
@@ -67,22 +70,22 @@ class Membership:
         """How many workers take jobs from each queue, as of the last heartbeat."""
         return workers_of_queues(peer.pools for peer in self._standing.peers)
 
-    async def beat(self, _worker: WorkerContext) -> None:
-        """Tell that this worker lives, and see who else does. Raises `DatabaseAway`."""
-        news = self._reports.news
-        is_due = news != self._news_written or self._beats % _REPORT_EVERY == 0
+    async def send_heartbeat(self, _worker: WorkerContext) -> None:
+        """Write a heartbeat and read the live workers and the leader. Raises `DatabaseAway`."""
+        changes = self._reports.changes
+        is_due = changes != self._changes_written or self._heartbeats % _REPORT_EVERY == 0
         modules = {name: run.to_json() for name, run in sorted(self._reports.last.items())} if is_due else None
         sent = time.monotonic()
-        tell = partial(beat, me=self._me, state=self.state, modules=modules, dead=self._dead_leader())
-        # A cancelled heartbeat goes on in its thread: whoever steps down waits for it, lest it comes afterwards.
-        self._sending = asyncio.ensure_future(self._worker.transaction(tell))
+        write = partial(write_heartbeat, me=self._me, state=self.state, modules=modules, dead=self._dead_leader())
+        # A cancelled heartbeat continues in its thread: `step_down` waits for it, so that it does not come afterwards.
+        self._sending = asyncio.ensure_future(self._worker.transaction(write))
         self._standing = await asyncio.shield(self._sending)
-        self._beats += 1
-        self._news_written = news
+        self._heartbeats += 1
+        self._changes_written = changes
         self._lead(sent)
 
     def _dead_leader(self) -> Sequence[str]:
-        """The leader, if it is seen to have ended on this machine: its lease is not waited for."""
+        """The leader if its process on this machine has ended: then its lease need not expire first."""
         leader = self._standing.leader
         return [leader] if leader is not None and leader != self._me.id and is_dead(leader) else []
 
@@ -94,7 +97,7 @@ class Membership:
         self._has_led = leads
 
     async def step_down(self) -> None:
-        """Tell that this worker stops, so that another one leads and takes its shard at once."""
+        """Write that this worker stops, so that another one becomes leader and takes its shard at once."""
         self.state = WorkerState.STOPPING
         self._leads_until = float("-inf")
         if self._sending is not None and not self._sending.done():
@@ -105,7 +108,7 @@ class Membership:
             log.info("stopped_without_database")
 
     async def sign_off(self) -> None:
-        """Take this worker off the list: it has ended in order."""
+        """Remove this worker's row: it has ended in order."""
         try:
             await self._worker.transaction(partial(sign_off, worker_id=self._me.id))
         except DatabaseAway:
@@ -113,7 +116,7 @@ class Membership:
 
 
 def registration(settings: Settings, worker_id: str) -> Registration:
-    """This process as the others see it."""
+    """The row of this process in the table of workers."""
     return Registration(
         id=worker_id,
         host=socket.gethostname()[:255],

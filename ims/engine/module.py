@@ -1,8 +1,8 @@
-"""Engine modules: what a worker does besides its jobs, each with a name, an interval and a scope.
+"""Engine modules: periodic tasks of a worker, each with a name, an interval and a scope.
 
-A module that is not run in time costs nothing but delay: whatever may not be lost is a job. Leadership and shards keep
-workers from doing the same thing at once, but do not promise it: a worker that slept may believe for a moment that it
-still leads. So a module takes only what nobody else is at, whatever its scope.
+A module that does not run in time costs nothing but delay: work that must not be lost is a job. Leadership and shards
+keep workers from doing the same work at once, but do not guarantee it: a worker that was suspended may believe for a
+moment that it is still leader. So a module takes only rows that no other worker is working on, whatever its scope.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ LAST_SUCCESS = Gauge(
 )
 
 MOST_JITTER: Final = 5.0
-"""Workers that were started together should not all come at once: each begins within so many seconds."""
-_WITHOUT_TURN: Final = 1.0
-"""Seconds after which a worker that does not lead looks again whether it does."""
+"""Upper bound, in seconds, of the random delay before a module's first run, for workers that start together."""
+_LEADER_CHECK_SECONDS: Final = 1.0
+"""Seconds after which a worker that is not leader checks again whether it is."""
 
 log = logger(__name__)
 
@@ -42,11 +42,11 @@ class Scope(StrEnum):
     """Which workers run a module."""
 
     EACH = "each"
-    """Every worker, for what belongs to it or to its machine."""
+    """Every worker, for its own things or those of its machine."""
     LEADER = "leader"
-    """One of them, for what is one thing in the whole installation."""
+    """The leader only, for things that exist once in the installation."""
     SHARDED = "sharded"
-    """Every worker, each with its part of the keys: `WorkerContext.shard`."""
+    """Every worker, each for its part of the keys: `WorkerContext.shard`."""
 
 
 class Result(StrEnum):
@@ -59,7 +59,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """Something a worker does every so many seconds. A `run` that is no coroutine function is called in a thread."""
+    """A periodic task of a worker. A `run` that is not a coroutine function is called in a thread."""
 
     name: str
     interval: float | Callable[[Settings], float]
@@ -68,20 +68,19 @@ class Module:
     run: Callable[[WorkerContext], Awaitable[None]] | Callable[[WorkerContext], None]
 
     def seconds(self, settings: Settings) -> float:
-        """The interval under these settings."""
         return self.interval(settings) if callable(self.interval) else self.interval
 
 
 class Turn(Protocol):
-    """Where a worker stands among the others."""
+    """A worker's share of the work: whether it is leader, and its shard. `Membership` provides it."""
 
     @property
     def is_leader(self) -> bool:
-        """Whether it leads at this moment."""
+        """Whether the worker is leader at this moment."""
 
     @property
     def shard(self) -> Shard:
-        """Its part of all keys."""
+        """The worker's part of all keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +91,26 @@ class LastRun:
     result: Result
     seconds: float
     error: str | None = None
-    """The kind of error, never its text: that may hold values from outside."""
+    """The type of the error, never its text, which may contain untrusted values."""
 
     def to_json(self) -> dict[str, Any]:
-        """As it is kept in the worker's row."""
-        told = {"ended_at": self.ended_at.isoformat(), "result": self.result.value, "seconds": round(self.seconds, 3)}
-        return told | ({"error": self.error} if self.error else {})
+        """The value in `worker.modules`."""
+        run = {"ended_at": self.ended_at.isoformat(), "result": self.result.value, "seconds": round(self.seconds, 3)}
+        return run | ({"error": self.error} if self.error else {})
 
 
 @dataclass(slots=True)
 class Reports:
-    """What the modules of this worker last did, by name."""
+    """The last run of each module of this worker, by name."""
 
     last: dict[str, LastRun] = field(default_factory=dict)
-    news: int = 0
-    """Goes up whenever a module's result is another one than before."""
+    changes: int = 0
+    """Incremented whenever a module's result differs from the one before."""
 
     def note(self, module: Module, run: LastRun) -> None:
-        """Keep how a run ended, and count it."""
+        """Record how a run ended, and update the metrics."""
         before = self.last.get(module.name)
-        self.news += before is None or (before.result, before.error) != (run.result, run.error)
+        self.changes += before is None or (before.result, before.error) != (run.result, run.error)
         self.last[module.name] = run
         MODULE_RUNS.labels(module.name, run.result.value).inc()
         MODULE_SECONDS.labels(module.name).observe(run.seconds)
@@ -120,7 +119,7 @@ class Reports:
 
 
 async def run_modules(modules: Sequence[Module], worker: WorkerContext, turn: Turn, reports: Reports) -> None:
-    """Run all modules, each in its own time, until cancelled. Never raises for what a module does."""
+    """Run all modules, each at its own interval, until cancelled. An error in a module is logged, not raised."""
     async with asyncio.TaskGroup() as group:
         for module in modules:
             group.create_task(_keep_running(module, worker, turn, reports), name=module.name)
@@ -131,9 +130,9 @@ async def _keep_running(module: Module, worker: WorkerContext, turn: Turn, repor
     await asyncio.sleep(random.uniform(0, min(seconds, MOST_JITTER)))  # noqa: S311 - nothing secret
     while True:
         if module.scope is Scope.LEADER and not turn.is_leader:
-            # What it did while it led says nothing any more.
+            # The last run, from when this worker was leader, is out of date.
             reports.last.pop(module.name, None)
-            await asyncio.sleep(min(seconds, _WITHOUT_TURN))
+            await asyncio.sleep(min(seconds, _LEADER_CHECK_SECONDS))
             continue
         own = replace(worker, shard=turn.shard) if module.scope is Scope.SHARDED else worker
         await _run_once(module, own, reports)
@@ -141,7 +140,7 @@ async def _keep_running(module: Module, worker: WorkerContext, turn: Turn, repor
 
 
 async def _run_once(module: Module, worker: WorkerContext, reports: Reports) -> None:
-    """Run a module and keep how it ended. A failure is logged when it begins, not each time it happens."""
+    """Run a module and record how it ended. A failure is logged when it first occurs, not each time."""
     before = reports.last.get(module.name)
     begun, result, kind = time.monotonic(), Result.OK, None
     try:
@@ -150,7 +149,7 @@ async def _run_once(module: Module, worker: WorkerContext, reports: Reports) -> 
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        result, kind = Result.FAILED, type(error).__name__  # something inside was cancelled by others
+        result, kind = Result.FAILED, type(error).__name__  # a task inside the module was cancelled, not the module
     except DatabaseAway:
         result = Result.DATABASE_AWAY
         if before is None or before.result is not result:

@@ -1,6 +1,6 @@
-"""The two pools of jobs of a worker: runs of its pools, and everything fast.
+"""The two job pools of a worker: `runs` for the playbooks of its pools, and `fast` for all other jobs.
 
-Each is a worker of Procrastinate, started again should it ever end by itself.
+Each is a worker of Procrastinate, which is restarted if it ends by itself.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ from ims.engine.jobs import runs as run_jobs
 from ims.runs.supervision.warm import WarmRunners
 
 POLL_SECONDS: Final = 1.0
-"""New jobs announce themselves; jobs for later and those of a dead worker are found by polling."""
+"""PostgreSQL announces new jobs; polling finds scheduled jobs and those of a dead worker."""
 VERIFICATIONS: Final = 256
 """Jobs of the fast pool beyond `fast_concurrency`: a verification only waits between two probes and holds no thread, so
-that many of them must not keep decisions waiting."""
+many verifications must not keep decisions waiting."""
 _RESTART_AFTER: Final = 1.0
 _LONGEST_RETRY = 60
-_FORGET_JOB_AFTER = 10.0  # seconds in which the end of a job is written
+_FORGET_JOB_AFTER = 10.0  # seconds within which Procrastinate writes the end of a job
 
 log = logger(__name__)
 
 
 class _Again(BaseRetryStrategy):
-    """No job is ever given up: it is repeated at once after a stop, else after 1, 2, 4 … 60 seconds."""
+    """Retries jobs without end: at once after a stop of the worker, else after 1, 2, 4 … 60 seconds."""
 
     def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> RetryDecision:
         if isinstance(exception, asyncio.CancelledError):
@@ -50,33 +50,33 @@ class _Again(BaseRetryStrategy):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a pool is made of, each time that it is started."""
+    """The parameters of a pool, used at each start of it."""
 
     name: str
     queues: Sequence[str]
     concurrency: int
     stop_grace: float
-    """Seconds for jobs to end by themselves when the worker is stopped; then runs are cancelled in order."""
+    """Seconds for jobs to end by themselves when the worker stops; then they are cancelled, runs in order."""
 
 
 @dataclass(slots=True)
 class _Pool:
-    """Procrastinate's worker, and the jobs that this process really does."""
+    """Procrastinate's worker, and the jobs that this process is really executing."""
 
     worker: Worker
     running: Counter[int] = field(default_factory=Counter)
-    """How often each job is being done: one that is repeated at once may overlap with its own end."""
+    """How many executions of each job are under way: a job that is retried at once may overlap with its own end."""
     suspects: set[int] = field(default_factory=set)
 
     def forget(self, job_id: int) -> None:
-        """A job's end is written by now."""
+        """Forget a job: its end has been written by now."""
         self.running[job_id] -= 1
         if not self.running[job_id]:
             del self.running[job_id]
 
 
 def build_app(context: WorkerContext, warm_runners: WarmRunners) -> procrastinate.App:
-    """The app with every domain's jobs; each is repeated until it succeeds."""
+    """The app with the jobs of all domains; each job is retried until it succeeds."""
     app = procrastinate.App(connector=PatientConnector.of(context.settings))
     blueprints = (
         alert_jobs.tasks(context),
@@ -99,7 +99,7 @@ class Pools:
         self._pools: list[_Pool] = []
 
     async def keep(self) -> None:
-        """Do jobs until cancelled; then end in order."""
+        """Execute jobs until cancelled; then end in order."""
         settings = self._context.settings
         plans = (
             _Plan("runs", queues_of(settings.pools), settings.run_concurrency, stop_grace=4.0),
@@ -133,13 +133,13 @@ class Pools:
             delete_jobs="successful",
             install_signal_handlers=False,
             update_heartbeat_interval=sweep.HEARTBEAT_SECONDS,
-            # Whom another worker deletes here could fetch no job any more; the sweep judges by the heartbeat instead.
+            # A worker whose row another worker deleted could fetch no more jobs; the sweep checks heartbeats instead.
             stalled_worker_timeout=3600,
             worker_middleware=[self._around_job],
         )
 
     async def _around_job(self, call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
-        """Remember what this process is doing, and say what failed."""
+        """Keep track of the jobs under way, and log failures."""
         pool = next((pool for pool in self._pools if pool.worker is worker), None)
         job_id = context.job.id
         if pool is None or job_id is None:
@@ -157,13 +157,13 @@ class Pools:
             asyncio.get_running_loop().call_later(_FORGET_JOB_AFTER, pool.forget, job_id)
 
     async def retry_lost_jobs(self, context: WorkerContext) -> None:
-        """Put back jobs that were fetched for this process but never reached it, because the database went away."""
+        """Retry jobs that were fetched for this process but never reached it, because the database went away."""
         pools = {pool.worker.worker_id: pool for pool in self._pools if pool.worker.worker_id is not None}
         found = await context.transaction(partial(sweep.jobs_of, worker_ids=list(pools)))
         lost: set[int] = set()
         for worker_id, pool in pools.items():
             idle = found.get(worker_id, set()) - pool.running.keys()
-            # What is seen twice, a sweep apart, is not on its way.
+            # A job that is idle in two consecutive sweeps is not just on its way.
             lost |= idle & pool.suspects
             pool.suspects = idle
         if lost and (again := await context.transaction(partial(sweep.retry_jobs, jobs=sorted(lost)))):

@@ -1,4 +1,4 @@
-"""The worker: one process and one event loop with two pools of jobs, the engine modules, and an endpoint."""
+"""The worker: one process and one event loop with two job pools, the engine modules, and an HTTP endpoint."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,8 @@ from ims.runs.supervision.sockets import check_short_path
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set.
 
-    Raises `SchemaOutdated` when `ims admin migrate` was not run, `ConfigurationFaulty` when the port is taken, and
-    `NoShortPath` when every run would be refused for the length of its directory's path.
+    Raises `SchemaOutdated` when `ims admin migrate` has not run, `ConfigurationFaulty` when the port is taken, and
+    `NoShortPath` when the path of the run directories is too long for any run to start.
     """
     check_short_path(settings.state_dir / "runs")
     context = WorkerContext(
@@ -25,7 +25,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         database=Database.of(settings),
         worker_id=new_worker_id(),
         threads=ThreadPoolExecutor(
-            # Never more than there are connections: a thread without one would only wait and then fail.
+            # Never more threads than connections: a thread without a connection would only wait and then fail.
             max_workers=min(settings.fast_concurrency + settings.run_concurrency, settings.database_pool_size),
             thread_name_prefix="database",
         ),

@@ -1,11 +1,11 @@
-"""Who hears of changes of incidents, after the transaction of the change.
+"""Subscribers to changes of incidents, called after the transaction of the change.
 
 `ims.incidents.transitions` writes one job for each transaction that changes incidents; `ims.engine.jobs.incidents`
-hands it to every subscriber named here. A subscriber is called at least once for each change, in no order, and never in
-the transaction of the change: it reads what it needs and must not mind being called again, since (incident, seq) names
-a change for ever.
+passes the changes to every subscriber listed here. A subscriber is called at least once for each change, in no
+particular order, and never in the transaction of the change: it reads what it needs and must be idempotent. The pair
+(incident, seq) identifies a change for ever.
 
-To add one, write its function in its domain or beside this file and name it in `SUBSCRIBERS`.
+To add a subscriber, write its function in its domain or beside this file and list it in `SUBSCRIBERS`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +22,7 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """One event of a timeline that changed what its incident is."""
+    """One timeline event that changed its incident."""
 
     incident_id: UUID
     seq: int
@@ -31,16 +31,16 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Who hears of which changes."""
+    """A function, and the kinds of changes it is called for."""
 
     name: str
-    """Stands in jobs that are repeated, so it stays the same."""
+    """Stored in jobs that are retried, so it must not change."""
     handle: Callable[[WorkerContext, Sequence[IncidentChange]], Awaitable[None]]
     kinds: frozenset[EventKind] = frozenset(EventKind)
 
 
 async def log_changes(_worker: WorkerContext, changes: Sequence[IncidentChange]) -> None:
-    """One log entry for each change, so that whoever collects logs can follow incidents without asking the API."""
+    """Log each change, so that a log collector can follow incidents without the API."""
     for change in changes:
         log.info("incident_changed", incident_id=str(change.incident_id), seq=change.seq, kind=change.kind.value)
 

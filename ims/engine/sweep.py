@@ -1,6 +1,6 @@
-"""What engine modules look for every few seconds: what a worker left behind when it died.
+"""The sweep: engine modules look every few seconds for work that dead workers left behind.
 
-Each step is a statement that takes only what nobody else is taking, so any number of workers may sweep at once.
+Each step is a statement that skips rows locked by other workers, so any number of workers may sweep at once.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,21 @@ from ims.runs.usecases import EndedRun, expired_runs, lose_runs
 
 HEARTBEAT_SECONDS: Final = 2.0
 STALLED_SECONDS: Final = 10.0
-"""A job whose worker was silent so long is given to another one: five heartbeats, so that a slow one is not robbed."""
+"""Seconds without a heartbeat before a worker's jobs go to others: five heartbeats, so that a slow worker keeps its
+jobs."""
 FORGOTTEN_AFTER: Final = timedelta(seconds=10)
-"""A run that waits this long without a job gets one."""
+"""A run that has waited this long without a job gets one."""
 UNDECIDED_AFTER: Final = timedelta(seconds=30)
-"""An open episode of which nothing was heard for this long is decided about again."""
+"""An open episode without any activity for this long gets a new decision."""
 REVISION_KEPT: Final = timedelta(hours=1)
 FINISHED_JOBS_KEPT: Final = timedelta(days=7)
 
 
 def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
-    """Take runs from workers whose lease ran out, and at once from those that died on this machine.
+    """Take runs from workers whose lease has expired, and at once from workers that died on this machine.
 
-    What is left of such a run on this machine is killed first: its target is free for the next run as soon as this one
-    is marked. Raises `DatabaseAway`.
+    The processes of such a run on this machine are killed first, because its target is free for the next run as soon
+    as this run is marked as lost. Raises `DatabaseAway`.
     """
     with database.begin() as session:
         claimers = session.execute(
@@ -54,7 +55,7 @@ def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
         return lose_runs(session, sorted(doomed), now, dead=sorted(dead))
 
 
-# A database that has just come back has heard of nobody for a while: all are given the time to tell.
+# A database that has just come back has no recent heartbeats: all workers get the time to send one.
 _STALLED = text(
     """
     SELECT count(procrastinate_retry_job_v2(stalled.id, now(), NULL, NULL, NULL)) FROM (
@@ -70,7 +71,7 @@ _STALLED = text(
 
 
 def retry_stalled_jobs(session: Session) -> int:
-    """Give the jobs of silent workers to others; how many."""
+    """Retry the jobs of workers without a recent heartbeat; returns how many."""
     return int(session.scalar(_STALLED, {"patience": timedelta(seconds=STALLED_SECONDS)}) or 0)
 
 
@@ -91,7 +92,7 @@ _RETRY = text(
 
 
 def jobs_of(session: Session, *, worker_ids: Sequence[int]) -> dict[int, set[int]]:
-    """Jobs that the database believes each of these workers of Procrastinate to be doing."""
+    """Jobs in status `doing` for each of these workers of Procrastinate."""
     found: dict[int, set[int]] = {}
     for row in session.execute(_OWN, {"worker_ids": list(worker_ids)}):
         found.setdefault(row.worker_id, set()).add(row.id)
@@ -99,7 +100,7 @@ def jobs_of(session: Session, *, worker_ids: Sequence[int]) -> dict[int, set[int
 
 
 def retry_jobs(session: Session, *, jobs: Sequence[int]) -> int:
-    """Put jobs back into their queues; how many were still `doing`."""
+    """Put jobs back into their queues; returns how many were still `doing`."""
     return int(session.scalar(_RETRY, {"jobs": list(jobs)}) or 0)
 
 
@@ -120,7 +121,7 @@ _FORGOTTEN = text(
 
 
 def redefer_forgotten_runs(session: Session, now: datetime) -> int:
-    """Give a job to runs that wait for one and have none; how many."""
+    """Defer a job for runs that wait for one and have none; returns how many."""
     forgotten = session.execute(_FORGOTTEN, {"before": now - FORGOTTEN_AFTER}).all()
     for run in forgotten:
         if run.status == RunStatus.QUEUED:
@@ -131,7 +132,7 @@ def redefer_forgotten_runs(session: Session, now: datetime) -> int:
 
 
 def attend_to_approvals(session: Session, now: datetime) -> int:
-    """Queue approved runs whose targets are free by now, and cancel those that nobody answered about; how many."""
+    """Queue approved runs whose targets are free by now, and cancel runs whose approval expired; returns how many."""
     return expire_approvals(session, now) + queue_approved(session, now)
 
 
@@ -152,9 +153,9 @@ _UNDECIDED = text(
 
 
 def decide_about_undecided(session: Session, now: datetime) -> int:
-    """Decide again about open episodes that have neither a run under way, nor a decision to come, nor a person called.
+    """Defer a decision about open episodes with no run under way, no pending decision, and no need for attention.
 
-    Everything that ends leaves one of these in its own transaction; this is for what nobody thought of.
+    Every step that ends leaves one of these in its own transaction; this is the safety net for unexpected cases.
     """
     episodes = list(session.scalars(_UNDECIDED, {"before": now - UNDECIDED_AFTER}))
     if episodes:
@@ -174,27 +175,27 @@ _FINISHED = text(
 
 
 def purge_finished_jobs(session: Session) -> None:
-    """Delete what remains of jobs that ended badly a week ago; those that ended well are deleted at once."""
+    """Delete jobs that failed or were cancelled more than a week ago; successful jobs are deleted at once."""
     session.execute(_FINISHED, {"kept": FINISHED_JOBS_KEPT})
 
 
 def revisions_in_use(session: Session) -> set[str]:
-    """The active revision and those of runs under way."""
+    """Digests of the active revision and of the revisions of active runs."""
     digests = set(session.scalars(select(Run.revision).where(Run.outcome.in_(ACTIVE)).distinct()))
     active = active_digest(session)
     return digests | ({active} if active else set())
 
 
 def remove_unpacked(directory: Path, in_use: set[str], now: datetime) -> list[str]:
-    """Remove unpacked revisions that are neither in use nor new; their names."""
+    """Remove unpacked revisions that are neither in use nor new; returns their names."""
     if not directory.is_dir():
         return []
     oldest = (now - REVISION_KEPT).timestamp()
-    stale = [
+    unused = [
         path
         for path in directory.iterdir()
         if path.is_dir() and path.name not in in_use and path.stat().st_mtime < oldest
     ]
-    for path in stale:
+    for path in unused:
         remove(path)
-    return sorted(path.name for path in stale)
+    return sorted(path.name for path in unused)

@@ -1,7 +1,7 @@
 """Decide which open episodes get a run.
 
-A decision may be repeated at any time and by any number of workers at once: incidents are locked in one order, a run is
-unique by (episode, rule, attempt), a target has at most one active run, and both are indexes of the database.
+Any number of workers may repeat a decision at any time: incidents are locked in one order, a run is unique by (episode,
+rule, attempt), and a target has at most one active run; unique indexes of the database enforce both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.models import Alert, Episode
 from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.queue import Job, defer
-from ims.healing.guards import ask, conclude, in_words
+from ims.healing.guards import conclude, evaluate, phrase_of
 from ims.healing.guards.facts import Facts, PastRun, next_attempt
 from ims.healing.guards.maintenance import MAINTENANCE
 from ims.healing.guards.target_busy import busy
@@ -35,9 +35,9 @@ from ims.runs.usecases import NewRun, queue_runs
 AnyRow = Row[*tuple[Any, ...]]
 
 _LOCK: Final = 0x494D5344
-"""Class of the advisory locks of incidents that are decided about ("IMSD")."""
-# In a storm on one incident many decisions want its row, and so does each commit of the webhook, which would stand in
-# line behind all of them: this way it waits for one. A few locks are enough for that, and the table of locks is small.
+"""Class of the advisory locks of incidents with a decision in progress ("IMSD")."""
+# In a storm on one incident many decisions want to lock its row, and each commit of the webhook would queue behind all
+# of them. With this lock it waits for one decision only. A few locks are enough, and PostgreSQL's lock table is small.
 _ONE_DECISION_AT_A_TIME = text(
     """
     SELECT pg_advisory_xact_lock(:lock, key) FROM (
@@ -49,10 +49,10 @@ _ONE_DECISION_AT_A_TIME = text(
 
 
 def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[Decided]:
-    """Decide about these episodes and write what follows: the decisions, runs, timelines, jobs, who is needed.
+    """Decide about these episodes and write the results: decisions, runs, timeline events, jobs, attention marks.
 
-    Closed episodes, and those of resolved incidents, are passed over. An episode that cannot be decided for good
-    yet (its target is busy or cools down) gets another decision later.
+    Closed episodes and episodes of resolved incidents are skipped. An episode that has to wait (its target is busy or
+    cooling down) gets another decision later.
     """
     episodes = _open_episodes(session, episode_ids)
     if not episodes:
@@ -63,15 +63,15 @@ def decide(session: Session, episode_ids: Sequence[int], now: datetime) -> list[
     _start_runs(session, decisions, now)
     keep(session, decisions, now)
     append(session, _events(decisions), now)
-    _call_people(session, decisions, now)
+    _mark_for_attention(session, decisions, now)
     _decide_later(session, decisions)
     return decisions
 
 
 def _open_episodes(session: Session, episode_ids: Sequence[int]) -> Sequence[AnyRow]:
-    """The open ones, each with its alert; their incidents are locked, in the order in which timelines lock them.
+    """The open episodes, each with its alert. Locks their incidents in the same order as writing to timelines does.
 
-    An incident that a person has resolved is not worked on, even while its alert fires.
+    Automation does not work on an incident that a person has resolved, even while its alert fires.
     """
     session.execute(_ONE_DECISION_AT_A_TIME, {"lock": _LOCK, "episodes": list(episode_ids)})
     incidents = select(Episode.incident_id).where(Episode.id.in_(episode_ids), Episode.closed_at.is_(None))
@@ -118,7 +118,7 @@ def _judge_all(
             parameter_fault=fault, now=now, cover=covers.get(row.id),
             is_flapping=row.flapping_since is not None and not policy.correlation.flapping.heal,
         )  # fmt: skip
-        answers = ask(facts)
+        answers = evaluate(facts)
         verdict = conclude(answers, facts)
         if verdict.is_allowed:
             busy_targets.add(target)
@@ -143,13 +143,17 @@ def _parameters(rule: HealingRule | None, row: AnyRow) -> tuple[dict[str, Any], 
 def _runs_of(session: Session, episode_ids: Sequence[int]) -> dict[int, list[PastRun]]:
     rows = session.execute(
         select(
-            Run.episode_id, Run.rule, Run.attempt, Run.outcome, Run.started_at, Run.verification, Run.ended_at
+            Run.episode_id, Run.rule, Run.attempt, Run.outcome, Run.started_at, Run.verification, Run.ended_at,
+            Run.cut_short,
         ).where(Run.episode_id.in_(episode_ids)).order_by(Run.number)
     )  # fmt: skip
     found: dict[int, list[PastRun]] = {}
     for row in rows:
         is_healthy = row.verification == VerificationStatus.PASSED
-        past = PastRun(row.rule or "", row.attempt, row.outcome, row.started_at is not None, is_healthy, row.ended_at)
+        past = PastRun(
+            row.rule or "", row.attempt, row.outcome, row.started_at is not None, is_healthy, row.ended_at,
+            row.cut_short,
+        )  # fmt: skip
         found.setdefault(row.episode_id, []).append(past)
     return found
 
@@ -160,7 +164,7 @@ def _busy_targets(session: Session, targets: Iterable[str]) -> set[str]:
 
 
 def _ended_targets(session: Session, targets: Iterable[str]) -> dict[str, datetime]:
-    """When the last run that was started on a target ended."""
+    """For each target, when the last run that was started on it ended."""
     ended = func.coalesce(Run.ended_at, Run.finished_at)
     query = (
         select(Run.target, func.max(ended))
@@ -171,13 +175,13 @@ def _ended_targets(session: Session, targets: Iterable[str]) -> dict[str, dateti
 
 
 def _start_runs(session: Session, decisions: Sequence[Decided], now: datetime) -> None:
-    """Queue the allowed runs; what another worker took in the meantime becomes a busy target."""
+    """Queue the allowed runs. If another worker has queued one for the target meanwhile, the target is busy."""
     allowed = [decided for decided in decisions if decided.verdict.is_allowed]
     for decided in allowed:
         decided.run_id = uuid4()
     numbers = queue_runs(session, [_run(decided) for decided in allowed], now)
     for decided in allowed:
-        assert decided.run_id is not None  # noqa: S101 - it was given above
+        assert decided.run_id is not None  # noqa: S101 - set above
         decided.number = numbers.get(decided.run_id)
         if decided.number is None:
             decided.run_id = None
@@ -199,9 +203,9 @@ def _run(decided: Decided) -> NewRun:
 
 
 def _events(decisions: Sequence[Decided]) -> list[NewEvent]:
-    """A line for each run, and one for the first denial of its kind in an incident: a storm of them stays one line."""
+    """One event for each run, and one for the first denial of each kind in an incident: a storm adds a single line."""
     events = [_allowed_event(decided) for decided in decisions if decided.run_id]
-    # That a maintenance window is open is told already.
+    # The timeline has an event for the maintenance window already.
     denials = [
         decided
         for decided in decisions
@@ -230,7 +234,7 @@ def _denied_event(decided: Decided) -> NewEvent:
     verdict, rule = decided.verdict, decided.rule
     data = {
         "reason": verdict.reason,
-        "words": in_words(verdict.reason),
+        "words": phrase_of(verdict.reason),
         "message": verdict.message,
         "alert": decided.alert,
     }
@@ -242,16 +246,16 @@ def _denied_event(decided: Decided) -> NewEvent:
     return NewEvent(decided.incident_id, EventKind.RULE_DENIED, Actor(ActorKind.RULE, rule.name), data)
 
 
-def _call_people(session: Session, decisions: Sequence[Decided], now: datetime) -> None:
-    """Mark the incidents for which automation has nothing left to do, once each."""
+def _mark_for_attention(session: Session, decisions: Sequence[Decided], now: datetime) -> None:
+    """Mark the incidents for which automation has nothing left to do as needing attention, once each."""
     final = {decision.incident_id: decision for decision in decisions if decision.verdict.is_final}
-    # What another alert of the incident still gets from automation comes first.
+    # Not while automation may still do something for another alert of the incident.
     for decision in decisions:
         if not decision.verdict.is_final and decision.verdict.reason != MAINTENANCE:
             final.pop(decision.incident_id, None)
     healing = set(session.scalars(select(Run.incident_id).where(Run.incident_id.in_(final), Run.outcome.in_(ACTIVE))))
     reasons = {id_: decision.verdict.message for id_, decision in final.items() if id_ not in healing}
-    # The incidents are locked, and only a decision starts a run: none can have begun meanwhile.
+    # The incidents are locked, and only a decision starts a run: no run can have been queued meanwhile.
     marked = need_attention(session, reasons, now)
     append(session, [_gave_up_event(decision) for id_, decision in final.items() if id_ in marked], now)
 
@@ -267,7 +271,7 @@ def _gave_up_event(decision: Decided) -> NewEvent:
 
 
 def _decide_later(session: Session, decisions: Sequence[Decided]) -> None:
-    """One later job for each waiting time, in whole seconds so that a storm makes few jobs."""
+    """Defer one job for each waiting time, in whole seconds so that a storm creates few jobs."""
     waiting: dict[int, list[int]] = {}
     for decision in decisions:
         if decision.verdict.again is not None:

@@ -1,4 +1,4 @@
-"""Which rule an alert meets, and what its playbook is given."""
+"""Match alerts with healing rules, and read the parameters of their playbooks."""
 
 import re
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from ims.policy.patterns import compile_pattern
 from ims.policy.schema import HealingRule, Parameter, Policy
 
 PARAMETER_LENGTH = 1024
-"""Characters of a parameter's text; a longer one is refused."""
+"""Most characters of a parameter's text; a longer one is invalid."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class ParameterUnfit(ValueError):
-    """A declared parameter has no value, or one that does not fit; the text says which and is ours, not the alert's."""
+    """A declared parameter is missing or invalid. The message names it and contains no text of the alert."""
 
 
 def rule_for(policy: Policy, labels: Mapping[str, str]) -> HealingRule | None:
-    """The first rule whose conditions all hold for an alert's labels, None if there is none."""
+    """The first rule whose conditions all match an alert's labels; None if there is none."""
     return next((rule for rule in policy.healing_rules if rule.matches(labels)), None)
 
 
@@ -42,12 +42,12 @@ def _value(name: str, declared: Parameter, sources: Mapping[str, Mapping[str, st
         raise ParameterUnfit(f"Parameter {name} is longer than {PARAMETER_LENGTH} characters.")
     if declared.type == "int":
         if not _INTEGER.fullmatch(text):
-            raise ParameterUnfit(f"Parameter {name} is no whole number.")
+            raise ParameterUnfit(f"Parameter {name} is not a whole number.")
         return int(text)
     if declared.type == "bool":
         if text.lower() not in _BOOLEANS:
-            raise ParameterUnfit(f"Parameter {name} is neither true nor false.")
+            raise ParameterUnfit(f"Parameter {name} is not a boolean: use true or false.")
         return _BOOLEANS[text.lower()]
     if declared.pattern is not None and not compile_pattern(declared.pattern)(text):
-        raise ParameterUnfit(f"Parameter {name} does not fit its pattern.")
+        raise ParameterUnfit(f"Parameter {name} does not match its pattern.")
     return text

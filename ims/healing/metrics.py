@@ -1,9 +1,9 @@
-"""Figures about decisions and verifications, exported by the worker."""
+"""Metrics of decisions and verifications, exported by the worker."""
 
 from prometheus_client import Counter, Histogram
 
 DECISIONS = Counter("ims_healing_decisions", "Decisions about open episodes, by reason.", ["reason"])
-PROBES = Counter("ims_healing_probes", "Probes made to verify runs, by result.", ["result"])
+PROBES = Counter("ims_healing_probes", "Probes of services to verify runs, by result.", ["result"])
 VERIFICATION_SECONDS = Histogram(
     "ims_verification_seconds",
     "Seconds from the end of a playbook to the outcome of its verification.",

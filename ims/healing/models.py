@@ -13,29 +13,29 @@ from ims.core.db.base import Base
 
 
 class DecisionOutcome(StrEnum):
-    """What a decision came to."""
+    """The outcome of a decision."""
 
     ALLOWED = "allowed"
     """A run was queued."""
     DENIED = "denied"
-    """Automation will not do it."""
+    """Automation will not start a run."""
     WAITING = "waiting"
-    """Not yet: it is decided again."""
+    """Not yet: the decision is repeated."""
 
 
 class Decision(Base):
-    """What was decided about one open episode, from which facts, and what each guard said.
+    """A decision about one open episode, with its facts and the answer of each guard.
 
-    Equal decisions are one row that counts: while a target is busy a decision is repeated every two seconds.
+    Equal decisions share one row with a count: while a target is busy, a decision is repeated every two seconds.
     """
 
     __tablename__ = "decision"
     __table_args__ = (
-        # What makes decisions equal; it also finds those of an episode.
+        # Defines equal decisions; also finds the decisions of an episode.
         Index("uq_decision_repeated", "episode_id", "outcome", "reason", "rule", "attempt", "revision", unique=True),
-        # Denials of an incident: its page, its lifeline, and whether one is the first of its kind, all by the index.
+        # Serves the denials of an incident, for its page, its lifeline, and to see which one is the first of its kind.
         Index("ix_decision_incident", "incident_id", "rule", "reason", "first_at"),
-        # Removing a run looks for the decision that made it.
+        # Removing a run looks for the decision that started it.
         Index("ix_decision_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         # The list is read newest first, and each filter has its rows in that order.
         Index("ix_decision_first_at", "first_at"),
@@ -48,26 +48,26 @@ class Decision(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    """People's name for it: D-12."""
+    """The number in its name: D-12."""
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
     episode_id: Mapped[int | None] = mapped_column(ForeignKey("episode.id"))
-    """None in what an earlier version counted for a whole incident."""
+    """None for decisions of an earlier version, which counted them for a whole incident."""
     rule: Mapped[str] = mapped_column(default="")
     """Name of the rule that matched; empty if none did."""
     attempt: Mapped[int] = mapped_column(default=1)
-    """Number of the attempt that was decided about."""
+    """Number of the attempt that the decision is about."""
     revision: Mapped[str] = mapped_column(default="")
-    """Digest of the policy; empty without one."""
+    """Digest of the active policy; empty without one."""
     outcome: Mapped[str]
     reason: Mapped[str]
     message: Mapped[str]
-    """The reason in words for people."""
+    """The reason as a sentence for people."""
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """What was known when it was first made."""
+    """The facts of the first of these decisions."""
     answers: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
-    """What each guard said then, in their order: guard, answer, and for an objection reason, message, until."""
+    """The guards' answers to these facts, in order: guard, answer and, for deny and wait, reason, message, until."""
     until: Mapped[datetime | None]
-    """Of a wait, when it is decided again."""
+    """For a wait, when the decision is repeated."""
     run_id: Mapped[UUID | None] = mapped_column(ForeignKey("run.id"))
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]

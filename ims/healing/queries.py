@@ -1,4 +1,4 @@
-"""Reading what healing decided."""
+"""Reading decisions about healing."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ from ims.healing.models import Decision, DecisionOutcome
 from ims.incidents.models import Incident
 from ims.runs.models import Run
 
-# Both are no objections: a run was made, or there is one already.
+# These two are not denials: a run was started, or one is under way already.
 _IS_DENIAL = Decision.reason.not_in((ALLOWED, UNDER_WAY))
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why an incident got no run: all decisions about it with one rule and one reason."""
+    """Why a run was denied for an incident: all decisions about it with the same rule and reason."""
 
     rule: str
     """Empty when no rule matched."""
@@ -33,7 +33,7 @@ class Denial:
 
 
 def denials_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, list[Denial]]:
-    """What guards denied for these incidents, in order."""
+    """The denials for these incidents, in the order in which they began."""
     found: dict[UUID, list[Denial]] = defaultdict(list)
     first = func.min(Decision.first_at).label("first")
     query = (
@@ -41,7 +41,7 @@ def denials_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, lis
             Decision.incident_id, Decision.rule, Decision.reason, first, func.max(Decision.last_at),
             func.sum(Decision.count),
         )
-        # One parameter, however many ids: a list of parameters is another statement for each length.
+        # One array parameter: a list of parameters would be a different statement for each length.
         .where(Decision.incident_id == any_(literal(list(incident_ids), ARRAY(Uuid))), _IS_DENIAL)
         .group_by(Decision.incident_id, Decision.rule, Decision.reason)
         .order_by(first)
@@ -52,14 +52,14 @@ def denials_of(session: Session, incident_ids: Iterable[UUID]) -> dict[UUID, lis
 
 
 def decisions_of(session: Session, incident_id: UUID, *, limit: int) -> Sequence[Decision]:
-    """The newest decisions about an incident, the last one first."""
+    """The latest decisions about an incident, newest first."""
     query = select(Decision).where(Decision.incident_id == incident_id).order_by(Decision.id.desc()).limit(limit)
     return session.scalars(query).all()
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilters:
-    """Which decisions; nothing means all."""
+    """Filters of decisions; an empty one matches all."""
 
     incident: int = 0
     """Its number."""
@@ -73,7 +73,7 @@ class DecisionFilters:
 
 @dataclass(frozen=True, slots=True)
 class ListedDecision:
-    """A decision, the number of its incident and of the run it made."""
+    """A decision with the numbers of its incident and of the run that it started."""
 
     decision: Decision
     incident: int
@@ -90,7 +90,7 @@ _LISTED: Select[Decision, int, int | None] = (
 def list_decisions(
     session: Session, filters: DecisionFilters, *, limit: int, before: int | None = None
 ) -> list[ListedDecision]:
-    """Decisions, newest first; `before` is the number of the last one of the page before."""
+    """Decisions, newest first; `before` is the number of the last decision of the previous page."""
     query = _LISTED.where(*_conditions(filters)).order_by(Decision.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Decision.id < before)
@@ -98,7 +98,7 @@ def list_decisions(
 
 
 def decision_listed(session: Session, number: int) -> ListedDecision:
-    """A decision by its number: D-12 is 12. Raises `NotFound`."""
+    """A decision by its number, 12 for D-12. Raises `NotFound`."""
     row = session.execute(_LISTED.where(Decision.id == number)).one_or_none()
     if row is None:
         raise NotFound(f"There is no decision D-{number}.")
@@ -112,7 +112,7 @@ def _conditions(filters: DecisionFilters) -> list[ColumnElement[bool]]:
     if filters.episode:
         found.append(Decision.episode_id == filters.episode)
     if filters.incident:
-        # By a subquery: few decisions belong to an incident, and the index on it finds them.
+        # A subquery, so that the index on the incident finds its few decisions.
         number = select(Incident.id).where(Incident.number == filters.incident).scalar_subquery()
         found.append(Decision.incident_id == number)
     if filters.since:

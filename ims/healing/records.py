@@ -1,4 +1,4 @@
-"""Keeping decisions: what was known, what each guard said, what they came to."""
+"""Storing decisions: the facts, the answers of the guards, and the outcome."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ _OUTCOMES = {
 
 @dataclass(slots=True)
 class Decided:
-    """What was decided about one open episode."""
+    """A decision about one open episode."""
 
     episode_id: int
     incident_id: UUID
     alert: str
-    """Its name."""
+    """Name of the alert."""
     facts: Facts
     answers: Mapping[str, Verdict]
-    """What each guard said, by its name and in their order."""
+    """The answer of each guard, by its name and in their order."""
     verdict: Verdict
     attempt: int
     revision: str
@@ -40,18 +40,18 @@ class Decided:
     parameters: Mapping[str, Any]
     run_id: UUID | None = None
     number: int | None = None
-    """People's name for the run: R-7."""
+    """The number in the run's name: R-7."""
     is_first: bool = False
-    """Whether no decision about the incident had this rule and this reason before."""
+    """Whether this is the first decision about the incident with this rule and reason."""
 
     @property
     def rule(self) -> HealingRule | None:
-        """The rule that matched."""
+        """The rule that matched, if one did."""
         return self.facts.rule
 
     @property
     def service(self) -> Service | None:
-        """The service that the alert means."""
+        """The service that the alert is about, if it is known."""
         return self.facts.service
 
     @property
@@ -61,12 +61,12 @@ class Decided:
 
     @property
     def kind(self) -> tuple[UUID, str, str]:
-        """What tells decisions about one incident apart in its timeline: incident, rule, reason."""
+        """Incident, rule and reason: the timeline has one event for each kind of denial."""
         return (self.incident_id, self.rule_name, self.verdict.reason)
 
 
-# One statement whatever their number. A repeat counts and says until when; what was known and said stays as it was when
-# the decision was first made. The incidents are locked by whoever decides, so what is the first of its kind is so.
+# One statement, whatever their number. A repetition updates count, time, message and `until`; facts and answers stay
+# those of the first decision. The caller has locked the incidents, so no concurrent decision can be first as well.
 _KEEP = text(
     """
     WITH given AS MATERIALIZED (
@@ -92,7 +92,7 @@ _KEEP = text(
 
 
 def keep(session: Session, decisions: Sequence[Decided], now: datetime) -> None:
-    """Write decisions, and note in each whether it is the first of its kind."""
+    """Write decisions, and set in each whether it is the first of its kind."""
     if not decisions:
         return
     rows = [_row(decided, now) for decided in decisions]
@@ -113,17 +113,17 @@ def _row(decided: Decided, now: datetime) -> dict[str, Any]:
         "reason": verdict.reason,
         "message": verdict.message,
         "facts": decided.facts.record(),
-        "answers": [_answer(guard, said, now) for guard, said in decided.answers.items()],
+        "answers": [_answer(guard, verdict, now) for guard, verdict in decided.answers.items()],
         "until": _until(verdict, now),
         "run_id": str(decided.run_id) if decided.run_id else None,
     }
 
 
-def _answer(guard: str, said: Verdict, now: datetime) -> dict[str, Any]:
-    if said.answer in (Answer.PASS, Answer.SKIP):
-        return {"guard": guard, "answer": said.answer}
-    told = {"guard": guard, "answer": said.answer, "reason": said.reason, "message": said.message}
-    return {**told, "until": _until(said, now)} if said.again else told
+def _answer(guard: str, verdict: Verdict, now: datetime) -> dict[str, Any]:
+    if verdict.answer in (Answer.PASS, Answer.SKIP):
+        return {"guard": guard, "answer": verdict.answer}
+    answer = {"guard": guard, "answer": verdict.answer, "reason": verdict.reason, "message": verdict.message}
+    return {**answer, "until": _until(verdict, now)} if verdict.again else answer
 
 
 def _until(verdict: Verdict, now: datetime) -> str | None:

@@ -1,4 +1,4 @@
-"""From a rule that may start its playbook to the run that does it."""
+"""Build the spec of a healing run from its rule."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from ims.runs.spec import Kind, RunSpec, VerificationSpec
 
 
 def healing_spec(rule: HealingRule, service: Service, parameters: Mapping[str, Any]) -> RunSpec:
-    """The run by which a rule heals a service. Nothing of the rule is looked at again once it is queued."""
+    """The spec of the run by which a rule heals a service. Once the run is queued, the rule is not read again."""
     return RunSpec(
         kind=Kind.HEAL,
         playbook=rule.playbook,

@@ -1,7 +1,7 @@
-"""Verify that a service is healthy after a run: green without a break, or the alert resolved, in time.
+"""Verify that a service is healthy after a run: probes succeed without a break, or the alert resolves, in time.
 
-Exit code 0 of a playbook is no health. `Watch` says what is to be seen, `watch` looks until it has seen it or the time
-is over; a repeated look starts its green window anew, but never the time.
+Exit code 0 of a playbook does not prove that the service is healthy. `Watch` says what to wait for; `watch` probes
+until it has seen it or the time is over. A verification that starts again restarts its green window, but not its time.
 """
 
 import asyncio
@@ -22,23 +22,24 @@ from ims.runs.spec import RunSpec, VerificationSpec
 from ims.runs.usecases import Finding
 
 ALERT_INTERVAL: Final = 1.0
-"""Seconds between two looks at the alert."""
+"""Seconds between two checks of the alert."""
 LEAST_SECONDS: Final = 2.0
-"""Seconds that are watched at least, when nobody could watch before the time was over."""
+"""Seconds that a verification lasts at least, even when no worker could begin it before its time was over."""
 UNSEEN_END_SECONDS: Final = 5.0
-"""Seconds in which the green window must begin after a run whose end nobody saw: no more is to be expected of it."""
+"""Seconds within which the green window must begin after a run that did not report success: its playbook does nothing
+more for the service."""
 
 BY_PROBE: Final = "probe"
 BY_ALERT: Final = "alert"
 
 Probe = Callable[[str], Awaitable[ProbeResult]]
 AlertOver = Callable[[], Awaitable[datetime | None]]
-"""When the alert was resolved; None while it fires, or when the database is away."""
+"""When the alert was resolved; None while it fires, or when the database is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is to be watched: for how long, in seconds, the service must be green, and what time is left to begin."""
+    """What to verify. All times are in seconds: the service must be green for `green_for`, beginning within `left`."""
 
     run_id: UUID
     episode_id: int | None
@@ -50,13 +51,13 @@ class Watch:
 
 @dataclass(slots=True)
 class GreenWindow:
-    """A stretch of green probes without a break; times are seconds of any steady clock."""
+    """A period of green probes without a break; times are seconds of any monotonic clock."""
 
     green_for: float
     began: float | None = None
 
     def see(self, at: float, *, is_green: bool) -> bool:
-        """Take in one probe; true when the window is long enough."""
+        """Record one probe; true when the window is long enough."""
         if not is_green:
             self.began = None
             return False
@@ -66,14 +67,14 @@ class GreenWindow:
 
 
 def watch_of(session: Session, run_id: UUID) -> Watch | None:
-    """What a run waits for; None if it waits for nothing. Raises `SpecUnreadable`."""
+    """What to verify after a run; None if its verification is not pending. Raises `SpecUnreadable`."""
     run = session.get(Run, run_id)
     if run is None or run.verification != VerificationStatus.PENDING:
         return None
     window = RunSpec.from_stored(run.spec).verification
     if window is None:
         return None
-    # By the database's clock, like everything that is measured between machines; the writer's clock is near enough.
+    # By the database's clock, as for all times that are compared between machines; `finished_at` is near enough to it.
     age = session.scalar(select(extract("epoch", func.clock_timestamp() - run.finished_at)))
     return Watch(
         run_id=run.id,
@@ -91,15 +92,15 @@ def _left(window: VerificationSpec, age: float, *, end_was_seen: bool) -> float:
 
 
 def alert_over(session: Session, episode_id: int | None) -> datetime | None:
-    """When the alert of an episode was resolved; None while it fires or if there is none."""
+    """When the alert of an episode was resolved; None while it fires or if there is no episode."""
     if episode_id is None:
         return None
     return session.scalar(select(Episode.closed_at).where(Episode.id == episode_id))
 
 
 async def watch(plan: Watch, probe: Probe, is_over: AlertOver) -> Finding:
-    """Probe and look at the alert until the service is healthy for long enough or the time is over."""
-    # Beside the probes, so that a slow database leaves no hole in the green window.
+    """Probe the service and check the alert until the service is healthy for long enough or the time is over."""
+    # Concurrent with the probes, so that a slow database leaves no gap in the green window.
     alert = asyncio.create_task(_until_over(is_over))
     try:
         if plan.url is None:
@@ -111,7 +112,7 @@ async def watch(plan: Watch, probe: Probe, is_over: AlertOver) -> Finding:
 
 
 async def _until_over(is_over: AlertOver) -> datetime:
-    while (over := await is_over()) is None:  # noqa: ASYNC110 - the database does not tell, it must be asked
+    while (over := await is_over()) is None:  # noqa: ASYNC110 - the database has to be polled
         await asyncio.sleep(ALERT_INTERVAL)
     return over
 
@@ -139,4 +140,4 @@ async def _watch_alert(plan: Watch, alert: "asyncio.Task[datetime]") -> Finding:
     await asyncio.wait([alert], timeout=plan.left)
     if alert.done():
         return Finding(alert.result(), "The alert was resolved.", BY_ALERT)
-    return Finding(None, "The alert still fires, and the service has no url that could be probed.", BY_ALERT)
+    return Finding(None, "The alert still fires, and the service has no URL to probe.", BY_ALERT)

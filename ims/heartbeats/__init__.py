@@ -1,1 +1,1 @@
-"""Heartbeats: signs of life that are expected, and the alert when one does not come."""
+"""Heartbeats: signals that IMS expects at regular intervals, and the alert when one is missed."""

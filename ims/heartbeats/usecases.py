@@ -1,4 +1,4 @@
-"""Take heartbeats, and tell of those that do not come by an alert like any other, of source `ims`."""
+"""Accept heartbeats, and raise an alert of source `ims` for each one that is missed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ ALERT_NAME: Final = "HeartbeatMissed"
 
 
 class UnknownHeartbeat(NotFound):
-    """No heartbeat of this name is expected: declare it in `heartbeats` of the policy, and load the policy."""
+    """The policy has no heartbeat of this name: declare it in `heartbeats`, and load the policy."""
 
 
 class HeartbeatOfAnother(Forbidden):
-    """The policy says that another source sends this heartbeat."""
+    """The policy assigns this heartbeat to another source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Heartbeats that were found missing now, and those that came back or are expected no more."""
+    """Heartbeats that became missed, and those that returned or are no longer in the policy."""
 
     missed: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
@@ -42,37 +42,37 @@ class Checked:
 
 
 def is_heartbeat(body: Any) -> bool:
-    """Whether a body is a sign of life: anything but a notification that its alert is resolved.
+    """Whether a body is a heartbeat: anything but a notification that its alert is resolved.
 
-    Alertmanager resolves the Watchdog of a Prometheus that is dead: that is the opposite of a sign of life.
+    Alertmanager resolves Watchdog when Prometheus is down: such a notification is the opposite of a heartbeat.
     """
     return not (isinstance(body, dict) and body.get("status") == "resolved")
 
 
 def take_heartbeat(context: Context, name: str) -> None:
-    """Note a heartbeat that a source has sent. Raises `UnknownHeartbeat` and `HeartbeatOfAnother`."""
+    """Record a heartbeat that a source has sent. Raises `UnknownHeartbeat` and `HeartbeatOfAnother`."""
     source = context.principal.name
     expected = _expected(policy_in_force(context.session)).get(name)
     if expected is None:
         raise UnknownHeartbeat
     if expected.source not in (None, source):
         raise HeartbeatOfAnother
-    came = {"last_at": context.now, "last_source": source}
-    statement = insert(StoredHeartbeat).values(name=name, known_at=context.now, **came)
-    context.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=came))
+    last = {"last_at": context.now, "last_source": source}
+    statement = insert(StoredHeartbeat).values(name=name, known_at=context.now, **last)
+    context.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=last))
 
 
 def check_heartbeats(session: Session, watching_since: datetime, now: datetime) -> Checked:
-    """See which heartbeats are missed and which came back, and take the alerts that tell.
+    """Find the heartbeats that became missed or returned, and ingest the alerts about them.
 
-    Time before `watching_since` is not held against anybody: while IMS was down nothing could come.
+    Time before `watching_since` does not count: while IMS was down no heartbeat could arrive.
     """
     policy = policy_in_force(session)
     expected = _expected(policy)
-    # An insert of a name that is there would wait for whoever changes its row.
+    # Only new names: inserting an existing one would wait for a transaction that changes its row.
     for name in sorted(expected.keys() - set(session.scalars(select(StoredHeartbeat.name)))):
         session.execute(insert(StoredHeartbeat).values(name=name, known_at=now).on_conflict_do_nothing())
-    # Another worker that is at one of them just now tells of it.
+    # A worker that has locked one of them handles it.
     rows = select(StoredHeartbeat).order_by(StoredHeartbeat.name).with_for_update(skip_locked=True)
     missed: list[StoredHeartbeat] = []
     returned: list[StoredHeartbeat] = []
@@ -88,7 +88,7 @@ def check_heartbeats(session: Session, watching_since: datetime, now: datetime) 
             heartbeat.missed_since = None
             returned.append(heartbeat)
     session.flush()
-    return _tell(session, policy, missed, returned, now)
+    return _ingest_alerts(session, policy, missed, returned, now)
 
 
 def _expected(policy: Policy) -> Mapping[str, Heartbeat]:
@@ -101,7 +101,7 @@ def _due(heartbeat: StoredHeartbeat, definition: Heartbeat, watching_since: date
     )
 
 
-def _tell(
+def _ingest_alerts(
     session: Session, policy: Policy, missed: list[StoredHeartbeat], returned: list[StoredHeartbeat], now: datetime
 ) -> Checked:
     if not missed and not returned:
@@ -132,15 +132,15 @@ def _notification(
     last = f"{heartbeat.last_at:%Y-%m-%d %H:%M:%S} UTC" if heartbeat.last_at else "never"
     return AlertNotification(
         source=OWN_SOURCE,
-        # Of what never changes: an edit of the policy must not leave an alert that nothing resolves.
+        # Only of labels that never change: after an edit of the policy the alert must still resolve.
         fingerprint=labels_fingerprint(identity),
         status=NotificationStatus.FIRING if is_missed else NotificationStatus.RESOLVED,
         name=ALERT_NAME,
         labels=labels,
         annotations={
-            "summary": f"Heartbeat {heartbeat.name} does not come",
-            "description": f"The last sign of life of {heartbeat.name} came: {last}. See whether what sends it runs, and "
-            f"whether it reaches the webhook at /heartbeats/{heartbeat.name} with a valid token.",
+            "summary": f"Heartbeat {heartbeat.name} is missed",
+            "description": f"Last heartbeat of {heartbeat.name}: {last}. Check that its sender runs, and that it "
+            f"reaches the webhook at /heartbeats/{heartbeat.name} with a valid token.",
         },
         starts_at=now if is_missed else None,
         ends_at=None if is_missed else now,

@@ -1,1 +1,1 @@
-"""What every view needs: who is asking, errors people can act on, health, paging."""
+"""Plumbing that all views share: authentication, error responses, health, metrics, request ids."""

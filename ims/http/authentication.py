@@ -1,8 +1,8 @@
-"""Who is asking, and whether they may.
+"""Authentication and authorisation of requests.
 
-People come with a session's cookie, programs with a bearer token. Nothing is open unless it says so: a view without a
-mark needs an account to read and a responder to change something. `public` and `allow` are the marks; a token needs the
-scope for it, too.
+People authenticate with a session cookie, programs with a bearer token. Views are closed by default: without a mark, a
+view requires an account to read and the role responder to change something. `public` and `allow` are the marks; a token
+also needs the scope.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What a session cookie says: an account, its generation then, and when it signed in."""
+    """The content of a session cookie: the account, its session generation at the sign-in, and the time of it."""
 
     account_id: UUID
     generation: int
@@ -44,7 +44,7 @@ def public(view: View) -> View:
 
 
 def allow(role: Role) -> Callable[[View], View]:
-    """Mark a view with the least role that may use it, whatever the method."""
+    """Mark a view with the lowest role that may use it, whatever the method."""
 
     def mark(view: View) -> View:
         view.least_role = role  # type: ignore[attr-defined]
@@ -54,13 +54,13 @@ def allow(role: Role) -> Callable[[View], View]:
 
 
 def principal() -> Principal | None:
-    """Who asks, if anybody said so."""
+    """The principal of this request; None if it is not authenticated."""
     found: Principal | None = g.get("principal")
     return found
 
 
 def signed_in() -> Principal:
-    """Who asks. Raises `Unauthenticated`."""
+    """The principal of this request. Raises `Unauthenticated`."""
     found = principal()
     if found is None:
         raise Unauthenticated
@@ -69,30 +69,30 @@ def signed_in() -> Principal:
 
 @contextmanager
 def use_case(principal: Principal | None = None) -> Iterator[Context]:
-    """What a use case is called with, in one transaction: for whoever asks, unless `principal` says for whom.
+    """The context of a use case in one transaction: for the request's principal, unless `principal` is given.
 
     Raises `Unauthenticated` and `DatabaseAway`.
     """
-    asks = principal or signed_in()
+    acting = principal or signed_in()
     with transaction() as db:
-        yield Context(db, asks, Origin(client_host(), request_id()), clock())
+        yield Context(db, acting, Origin(client_host(), request_id()), clock())
 
 
 def client_host() -> str:
-    """The address the request came from; only configured proxies are believed about it."""
+    """The address the request came from; X-Forwarded-For counts only if a trusted proxy sent it."""
     forwarded = request.headers.getlist("X-Forwarded-For")
     address = client_address(request.remote_addr, forwarded, settings().trusted_networks)
     return str(address or "unknown")
 
 
 def may_change() -> bool:
-    """Whether the page should offer changes to whoever asks."""
+    """Whether the page should offer changes to the principal."""
     found = principal()
     return found is not None and found.has_role(Role.RESPONDER)
 
 
 def begin_session(account: Account) -> None:
-    """Sign in: a new session that shares nothing with the one before it, CSRF token included."""
+    """Sign in with a new session that shares nothing with the previous one, not even the CSRF token."""
     session.clear()
     session.permanent = True
     session["account"] = str(account.id)
@@ -106,12 +106,15 @@ def end_session() -> None:
 
 
 def install(app: Flask) -> None:
-    """Check every request of `app`."""
+    """Check every request of `app` before its view is called."""
     app.before_request(_check)
 
 
 def _check() -> None:
-    """Identify who asks and refuse what they may not do, before the view is called."""
+    """Authenticate the request and check role and scope.
+
+    Raises `Unauthenticated`, `Forbidden`, `ScopeTooNarrow` and `DatabaseAway`.
+    """
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.endpoint == "static" or getattr(view, "is_public", False):
         return
@@ -128,7 +131,7 @@ def _check() -> None:
 
 
 def identify() -> Principal | None:
-    """Who asks, by a token if one was sent and else by the session's cookie. Raises `DatabaseAway`."""
+    """The principal by the bearer token, if one was sent, else by the session cookie. Raises `DatabaseAway`."""
     given = request.headers.get("Authorization")
     if given is not None:
         return _by_token(given)
@@ -137,7 +140,7 @@ def identify() -> Principal | None:
 
 
 def _by_token(authorization: str) -> Principal | None:
-    """Whom a bearer token acts for. A wrong one is nobody, whatever cookie came with it."""
+    """The principal of a bearer token. With an invalid token the session cookie is not considered."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return None
@@ -146,7 +149,7 @@ def _by_token(authorization: str) -> Principal | None:
 
 
 def _by_session() -> Account | None:
-    """The account of the session cookie, unless it is disabled, signed out everywhere, or its time is over."""
+    """The account of the session cookie; None if it is disabled, was signed out everywhere, or the session expired."""
     claim = _read_pass()
     if claim is None or clock() - claim.signed_in_at > timedelta(hours=settings().session_hours):
         return None

@@ -1,4 +1,4 @@
-"""`/health`: the process lives. `/health/ready`: it can do its work. `/metrics`: what it counts."""
+"""`/health` (liveness), `/health/ready` (readiness) and `/metrics` of ims-web."""
 
 from flask import Blueprint, Response, current_app, jsonify
 
@@ -10,13 +10,13 @@ from ims.http.resources import database
 health = Blueprint("health", __name__)
 
 STATISTICS = "ims.statistics"
-"""Where the application keeps its `DatabaseStatistics`."""
+"""Key of the application's `DatabaseStatistics`."""
 
 
 @health.get("/health")
 @public
 def alive() -> Response:
-    """The process answers. Asks nothing of the database: a restart of IMS would not heal PostgreSQL."""
+    """Liveness: does not query the database, since a restart of IMS would not heal PostgreSQL."""
     return jsonify(status="ok")
 
 
@@ -32,5 +32,5 @@ def ready() -> tuple[Response, int]:
 @health.get("/metrics")
 @public
 def metrics() -> Response:
-    """Figures for Prometheus."""
+    """Metrics for Prometheus."""
     return exposition(current_app.extensions[STATISTICS])

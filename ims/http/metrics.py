@@ -1,6 +1,6 @@
-"""`/metrics` of ims-web: its own requests, and figures of the whole installation read from the database.
+"""`/metrics` of ims-web: its own requests, and statistics of the whole installation, read from the database.
 
-The latter come from this program only, so that nobody adds them up twice.
+Only this program exports the statistics, so that a sum over all programs does not count them twice.
 """
 
 import os
@@ -23,7 +23,7 @@ log = logger(__name__)
 
 REQUEST_SECONDS = Histogram(
     "ims_web_request_seconds",
-    "Seconds ims-web took to answer, by the view's name and the class of the answer.",
+    "Seconds ims-web took to answer a request, by view and class of the status code.",
     ["view", "answer"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
@@ -33,7 +33,7 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is counted in the database. Means are seconds, None when there was no incident to take one of."""
+    """Counts and means from the database. Means are seconds, None without an incident to compute one from."""
 
     incidents: Counts
     """Incidents by status."""
@@ -44,7 +44,7 @@ class Statistics:
 
 
 def observe(app: Flask) -> None:
-    """Time every answer of `app`. Views have names of ours: no label takes a value from outside."""
+    """Measure every request of `app`. Labels are names of our views: none takes an untrusted value."""
 
     def end(response: Response) -> Response:
         answer = f"{response.status_code // 100}xx"
@@ -56,9 +56,9 @@ def observe(app: Flask) -> None:
 
 @dataclass(eq=False)
 class DatabaseStatistics(Collector):
-    """Figures counted in the database when somebody asks.
+    """Statistics, counted in the database at a scrape.
 
-    Counting a million incidents takes a moment, and Prometheus may ask each second: the answer is kept for
+    Counting a million incidents takes a moment, and Prometheus may scrape every second: a result is kept for
     `rest` times as long as it took, so that counting takes a few per cent of the time whatever the size.
     """
 
@@ -79,27 +79,27 @@ class DatabaseStatistics(Collector):
             statistics = self._kept
         yield _gauge("incidents_by_status", "Incidents, by status.", statistics.incidents)
         yield _gauge("ims_runs_active", "Runs that are queued, running or being verified.", statistics.runs)
-        for name, words, seconds in (
+        for name, documentation, seconds in (
             ("incident_mtta_seconds", "Mean time to acknowledge of the last 7 days.", statistics.mtta),
             ("incident_mttr_seconds", "Mean time to resolve of the last 7 days.", statistics.mttr),
         ):
-            # Without an incident there is no mean, and zero would be a lie.
-            yield GaugeMetricFamily(name, words, value=seconds)
+            # Without an incident there is no mean: the metric is left out, since zero would be wrong.
+            yield GaugeMetricFamily(name, documentation, value=seconds)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Nothing: registering must not query the database."""
         return ()
 
 
-def _gauge(name: str, words: str, values: Counts) -> Metric:
-    gauge = GaugeMetricFamily(name, words, labels=["status"])
+def _gauge(name: str, documentation: str, values: Counts) -> Metric:
+    gauge = GaugeMetricFamily(name, documentation, labels=["status"])
     for status, count in values.items():
         gauge.add_metric([status], count)
     return gauge
 
 
 def exposition(statistics: DatabaseStatistics) -> Response:
-    """Everything in Prometheus' text format; without the database what the program itself counted."""
+    """All metrics in Prometheus' text format; only the program's own while the database is away."""
     own: CollectorRegistry = REGISTRY
     if os.environ.get(METRICS_VARIABLE):
         own = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""How errors are answered: RFC 9457 problem JSON for programs, a calm page for people, never a driver's text."""
+"""Error responses: RFC 9457 problem JSON for programs, a page for people, never a driver's text."""
 
 import json
 import re
@@ -17,11 +17,11 @@ from ims.sources.admission import TooFast
 log = logger(__name__)
 
 RETRY_SECONDS = 3
-_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+_WORD_BOUNDARY = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def wants_json() -> bool:
-    """Whether a program asks: it prefers JSON, or it is one of our scripts keeping a page up to date."""
+    """Whether the client is a program: it prefers JSON, or it is our script that keeps a page up to date."""
     if LIVE_HEADER in request.headers or request.path.startswith(("/api/", "/health", "/metrics")):
         return True
     accepted = request.accept_mimetypes
@@ -30,14 +30,14 @@ def wants_json() -> bool:
 
 
 def problem(status: int, title: str, detail: str, kind: str, more: Mapping[str, object]) -> Response:
-    """A problem document; `kind` names the sort of problem for programs."""
+    """A problem document; `kind` is the last part of its `type`."""
     body = {"type": f"urn:ims:problem:{kind}", "title": title, "status": status, "detail": detail, **more}
     body["request_id"] = request_id()
     return Response(json.dumps(body), status, mimetype="application/problem+json")
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app`, foreseen or not."""
+    """Handle every error of `app`, expected or not."""
     app.register_error_handler(IMSError, _of_ours)
     app.register_error_handler(CSRFError, _form_expired)
     for code in default_exceptions:
@@ -46,7 +46,7 @@ def install(app: Flask) -> None:
 
 
 def _of_ours(error: IMSError) -> AnyResponse:
-    """An error of ours. Somebody who is not signed in goes to the form and then on to where they wanted to."""
+    """An `IMSError`. People who are not signed in are redirected to the sign-in page, and from there to their page."""
     if error.status >= 500:
         log.warning("request_failed", error=type(error).__name__, status=error.status)
     if isinstance(error, Unauthenticated) and not wants_json():
@@ -58,7 +58,7 @@ def _of_ours(error: IMSError) -> AnyResponse:
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(error.retry_after)
     if wants_json():
-        kind = _WORDS.sub("-", type(error).__name__).lower()
+        kind = _WORD_BOUNDARY.sub("-", type(error).__name__).lower()
         fields = [{"field": wrong.field, "message": wrong.message} for wrong in error.fields]
         more = {**error.members, **({"errors": fields} if fields else {})}
         response: AnyResponse = problem(error.status, error.title, error.message, kind, more)
@@ -70,9 +70,9 @@ def _of_ours(error: IMSError) -> AnyResponse:
 
 
 def _of_http(error: HTTPException) -> AnyResponse:
-    """An error of HTTP itself: an unknown address, a wrong method, a body that is too large."""
+    """An error of HTTP itself: an unknown path, a wrong method, a body that is too large."""
     status = error.code or 500
-    title, detail = _HTTP_WORDS.get(status, (error.name, error.description or error.name))
+    title, detail = _HTTP_MESSAGES.get(status, (error.name, error.description or error.name))
     if wants_json():
         response: AnyResponse = problem(status, title, detail, error.name.replace(" ", "-").lower(), {})
     else:
@@ -83,10 +83,10 @@ def _of_http(error: HTTPException) -> AnyResponse:
     return response
 
 
-_HTTP_WORDS = {
-    404: ("There is nothing here.", "The address is wrong, or what was here is gone."),
-    405: ("This address does not do that.", "It cannot be used with this method."),
-    413: ("That is too large.", "Send less at once."),
+_HTTP_MESSAGES = {
+    404: ("Not found.", "The address is wrong, or the page was removed."),
+    405: ("Method not allowed.", "This address does not support the request's method."),
+    413: ("The request is too large.", "Send less at once."),
 }
 
 
@@ -98,9 +98,10 @@ def _form_expired(_error: CSRFError) -> AnyResponse:
 
 
 def _unforeseen(error: Exception) -> AnyResponse:
-    """A fault of ours: the log has the traceback, the page has the number to find it by."""
+    """An unexpected error: the log has the traceback, the page has the request id to find it by."""
     log.error("request_broke", exc_info=error)
-    title, detail = "Something went wrong in IMS.", "It was logged. Try again; if it happens again, tell the operator."
+    title = "Something went wrong in IMS."
+    detail = "The error was logged. Try again; if it happens again, contact your administrator."
     if wants_json():
         return problem(500, title, detail, "internal", {})
     return _page(500, title, detail)

@@ -1,4 +1,4 @@
-"""Each request has an id, which is in every log entry it causes, in its answer, and on a page that reports a fault."""
+"""Request ids: each request has one, in every log entry it causes, in its response, and on error pages."""
 
 import re
 import time
@@ -13,25 +13,24 @@ log = logger(__name__)
 
 HEADER = "X-Request-ID"
 LIVE_HEADER = "X-IMS-Live"
-"""Sent by our scripts that ask each second whether a page has changed."""
+"""Header that our scripts send when they poll a page for changes."""
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _QUIET = frozenset({"health.alive", "health.ready", "health.metrics", "static"})
 
 
 def request_id() -> str:
-    """The id of this request."""
     return str(g.get("request_id", ""))
 
 
 def install(app: Flask, program: str) -> None:
-    """Bind the id before anything else is done, and log each answer once."""
+    """Bind the id before anything else is done, and log each response once."""
 
     def begin() -> None:
         given = request.headers.get(HEADER, "")
         g.request_id = given if _ACCEPTABLE.fullmatch(given) else uuid4().hex
         g.began = time.monotonic()
         structlog.contextvars.clear_contextvars()
-        # A thread of the server starts with an empty context: the program's name has to be said again.
+        # A thread of the server starts with an empty context, so the program's name is bound again.
         structlog.contextvars.bind_contextvars(program=program, request_id=g.request_id)
 
     def end(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""What a view works with: the settings, the database and the clock of the application it belongs to."""
+"""The resources of a view: the settings, the database and the clock of its application."""
 
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -15,7 +15,7 @@ _DATABASE = "ims.database"
 
 
 def provide(extensions: dict[str, object], settings: Settings, database: Database) -> None:
-    """Hand the application what its views will ask for."""
+    """Give the application the resources of its views."""
     extensions[_SETTINGS] = settings
     extensions[_DATABASE] = database
 
@@ -28,17 +28,16 @@ def settings() -> Settings:
 
 
 def database() -> Database:
-    """The database of this application."""
     found = current_app.extensions[_DATABASE]
     assert isinstance(found, Database)  # noqa: S101 - create_app put it there
     return found
 
 
 def transaction() -> AbstractContextManager[Session]:
-    """A session in one transaction of its own. Raises `DatabaseAway`."""
+    """A session in a new transaction. Raises `DatabaseAway`."""
     return database().begin()
 
 
 def clock() -> datetime:
-    """The present moment, UTC: views read it once and hand it on."""
+    """The current time, UTC; a view reads it once and passes it on."""
     return utc_now()

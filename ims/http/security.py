@@ -1,8 +1,8 @@
-"""What browsers are told to refuse."""
+"""Security headers: what browsers must not do with our pages."""
 
 from flask import Flask, Response, request
 
-# No script or style inside a page: a value that somehow got through as markup still cannot run.
+# No inline script or style: a value that was rendered as markup by mistake still cannot run.
 POLICY = (
     "default-src 'none'; "
     "script-src 'self'; "
@@ -18,7 +18,7 @@ _HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # A form's origin is checked by it over TLS; other sites are told nothing.
+    # CSRF protection checks the referrer over TLS; other sites get no referrer.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -27,7 +27,7 @@ _YEAR_SECONDS = 365 * 24 * 3600
 
 
 def install(app: Flask) -> None:
-    """Put the headers on every answer; pages are kept by nobody, versioned files for ever."""
+    """Add the headers to every response. Pages are not cached; versioned static files are cached for a year."""
 
     def protect(response: Response) -> Response:
         response.headers.update(_HEADERS)

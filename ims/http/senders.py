@@ -1,4 +1,4 @@
-"""Sources that send alerts to ims-web: admitted as the webhook admits them, before anything of a body is read."""
+"""Sources that send alerts to ims-web: admitted by the webhook's rules, before the body is read."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,13 +22,13 @@ _ADMISSION: Final = "ims.senders.admission"
 
 
 def provide(extensions: dict[str, Any], settings: Settings, database: Database) -> None:
-    """Hand the application what decides who may send alerts to it."""
+    """Give the application what decides which senders it admits."""
     extensions[_TOKENS] = Tokens(database)
     extensions[_ADMISSION] = Admission(settings.trusted_networks)
 
 
 def let_in() -> Sender:
-    """Whose token this request has. Raises `TokenWrong`, `AddressRefused`, `TooFast`, `DatabaseAway`."""
+    """The sender of this request, by its token. Raises `TokenWrong`, `AddressRefused`, `TooFast`, `DatabaseAway`."""
     sender: Sender = current_app.extensions[_TOKENS].sender(request.headers.get("Authorization"))
     forwarded = request.headers.getlist("X-Forwarded-For")
     current_app.extensions[_ADMISSION].let_in(sender, request.remote_addr, forwarded)
@@ -36,12 +36,12 @@ def let_in() -> Sender:
 
 
 def sent() -> bytes:
-    """The body of this request, whatever it calls itself."""
+    """The body of this request, whatever its content type."""
     return request.get_data(cache=False)
 
 
 def take(sender: Sender, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected]) -> Outcome:
-    """Take what it sent, in one transaction; once more if another one's was in the way. Raises `DatabaseAway`."""
+    """Commit a sender's alerts in one transaction; once more after a deadlock. Raises `DatabaseAway`."""
     try:
         return _take(sender, notifications, rejected)
     except DatabaseAway as error:
@@ -56,5 +56,5 @@ def _take(sender: Sender, notifications: Sequence[AlertNotification], rejected: 
 
 
 def charge(sender: Sender, alerts: int) -> None:
-    """Count what a request brought against what its source may send."""
+    """Count the alerts of a request against the rate limit of its source."""
     current_app.extensions[_ADMISSION].charge(sender, alerts)

@@ -1,4 +1,4 @@
-"""What of an incident people may edit, and what two people who edit at once get. Pure."""
+"""Editing the fields of an incident, and resolving concurrent edits. Pure."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from ims.incidents.models import Incident
 EDITABLE = tuple(Editable.model_fields)
 
 Changes = Mapping[str, Mapping[str, str]]
-"""Of each changed field its value before (`from`) and after (`to`), as the timeline tells it."""
+"""For each changed field its value before (`from`) and after (`to`), as stored in the timeline."""
 
 
 class ChangedMeanwhile(Stale):
@@ -17,7 +17,7 @@ class ChangedMeanwhile(Stale):
 
 
 def editable(incident: Incident) -> Editable:
-    """The editable fields as they are, without checking them again."""
+    """The editable fields with their present values, without validating them again."""
     return Editable.model_construct(
         title=incident.title,
         description=incident.description,
@@ -28,11 +28,11 @@ def editable(incident: Incident) -> Editable:
 
 
 def changes_of(present: Editable, wanted: Editable, seen: Editable | None, *, is_current: bool) -> Changes:
-    """What an edit changes. `seen` are the fields as the person saw them, `is_current` says that nothing happened
-    since.
+    """The changes that an edit makes. `seen` are the fields as the person saw them; `is_current` says that the
+    incident has not changed since.
 
-    A timeline that merely grew is no conflict; a field that somebody else changed is, unless the person left it alone
-    or wants the same. Raises `ChangedMeanwhile` naming those fields with their present values.
+    A new timeline event alone is not a conflict. A field that somebody else changed is one, unless the person left the
+    field alone or entered the same value. Raises `ChangedMeanwhile` with those fields and their present values.
     """
     if not is_current:
         _require_unchanged(present, seen, wanted)
@@ -40,7 +40,7 @@ def changes_of(present: Editable, wanted: Editable, seen: Editable | None, *, is
     return {
         name: {"from": getattr(present, name), "to": getattr(wanted, name)}
         for name in EDITABLE
-        # A field the person left alone keeps the value somebody else gave it.
+        # A field that the person left alone keeps the value that somebody else gave it.
         if getattr(wanted, name) not in (getattr(base, name), getattr(present, name))
     }
 

@@ -1,4 +1,4 @@
-"""Opening an incident once, however often a program asks: it names its request, and a repeat finds the first one."""
+"""Idempotency keys: a repeated request to open an incident returns the incident that the first request opened."""
 
 import hashlib
 from datetime import datetime
@@ -14,7 +14,7 @@ from ims.incidents.models import IdempotencyKey
 
 
 class KeyUsedDifferently(IMSError):
-    """This Idempotency-Key was used to open another incident: use a new one for each incident."""
+    """This Idempotency-Key was used with other content: use a new key for each incident."""
 
     status = 422
 
@@ -22,9 +22,9 @@ class KeyUsedDifferently(IMSError):
 def claim_key(
     session: Session, account: UUID, key: str, new: NewIncident, incident_id: UUID, now: datetime
 ) -> UUID | None:
-    """Take `key` for the incident that is about to be opened; if it was taken, give the incident it was taken for.
+    """Claim `key` for the incident that is about to be opened; return the incident of an earlier claim, if any.
 
-    Somebody who sends the same at the same time waits here until it is decided. Raises `KeyUsedDifferently`.
+    A concurrent request with the same key waits here until the first transaction ends. Raises `KeyUsedDifferently`.
     """
     request = hashlib.sha256(new.model_dump_json().encode()).digest()
     values = {"account": account, "key": key, "request": request, "incident_id": incident_id, "created_at": now}

@@ -1,4 +1,4 @@
-"""What people may write into an incident: checked at once, every wrong field named."""
+"""Input models of incidents. Validation reports all invalid fields at once."""
 
 from typing import Annotated, Literal
 
@@ -23,19 +23,21 @@ KnownSeverity = Literal["critical", "high", "medium", "low"]
 
 
 class NewIncident(Input):
-    """An incident that a person opens. Empty names mean none."""
+    """An incident that a person opens. An empty name means none."""
 
     title: Annotated[Title, Field(description="What is wrong, in a few words.")]
     description: Annotated[Text, Field(description="Markdown.")] = ""
     severity: Annotated[KnownSeverity, Field(description="How bad it is, worst first.")]
-    service: Annotated[Name, Field(description="A service of the inventory, if it is about one.")] = ""
-    environment: Annotated[Name, Field(description="Where; without it the service's, or `default`.")] = ""
-    team: Annotated[Name, Field(description="A known team that looks after it; without it the service's.")] = ""
-    assignee: Annotated[Name, Field(description="Name of the account it is given to.")] = ""
+    service: Annotated[Name, Field(description="The affected service of the inventory, if there is one.")] = ""
+    environment: Annotated[
+        Name, Field(description="The environment. Defaults to the service's environment, or `default`.")
+    ] = ""
+    team: Annotated[Name, Field(description="The responsible team. Defaults to the service's team.")] = ""
+    assignee: Annotated[Name, Field(description="The name of the account that the incident is assigned to.")] = ""
 
 
 class Editable(Input):
-    """What of an incident may be edited, all of it: as it is, as it was, or as it shall be."""
+    """All editable fields of an incident: its present, former or new values."""
 
     title: Title
     description: Text = ""
@@ -45,7 +47,7 @@ class Editable(Input):
 
 
 class Assignment(Input):
-    """Whom an incident is given to; empty is nobody."""
+    """The account that an incident is assigned to; empty means unassigned."""
 
     assignee: Name = ""
 
@@ -57,6 +59,6 @@ class Note(Input):
 
 
 class Closing(Input):
-    """What may be said on resolving."""
+    """An optional note on resolving."""
 
     text: Text = ""

@@ -8,7 +8,7 @@ INCIDENTS_RESOLVED = Counter("incident_resolved", "Incidents that were resolved,
 
 INCIDENT_DURATION = Histogram(
     "incident_duration_seconds",
-    "Seconds from an incident's opening to its resolve.",
+    "Seconds from the opening of an incident to its resolution.",
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600),
 )
 

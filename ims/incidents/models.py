@@ -28,7 +28,7 @@ INCIDENT_NUMBER = Sequence("incident_number_seq", metadata=Base.metadata)
 
 
 class Status(StrEnum):
-    """Where an incident is in its life; nothing leaves `resolved`."""
+    """The status of an incident; `resolved` is final."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -37,7 +37,7 @@ class Status(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """The kind of a timeline event."""
 
     INCIDENT_OPENED = "incident_opened"
     ALERT_FIRING = "alert_firing"
@@ -66,7 +66,7 @@ class EventKind(StrEnum):
 
 
 class Incident(Base):
-    """What people and automation work on; has many alerts' episodes."""
+    """An incident, which people and automation work on; it has the episodes of one or many alerts."""
 
     __tablename__ = "incident"
     __table_args__ = (
@@ -92,28 +92,28 @@ class Incident(Base):
             "ix_incident_team", "team", text("opened_at DESC"), "id", "severity", "environment",
             postgresql_where=text("team IS NOT NULL"),
         ),
-        # Words, by day: see words.py. A search also reads what waits to be sorted into the index, so that is short.
+        # Search terms, by day: see search.py. A search also reads the pending list of the index, so that is kept short.
         Index(
             "ix_incident_words", "words", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 256},
         ),
-        # The figure "healed in the last 24 hours", with years of incidents behind it.
+        # Counts "healed in the last 24 hours" among years of incidents.
         Index("ix_incident_healed_at", "healed_at", postgresql_where=text("healed_at IS NOT NULL")),
-        # Retention looks for what was resolved long ago; removing an incident looks for those that name it.
+        # Retention looks for incidents resolved long ago; removing one looks for incidents that refer to it.
         Index("ix_incident_resolved_at", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
         Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
         # Every few seconds: which incidents are still covered by a maintenance window?
         Index(
             "ix_incident_maintenance", "id", postgresql_where=text("maintenance IS NOT NULL AND status <> 'resolved'")
         ),
-        # A worse or second alert of a service finds its unresolved incident.
+        # Correlation finds the unresolved incident of a service.
         Index("ix_incident_service", "service", "environment", postgresql_where=text("status <> 'resolved'")),
     )  # fmt: skip
-    # What the database computes is not asked for on writing.
+    # Values that the database computes are not fetched after a write.
     __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     number: Mapped[int] = mapped_column(BigInteger, INCIDENT_NUMBER, unique=True)
-    """People's name for it (INC-42); taken only when a row is really new, so duplicates leave no gaps."""
+    """The number in its name (INC-42); taken only when the row is certain to be new, so duplicates leave no gaps."""
     title: Mapped[str]
     description: Mapped[str] = mapped_column(default="")
     service: Mapped[str | None]
@@ -130,29 +130,29 @@ class Incident(Base):
     acknowledged_at: Mapped[datetime | None]
     in_progress_at: Mapped[datetime | None]
     first_human_at: Mapped[datetime | None]
-    """First action of a person, which counts for MTTA when nobody acknowledged."""
+    """First action of a person; it counts for MTTA when nobody acknowledged the incident."""
     resolved_at: Mapped[datetime | None]
     healed_at: Mapped[datetime | None]
     """A mark, not a state: the service's verification passed after a run."""
     attention_at: Mapped[datetime | None]
-    """Automation could not resolve it: it needs attention since then."""
+    """When automation could not resolve it: the incident needs attention since then."""
     attention_reason: Mapped[str | None]
     maintenance: Mapped[str | None]
-    """Name of the maintenance window that covers all that fires: nobody is told and nothing is healed. Stays when the
-    incident resolves in it."""
+    """Name of the maintenance window that covers all its firing alerts: IMS neither heals it nor notifies anyone. The
+    name stays when the incident resolves during the window."""
     flapping_since: Mapped[datetime | None]
-    """An alert of it comes and goes more often than the policy allows."""
+    """Since when one of its alerts fires more often than the policy's flapping limit."""
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
     """Raised by each change; the ETag."""
     last_seq: Mapped[int] = mapped_column(default=0)
     """The last timeline event's number; taken under this row's lock, so a timeline has an order without gaps."""
     words: Mapped[str] = mapped_column(TSVECTOR, server_default=FetchedValue(), deferred=True, deferred_raiseload=True)
-    """What a search finds it by: kept by triggers, read by the database only."""
+    """Its search terms: maintained by triggers, read by the database only."""
 
 
 class TimelineEvent(Base):
-    """One thing that happened. Append only: the programs' role has no UPDATE, DELETE or TRUNCATE here."""
+    """An event of a timeline. Append only: the programs' role has no UPDATE, DELETE or TRUNCATE here."""
 
     __tablename__ = "timeline_event"
 
@@ -166,11 +166,11 @@ class TimelineEvent(Base):
 
 
 class IdempotencyKey(Base):
-    """A caller's own name for an incident it opens: sent again, it gives the same incident."""
+    """A caller's own key for an incident that it opens: a request with the same key returns the same incident."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (
-        # Old keys go daily.
+        # Old keys are removed daily.
         Index("ix_idempotency_key_created_at", "created_at"),
     )
 
@@ -178,14 +178,14 @@ class IdempotencyKey(Base):
     """Two accounts may use one key for different incidents."""
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     request: Mapped[bytes]
-    """SHA-256 of what was asked for: the same key with other content is a mistake of the caller."""
+    """SHA-256 of the request: the same key with other content is an error of the caller."""
     # No foreign key: the row is locked before its incident is written.
     incident_id: Mapped[UUID]
     created_at: Mapped[datetime]
 
 
 class IncidentChange(Base):
-    """What of an incident counts for figures: as it became, as it was before, or as it was when it was removed.
+    """The fields of an incident that count for statistics: after a change, before it, or when it was removed.
 
     Written by triggers in the transaction of the change; a worker adds the rows to `incident_daily` and deletes them.
     """
@@ -207,28 +207,28 @@ class IncidentChange(Base):
 
 
 class IncidentDaily(Base):
-    """What happened to incidents on one UTC day, or in one week, added up for one reading of them; see rollups.py."""
+    """Statistics of the incidents of one UTC day or week, aggregated for one combination of fields; see rollups.py."""
 
     __tablename__ = "incident_daily"
 
     scope: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the row tells apart: `all` nothing, then `service`, `environment`, `team`, `owner` (the last two), or
-    `exact`ly all three."""
+    """Which fields the row is grouped by: `all` by none, `service`, `environment`, `team`, `owner` (environment and
+    team), or `exact` by all three."""
     service: Mapped[str] = mapped_column(primary_key=True)
-    """Empty when there is none, or when the scope does not tell them apart; so are environment and team."""
+    """Empty when there is none, or when the scope does not group by it; likewise for environment and team."""
     environment: Mapped[str] = mapped_column(primary_key=True)
     team: Mapped[str] = mapped_column(primary_key=True)
     days: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    """How many days from `day` on: one, or seven from a Monday."""
+    """Length in days, starting on `day`: one, or seven from a Monday."""
     day: Mapped[date] = mapped_column(primary_key=True)
     metric: Mapped[str] = mapped_column(String(16), primary_key=True)
     """What happened on the day: opened, acknowledged, resolved, healed; removed counts for the day it was opened."""
     severity: Mapped[str] = mapped_column(primary_key=True)
-    """`*` is all of them together."""
+    """`*` is all severities together."""
     incidents: Mapped[int] = mapped_column(BigInteger)
     seconds: Mapped[Decimal] = mapped_column(Numeric)
-    """Added up from the opening of each."""
+    """Sum of the seconds since the opening of each incident."""
     buckets: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
-    """Which durations there were, in logarithmic buckets."""
+    """The logarithmic buckets of durations that occurred."""
     counts: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
-    """How many in each of them."""
+    """How many incidents are in each bucket."""

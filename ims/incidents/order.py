@@ -13,7 +13,7 @@ from ims.incidents.models import Incident
 
 
 class Sort(StrEnum):
-    """Orders of the list that every index of a filter serves."""
+    """Orders of the list; the index of every filter supports them."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -21,19 +21,19 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Behind which row a page begins; the row itself need not be there."""
+    """The row after which a page begins; the row need not exist any more."""
 
     opened_at: datetime
     id: UUID
 
     @property
     def texts(self) -> list[str]:
-        """As it stands in a cursor."""
+        """The position as the texts of a cursor."""
         return [self.opened_at.isoformat(), str(self.id)]
 
     @classmethod
     def read(cls, texts: Sequence[str]) -> "Position":
-        """From a cursor. Raises `ValueError` for what is none, and for times next to which there may be no other."""
+        """From a cursor. Raises `ValueError` for an invalid one, and for times in the first or last possible year."""
         opened_at, own_id = texts
         moment = datetime.fromisoformat(opened_at)
         if moment.tzinfo is None or moment.year in (MINYEAR, MAXYEAR):
@@ -42,14 +42,14 @@ class Position:
 
 
 def in_order(incident: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """What to order by."""
+    """The columns to order by."""
     if sort is Sort.NEWEST:
         return incident.opened_at.desc(), incident.id.asc()
     return incident.opened_at.asc(), incident.id.desc()
 
 
 def beyond(incident: type[Incident], after: Position, sort: Sort) -> ColumnElement[bool]:
-    """Rows behind a position. The first half alone bounds the index scan."""
+    """Rows after a position. The first half alone bounds the index scan."""
     opened, own_id = incident.opened_at, incident.id
     if sort is Sort.NEWEST:
         return and_(opened <= after.opened_at, or_(opened < after.opened_at, own_id > after.id))

@@ -1,4 +1,4 @@
-"""Reading incidents: the list, and one of them with everything it has."""
+"""Reading incidents: the list, and single incidents with their timelines."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from ims.core.errors import NotFound
-from ims.incidents import search as words
 from ims.incidents.models import EventKind, Incident, Status, TimelineEvent
 from ims.incidents.order import Position as Position
 from ims.incidents.order import Sort as Sort
 from ims.incidents.order import beyond, in_order
+from ims.incidents.search import Found, Search, find, find_among_few
 
 UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
 _REFERENCE = re.compile(r"(?:INC-)?([1-9][0-9]{0,17})", re.IGNORECASE)
@@ -22,7 +22,7 @@ _REFERENCE = re.compile(r"(?:INC-)?([1-9][0-9]{0,17})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which incidents; nothing means all. Words are explained in words.py."""
+    """Filters of the list; an empty one matches all incidents. search.py explains `search`."""
 
     statuses: tuple[Status, ...] = ()
     service: str = ""
@@ -30,7 +30,7 @@ class Filters:
     severity: str = ""
     assignee: str = ""
     team: str = ""
-    words: str = ""
+    search: str = ""
     since: datetime | None = None
     """Opened then or later."""
     until: datetime | None = None
@@ -41,7 +41,7 @@ class Filters:
 class Page:
     """Rows of a list, and where the next page begins if there is one.
 
-    A search for words may stop before the page is full, even with no row at all: then the next page goes on.
+    A search may stop before the page is full, even without any row: then the next page continues it.
     """
 
     rows: Sequence[Incident]
@@ -59,21 +59,21 @@ def list_incidents(
     return Page(found.rows[:limit], Position(last.opened_at, last.id))
 
 
-def _find(session: Session, filters: Filters, sort: Sort, limit: int, after: Position | None) -> words.Found:
-    if filters.words.strip():
-        search = words.Search(
-            filters.words, lambda incident: _conditions(incident, filters), sort, limit, after, filters.since,
+def _find(session: Session, filters: Filters, sort: Sort, limit: int, after: Position | None) -> Found:
+    if filters.search.strip():
+        search = Search(
+            filters.search, lambda incident: _conditions(incident, filters), sort, limit, after, filters.since,
             filters.until, is_filtered=_is_filtered(filters),
         )  # fmt: skip
-        return words.find_among_few(session, search) if _are_few(filters) else words.find(session, search)
+        return find_among_few(session, search) if _are_few(filters) else find(session, search)
     query = select(Incident).where(*_conditions(Incident, filters))
     if after:
         query = query.where(beyond(Incident, after, sort))
-    return words.Found(session.scalars(query.order_by(*in_order(Incident, sort)).limit(limit)).all())
+    return Found(session.scalars(query.order_by(*in_order(Incident, sort)).limit(limit)).all())
 
 
 def _is_filtered(filters: Filters) -> bool:
-    return replace(filters, words="", since=None, until=None) != Filters()
+    return replace(filters, search="", since=None, until=None) != Filters()
 
 
 def _are_few(filters: Filters) -> bool:
@@ -87,7 +87,7 @@ def _conditions(incident: type[Incident], filters: Filters) -> list[ColumnElemen
         if (wanted := getattr(filters, name))
     ]
     if _are_few(filters):
-        # Written out, for the planner may not know a parameter's value and could not use the small index.
+        # Written as a literal: with a parameter the planner does not know the value and cannot use the partial index.
         conditions.append(incident.status != literal_column("'resolved'"))
     if filters.statuses and filters.statuses != UNRESOLVED:
         conditions.append(incident.status.in_(filters.statuses))
@@ -99,7 +99,7 @@ def _conditions(incident: type[Incident], filters: Filters) -> list[ColumnElemen
 
 
 def find_incident(session: Session, reference: str) -> Incident:
-    """The incident called INC-42, 42, or by its UUID. Raises `NotFound`."""
+    """The incident named INC-42, 42, or by its UUID. Raises `NotFound`."""
     if number := _REFERENCE.fullmatch(reference):
         found = session.scalars(select(Incident).where(Incident.number == int(number[1]))).one_or_none()
     else:
@@ -113,13 +113,13 @@ def find_incident(session: Session, reference: str) -> Incident:
 
 
 def timeline_of(session: Session, incident_id: UUID, *, after: int = 0, limit: int = 1000) -> Sequence[TimelineEvent]:
-    """The timeline in its order, from behind event `after`."""
+    """The timeline in its order, after event `after`."""
     query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id, TimelineEvent.seq > after)
     return session.scalars(query.order_by(TimelineEvent.seq).limit(limit)).all()
 
 
 def latest_events(session: Session, incident_id: UUID, limit: int = 500) -> Sequence[TimelineEvent]:
-    """The newest `limit` events in their order: a page has an end, a flapping alert has none."""
+    """The newest `limit` events in their order; the timeline of a flapping alert is too long for a page."""
     query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
     return list(reversed(session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(limit)).all()))
 

@@ -1,8 +1,8 @@
-"""What a search for words may cost in one answer, counted in entries of the index on words that are read.
+"""The most that one answer of a search may cost, counted in entries of the search index that are read.
 
-The index answers for two words by reading all entries of both. Words that are common and never meet would have it read
-whole to find nothing, longer with each incident there is. So an answer searches no more days than it may, and the next
-one goes on from there.
+For two terms the index reads all entries of both. Terms that are common but never occur together would make it read all
+their entries to find nothing, and longer with each incident. So one answer searches a limited number of days, and the
+next one continues from there.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,35 +14,35 @@ from sqlalchemy.orm import Session, aliased
 from ims.incidents.models import Incident
 
 MOST_ENTRIES: Final = 90_000
-"""Entries that one answer may read: about 6 ms."""
+"""Index entries that one answer may read, which takes about 6 ms."""
 SAMPLED_ROWS: Final = 300
-MOST_SAMPLED_WORDS: Final = 8
-# In the time that an entry takes to be read, measured: to hold an entry of the rarest word against those of the other
-# words, and to fetch a row that has them all when only the other filters can leave it out.
+MOST_SAMPLED_TERMS: Final = 8
+# Measured, in units of the time to read one entry: comparing an entry of the rarest term with those of the other terms,
+# and fetching a row that has all terms to apply the other filters.
 _COMPARED: Final = 4
 _FETCHED: Final = 60
 
 Has = Callable[[type[Incident], Sequence[str]], ColumnElement[bool]]
-"""The condition that an incident has all of the words."""
+"""The condition that an incident matches all of the terms."""
 
 
 def affordable_days(
-    session: Session, words: Sequence[str], has: Has, incidents: int, days: int, *, is_filtered: bool
+    session: Session, terms: Sequence[str], has: Has, incidents: int, days: int, *, is_filtered: bool
 ) -> int:
-    """How many of all `days`, on which so many `incidents` were opened, one answer may search; at least one.
+    """How many of all `days`, on which `incidents` were opened in total, one answer may search; at least one.
 
-    How common the words are is estimated from incidents all over the table, the same ones while it does not change.
+    The frequency of the terms is estimated from a sample of the table, the same one while the table does not change.
     """
     fetched = _FETCHED if is_filtered else 0
-    if incidents * (len(words) + _COMPARED + fetched) <= MOST_ENTRIES:
+    if incidents * (len(terms) + _COMPARED + fetched) <= MOST_ENTRIES:
         return days
     percent = min(100.0, 100 * SAMPLED_ROWS / incidents)
     sampled = aliased(Incident, tablesample(Incident.__table__, func.system(percent), seed=literal(0)))
-    of_each = [func.count().filter(has(sampled, [word])) for word in words[:MOST_SAMPLED_WORDS]]
-    sample = select(func.count(), func.count().filter(has(sampled, words)), *of_each).select_from(sampled)
+    of_each = [func.count().filter(has(sampled, [term])) for term in terms[:MOST_SAMPLED_TERMS]]
+    sample = select(func.count(), func.count().filter(has(sampled, terms)), *of_each).select_from(sampled)
     rows, with_all, *with_each = session.execute(sample).one()
     if not rows:
         return days
-    read = sum(with_each) * len(words) / len(with_each)
+    read = sum(with_each) * len(terms) / len(with_each)
     cost = incidents * (read + _COMPARED * min(with_each) + fetched * with_all) / rows
     return days if cost <= MOST_ENTRIES else max(1, int(days * MOST_ENTRIES / cost))

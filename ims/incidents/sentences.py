@@ -1,6 +1,6 @@
 """Timeline events as sentences for people.
 
-The data of an event comes from what it tells of, in part from senders; here it is only put into words, and the
+The data of an event comes from alerts, runs and people, in part from senders. This module renders it as plain text; the
 template escapes it.
 """
 
@@ -15,11 +15,11 @@ from ims.incidents.models import EventKind, TimelineEvent
 
 
 class Tone(StrEnum):
-    """What a line is about; one shape and one colour each."""
+    """The subject of a line; each has its own icon and colour."""
 
     ALERT = "alert"
     AUTOMATION = "automation"
-    REFUSED = "refused"
+    DENIED = "denied"
     HEALTHY = "healthy"
     PEOPLE = "people"
     PLAIN = "plain"
@@ -27,9 +27,9 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One line of the timeline: `text` in a sentence, `detail` quoted below it, `run` to link to its log.
+    """One line of the timeline: `text` is the sentence, `detail` is quoted below it, `run` links to the run's log.
 
-    `is_prose` says that a person wrote the detail, in Markdown; here it is as it was typed.
+    `is_prose` says that a person wrote the detail in Markdown; it is stored here as typed.
     """
 
     tone: Tone
@@ -40,17 +40,17 @@ class Sentence:
 
 
 def sentence_of(event: TimelineEvent) -> Sentence:
-    """The sentence of an event; a kind this version does not know is still told by its name."""
+    """Render an event as a sentence; an event kind that this version does not know is shown by its name."""
     try:
-        tell = _SENTENCES[EventKind(event.kind)]
+        render = _SENTENCES[EventKind(event.kind)]
     except (ValueError, KeyError):
         return Sentence(Tone.PLAIN, event.kind.replace("_", " ").capitalize())
-    return tell(_Told(event, event.data or {}))
+    return render(_Entry(event, event.data or {}))
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """An event with the questions a sentence asks of it."""
+class _Entry:
+    """A timeline event with accessors for the values that sentences use."""
 
     event: TimelineEvent
     data: Mapping[str, Any]
@@ -65,14 +65,14 @@ class _Told:
 
     @property
     def run(self) -> str:
-        """The run's name, R-7; empty if the event tells of none."""
+        """The run's name, R-7; empty if the event has no run."""
         name = self.value("run", "run_number", "number")
         if not name and self.event.actor_kind == ActorKind.RUN:
             name = self.event.actor
         return f"R-{name}" if name.isdecimal() else name
 
     def value(self, *names: str) -> str:
-        """The first of these values that is there, as text."""
+        """The first of these values that is present, as text; empty if none is."""
         for name in names:
             value = self.data.get(name)
             if value not in (None, "", [], {}):
@@ -80,54 +80,54 @@ class _Told:
         return ""
 
     def seconds(self, prefix: str) -> str:
-        """How long it took, with a word before it; empty if the event does not say."""
+        """The duration with `prefix` before it; empty if the event has no duration."""
         value = self.data.get("seconds")
         return f" {prefix} {duration(float(value))}" if isinstance(value, int | float) else ""
 
 
-def _opened(told: _Told) -> Sentence:
-    if told.is_person:
-        return Sentence(Tone.PEOPLE, f"{told.event.actor} opened the incident")
-    again = told.value("recurrence_of")
-    return Sentence(Tone.ALERT, "Incident opened" + (" again: it was resolved a short time ago" if again else ""))
+def _opened(entry: _Entry) -> Sentence:
+    if entry.is_person:
+        return Sentence(Tone.PEOPLE, f"{entry.event.actor} opened the incident")
+    again = entry.value("recurrence_of")
+    return Sentence(Tone.ALERT, "Incident opened" + (" again: it was resolved recently" if again else ""))
 
 
-def _firing(told: _Told) -> Sentence:
-    name, where = told.value("alert"), told.value("service", "instance")
+def _firing(entry: _Entry) -> Sentence:
+    name, where = entry.value("alert"), entry.value("service", "instance")
     text = f"Alert {name} is firing" if name else "An alert is firing"
     text = f"{text} for {where}" if where else text
-    return Sentence(Tone.ALERT, text + _missed(told), told.value("summary"))
+    return Sentence(Tone.ALERT, text + _missed(entry), entry.value("summary"))
 
 
-def _cleared(told: _Told) -> Sentence:
-    name = told.value("alert")
+def _cleared(entry: _Entry) -> Sentence:
+    name = entry.value("alert")
     text = f"Alert {name} is resolved" if name else "The alert is resolved"
-    return Sentence(Tone.HEALTHY, text + told.seconds("after") + _missed(told))
+    return Sentence(Tone.HEALTHY, text + entry.seconds("after") + _missed(entry))
 
 
-def _missed(told: _Told) -> str:
-    """No notification of it came: it was found by asking."""
-    return ", as its Alertmanager says when asked" if told.value("missed") else ""
+def _missed(entry: _Entry) -> str:
+    """Marks a change for which no notification arrived: reconciliation found it."""
+    return " (no notification arrived; found by polling Alertmanager)" if entry.value("missed") else ""
 
 
-def _raised(told: _Told) -> Sentence:
-    before, to = told.value("from"), told.value("to")
+def _raised(entry: _Entry) -> Sentence:
+    before, to = entry.value("from"), entry.value("to")
     return Sentence(Tone.ALERT, f"Severity raised{f' from {before}' if before else ''} to {to}")
 
 
-def _allowed(told: _Told) -> Sentence:
-    rule, target = told.value("rule") or told.event.actor, told.value("target", "service")
-    attempt, attempts = told.value("attempt"), told.value("attempts")
+def _allowed(entry: _Entry) -> Sentence:
+    rule, target = entry.value("rule") or entry.event.actor, entry.value("target", "service")
+    attempt, attempts = entry.value("attempt"), entry.value("attempts")
     count = f", attempt {attempt}{f' of {attempts}' if attempts else ''}" if attempt else ""
     where = f" on {target}" if target else ""
     return Sentence(Tone.AUTOMATION, f"Rule {rule} allowed a run{where}{count}")
 
 
-def _refused(told: _Told) -> Sentence:
-    rule = told.value("rule") or told.event.actor
-    reason = told.value("words") or reason_in_words(told.value("reason"))
-    text = f"Rule {rule} refused a run" + (f": {reason}" if reason else "")
-    return Sentence(Tone.REFUSED, text, told.value("message"))
+def _denied(entry: _Entry) -> Sentence:
+    rule = entry.value("rule") or entry.event.actor
+    reason = entry.value("words") or reason_phrase(entry.value("reason"))
+    text = f"Rule {rule} denied a run" + (f": {reason}" if reason else "")
+    return Sentence(Tone.DENIED, text, entry.value("message"))
 
 
 REASONS = {
@@ -138,99 +138,100 @@ REASONS = {
     "observe": "healing only observes",
     "self": "its platform restarts this service",
     "manual": "only people restart this service",
-    "parameter": "the alert does not give what the playbook needs",
+    "parameter": "a parameter of the playbook is missing or invalid",
     "attempts": "all attempts are used up",
-    "not_repeatable": "nobody knows how far the last run came, and it may not be repeated",
+    "not_repeatable": "how far the last run got is unknown, and it may not be repeated",
     "still_firing": "the service is healthy, but the alert still fires",
-    "target_busy": "another run is at work on this target",
-    "cooldown": "the last run on this target was too short a time ago",
+    "target_busy": "another run is active on this target",
+    "cooldown": "the target is cooling down after its last run",
     "maintenance": "a maintenance window is open",
-    "flapping": "the alert comes and goes",
+    "flapping": "the alert is flapping",
 }
-"""Reasons of guards in words, for events that do not carry their own: those of earlier versions."""
+"""Phrases for the reasons of guards, for events of earlier versions, which do not store the phrase themselves."""
 
 
-def reason_in_words(reason: str) -> str:
-    """A guard's reason as the end of a sentence; one that has no words here is told by its name."""
+def reason_phrase(reason: str) -> str:
+    """A guard's reason as the end of a sentence; an unknown reason is shown by its name."""
     return REASONS.get(reason, reason.replace("_", " "))
 
 
-def _no_rule(told: _Told) -> Sentence:
-    name, reason = told.value("alert"), told.value("reason")
+def _no_rule(entry: _Entry) -> Sentence:
+    name, reason = entry.value("alert"), entry.value("reason")
     if reason not in ("", "no_rule"):
-        return Sentence(Tone.REFUSED, f"Nothing was run: {told.value('words') or reason_in_words(reason)}")
-    return Sentence(Tone.REFUSED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
+        return Sentence(Tone.DENIED, f"Nothing was run: {entry.value('words') or reason_phrase(reason)}")
+    return Sentence(Tone.DENIED, f"No healing rule matches alert {name}" if name else "No healing rule matches")
 
 
-def _started(told: _Told) -> Sentence:
-    run, playbook, target = told.run, told.value("playbook"), told.value("target")
+def _started(entry: _Entry) -> Sentence:
+    run, playbook, target = entry.run, entry.value("playbook"), entry.value("target")
     doing = f": {playbook}" if playbook else ""
     return Sentence(Tone.AUTOMATION, f"Run {run} started{doing}{f' on {target}' if target else ''}", run=run)
 
 
-def _finished(told: _Told) -> Sentence:
-    run, outcome = told.run, told.value("outcome")
-    took = told.seconds("after")
+def _finished(entry: _Entry) -> Sentence:
+    run, outcome = entry.run, entry.value("outcome")
+    took = entry.seconds("after")
     failed = outcome in ("failed", "timed_out", "cancelled", "unknown")
     if not failed:
         return Sentence(Tone.AUTOMATION, f"Run {run} finished{took}, verifying", run=run)
-    task, reason = told.value("failed_task"), told.value("reason")
+    task, reason = entry.value("failed_task"), entry.value("reason")
     text = f"Run {run} {outcome.replace('_', ' ')}{took}" + (f" in task “{task}”" if task else "")
     return Sentence(Tone.ALERT, text, reason, run)
 
 
-def _lost(told: _Told) -> Sentence:
-    run = told.run
-    return Sentence(Tone.ALERT, f"Run {run} was lost: its worker went away", told.value("reason"), run)
+def _lost(entry: _Entry) -> Sentence:
+    run = entry.run
+    return Sentence(Tone.ALERT, f"Run {run} was lost: its worker stopped responding", entry.value("reason"), run)
 
 
-def _approval_requested(told: _Told) -> Sentence:
-    playbook, target = told.value("playbook"), told.value("target")
-    return Sentence(Tone.PEOPLE, f"{told.who} asked for approval of {told.run}: {playbook} on {target}", run=told.run)
+def _approval_requested(entry: _Entry) -> Sentence:
+    playbook, target = entry.value("playbook"), entry.value("target")
+    text = f"{entry.who} requested approval of {entry.run}: {playbook} on {target}"
+    return Sentence(Tone.PEOPLE, text, run=entry.run)
 
 
-def _approved(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} approved {told.run}", told.value("reason"), told.run)
+def _approved(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{entry.who} approved {entry.run}", entry.value("reason"), entry.run)
 
 
-def _rejected(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} rejected {told.run}", told.value("reason"), told.run)
+def _rejected(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{entry.who} rejected {entry.run}", entry.value("reason"), entry.run)
 
 
-def _healthy(told: _Told) -> Sentence:
-    where, run = told.value("service", "target"), told.run
-    return Sentence(Tone.HEALTHY, f"Verification passed{f': {where}' if where else ''}", told.value("reason"), run)
+def _healthy(entry: _Entry) -> Sentence:
+    where, run = entry.value("service", "target"), entry.run
+    return Sentence(Tone.HEALTHY, f"Verification passed{f': {where}' if where else ''}", entry.value("reason"), run)
 
 
-def _unhealthy(told: _Told) -> Sentence:
-    where = told.value("service", "target")
+def _unhealthy(entry: _Entry) -> Sentence:
+    where = entry.value("service", "target")
     text = f"{where} is still unhealthy" if where else "It is still unhealthy"
-    return Sentence(Tone.ALERT, text, told.value("reason"), told.run)
+    return Sentence(Tone.ALERT, text, entry.value("reason"), entry.run)
 
 
-def _gave_up(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, "Automation gave up, a person is needed", told.value("message", "reason"))
+def _gave_up(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, "Automation gave up: the incident needs attention", entry.value("message", "reason"))
 
 
-def _acknowledged(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} acknowledged the incident")
+def _acknowledged(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{entry.who} acknowledged the incident")
 
 
-def _progress(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} is working on it")
+def _progress(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{entry.who} is working on it")
 
 
-def _resolved(told: _Told) -> Sentence:
-    if told.is_person:
-        return Sentence(Tone.HEALTHY, f"{told.event.actor} resolved the incident", told.value("note"), is_prose=True)
-    return Sentence(Tone.HEALTHY, "Incident resolved: no alert is left", told.value("note"))
+def _resolved(entry: _Entry) -> Sentence:
+    if entry.is_person:
+        return Sentence(Tone.HEALTHY, f"{entry.event.actor} resolved the incident", entry.value("note"), is_prose=True)
+    return Sentence(Tone.HEALTHY, "Incident resolved: all its alerts are resolved", entry.value("note"))
 
 
-def _edited(told: _Told) -> Sentence:
-    changes = told.data.get("changes")
+def _edited(entry: _Entry) -> Sentence:
+    changes = entry.data.get("changes")
     if not isinstance(changes, Mapping) or not changes:
-        return Sentence(Tone.PLAIN, f"{told.who} edited the incident")
-    return Sentence(Tone.PLAIN, f"{told.who} changed " + ", ".join(_change(n, c) for n, c in changes.items()))
+        return Sentence(Tone.PLAIN, f"{entry.who} edited the incident")
+    return Sentence(Tone.PLAIN, f"{entry.who} changed " + ", ".join(_change(n, c) for n, c in changes.items()))
 
 
 def _change(name: str, change: object) -> str:
@@ -239,37 +240,37 @@ def _change(name: str, change: object) -> str:
     return f"{name} from {change.get('from') or 'none'} to {change.get('to') or 'none'}"
 
 
-def _note(told: _Told) -> Sentence:
-    return Sentence(Tone.PEOPLE, f"{told.who} noted", told.value("text"), is_prose=True)
+def _note(entry: _Entry) -> Sentence:
+    return Sentence(Tone.PEOPLE, f"{entry.who} noted", entry.value("text"), is_prose=True)
 
 
-def _maintenance(told: _Told) -> Sentence:
-    window = told.value("window")
-    text = "Maintenance" + (f" ({window})" if window else "") + ": nobody is told and nothing is healed"
-    return Sentence(Tone.PLAIN, text, told.value("reason"))
+def _maintenance(entry: _Entry) -> Sentence:
+    window = entry.value("window")
+    text = "Maintenance" + (f" ({window})" if window else "") + ": IMS records alerts, but does not heal or notify"
+    return Sentence(Tone.PLAIN, text, entry.value("reason"))
 
 
-def _maintenance_over(told: _Told) -> Sentence:
-    window = told.value("window")
-    text = "Maintenance" + (f" ({window})" if window else "") + " is over: what still fires is treated as new"
+def _maintenance_over(entry: _Entry) -> Sentence:
+    window = entry.value("window")
+    text = "Maintenance" + (f" ({window})" if window else "") + " is over: alerts that still fire are treated as new"
     return Sentence(Tone.PLAIN, text)
 
 
-def _flapping(told: _Told) -> Sentence:
-    name, episodes = told.value("alert"), told.value("episodes")
-    within = told.data.get("within")
+def _flapping(entry: _Entry) -> Sentence:
+    name, episodes = entry.value("alert"), entry.value("episodes")
+    within = entry.data.get("within")
     often = f" more than {episodes} times" if episodes else ""
     period = f" in {duration(float(within))}" if isinstance(within, int | float) else ""
     return Sentence(Tone.ALERT, f"Alert {name} is flapping: it fired{often}{period}" if name else "It is flapping")
 
 
-_SENTENCES: dict[EventKind, Callable[[_Told], Sentence]] = {
+_SENTENCES: dict[EventKind, Callable[[_Entry], Sentence]] = {
     EventKind.INCIDENT_OPENED: _opened,
     EventKind.ALERT_FIRING: _firing,
     EventKind.ALERT_RESOLVED: _cleared,
     EventKind.SEVERITY_RAISED: _raised,
     EventKind.RULE_ALLOWED: _allowed,
-    EventKind.RULE_DENIED: _refused,
+    EventKind.RULE_DENIED: _denied,
     EventKind.NO_RULE: _no_rule,
     EventKind.RUN_STARTED: _started,
     EventKind.RUN_FINISHED: _finished,

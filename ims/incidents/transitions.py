@@ -1,15 +1,15 @@
 """The only writer of the table `incident` and of timelines.
 
-Whoever changes an incident, a person or a program, calls a function of this module in the transaction of the cause.
-Each is guarded: it changes what is still in the state that the change starts from, and says which incidents that were,
-so two who do the same at once see one success.
+Every change of an incident, by a person or a program, calls a function of this module in the transaction of its cause.
+Each is a guarded update: it changes only incidents that are still in the state from which the change starts, and
+returns which ones it changed, so of two concurrent equal changes one succeeds.
 
-A change is told by events. `append` writes them to the timelines and, in the same statement, announces them: one job
+Changes are recorded as events. `append` writes them to the timelines and announces them in the same statement: one job
 carries what changed to the subscribers of the engine (`ims.engine.subscribers`). There is no event without its
-announcement and no announcement of what was rolled back.
+announcement, and a rolled-back event is not announced.
 
-Incidents are locked in the order of their ids, so two batches that share some cannot deadlock. What comes often takes
-an `Execute` and works for a whole batch; what people do takes a session.
+Incidents are locked in the order of their ids, so two batches that share some cannot deadlock. Functions on the hot
+path take an `Execute` and work on a whole batch; functions for actions of people take a session.
 """
 
 import json
@@ -36,16 +36,17 @@ COMES_FROM: Final[Mapping[Status, tuple[Status, ...]]] = {
 
 ANNOUNCED: Final = frozenset({
     EventKind.INCIDENT_OPENED, EventKind.SEVERITY_RAISED, EventKind.AUTOMATION_GAVE_UP, EventKind.FLAPPING,
-    EventKind.VERIFICATION_PASSED, EventKind.VERIFICATION_FAILED, EventKind.MAINTENANCE_BEGAN, EventKind.MAINTENANCE_ENDED,
-    EventKind.ACKNOWLEDGED, EventKind.IN_PROGRESS, EventKind.RESOLVED, EventKind.EDITED, EventKind.NOTE,
+    EventKind.VERIFICATION_PASSED, EventKind.VERIFICATION_FAILED, EventKind.MAINTENANCE_BEGAN,
+    EventKind.MAINTENANCE_ENDED, EventKind.ACKNOWLEDGED, EventKind.IN_PROGRESS, EventKind.RESOLVED, EventKind.EDITED,
+    EventKind.NOTE,
 })  # fmt: skip
-"""Events that change what an incident is, for which subscribers are called. What alerts and runs add on the way there
-stands in the timeline only."""
+"""Events that change the incident itself: subscribers are called for them. The other events of alerts and runs are
+written to the timeline only."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to be written; `data` holds what the sentence on the page needs, never a secret."""
+    """An event to write; `data` holds the values for the sentence on the page, never a secret."""
 
     incident_id: UUID
     kind: EventKind
@@ -53,9 +54,9 @@ class NewEvent:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-# The lock is what gives a timeline its order: numbers without gaps. jsonb has no NUL and neither has text: callers
-# clean what comes from outside. The job is written by the statement that writes the events, so it costs no
-# further round trip; it is Procrastinate's own function, with its usual priority and no lock.
+# The row lock orders the timeline: numbers have no gaps. Neither jsonb nor text can hold NUL: callers clean what comes
+# from outside. The statement that writes the events also writes the job, which saves a round trip; it calls
+# Procrastinate's own function, with its default priority and no lock.
 _APPEND: Final = """
     WITH new AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(events)s::json) AS (
@@ -93,7 +94,7 @@ def append(session: Session, events: Sequence[NewEvent], now: datetime) -> None:
 
 
 def append_by(execute: Execute, events: Sequence[NewEvent], now: datetime) -> None:
-    """The same for whoever has no session."""
+    """Like `append`, for callers without a session."""
     if not events:
         return
     rows = [
@@ -119,7 +120,7 @@ def append_by(execute: Execute, events: Sequence[NewEvent], now: datetime) -> No
     )
 
 
-# The number is taken here, where the row is really new: whoever opens has made sure that there is none.
+# The number is taken here, where the row is certain to be new: callers have checked that it does not exist.
 _OPEN: Final = """
     INSERT INTO incident (id, number, title, description, service, environment, severity, status, assignee, team,
                           runbook_url, labels, correlation_key, recurrence_of, opened_at, updated_at, version, last_seq)
@@ -136,7 +137,7 @@ _OPEN: Final = """
 
 
 def open_incidents(execute: Execute, incidents: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Insert incidents, numbered in the order given; each is a mapping of the columns that its opener knows."""
+    """Insert incidents, numbered in the order given; each mapping holds the columns that the caller knows."""
     if incidents:
         execute(_OPEN, {"incidents": json.dumps(list(incidents)), "now": now})
 
@@ -149,14 +150,14 @@ _RAISE: Final = """
 
 
 def raise_severities(execute: Execute, severities: Mapping[UUID, str]) -> None:
-    """Make locked incidents as bad as their worst alert. The caller has compared."""
+    """Raise the severities of locked incidents. The caller has compared them."""
     if severities:
         raised = [{"id": str(id_), "severity": severity} for id_, severity in severities.items()]
         execute(_RAISE, {"raised": json.dumps(raised)})
 
 
-# Of these incidents, locked before, those whose last open episode is closed. Without a quiet time the times are not
-# compared: the clock of the process that closed it may be ahead of ours.
+# Resolves those of the incidents, locked before, whose last open episode is closed. Without a quiet time it compares no
+# times: the clock of the process that closed the episode may be ahead of ours.
 _RESOLVE_QUIET: Final = """
     UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
     WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
@@ -170,15 +171,15 @@ _RESOLVE_QUIET: Final = """
 
 
 def resolve_quiet(execute: Execute, incident_ids: Collection[UUID], quiet: float, now: datetime) -> dict[UUID, float]:
-    """Resolve those of the locked incidents in which nothing fires, and has not for `quiet` seconds.
+    """Resolve those of the locked incidents in which no alert has fired for `quiet` seconds.
 
-    Returns how many seconds each was open, in the order of their ids; their events are the caller's to write.
+    Returns how many seconds each was open, in the order of their ids. The caller writes their events.
     """
     found = {"incidents": json.dumps([str(id_) for id_ in incident_ids]), "quiet": quiet, "now": now}
     return dict(sorted(map(tuple, execute(_RESOLVE_QUIET, found).fetchall())))
 
 
-# The incidents are locked. Counting ends one above the limit, however often the alert fired.
+# The incidents are locked. Counting stops one above the limit, however often the alert fired.
 _MARK_FLAPPING: Final = """
     UPDATE incident SET flapping_since = %(now)s
     FROM (
@@ -202,9 +203,9 @@ _MARK_FLAPPING: Final = """
 def mark_flapping(
     execute: Execute, openings: Sequence[tuple[int, UUID]], *, most: int, since: datetime, now: datetime
 ) -> list[tuple[UUID, int]]:
-    """Mark the locked incidents whose alert opened more than `most` episodes since then, once each.
+    """Mark the locked incidents whose alert opened more than `most` episodes since `since`, once each.
 
-    `openings` are (alert, incident); so the answer the other way round.
+    `openings` are pairs (alert, incident). Returns the marked ones as pairs (incident, alert).
     """
     rows = [{"alert_id": alert_id, "incident_id": str(incident_id)} for alert_id, incident_id in openings]
     given = {"openings": json.dumps(rows), "since": since, "most": most, "now": now}
@@ -254,7 +255,7 @@ _NEED_ATTENTION = text(
 
 
 def need_attention(session: Session, reasons: Mapping[UUID, str], now: datetime) -> set[UUID]:
-    """Mark locked incidents that automation cannot resolve, once each; those that were marked now."""
+    """Mark locked incidents that automation cannot resolve, once each. Returns those that were marked now."""
     if not reasons:
         return set()
     given = {"incidents": list(reasons), "reasons": list(reasons.values()), "now": now}
@@ -262,12 +263,12 @@ def need_attention(session: Session, reasons: Mapping[UUID, str], now: datetime)
 
 
 def mark_healed(session: Session, incident_id: UUID, at: datetime) -> None:
-    """Remember that its service was healthy again after a run, since `at`: a mark, not a status."""
+    """Record that the service was healthy again after a run, since `at`: a mark, not a status."""
     session.execute(update(Incident).where(Incident.id == incident_id).values(healed_at=at))
 
 
 def forget_recurrence(session: Session, incident_ids: Sequence[UUID]) -> None:
-    """Let nothing refer to incidents that are about to be removed; a later one's timeline still tells of them."""
+    """Clear references to incidents that are about to be removed; timelines of later incidents still mention them."""
     session.execute(
         update(Incident)
         .where(Incident.recurrence_of.in_(incident_ids))
@@ -277,7 +278,7 @@ def forget_recurrence(session: Session, incident_ids: Sequence[UUID]) -> None:
 
 
 def step(session: Session, incident_id: UUID, to: Status, *, actor: Actor, now: datetime) -> bool:
-    """Take an incident to the next status; false if it is in none from which it can be reached, or is gone."""
+    """Move an incident to the status `to`; false if its present status does not allow it, or the incident is gone."""
     column = {Status.ACKNOWLEDGED: "acknowledged_at", Status.IN_PROGRESS: "in_progress_at"}.get(to, "resolved_at")
     values = {"status": to, column: now}
     return touch(session, incident_id, actor=actor, now=now, origins=COMES_FROM[to], values=values)
@@ -294,7 +295,7 @@ def touch(
 ) -> bool:
     """Write `values` if the incident is in one of `origins`; false if it is not, or is gone.
 
-    A person's first action is remembered for MTTA; what they do after its end is no acknowledgement.
+    A person's first action is recorded for MTTA, unless the incident is resolved already.
     """
     written: dict[str, object] = {**(values or {}), "updated_at": now}
     if actor.kind in HUMAN:
@@ -311,6 +312,6 @@ def touch(
 
 
 def lock(session: Session, incident: Incident) -> Incident:
-    """The incident as it is now, kept from others until the end of the transaction."""
+    """Refresh the incident and lock its row until the end of the transaction."""
     session.refresh(incident, with_for_update={"key_share": True})
     return incident

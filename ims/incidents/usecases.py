@@ -1,8 +1,8 @@
-"""What people and their programs do to incidents.
+"""Actions of people and API clients on incidents.
 
-Each use case takes a `Context` and an incident's name (INC-42, 42, or its id), decides whether the principal may, makes
-the change by `transitions`, and writes timeline and audit log in the same transaction; metrics count once it is
-committed. A change that the incident's status does not allow is refused with what it does allow.
+Each use case takes a `Context` and an incident's name (INC-42, 42, or its id), checks that the principal may act on it,
+makes the change through `transitions`, and writes timeline and audit log in the same transaction; metrics are counted
+after the commit. A step that the incident's status does not allow raises an error that names the allowed ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,23 +33,23 @@ from ims.policy.schema import DEFAULT_ENVIRONMENT
 from ims.services.queries import known_teams, read_catalogue
 
 _AUDITED: Final = ("status", "title", "description", "severity", "service", "environment", "team", "assignee")
-"""The fields that people see as the incident itself."""
+"""The fields whose changes are audited."""
 
 
 class StepNotAllowed(Conflict):
-    """The incident's state does not allow this step."""
+    """The incident's status does not allow this step."""
 
     def __init__(self, status: str, to: Status) -> None:
         allowed = [step.value for step in allowed_steps(status)]
-        words = " or ".join(step.replace("_", " ") for step in allowed) or "nothing, it stays resolved"
+        choices = " or ".join(step.replace("_", " ") for step in allowed) or "none, resolved is final"
         now, wanted = status.replace("_", " "), to.replace("_", " ")
-        super().__init__(f"The incident is {now} and cannot become {wanted}. From here it can become: {words}.")
+        super().__init__(f"The incident is {now} and cannot become {wanted}. Allowed next statuses: {choices}.")
         self.members = {"incident_status": status, "allowed": allowed}
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An incident that was asked for; `is_new` is false when it had been opened by the same request before."""
+    """The incident of a request; `is_new` is false when an earlier equal request had opened it."""
 
     incident: Incident
     is_new: bool
@@ -63,10 +63,10 @@ def allowed_steps(status: str) -> list[Status]:
 def open_incident(
     context: Context, new: NewIncident, *, incident_id: UUID | None = None, idempotency_key: str | None = None
 ) -> Opened:
-    """Open an incident by hand, once for an id (of a form) or an idempotency key (of a program).
+    """Open an incident by hand, once for an id (of a form) or an idempotency key (of an API client).
 
-    The service brings what nobody said: its environment, team and runbook. Raises `Unprocessable` when the assignee has
-    no account or nobody knows the team, and `KeyUsedDifferently`.
+    Environment and team default to those of the service, and the runbook is the service's. Raises `Unprocessable` when
+    the assignee has no account or the team is unknown, and `KeyUsedDifferently`.
     """
     context.require(Role.RESPONDER)
     session, own_id = context.session, incident_id or uuid4()
@@ -86,21 +86,21 @@ def open_incident(
 
 
 def acknowledge(context: Context, reference: str) -> Incident:
-    """Say that somebody is looking. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
+    """Acknowledge the incident. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
     with _to_change(context, reference, "acknowledged") as incident:
         _step(context, incident, Status.ACKNOWLEDGED)
     return incident
 
 
 def start_progress(context: Context, reference: str) -> Incident:
-    """Say that somebody is working on it. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
+    """Mark the incident as being worked on. Raises `StepNotAllowed`, `NotYourIncident` and `NotFound`."""
     with _to_change(context, reference, "started") as incident:
         _step(context, incident, Status.IN_PROGRESS)
     return incident
 
 
 def resolve(context: Context, reference: str, note: str = "") -> Incident:
-    """Close the incident, with what was done if somebody says so. Raises as `acknowledge` does."""
+    """Resolve the incident, with an optional note. Raises the same errors as `acknowledge`."""
     with _to_change(context, reference, "resolved", note) as incident:
         _step(context, incident, Status.RESOLVED, note)
     return incident
@@ -115,7 +115,7 @@ def add_note(context: Context, reference: str, text: str) -> Incident:
 
 
 def assign(context: Context, reference: str, assignee: str) -> Incident:
-    """Give the incident to somebody, or to nobody (empty). Raises `Unprocessable` for an unknown account."""
+    """Assign the incident; an empty assignee unassigns it. Raises `Unprocessable` for an unknown account."""
     with _to_change(context, reference, "assigned") as incident:
         wanted = editable(incident).model_copy(update={"assignee": assignee})
         _edit(context, incident, changes_of(editable(incident), wanted, None, is_current=True))
@@ -125,11 +125,11 @@ def assign(context: Context, reference: str, assignee: str) -> Incident:
 def edit(
     context: Context, reference: str, wanted: Editable, *, version: int | None = None, seen: Editable | None = None
 ) -> Incident:
-    """Change what may be edited. `version` is the one the person saw; None means the present one.
+    """Change the editable fields. `version` is the one that the person saw; None means the present one.
 
-    If the incident has moved on, `seen` (the fields as the person saw them) decides. Raises `ChangedMeanwhile` naming
-    the fields that somebody else changed, `Unprocessable` for an unknown assignee or team, `NotYourIncident`,
-    `NotFound`.
+    If the incident has changed since, it is compared with `seen`, the fields as the person saw them. Raises
+    `ChangedMeanwhile` with the fields that somebody else changed, `Unprocessable` for an unknown assignee or team,
+    `NotYourIncident` and `NotFound`.
     """
     with _to_change(context, reference, "edited") as incident:
         is_current = version is None or incident.version == version
@@ -148,8 +148,8 @@ def change(
 ) -> Incident:
     """Change several things at once, all or none: fields, then the note, then the step.
 
-    Each is told and audited as when it is done by itself. Raises `ChangedMeanwhile` unless `version` is the present
-    one, if it is given, and as the others do.
+    Each is written to timeline and audit log as if done by itself. Raises `ChangedMeanwhile` if `version` is given and
+    is not the present one, and the errors of the single actions.
     """
     incident = _locked(context, reference)
     if version is not None and version != incident.version:
@@ -177,9 +177,9 @@ def change(
 
 @contextmanager
 def _to_change(context: Context, reference: str, done: str, note: str = "") -> Iterator[Incident]:
-    """An incident to change inside, locked; what became different is one entry of the audit log, `incident.<done>`.
+    """Lock an incident for a change, and audit the difference as one entry, `incident.<done>`.
 
-    What changed nothing is no change. Raises `NotFound` and `NotYourIncident`.
+    Without a difference nothing is audited. Raises `NotFound` and `NotYourIncident`.
     """
     incident = _locked(context, reference)
     present = _audited(incident)
@@ -238,13 +238,13 @@ def _row(session: Session, new: NewIncident, incident_id: UUID) -> dict[str, Any
 
 
 def _require_known(session: Session, *, assignee: str = "", team: str = "") -> None:
-    """Whom people give an incident to has to be there: a slip would keep everybody away but administrators."""
+    """Assignee and team must exist: after a typo only administrators could act on the incident."""
     wrong = []
     account = select(UserAccount.id).where(UserAccount.name == assignee, UserAccount.disabled_at.is_(None))
     if assignee and session.scalar(account) is None:
-        wrong.append(FieldError("assignee", "has no account: choose one of the offered names"))
+        wrong.append(FieldError("assignee", "has no enabled account: choose one of the suggested names"))
     if team and team not in known_teams(session):
-        wrong.append(FieldError("team", "is neither a team of ours nor of a service: an administrator can add it"))
+        wrong.append(FieldError("team", "is unknown here and in the policy: an administrator can add it"))
     if wrong:
         raise Unprocessable(fields=wrong)
 

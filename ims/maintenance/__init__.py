@@ -1,1 +1,1 @@
-"""Maintenance windows: times in which alerts are recorded, but nobody is told and nothing is healed."""
+"""Maintenance windows: times in which IMS records alerts, but neither heals nor notifies anyone."""

@@ -1,8 +1,8 @@
-"""Figures about maintenance windows, exported by the worker."""
+"""Metrics of maintenance windows, exported by the worker."""
 
 from prometheus_client import Counter, Gauge
 
 WINDOWS_OPEN = Gauge("ims_maintenance_windows_open", "Maintenance windows that are open.")
 MARKS = Counter(
-    "ims_maintenance_marks", "Incidents that were marked, or whose mark was cleared, by the engine.", ["change"]
+    "ims_maintenance_marks", "Changes of incidents' maintenance marks by the engine: set or cleared.", ["change"]
 )

@@ -20,9 +20,9 @@ class WindowOrigin(StrEnum):
 
 
 class StoredWindow(Base):
-    """A window that was added by command, or what people did to one of the inventory.
+    """A window that was added by command, or the early end of a window of the inventory.
 
-    A window of the inventory has a row only once it was ended early: its definition stays in the policy.
+    A window of the inventory has a row only after it was ended early: its definition stays in the policy.
     """
 
     __tablename__ = "maintenance_window"
@@ -34,9 +34,9 @@ class StoredWindow(Base):
     origin: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     definition: Mapped[dict[str, Any] | None]
-    """The window as the inventory would say it."""
+    """The window in the same format as in the inventory."""
     ended_at: Mapped[datetime | None]
-    """What began before is over."""
+    """Occurrences that began before this time are over."""
     actor: Mapped[str]
-    """Who wrote the row last."""
+    """Who changed the row last."""
     changed_at: Mapped[datetime]

@@ -19,21 +19,21 @@ from ims.policy.windows import Cover, MaintenanceWindow, Span
 
 @dataclass(frozen=True, slots=True)
 class KnownWindow:
-    """A window, where it comes from, and whether people ended it."""
+    """A window, its origin, and when it was ended early."""
 
     window: MaintenanceWindow
     origin: WindowOrigin
     ended_at: datetime | None = None
     actor: str | None = None
-    """Who added or ended it; None for one of the inventory that nobody touched."""
+    """Who added or ended it; None for a window of the inventory that was not ended early."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The window's name."""
         return self.window.name
 
     def span_at(self, now: datetime) -> Span | None:
-        """The span that is open now, else the next one; None if there is none any more."""
+        """The span that is open now, else the next one; None if there is no further one."""
         return self.window.span_at(now, ended_at=self.ended_at)
 
 
@@ -53,7 +53,7 @@ class OpenWindow:
 
 
 def known_windows(session: Session, policy: Policy | None) -> list[KnownWindow]:
-    """All windows, by name. One that another version of IMS stored and this one cannot read is left out."""
+    """All windows, by name. Skips windows stored by another version of IMS that this version cannot parse."""
     rows = {(row.origin, row.name): row for row in session.scalars(select(StoredWindow))}
     found = []
     for window in policy.maintenance_windows if policy else ():
@@ -73,7 +73,7 @@ def _of_inventory(window: MaintenanceWindow, row: StoredWindow | None) -> KnownW
 
 
 def all_windows(session: Session) -> list[KnownWindow]:
-    """All windows by the active policy, by name."""
+    """All windows, with those of the active policy, by name."""
     return known_windows(session, policy_in_force(session))
 
 
@@ -90,7 +90,7 @@ def _parsed(definition: str) -> MaintenanceWindow | None:
     try:
         return MaintenanceWindow.model_validate_json(definition)
     except ValidationError:
-        # Without it people are told of what they need not know; a window read wrongly would hide what they must.
+        # Skipping the window causes needless notifications; a misread window could hide necessary ones.
         return None
 
 
@@ -105,7 +105,7 @@ def open_windows(session: Session, policy: Policy | None, now: datetime) -> list
 
 
 def cover_of(opened: Sequence[OpenWindow], policy: Policy | None, labels: Mapping[str, str]) -> Cover | None:
-    """What covers an alert with these labels, of several windows the one that ends last; None if nothing does."""
+    """The cover of an alert with these labels: of several windows the one that ends last; None if none covers it."""
     if not opened:
         return None
     service = policy.service_for(labels) if policy else None

@@ -1,4 +1,4 @@
-"""Where a maintenance window is."""
+"""The state of a maintenance window."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,7 +7,7 @@ from ims.policy.windows import Span
 
 
 class WindowState(StrEnum):
-    """Where a window is."""
+    """The state of a maintenance window."""
 
     OPEN = "open"
     PLANNED = "planned"
@@ -15,7 +15,7 @@ class WindowState(StrEnum):
 
 
 def state_of(span: Span | None, now: datetime) -> WindowState:
-    """Where a window is whose open or next time is `span`."""
+    """The state of a window whose current or next span is `span`."""
     if span is None:
         return WindowState.OVER
     return WindowState.OPEN if span.holds(now) else WindowState.PLANNED

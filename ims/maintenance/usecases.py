@@ -1,8 +1,8 @@
-"""What changes with maintenance windows: the marks of incidents, and the windows that people add, end and remove.
+"""Maintenance windows: the marks of incidents, and adding, ending and removing windows.
 
-An incident is marked while a window covers all that fires in it. Decisions keep the marks of what they decide about;
-`follow_windows` does the rest: it finds what a window covers that opened later, and has decided anew what no window
-covers any more, whether it ended by itself, was ended or was edited.
+An incident is marked while windows cover all its firing alerts. Decisions update the marks of the incidents that they
+are about; `follow_windows` updates all others: it marks incidents when a window opens, and when a window ends, is ended
+early or edited, it clears their marks and requests new decisions about their alerts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ from ims.policy.windows import Cover, MaintenanceWindow
 DECIDED_AT_ONCE = 500
 """Episodes in one decide job."""
 MARKED_AT_ONCE = 1000
-"""Incidents whose marks one step changes: their alerts wait for it."""
+"""Incidents whose marks one step changes: their alerts wait for the step."""
 
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -41,7 +41,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What following the windows came to."""
+    """The result of `follow_windows`."""
 
     open_windows: int
     began: int
@@ -51,14 +51,14 @@ class Followed:
 
     @property
     def is_step(self) -> bool:
-        """Whether more may be left to do."""
+        """Whether this was one step and more may be left to do."""
         return MARKED_AT_ONCE in (self.began, self.ended)
 
 
 def cover_episodes(
     session: Session, policy: Policy | None, episodes: Sequence[AnyRow], now: datetime
 ) -> dict[int, Cover]:
-    """What covers each of these episodes, by id; their incidents, locked by the caller, are marked accordingly.
+    """The cover of each of these episodes, by id. Marks their incidents accordingly, which the caller has locked.
 
     Each row has the `id` of an open episode, its `incident_id`, the `labels` of its alert, and `maintenance`, the mark
     of its incident.
@@ -69,17 +69,17 @@ def cover_episodes(
     _end(session, {row.incident_id: row.maintenance for row in episodes if row.incident_id in bare}, now)
     fresh = {row.incident_id for row in episodes if row.maintenance is None} - bare
     if fresh:
-        # What else fires in these incidents has a say too.
+        # An incident is marked only if its other firing alerts are covered, too.
         others = _firing(session, Incident.id.in_(fresh))
         _begin(session, _covers_of_all(others, opened, policy), now)
     return covers
 
 
 def follow_windows(session: Session, now: datetime) -> Followed:
-    """Mark what open windows cover, clear the marks of what none covers, and have that decided as if it were new.
+    """Mark incidents that open windows cover; unmark those no longer covered, and request decisions as for new alerts.
 
-    May be done by many workers at once and at any time: incidents that another transaction works on, and those beyond
-    `MARKED_AT_ONCE`, are left to the next time.
+    Any number of workers may call it at any time: it leaves incidents that another transaction has locked, and those
+    beyond `MARKED_AT_ONCE`, to the next call.
     """
     policy = policy_in_force(session)
     opened = open_windows(session, policy, now)
@@ -99,7 +99,7 @@ def _end_all(
     names = {one.window.name for one in opened}
     over: dict[UUID, list[int]] = {}
     for row in marked:
-        # Of an incident in which nothing fires at the moment, its window decides.
+        # An incident without a firing alert stays marked while the window that marked it is open.
         is_covered = row.maintenance in names if row.id is None else cover_of(opened, policy, row.labels)
         if not is_covered:
             over[row.incident_id] = []
@@ -116,7 +116,7 @@ def _end_all(
 
 
 def _firing(session: Session, *which: Any) -> Sequence[AnyRow]:
-    """The open episodes of unresolved incidents; an incident without one is a row without an episode."""
+    """The open episodes of unresolved incidents; an incident without one has a row without an episode."""
     is_open = (Episode.incident_id == Incident.id) & Episode.closed_at.is_(None)
     query = (
         select(Episode.id, Incident.id.label("incident_id"), Incident.maintenance, Alert.labels)
@@ -129,7 +129,7 @@ def _firing(session: Session, *which: Any) -> Sequence[AnyRow]:
 
 
 def _covers_of_all(firing: Iterable[AnyRow], opened: Sequence[OpenWindow], policy: Policy | None) -> dict[UUID, Cover]:
-    """The incidents of which every open episode is covered, each with the cover that ends last."""
+    """The incidents whose open episodes are all covered, each with the cover that ends last."""
     found: dict[UUID, Cover | None] = {}
     for row in firing:
         cover = cover_of(opened, policy, row.labels or {})
@@ -139,7 +139,7 @@ def _covers_of_all(firing: Iterable[AnyRow], opened: Sequence[OpenWindow], polic
 
 
 def _lock(session: Session, incident_ids: Iterable[UUID]) -> list[UUID]:
-    """Lock those of the unresolved incidents that nobody else is at, in the order in which timelines lock them."""
+    """Lock the unresolved incidents, except locked ones, in the same order as writing to timelines does."""
     query = (
         select(Incident.id)
         .where(Incident.id.in_(list(incident_ids)), Incident.status != Status.RESOLVED)
@@ -151,7 +151,7 @@ def _lock(session: Session, incident_ids: Iterable[UUID]) -> list[UUID]:
 
 
 def _begin(session: Session, covers: Mapping[UUID, Cover], now: datetime) -> int:
-    """Mark these incidents, unless they are; how many were."""
+    """Mark these incidents unless they are marked already; returns how many were marked."""
     marked = begin_maintenance(session, {id_: cover.window for id_, cover in covers.items()})
     append(session, [_began_event(id_, covers[id_]) for id_ in marked], now)
     return len(marked)
@@ -163,7 +163,7 @@ def _began_event(incident_id: UUID, cover: Cover) -> NewEvent:
 
 
 def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> list[UUID]:
-    """Clear these marks; the incidents of which one was cleared."""
+    """Clear these marks; returns the incidents whose mark was cleared."""
     cleared = end_maintenance(session, [incident_id for incident_id, mark in marks.items() if mark is not None])
     events = [NewEvent(id_, EventKind.MAINTENANCE_ENDED, SYSTEM, {"window": marks[id_]}) for id_ in cleared]
     append(session, events, now)
@@ -171,7 +171,7 @@ def _end(session: Session, marks: Mapping[UUID, str | None], now: datetime) -> l
 
 
 def add_window(context: Context, window: MaintenanceWindow) -> None:
-    """Store a window. Raises `Conflict` if there is one of its name, `Invalid` if the policy does not know a name."""
+    """Store a window. Raises `Conflict` if the name is taken, `Invalid` if a service or group is not in the policy."""
     context.require(Role.RESPONDER)
     session, policy = context.session, policy_in_force(context.session)
     _check_names(window, policy)
@@ -195,11 +195,11 @@ def _check_names(window: MaintenanceWindow, policy: Policy) -> None:
         FieldError("groups", f"There is no group {name}.") for name in window.groups if name not in policy.groups
     ]
     if faults:
-        raise Invalid("The active policy does not know what the window names.", fields=faults)
+        raise Invalid("The window names services or groups that are not in the active policy.", fields=faults)
 
 
 def end_window(context: Context, name: str) -> None:
-    """End what is open of a window now; one that recurs comes again.
+    """End the open occurrence of a window now; a recurring window opens again at its next time.
 
     Raises `NoSuchWindow`, and `Conflict` if it is not open.
     """

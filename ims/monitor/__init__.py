@@ -1,1 +1,1 @@
-"""Polling services whether they are healthy."""
+"""Probes: checks over HTTP whether a service is healthy."""

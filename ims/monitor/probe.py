@@ -1,8 +1,8 @@
-"""Ask a service's URL once: is it healthy?
+"""Probe a service's URL once.
 
-Well means that an HTTP answer with a status below 400 began in time. A redirect counts as it is and is not followed: it
-could lead to another host, whose health says nothing about this one. Nothing of the body is read. Runs in the event
-loop, so that many probes of services that hang hold no thread.
+A service is healthy if an HTTP response with a status below 400 begins in time. A redirect counts as healthy and is not
+followed: it could lead to another host, whose health says nothing about this one. The body is not read. Probes run in
+the event loop, so that services that hang do not block threads.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 TIMEOUT: Final = 2.0
-"""Seconds for one probe, from the look-up of the name to the status line."""
+"""Seconds for one probe, from the DNS lookup to the status line."""
 
 _MOST_INTERIM_ANSWERS = 5
-_WELL_BELOW = 400
+_HEALTHY_BELOW = 400
 _FINAL_FROM = 200
-_SAFE = "/%?:@!$&'()*+,;=~-._[]"  # what a URL may hold as it is, or holds encoded already
+_SAFE = "/%?:@!$&'()*+,;=~-._[]"  # characters that need no encoding in a URL, or are encoded already
 _LINE_LIMIT = 8192  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one probe found: `reason` says it in words for people."""
+    """The result of one probe: `reason` is a sentence for people."""
 
     is_healthy: bool
     reason: str
@@ -31,11 +31,11 @@ class ProbeResult:
 
 
 async def probe(url: str, *, timeout: float = TIMEOUT) -> ProbeResult:  # noqa: ASYNC109 - one number for all steps
-    """Ask once. Never raises for anything that the service, its name or its certificate does."""
+    """Probe once. Never raises for errors of the service, its DNS name or its certificate."""
     address = urlsplit(url)
     try:
         async with asyncio.timeout(timeout):
-            status = await _ask(address)
+            status = await _get_status(address)
     except TimeoutError:
         return ProbeResult(False, f"No answer within {timeout:g} s.")
     except ssl.SSLCertVerificationError as error:
@@ -44,10 +44,10 @@ async def probe(url: str, *, timeout: float = TIMEOUT) -> ProbeResult:  # noqa: 
         return ProbeResult(False, "The connection was refused.")
     except (OSError, ValueError) as error:
         return ProbeResult(False, f"The connection failed ({type(error).__name__}).")
-    return ProbeResult(status < _WELL_BELOW, f"HTTP {status}.", status)
+    return ProbeResult(status < _HEALTHY_BELOW, f"HTTP {status}.", status)
 
 
-async def _ask(address: SplitResult) -> int:
+async def _get_status(address: SplitResult) -> int:
     is_tls = address.scheme == "https"
     reader, writer = await asyncio.open_connection(
         address.hostname,
@@ -64,9 +64,9 @@ async def _ask(address: SplitResult) -> int:
                 return status
             await _skip_headers(reader)
     finally:
-        # Not closed in order: a peer that never answers a TLS goodbye would hold the probe past its time.
+        # Not a clean shutdown: a peer that never answers the TLS close would keep the probe beyond its timeout.
         writer.transport.abort()
-    raise ValueError("only interim answers")
+    raise ValueError("only interim responses")
 
 
 def _request(address: SplitResult) -> bytes:
@@ -77,10 +77,10 @@ def _request(address: SplitResult) -> bytes:
 
 
 def _status(line: bytes) -> int:
-    """The status of an answer's first line. Raises ValueError if it is no HTTP."""
+    """The status in the first line of a response. Raises `ValueError` if it is not HTTP."""
     version, _, rest = line.decode("latin-1").partition(" ")
     if not version.startswith("HTTP/1."):
-        raise ValueError("no HTTP")
+        raise ValueError("not HTTP")
     return int(rest[:3])
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a policy, and where."""
+"""Faults of a policy, with file and line."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +11,8 @@ from ims.core.errors import FieldError, PolicyFaulty
 class Fault:
     """One fault: `file` is relative to the policy tree, `line` and `column` count from 1.
 
-    A position is None where Ansible does not tell it; `field` is empty when the fault is the file's as a whole.
-    `message` says what is wrong and the remedy.
+    `line` and `column` are None if Ansible does not report them; `field` is empty if the fault concerns the whole file.
+    `message` says what is wrong and how to correct it.
     """
 
     file: str
@@ -22,12 +22,12 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """`file:line:column: field: message`, with the parts that are known."""
+        """`file:line:column: field: message`, without the unknown parts."""
         return ": ".join(part for part in (self.place, self.field, self.message) if part)
 
     @property
     def place(self) -> str:
-        """`file:line:column`, as far as known."""
+        """`file:line:column`, without the unknown parts."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -39,10 +39,14 @@ class FaultsFound(PolicyFaulty):
     """The policy has faults and was not activated."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        # One line of group_vars may be wrong for a thousand services: it is told once.
-        told = {(f.file, f.line, f.column, f.message, f.field if f.line is None else ""): f for f in reversed(faults)}
-        self.faults = tuple(sorted(told.values(), key=_by_place))
+        self.faults = in_order(faults)
         super().__init__(fields=[FieldError(fault.field or fault.file, str(fault)) for fault in self.faults])
+
+
+def in_order(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    """Faults by place. One wrong line in group_vars may affect a thousand services; it is reported once."""
+    unique = {(f.file, f.line, f.column, f.message, f.field if f.line is None else ""): f for f in reversed(faults)}
+    return tuple(sorted(unique.values(), key=_by_place))
 
 
 def _by_place(fault: Fault) -> tuple[str, int, int, str, str]:

@@ -1,4 +1,4 @@
-"""Which commit a policy tree is, as a label. The digest is the identity; without Git there is simply no label."""
+"""The Git commit of a policy tree, as a label. The digest is the identity; without Git there is no label."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class GitState:
-    """Commit (40 or 64 hex digits) and whether the policy's own files differ from it; both None when unknown."""
+    """Commit (40 or 64 hex digits) and whether the policy's own files differ from it; both None if unknown."""
 
     commit: str | None = None
     dirty: bool | None = None
 
 
 def git_state(root: Path, search_path: str = os.defpath) -> GitState:
-    """The commit of the checkout that holds `root`. Never raises: no Git, no repository, no commit give None.
+    """The commit of the checkout that contains `root`. Never raises: without Git, repository or commit it is unknown.
 
-    `search_path` is the PATH on which `git` is looked for.
+    `search_path` is the PATH to search for `git`.
     """
     commit = _git(search_path, root, "rev-parse", "--verify", "HEAD^{commit}")
     if commit is None:
@@ -32,15 +32,16 @@ def git_state(root: Path, search_path: str = os.defpath) -> GitState:
 
 
 def _parts(root: Path) -> list[str]:
-    # A part that is gone from the tree but not from the commit counts as a change too.
+    # A part that was deleted from the tree but not from the commit is a change, too.
     return [f":(glob){part}{suffix}" for part in PARTS for suffix in ("", "/**")] if root.is_dir() else []
 
 
 def _git(search_path: str, root: Path, *arguments: str) -> str | None:
-    """What a Git command prints, or None when it cannot be run or fails.
+    """The output of a Git command, or None if Git cannot be run or fails.
 
-    Git refuses a checkout of another account because its configuration names programs to run. As root we become the
-    owner, so those programs get no more rights than he has; `safe.directory` is for those who cannot become him.
+    Git refuses a checkout that another account owns, because its configuration can name programs to run. As root this
+    function runs Git as the owner, so that such programs get no more rights than the owner has; `safe.directory` is
+    for callers that cannot become the owner.
     """
     program = shutil.which("git", path=search_path)
     if program is None:

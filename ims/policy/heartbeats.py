@@ -1,4 +1,4 @@
-"""Heartbeats that are expected: a sign of life that somebody sends again and again."""
+"""Expected heartbeats: requests that a sender repeats at an interval."""
 
 from typing import Literal
 
@@ -10,16 +10,16 @@ MONTH = 31 * 86400
 
 
 class Heartbeat(PolicyPart):
-    """A sign of life, and the alert when it does not come."""
+    """An expected heartbeat, and the alert that IMS raises if it is missing."""
 
     name: Name
-    """Where it is sent: `/heartbeats/<name>`."""
+    """The sender posts to `/heartbeats/<name>`."""
     every: float = Field(ge=1, le=MONTH)
-    """Seconds between two of them."""
+    """Seconds between two heartbeats."""
     grace: float = Field(default=30, ge=0, le=MONTH)
-    """Seconds that one may be late."""
+    """Seconds that a heartbeat may be late."""
     source: StrictStr | None = None
-    """The only source whose tokens may send it; without one, any."""
+    """The only source whose tokens may send the heartbeat; None: any source."""
     service: Name | None = None
-    """The service that the alert is about."""
+    """The service of the alert."""
     severity: Literal["critical", "high", "medium", "low"] = "high"

@@ -10,7 +10,7 @@ from ims.core.db.base import Base
 
 
 class PolicySnapshot(Base):
-    """A revision: the policy tree by its digest, its archive, and the policy that was read from it."""
+    """A revision: digest and archive of the policy tree, and the policy that was read from it."""
 
     __tablename__ = "policy_snapshot"
 
@@ -22,13 +22,13 @@ class PolicySnapshot(Base):
     inventory: Mapped[str]
     """Path of the inventory inside the tree."""
     git_commit: Mapped[str | None]
-    """A label; the digest is the identity."""
+    """A label only; the digest is the identity."""
     git_dirty: Mapped[bool | None]
     created_at: Mapped[datetime]
 
 
 class PolicyActivation(Base):
-    """One time a revision became the active one; the newest row is the active revision."""
+    """One activation of a revision; the newest row is the active revision."""
 
     __tablename__ = "policy_activation"
 

@@ -1,4 +1,4 @@
-"""What the parts of a policy share: the base of all models, names, texts, conditions on labels."""
+"""Base model and field types that all parts of a policy share: names, texts, conditions on labels."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,26 +11,26 @@ from pydantic_core import PydanticCustomError
 from ims.policy.patterns import PATTERN_LENGTH, check_pattern, compile_pattern
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
-"""Names that are safe as a limit of Ansible: no wildcard, no `!`, no `~`, no `@`."""
+"""Names that are safe as Ansible's `--limit`: without wildcards, `!`, `~` and `@`."""
 NAME_LENGTH = 128
 
 LABEL_PATTERN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 MATCHED_LENGTH = 1024
-"""Longest label value that a pattern is tried on; a longer one does not match."""
+"""Characters of the longest label value that a pattern is applied to; a longer value does not match."""
 
 
 def fault(message: str) -> PydanticCustomError:
-    """A validation error that tells `message`."""
-    # Braces would be read as a template by Pydantic.
-    return PydanticCustomError("policy", "{told}", {"told": message})
+    """A validation error with this message."""
+    # Passed as a parameter, because Pydantic would read braces in the message as a template.
+    return PydanticCustomError("policy", "{message}", {"message": message})
 
 
 def check_name(value: str) -> str:
-    """A name that may become an Ansible limit. Raises the fault otherwise."""
+    """Return a name that is safe as Ansible's `--limit`. Raises the fault otherwise."""
     if not NAME_PATTERN.fullmatch(value) or len(value) > NAME_LENGTH:
         raise fault(
-            f"{value[:NAME_LENGTH]!r} is no valid name: use a-z, 0-9, dots and hyphens, beginning with a letter or "
-            f"digit, at most {NAME_LENGTH} characters."
+            f"{value[:NAME_LENGTH]!r} is not a valid name: use a-z, 0-9, dots and hyphens, begin with a letter or "
+            f"digit, and use at most {NAME_LENGTH} characters."
         )
     return value
 
@@ -47,13 +47,13 @@ Pattern = Annotated[StrictStr, Field(max_length=PATTERN_LENGTH), AfterValidator(
 
 
 class PolicyPart(BaseModel):
-    """Base of everything in a policy: frozen, no unknown keys, no silent change of types."""
+    """Base of all models of a policy: frozen, without unknown keys and without type coercion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LabelPattern(PolicyPart):
-    """A pattern in RE2's syntax for a label's value; it must match the whole value, as in Alertmanager."""
+    """A pattern in RE2 syntax that must match the whole value of a label, as in Alertmanager."""
 
     regex: Pattern
 
@@ -62,13 +62,13 @@ MatchValue = Annotated[
     Annotated[StrictStr, Tag("<text>")] | Annotated[LabelPattern, Tag("<pattern>")],
     Discriminator(lambda given: "<text>" if not isinstance(given, dict | LabelPattern) else "<pattern>"),
 ]
-"""Tags in angle brackets are no names that people write; `validation.py` leaves them out of a fault's field."""
+"""The tags in angle brackets are not keys of the policy; `validation.py` omits them from a fault's field."""
 
 
 class Matcher(PolicyPart):
-    """One condition of a rule: a label has a value, or its whole value fits a pattern.
+    """One condition of a rule: a label has a value, or its whole value matches a pattern.
 
-    A label that an alert does not have counts as empty, as in Alertmanager.
+    A missing label counts as empty, as in Alertmanager.
     """
 
     label: StrictStr
@@ -80,7 +80,7 @@ class Matcher(PolicyPart):
         return None if self.regex is None else compile_pattern(self.regex)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert's labels fulfil this condition."""
+        """Whether the labels of an alert fulfil this condition."""
         value = labels.get(self.label, "")
         if self._fits is None:
             return value == self.value
@@ -88,14 +88,14 @@ class Matcher(PolicyPart):
 
 
 def check_match(match: dict[str, Any]) -> dict[str, Any]:
-    """Conditions by label name. Raises the fault for a name that no label can have."""
+    """Return conditions by label name. Raises the fault for an invalid label name."""
     if wrong := [name for name in match if not LABEL_PATTERN.fullmatch(name)]:
-        raise fault(f"{wrong[0]!r} is no label name: use letters, digits and underscores.")
+        raise fault(f"{wrong[0]!r} is not a label name: use letters, digits and underscores.")
     return match
 
 
 def matchers_of(match: Mapping[str, str | LabelPattern]) -> tuple[Matcher, ...]:
-    """Conditions as matchers, all of which must hold."""
+    """The conditions as matchers; an alert must fulfil all of them."""
     return tuple(
         Matcher(label=label, value=value) if isinstance(value, str) else Matcher(label=label, regex=value.regex)
         for label, value in match.items()

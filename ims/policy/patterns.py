@@ -1,6 +1,7 @@
-"""Patterns of a policy, in RE2's syntax as in Prometheus and Alertmanager: a match takes time linear in the value.
+"""Patterns of a policy, in RE2 syntax as in Prometheus and Alertmanager: a match takes time linear in the value.
 
-Values come from whoever can send an alert. Python's `re` can be made to search for hours by one of them; RE2 cannot.
+The matched values come from outside, from any sender of alerts. A crafted value can keep Python's `re` busy for hours,
+but not RE2.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import re2
 
 PATTERN_LENGTH = 256
 PATTERN_MEMORY: Final = 1024 * 1024
-"""Bytes that one compiled pattern may take, including the states that RE2 remembers while it matches."""
+"""Bytes that one compiled pattern may use, including the states that RE2 caches during a match."""
 
 _TOO_LARGE: Final = "pattern too large"
 _WHOLE: Final = ("missing )", "unexpected )")
@@ -19,22 +20,23 @@ _WHOLE: Final = ("missing )", "unexpected )")
 
 
 class PatternInvalid(ValueError):
-    """What is wrong with a regular expression, and where."""
+    """A regular expression is invalid; the message says where and why."""
 
 
 @lru_cache(maxsize=1024)
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
-    """A test of whether a pattern matches a whole value, as in Alertmanager. Raises `PatternInvalid`."""
+    """A predicate: whether the pattern matches a whole value, as in Alertmanager. Raises `PatternInvalid`."""
     try:
         matches = re2.compile(pattern, _options()).fullmatch
     except (re2.error, UnicodeEncodeError) as error:
         raise PatternInvalid(_explain(pattern, error)) from None
-    # Bytes spare the wrapper the positions of groups as characters. A lone surrogate is one character, as in Python.
+    # With bytes the wrapper need not convert group positions to characters. A lone surrogate is one character, as in
+    # Python.
     return lambda value: matches(value.encode("utf-8", "surrogatepass")) is not None
 
 
 def check_pattern(pattern: str) -> str | None:
-    """What is wrong with a regular expression, with the remedy; None if nothing is."""
+    """Why a regular expression is invalid and how to correct it; None if it is valid."""
     if len(pattern) > PATTERN_LENGTH:
         return f"is longer than {PATTERN_LENGTH} characters: make it shorter."
     try:
@@ -48,27 +50,27 @@ def _options() -> re2.Options:
     options = re2.Options()
     options.max_mem = PATTERN_MEMORY
     options.never_capture = True
-    # RE2 would write to standard error, past the log.
+    # RE2 would write to standard error instead of to the log.
     options.log_errors = False
     return options
 
 
 def _explain(pattern: str, error: Exception) -> str:
-    """The error with its place. RE2 names the text that it stopped at, but not where that is."""
+    """The error with its position. RE2 names the text where it stopped, but not the position of that text."""
     if isinstance(error, UnicodeEncodeError):
         return f"is not a valid RE2 expression at position {error.start + 1}: half a surrogate pair."
     code, text = _failure(pattern)
     if code.startswith(_TOO_LARGE):
-        return "takes too much memory when compiled: use smaller repetition counts."
+        return "needs too much memory when compiled: use smaller repetition counts."
     start = _start_of_failure(pattern, code, text)
     return f"is not a valid RE2 expression at position {start + 1}: {_reason(code, text, pattern[start:])}."
 
 
 def _start_of_failure(pattern: str, code: str, text: str) -> int:
-    """Index where the failure begins: RE2 reads from left to right, so a part of the pattern fails alike."""
+    """Index at which the failure begins: RE2 reads from left to right, so a prefix of the pattern fails with it too."""
     ends = range(len(pattern))
     if code == "missing )":
-        # The parenthesis that is never closed follows the longest part that is complete.
+        # The unclosed parenthesis follows the longest prefix that is valid.
         return max(end for end in ends if not _failure(pattern[:end])[0])
     before = max(end for end in ends if _failure(pattern[:end]) != (code, text))
     return before if code in _WHOLE else max(pattern.rfind(text, 0, before + 1), 0)
@@ -85,7 +87,7 @@ def _reason(code: str, text: str, rest: str) -> str:
 
 
 def _failure(pattern: str) -> tuple[str, str]:
-    """RE2's name of what is wrong and the text that it names; empty if nothing is wrong."""
+    """RE2's error code and the text that it names; both empty if the pattern is valid."""
     try:
         re2.compile(pattern, _options())
     except re2.error as error:

@@ -28,24 +28,24 @@ class ActivePolicy:
 
 
 class NoPolicy(NotFound):
-    """No policy is active yet: run `ims admin policy load`."""
+    """No policy is active yet. Run `ims admin policy load`."""
 
 
 NO_POLICY = Policy(inventory="")
-"""What is in force before the first `ims admin policy load`: no services, the built-in severities, the defaults."""
+"""The policy before the first `ims admin policy load`: no services, the built-in severities, the defaults."""
 
 _seen: dict[tuple[int, str, datetime], ActivePolicy] = {}
-"""The newest activation that this process has seen. An activation never changes, so its policy may be kept."""
+"""Cache of the newest activation that this process has read. An activation never changes."""
 
 
 def active_digest(session: Session) -> str | None:
-    """Digest of the active revision, None if there never was one."""
+    """Digest of the active revision; None if no policy was ever activated."""
     newest = select(PolicyActivation.digest).order_by(PolicyActivation.id.desc()).limit(1)
     return session.execute(newest).scalar_one_or_none()
 
 
 def active_policy(session: Session) -> ActivePolicy | None:
-    """The policy in force, None if there never was one. Costs one small query while the policy stays the same."""
+    """The active policy; None if no policy was ever activated. Costs one small query while the policy is unchanged."""
     newest = session.execute(
         select(
             PolicyActivation.id.label("activation"),
@@ -68,12 +68,12 @@ def active_policy(session: Session) -> ActivePolicy | None:
         known = ActivePolicy(policy=Policy.from_stored(stored), **newest._asdict())
         _seen.clear()
         _seen[key] = known
-    # The labels may have changed: the same bytes are committed after they were loaded.
+    # The labels may have changed: the same bytes may be loaded first and committed to Git later.
     return replace(known, git_commit=newest.git_commit, git_dirty=newest.git_dirty)
 
 
 def require_active_policy(session: Session) -> ActivePolicy:
-    """The policy in force. Raises `NoPolicy`."""
+    """The active policy. Raises `NoPolicy`."""
     active = active_policy(session)
     if active is None:
         raise NoPolicy
@@ -81,9 +81,9 @@ def require_active_policy(session: Session) -> ActivePolicy:
 
 
 def unpack_revision(session: Session, digest: str, directory: Path) -> Path:
-    """The tree of a stored revision on this machine, under `directory` (the state directory's `policy`), read-only.
+    """Unpack a stored revision below `directory` (`policy` in the state directory) and return its read-only tree.
 
-    Raises `NotFound` when there is no such revision, `TreeFaulty` when what is stored is damaged.
+    Raises `NotFound` if there is no such revision, `TreeFaulty` if the stored archive is damaged.
     """
     if (path := unpacked(digest, directory)) is not None:
         return path
@@ -94,6 +94,6 @@ def unpack_revision(session: Session, digest: str, directory: Path) -> Path:
 
 
 def policy_in_force(session: Session) -> Policy:
-    """The active policy, or the built-in defaults before the first one was loaded: alerts are taken from the start."""
+    """The active policy, or the built-in defaults before the first one: IMS accepts alerts from the start."""
     active = active_policy(session)
     return active.policy if active else NO_POLICY

@@ -1,8 +1,8 @@
-"""Read a policy tree by Ansible in a child process: what it says, unvalidated, with places for every fault.
+"""Read a policy tree with Ansible in a child process: the unvalidated variables, with the position of each.
 
-The child has an environment of its own, standard input null, a deadline and a cap on what it may answer, and it is
-ended together with everything it started. Why Ansible itself and not a YAML parser: templates, group precedence and
-vault must mean here what they mean in a run.
+The child has its own environment, no standard input, a deadline and a limit on the size of its answer; it is killed
+together with every process it started. Ansible reads the policy instead of a YAML parser, because templates, group
+precedence and vault must mean the same here as in a run.
 """
 
 import contextlib
@@ -20,22 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from ims.core.errors import IMSError
+from ims.policy.environment import ANSIBLE_CFG, VAULT_VARIABLES, ansible_environment
 from ims.policy.faults import Fault
 
 DEADLINE_SECONDS = 120.0
 ANSWER_BYTES = 64 * 1024 * 1024
-TOLD_BYTES = 64 * 1024
+ERROR_BYTES = 64 * 1024
 
-STATIC_INVENTORY_PLUGINS = (
-    "ansible.builtin.yaml",
-    "ansible.builtin.ini",
-    "ansible.builtin.toml",
-    "ansible.builtin.constructed",
-)
-"""Inventory sources of a policy. Scripts and plugins that ask other systems are left out: a revision is a digest, and
-what it means must not change from one reading to the next."""
-
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "IMS_INSTANCE", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST")
+PASSED_ON = ("IMS_INSTANCE", "IMS_STATE_DIR", "TMPDIR")
+"""What a check takes from its caller's environment; a run has its own values."""
 
 
 class ReaderFailed(IMSError):
@@ -44,11 +37,12 @@ class ReaderFailed(IMSError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a tree says, as Ansible understands it. Only declared variables are rendered; of others we know the names.
+    """The content of a tree as Ansible reads it. Only declared variables are rendered; the others are known by name.
 
     `settings` are the variables of the policy as a whole, `services` the host variables of each host in group
-    `services`. `places` maps a dotted path (`healing_rules.0.match`, `services.web.url`) to where it was written.
-    `names` holds the names of variables of each service beyond those of group_vars/all, and under "" those of all.
+    `services`. `places` maps a dotted path (`healing_rules.0.match`, `services.web.url`) to its file, line and column.
+    `names` has the names of each service's variables that are not in group_vars/all, and under "" those of
+    group_vars/all.
     """
 
     hosts: tuple[str, ...] = ()
@@ -61,11 +55,12 @@ class Reading:
     playbooks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     places: Mapping[str, tuple[str, int | None, int | None]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
     inventory: str = ""
     ansible: str = ""
 
     def fault(self, path: str, message: str) -> Fault:
-        """A fault at a dotted path, placed at the nearest thing around it that Ansible knows the place of."""
+        """A fault at a dotted path, with the position of the innermost enclosing value whose position is known."""
         around = path
         while around and around not in self.places:
             around = around.rpartition(".")[0]
@@ -82,53 +77,46 @@ def read_tree(
     environment: Mapping[str, str],
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Reading:
-    """Read `inventory` (a path inside `root`), rendering the named variables of the policy and of its services.
+    """Read `inventory` (a path inside `root`) and render the named variables of the policy and of its services.
 
-    `environment` is the caller's; only PATH, HOME, TMPDIR and the names of vault password files are passed on.
-    Raises `ReaderFailed` when the child crashes, takes longer than `deadline_seconds` or answers too much.
+    `environment` is the caller's; only the variables in `PASSED_ON` are passed on, the rest is as in a run.
+    Raises `ReaderFailed` if the child crashes, takes longer than `deadline_seconds` or its answer is too large.
     """
-    # The child meets no symbolic link above the tree, so every place it tells lies under `root` as given here.
+    # With symbolic links resolved, every path that the child reports begins with `root`.
     root = root.resolve()
     request = {
         "root": str(root),
         "inventory": inventory,
         "settings": list(settings),
         "service_variables": list(service_variables),
+        "vault_variables": [name for name in VAULT_VARIABLES if environment.get(name)],
     }
     with tempfile.TemporaryDirectory(prefix="ims-policy-") as scratch:
-        answer = _ask(request, _environment(root, Path(scratch), environment), Path(scratch), deadline_seconds)
+        answer = _run_child(request, _environment(root, Path(scratch), environment), Path(scratch), deadline_seconds)
     return _reading(root, inventory, answer)
 
 
 def _environment(root: Path, scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
-    config = root / "ansible.cfg"
-    if not config.is_file():
-        # Otherwise Ansible would look for one in the home directory and in /etc.
-        config = scratch / "ansible.cfg"
-        config.touch()
+    (scratch / ANSIBLE_CFG).touch()
     return {
-        "PATH": os.defpath,
+        **ansible_environment(root, scratch),
         **{name: given[name] for name in PASSED_ON if given.get(name)},
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_CONFIG": str(config),
-        "ANSIBLE_HOME": str(scratch / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),
         "ANSIBLE_LOG_PATH": os.devnull,
         "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEVEL_WARNING": "0",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        "ANSIBLE_INVENTORY_ENABLED": ",".join(STATIC_INVENTORY_PLUGINS),
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
     }
 
 
-def _ask(request: Mapping[str, Any], environment: Mapping[str, str], scratch: Path, seconds: float) -> dict[str, Any]:
-    program = str(Path(__file__).with_name("reading_child.py"))
+def _run_child(
+    request: Mapping[str, Any], environment: Mapping[str, str], scratch: Path, seconds: float
+) -> dict[str, Any]:
     child = subprocess.Popen(
-        # -I: neither PYTHON* variables nor the current directory decide what is imported.
-        [sys.executable, "-I", program, json.dumps(request)],
+        # -I: neither PYTHON* variables nor the current directory influence imports.
+        [sys.executable, "-I", "-m", "ims.policy.reading_child", json.dumps(request)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -137,44 +125,44 @@ def _ask(request: Mapping[str, Any], environment: Mapping[str, str], scratch: Pa
         start_new_session=True,
     )
     try:
-        answer, told = _collect(child, seconds)
+        answer, errors = _collect(child, seconds)
     finally:
         _end(child)
     if child.returncode != 0:
-        last = told.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise ReaderFailed(f"Ansible could not read the policy (exit {child.returncode}): {last[0][:500]}")
     try:
         parsed: dict[str, Any] = json.loads(answer)
     except ValueError as error:
-        raise ReaderFailed("The reader of the policy gave no valid answer.") from error
+        raise ReaderFailed("The process that reads the policy did not return valid JSON.") from error
     return parsed
 
 
 def _collect(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
-    """Both outputs until their end. Standard output has a cap; of standard error the last part is kept."""
-    answer, told = bytearray(), bytearray()
+    """Standard output, up to a limit, and the last part of standard error, both read to their end."""
+    answer, errors = bytearray(), bytearray()
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        for stream, into in ((child.stdout, answer), (child.stderr, told)):
+        for stream, into in ((child.stdout, answer), (child.stderr, errors)):
             if stream is not None:
                 selector.register(stream, selectors.EVENT_READ, into)
         while selector.get_map():
             ready = selector.select(max(0.0, end - time.monotonic()))
             if not ready:
-                raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was ended.")
+                raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was stopped.")
             for key, _ in ready:
                 if chunk := os.read(key.fd, 65536):
                     key.data.extend(chunk)
                 else:
                     selector.unregister(key.fileobj)
-            del told[:-TOLD_BYTES]
+            del errors[:-ERROR_BYTES]
             if len(answer) > ANSWER_BYTES:
-                raise ReaderFailed(f"The policy renders to more than {ANSWER_BYTES} bytes and was not read.")
+                raise ReaderFailed(f"The rendered policy is larger than {ANSWER_BYTES} bytes and was not read.")
     try:
         child.wait(max(0.1, end - time.monotonic()))
     except subprocess.TimeoutExpired as error:
-        raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was ended.") from error
-    return bytes(answer), bytes(told)
+        raise ReaderFailed(f"Reading the policy took longer than {seconds:g} s and was stopped.") from error
+    return bytes(answer), bytes(errors)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -189,16 +177,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _reading(root: Path, inventory: str, answer: Mapping[str, Any]) -> Reading:
     places = {path: (_inside(root, file), line, column) for path, (file, line, column) in answer["places"].items()}
-    faults = tuple(
-        Fault(
-            _inside(root, fault["file"]),
-            fault["line"],
-            fault["column"],
-            fault["field"],
-            fault["message"].replace(f"{root}/", "")[:1000],
-        )
-        for fault in answer["faults"]
-    )
     return Reading(
         hosts=tuple(answer["hosts"]),
         groups=answer["groups"],
@@ -209,9 +187,23 @@ def _reading(root: Path, inventory: str, answer: Mapping[str, Any]) -> Reading:
         unrendered=frozenset(answer["unrendered"]),
         playbooks=answer["playbooks"],
         places=places,
-        faults=faults,
+        faults=_findings(root, answer["faults"]),
+        warnings=_findings(root, answer["warnings"]),
         inventory=inventory,
         ansible=answer["ansible"],
+    )
+
+
+def _findings(root: Path, given: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(
+            _inside(root, found["file"]),
+            found["line"],
+            found["column"],
+            found["field"],
+            found["message"].replace(f"{root}/", "")[:1000],
+        )
+        for found in given
     )
 
 

@@ -1,9 +1,9 @@
-"""Read a policy tree with Ansible's own reader. Runs as a program of its own: `reading_child.py REQUEST`.
+"""Read a policy tree with Ansible's own reader. Runs as a separate program: `-m ims.policy.reading_child REQUEST`.
 
-REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Nothing of IMS is
-imported here, so that what a policy's plugins do to this process ends with it. Reading a policy runs code of that
+REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Of IMS it imports
+only `loading`, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
 policy (lookups and filters in templates, plugins beside the tree): a policy is trusted like the program itself, and
-this process protects only against mistakes. Only the variables that REQUEST names are rendered and leave the process.
+the separate process protects only against mistakes. Only the variables that REQUEST names are rendered and returned.
 """
 
 import json
@@ -22,13 +22,16 @@ from ansible.inventory.data import InventoryData
 from ansible.inventory.host import Host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import EncryptedString
 from ansible.plugins.loader import add_all_plugin_dirs, init_plugin_loader, inventory_loader
 from ansible.release import __version__
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-try:  # Private API: without it everything works, but faults carry no position.
+from ims.policy.loading import PlaybookLoading, in_fork
+
+try:  # Private API: without it everything works, but faults have no position.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
     Origin = None
@@ -38,13 +41,13 @@ Place = tuple[str, int | None, int | None]
 SERVICES = "services"
 YAML_SUFFIXES = (".yml", ".yaml", ".json")
 NOT_A_HOST = "policy-of-all-hosts"
-"""Stands for no host in particular: it is in group `all` only, so it has exactly the variables of group_vars/all."""
+"""A host in group `all` only, so that it has exactly the variables of group_vars/all."""
 DEEPEST = 64
-"""Deepest nesting that is followed: a YAML alias may contain itself."""
+"""Maximum depth of nested values: a YAML alias may contain itself."""
 
 
 def place_of(value: object) -> Place | None:
-    """Where a value (or a dictionary's key) was written, if Ansible kept it. Errors may carry the origin itself."""
+    """The position of a value (or of a dictionary's key), if Ansible kept it. An error may have the origin itself."""
     if Origin is None or value is None:
         return None
     origin = value if isinstance(value, Origin) else Origin.get_tag(value)
@@ -54,7 +57,7 @@ def place_of(value: object) -> Place | None:
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An error and what caused it, outermost first."""
+    """An error and its causes, outermost first."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -62,16 +65,16 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def place_of_error(error: BaseException) -> Place | None:
-    """The innermost place that an error or its causes carry."""
+    """The innermost position that an error or its causes have."""
     places = [place_of(getattr(link, "obj", None)) for link in chain_of(error)]
     return next((place for place in reversed(places) if place), None)
 
 
 def innermost_message(error: BaseException) -> str:
-    """What Ansible says about the cause, without its wrapping."""
-    told = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
-    message = " ".join(told[-1].split()) if told else type(error).__name__
-    # Types by the names that people know: a "<class '…_AnsibleTaggedList'>" is a list.
+    """Ansible's message about the innermost cause."""
+    messages = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
+    message = " ".join(messages[-1].split()) if messages else type(error).__name__
+    # Replace Ansible's internal types by plain names: "<class '…_AnsibleTaggedList'>" becomes "list".
     message = re.sub(
         r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda kind: f" {kind[1].lower()} ", message
     )
@@ -79,16 +82,29 @@ def innermost_message(error: BaseException) -> str:
 
 
 NO_SOURCE = (
-    "is no inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts, and plugins that "
-    "ask other systems, are refused: a revision must always mean the same hosts."
+    "is not an inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts and plugins "
+    "that query other systems are not allowed, because a revision must always mean the same hosts."
 )
 
 
+NOT_OPENED = (
+    "no vault password of the policy fits: set vault_password_file or vault_identity_list in its ansible.cfg, which "
+    "runs use, too."
+)
+
+
+def finding(place: Place | None, field: str, message: str, file: str) -> dict[str, Any]:
+    """A fault or a warning as the parent reads it."""
+    path, line, column = place or (file, None, None)
+    return {"file": path, "line": line, "column": column, "field": field, "message": message}
+
+
 class Answer:
-    """What is found, in the shape that goes to the parent."""
+    """The result of the reading, in the form in which it is sent to the parent."""
 
     def __init__(self) -> None:
         self.faults: list[dict[str, Any]] = []
+        self.warnings: list[dict[str, Any]] = []
         self.places: dict[str, Place] = {}
         self.settings: dict[str, Any] = {}
         self.services: dict[str, dict[str, Any]] = {}
@@ -100,15 +116,18 @@ class Answer:
         self.playbooks: dict[str, dict[str, Any]] = {}
 
     def fault(self, place: Place | None, field: str, message: str, file: str = "") -> None:
-        """Note a fault; `file` is used when there is no place."""
-        path, line, column = place or (file, None, None)
-        self.faults.append({"file": path, "line": line, "column": column, "field": field, "message": message})
+        """Add a fault; `file` is used if there is no place."""
+        self.faults.append(finding(place, field, message, file))
+
+    def warn(self, place: Place | None, field: str, message: str, file: str = "") -> None:
+        """Add a warning, which does not make the policy faulty."""
+        self.warnings.append(finding(place, field, message, file))
 
     def note_places(self, path: str, value: object, key: object = None, depth: int = 0) -> None:
-        """Remember where a value and everything inside it was written, by dotted path.
+        """Store the positions of a value and of everything inside it, by dotted path.
 
-        Inside a structure the key's place is the better one (a boolean has none of its own); at the top a variable's
-        key may come from a file that another one overrode, so there the value comes first.
+        Inside a structure the key's position is preferred, because a boolean has none. At the top level the value's
+        position is preferred, because a variable's key may come from a file that another file overrides.
         """
         places = (place_of(value), place_of(key))
         place = next((p for p in (places if depth == 0 else places[::-1]) if p), None)
@@ -125,7 +144,7 @@ class Answer:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A rendered value as plain JSON; types that YAML knows and JSON does not become text."""
+    """A rendered value as plain JSON; YAML types that JSON does not have become text."""
     if depth > DEEPEST:
         return None
     if isinstance(value, Mapping):
@@ -149,15 +168,17 @@ class Reader:
         self.inventory = str(self.root / request["inventory"])
         self.setting_names: list[str] = request["settings"]
         self.service_names: list[str] = request["service_variables"]
+        self.vault_variables: list[str] = request["vault_variables"]
         self.answer = Answer()
+        self.encrypted: dict[int, EncryptedString] = {}
         self.loader = DataLoader()
-        # Lookups search beside the tree's own site.yml, and never in whatever directory the caller happens to be.
+        # Lookups search beside the tree's own site.yml, and never in the caller's current directory.
         self.loader.set_basedir(str(self.root))
 
     def read(self) -> dict[str, Any]:
-        """Everything, or only faults when a file cannot be parsed at all."""
+        """The whole answer, or only faults if a file cannot be parsed."""
         try:
-            # A password may come by ANSIBLE_VAULT_PASSWORD_FILE or from ansible.cfg; nobody is asked.
+            # The password comes from ansible.cfg alone, as in a run; there is no prompt.
             CLI.setup_vault_secrets(self.loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
         except AnsibleError as error:
             self.answer.fault(None, "", f"the vault password cannot be read: {innermost_message(error)}", "ansible.cfg")
@@ -166,12 +187,12 @@ class Reader:
             try:
                 self.read_inventory()
             except AnsibleError as error:
-                # A plugin's own complaint: every file can be parsed.
+                # An inventory plugin failed, although every file can be parsed.
                 self.answer.fault(place_of_error(error), "", innermost_message(error), self.inventory)
         return {"ansible": __version__, **vars(self.answer)}
 
     def check_files(self) -> None:
-        """Parse every inventory file alone, so that all broken ones are told at once and with their place."""
+        """Parse every inventory file separately, so that all broken files are reported at once, with positions."""
         for path, is_variables in self.yaml_files():
             try:
                 content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
@@ -183,7 +204,7 @@ class Reader:
                 self.answer.fault(place_of(content), "", message, str(path))
 
     def yaml_files(self) -> Iterator[tuple[Path, bool]]:
-        """The YAML files of the inventory, and whether each holds variables (else it is a source of hosts)."""
+        """The YAML files of the inventory, and whether each holds variables; the others are sources of hosts."""
         top = Path(self.inventory)
         base = top if top.is_dir() else top.parent
         for path in sorted(base.rglob("*")):
@@ -199,12 +220,11 @@ class Reader:
         message = innermost_message(error)
         if "vault" in message.lower():
             message += (
-                " This file is encrypted and the reader has no password: set ANSIBLE_VAULT_PASSWORD_FILE, or move what"
-                " IMS does not need out of the inventory."
+                f" This file is encrypted and {self.no_password()} Or move what no run needs out of the inventory."
             )
         place = place_of_error(error)
         if place is None or place[0] != str(path):
-            # The YAML parser's own mark is public API.
+            # The mark of the YAML parser is public API.
             marks = [mark for link in chain_of(error) if (mark := getattr(link, "problem_mark", None))]
             place = (str(path), marks[0].line + 1, marks[0].column + 1) if marks else None
         self.answer.fault(place, "", message, str(path))
@@ -215,10 +235,10 @@ class Reader:
             self.fault_of_sources(manager)
             return
         variables = VariableManager(self.loader, manager)
-        # As `ansible` and `ansible-inventory` do without --playbook-dir: no group_vars beside a playbook or in the
-        # current directory; the inventory alone is the policy.
+        # Like `ansible` and `ansible-inventory` without --playbook-dir: no group_vars beside a playbook or in the
+        # current directory, because only the inventory is the policy.
         variables.safe_basedir = False
-        HostVars(manager, variables, self.loader)  # It registers itself; templates may then use `hostvars`.
+        HostVars(manager, variables, self.loader)  # Registers itself, so that templates can use `hostvars`.
         self.answer.hosts = sorted(manager.hosts)
         self.answer.groups = {
             str(name): sorted(host.name for host in group.get_hosts()) for name, group in manager.groups.items()
@@ -229,29 +249,29 @@ class Reader:
         self.check_playbooks(manager)
 
     def parse_sources(self) -> Any:
-        """The inventory, or why there is none: returned, so that later errors do not have it as their cause."""
+        """The inventory or the error, which is returned so that it does not become the cause of later errors."""
         try:
             return InventoryManager(self.loader, sources=[self.inventory])
         except AnsibleError as error:
             return error
 
     def fault_of_sources(self, error: AnsibleError) -> None:
-        """The manager says only which source it could not parse; for YAML the plugin itself says why."""
+        """Report why sources cannot be parsed: the manager only names the source, the YAML plugin has the reason."""
         for path, is_variables in self.yaml_files():
             content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
             if is_variables or (isinstance(content, Mapping) and "plugin" in content):
                 continue
             try:
                 inventory_loader.get("ansible.builtin.yaml").parse(InventoryData(), self.loader, str(path))
-            except AnsibleError as told:
-                self.fault_of_file(path, told)
+            except AnsibleError as reason:
+                self.fault_of_file(path, reason)
         if not self.answer.faults:
             words = innermost_message(error).split()
             source = next((word for word in words if word.startswith(str(self.root))), self.inventory)
             self.answer.fault(None, "", NO_SOURCE, source)
 
     def read_settings(self, variables: VariableManager) -> dict[str, Any]:
-        """Variables of the policy as a whole: group_vars/all alone decides them."""
+        """Read the variables of the policy as a whole, which only group_vars/all may set."""
         raw: dict[str, Any] = variables.get_vars(host=Host(NOT_A_HOST, gen_uuid=False))
         self.answer.names[""] = self.note_names(raw, "")
         self.answer.settings = self.render(raw, self.setting_names, "")
@@ -262,25 +282,56 @@ class Reader:
         prefix = f"services.{host.name}."
         if place := place_of(host.name):
             self.answer.places[prefix.rstrip(".")] = place
-        # Only names that this host has beyond group_vars/all can be misspelt host variables.
+        # Only variables that are not in group_vars/all can be misspelt host variables.
         own = {key: value for key, value in raw.items() if key not in common}
         self.answer.names[host.name] = self.note_names(own, prefix)
         self.answer.services[host.name] = self.render(raw, self.service_names, prefix)
         for name in self.setting_names:
-            # Identity first: comparing encrypted values would need their password.
+            # Compare identity first: comparing encrypted values would need their password.
             if name in raw and raw[name] is not common.get(name) and raw[name] != common.get(name):
                 self.answer.note_places(prefix + name, raw[name], next(k for k in raw if k == name))
                 self.answer.overridden.append(prefix + name)
 
     def note_names(self, raw: Mapping[str, Any], prefix: str) -> list[str]:
-        """Names of variables with their places, for finding misspelt ones; no value leaves by this."""
+        """The names of variables, to find misspelt ones; stores their positions, but returns no values."""
         for key, value in raw.items():
             if place := place_of(value) or place_of(key):
                 self.answer.places.setdefault(prefix + str(key), place)
+            self.check_encrypted(value, str(key))
         return sorted(str(key) for key in raw)
 
+    def no_password(self) -> str:
+        """What to do about what is encrypted; who has set a variable of the shell hears that it is not used."""
+        given = " and ".join(self.vault_variables)
+        return NOT_OPENED + (f" {given} of this shell is not used, because a run would not have it." if given else "")
+
+    def check_encrypted(self, value: Any, name: str, depth: int = 0) -> None:
+        """Look for what no password of the policy decrypts: a playbook that uses it fails.
+
+        Whoever gave a password by a variable of the shell believes that it can be used, and is refused; else nobody may
+        need it for healing, and it is a warning.
+        """
+        if isinstance(value, EncryptedString):
+            self.check_encrypted_string(value, name)
+        elif depth < DEEPEST and isinstance(value, dict):  # `hostvars` is another mapping, which renders what it gives
+            for inner in value.values():
+                self.check_encrypted(inner, name, depth + 1)
+        elif depth < DEEPEST and isinstance(value, (list, tuple)):
+            for inner in value:
+                self.check_encrypted(inner, name, depth + 1)
+
+    def check_encrypted_string(self, value: EncryptedString, name: str) -> None:
+        if name in self.setting_names or name in self.service_names or id(value) in self.encrypted:
+            return  # rendering it says the same, or it was looked at before
+        self.encrypted[id(value)] = value
+        try:
+            str(value)
+        except AnsibleError:
+            note = self.answer.fault if self.vault_variables else self.answer.warn
+            note(place_of(value), "", f"{name} is encrypted and {self.no_password()}", self.inventory)
+
     def render(self, raw: dict[str, Any], names: list[str], prefix: str) -> dict[str, Any]:
-        """The named variables, rendered one by one: a fault in one hides no other."""
+        """Render the named variables one by one, so that a fault in one does not hide the others."""
         templar = Templar(self.loader, raw)
         rendered = {}
         for key in [key for key in raw if key in names]:
@@ -296,43 +347,75 @@ class Reader:
         try:
             rendered = plain(templar.template(value))
             if str(self.root) in json.dumps(rendered):
-                raise AnsibleError("it holds the directory of the policy, which is another one on every machine.")
+                raise AnsibleError("it contains the directory of the policy, which differs on every machine.")
             return rendered
         except AnsibleError as error:
             message = f"cannot be rendered: {innermost_message(error)}"
             if "vault" in message.lower():
-                message = (
-                    "is encrypted and the reader has no password that fits: set ANSIBLE_VAULT_PASSWORD_FILE or "
-                    "vault_password_file in ansible.cfg."
-                )
+                message = f"is encrypted and {self.no_password()}"
             self.answer.fault(place_of_error(error) or self.answer.places.get(path), path, message, self.inventory)
             self.answer.unrendered.append(path)
             return None
 
     def check_playbooks(self, manager: InventoryManager) -> None:
-        """For each rule's playbook: does any play touch a service? A run is limited to one, and else does nothing."""
-        rules = self.answer.settings.get("healing_rules")
-        named = {rule.get("playbook") for rule in rules if isinstance(rule, dict)} if isinstance(rules, list) else set()
+        """For each rule's playbook: can Ansible load it, and does any play touch a service?
+
+        A run is limited to one service, and else does nothing.
+        """
         services = set(self.answer.services)
-        for name in sorted(name for name in named if isinstance(name, str)):
+        for name, parameters in sorted(self.playbooks_of_rules().items()):
             path = self.root / name
             if path.is_file() and path.resolve().is_relative_to(self.root.resolve() / "playbooks"):
-                self.answer.playbooks[name] = self.check_playbook(manager, path, services)
+                self.answer.playbooks[name] = self.check_playbook(manager, path, services, parameters)
 
-    def check_playbook(self, manager: InventoryManager, path: Path, services: set[str]) -> dict[str, Any]:
+    def playbooks_of_rules(self) -> dict[str, set[str]]:
+        """The playbooks, each with the names of extra variables that its runs may have."""
+        rules = self.answer.settings.get("healing_rules")
+        found: dict[str, set[str]] = {}
+        for rule in rules if isinstance(rules, list) else []:
+            if isinstance(rule, dict) and isinstance(name := rule.get("playbook"), str):
+                parameters = rule.get("parameters")
+                found.setdefault(name, {"alert"}).update(parameters if isinstance(parameters, dict) else ())
+        return found
+
+    def check_playbook(
+        self, manager: InventoryManager, path: Path, services: set[str], parameters: set[str]
+    ) -> dict[str, Any]:
         try:
             plays = self.loader.load_from_file(str(path), cache="none", trusted_as_template=True)
         except AnsibleError as error:
             self.fault_of_file(path, error)
             return {"readable": False}
         if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
-            self.answer.fault(place_of(plays), "", "is no playbook: it must be a list of plays.", str(path))
+            self.answer.fault(place_of(plays), "", "is not a playbook: it must be a list of plays.", str(path))
             return {"readable": False}
+        found = in_fork(lambda: self.load_playbook(manager, path, plays, parameters))
+        if found is None:
+            self.answer.fault(None, "", "could not be loaded: something of the policy ended Ansible.", str(path))
+        else:
+            self.answer.faults.extend(found["faults"])
+            self.answer.warnings.extend(found["warnings"])
         return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
+
+    def load_playbook(
+        self, manager: InventoryManager, path: Path, plays: list[Any], parameters: set[str]
+    ) -> dict[str, Any]:
+        """What Ansible says when it loads the playbook."""
+        found = PlaybookLoading(path, self.loader, manager, parameters).load(plays)
+        return {
+            "faults": [
+                *(
+                    finding(place_of_error(error) or place_of(of), "", innermost_message(error), str(path))
+                    for of, error in found.errors
+                ),
+                *(finding(place_of(of), "", message, str(path)) for of, message in found.faults),
+            ],
+            "warnings": [finding(place_of(of), "", message, str(path)) for of, message in found.warnings],
+        }
 
 
 def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[str]) -> bool:
-    """Whether a play's hosts hold a service; what cannot be told without running it counts as yes."""
+    """Whether a play's hosts include a service; True if that is only known at run time."""
     hosts = play.get("hosts")
     if hosts is None or "{{" in str(hosts):
         return "hosts" in play or any("import_playbook" in str(key) for key in play)
@@ -343,11 +426,12 @@ def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[st
 
 
 def main() -> None:
-    """Answer on the real standard output; whatever a plugin prints goes to standard error."""
+    """Write the answer to the real standard output; output of plugins goes to standard error."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.loads(sys.argv[1])
-    init_plugin_loader([str(Path(request["root"]) / "collections")])
+    init_plugin_loader()
+    # A run adds them, too: see `ims.runs.supervision.launch`.
     add_all_plugin_dirs(request["root"])
     with answer:
         json.dump(Reader(request).read(), answer, allow_nan=False, default=str)

@@ -1,8 +1,8 @@
-"""When something recurs, as RFC 5545 writes it (RRULE). Times here are a clock on a wall: they know no zone.
+"""Recurrence rules of RFC 5545 (RRULE). All times here are local (wall clock) times without a zone.
 
-A recurrence happens at most once a day. Its work is bounded whatever the rule says: days are found one period (day,
-week, month or year) at a time, beginning at the period one asks about, and nobody looks further than `HORIZON_YEARS`
-ahead. dateutil expands a month or a year; left alone it would look for a 30 February until the year 9999.
+A recurrence happens at most once a day. The computation is bounded for every rule: it finds days one period (day, week,
+month or year) at a time, starts at the requested period, and ends `HORIZON_YEARS` after it. dateutil expands a month or
+a year; without these bounds it would search for a 30 February until the year 9999.
 """
 
 import re
@@ -35,16 +35,16 @@ _BYDAY = re.compile(r"(?P<ordinal>[+-]?[0-9]{1,2})?(?P<day>MO|TU|WE|TH|FR|SA|SU)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
 _UNTIL = re.compile(r"(?P<date>[0-9]{8})(?:T(?P<time>[0-9]{6})(?P<utc>Z?))?")
 _ONE_PERIOD: Final = 12 * 9999
-"""An interval that ends dateutil's search after the first month or year."""
+"""A large interval, which ends dateutil's search after the first month or year."""
 
 
 class RuleFaulty(ValueError):
-    """What is wrong with an RRULE, with the remedy."""
+    """An RRULE is invalid; the message says why and how to correct it."""
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule and its first possible time; build it with `parse_rule`."""
+    """A rule and its first possible time. Create it with `parse_rule`."""
 
     frequency: Frequency
     begins: datetime
@@ -55,11 +55,11 @@ class Recurrence:
     months: tuple[int, ...] = ()
     month_days: tuple[int, ...] = ()
     week_days: tuple[tuple[int, int | None], ...] = ()
-    """(day of the week from Monday 0, which one of the month or year or None for each)"""
+    """(day of the week from Monday 0, its ordinal in the month or year or None for every such day)"""
     positions: tuple[int, ...] = field(default=())
 
     def starting_from(self, earliest: datetime) -> Iterator[datetime]:
-        """The times not before `earliest`, in order, as far as the horizon."""
+        """The times from `earliest` on, in order, up to the horizon."""
         last = self.last
         for found in self._all_from(max(earliest, self.begins)):
             if last is not None and found > last:
@@ -68,14 +68,14 @@ class Recurrence:
 
     @cached_property
     def last(self) -> datetime | None:
-        """The last time there can be, by UNTIL or COUNT; None if it recurs for ever."""
+        """The last possible time, by UNTIL or COUNT; None if the rule has no end."""
         if self.count is None:
             return self.until
         counted = list(islice(self._all_from(self.begins), self.count))
         return counted[-1] if counted else self.begins
 
     def _all_from(self, earliest: datetime) -> Iterator[datetime]:
-        """The times without regard to their end."""
+        """The times up to the horizon, regardless of UNTIL and COUNT."""
         first = self._period_of(self.begins.date())
         period = self._aligned(first, self._period_of(earliest.date()))
         end = earliest.year + HORIZON_YEARS
@@ -87,11 +87,11 @@ class Recurrence:
             period += self.interval
 
     def _aligned(self, first: int, wanted: int) -> int:
-        """The last period up to the wanted one that the interval does not leave out."""
+        """The last period, up to the wanted one, that the interval includes."""
         return first + max(0, wanted - first) // self.interval * self.interval
 
     def _period_of(self, day: date) -> int:
-        """Number of the period that holds a day."""
+        """Number of the period that contains a day."""
         match self.frequency:
             case "DAILY":
                 return day.toordinal()
@@ -142,9 +142,9 @@ class Recurrence:
 
 
 def parse_rule(rule: str, begins: datetime, zone: ZoneInfo) -> Recurrence:
-    """Read an RRULE for something that happens first at `begins`, a time without a zone on the clocks of `zone`.
+    """Parse an RRULE whose first occurrence is at `begins`, a local time in `zone`.
 
-    Raises `RuleFaulty`, also for a rule that would never happen.
+    Raises `RuleFaulty`, also for a rule without any occurrence.
     """
     parts = _parts(rule)
     frequency = parts.get("FREQ", "")
@@ -152,13 +152,13 @@ def parse_rule(rule: str, begins: datetime, zone: ZoneInfo) -> Recurrence:
         raise RuleFaulty("FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY.")
     if strange := sorted(parts.keys() - _ALLOWED[frequency]):
         known = ", ".join(sorted(_ALLOWED[frequency]))
-        raise RuleFaulty(f"{strange[0][:32]} cannot be used with FREQ={frequency}. Known here: {known}.")
+        raise RuleFaulty(f"{strange[0][:32]} cannot be used with FREQ={frequency}. Allowed parts: {known}.")
     if "COUNT" in parts and "UNTIL" in parts:
-        raise RuleFaulty("has both COUNT and UNTIL: leave one out.")
+        raise RuleFaulty("has both COUNT and UNTIL: remove one.")
     week_days = _week_days(parts, frequency)
     month_days = _numbers(parts, "BYMONTHDAY", 31, may_be_negative=True)
     months = _numbers(parts, "BYMONTH", 12)
-    # What a rule leaves out, its first time says.
+    # RFC 5545: the first time supplies the parts that a rule leaves out.
     if not week_days and frequency == "WEEKLY":
         week_days = ((begins.weekday(), None),)
     elif not week_days and not month_days and frequency in ("MONTHLY", "YEARLY"):
@@ -177,7 +177,7 @@ def parse_rule(rule: str, begins: datetime, zone: ZoneInfo) -> Recurrence:
         positions=_numbers(parts, "BYSETPOS", 366, may_be_negative=True),
     )
     if next(recurrence.starting_from(begins), None) is None:
-        raise RuleFaulty("would never happen: no day fits it.")
+        raise RuleFaulty("never occurs: no day matches it.")
     return recurrence
 
 
@@ -188,9 +188,9 @@ def _parts(rule: str) -> dict[str, str]:
     for part in rule.strip().upper().removeprefix("RRULE:").rstrip(";").split(";"):
         name, equals, value = part.partition("=")
         if not equals or not value:
-            raise RuleFaulty("is no RRULE: write it like FREQ=WEEKLY;BYDAY=SU.")
+            raise RuleFaulty("is not an RRULE: write it like FREQ=WEEKLY;BYDAY=SU.")
         if name in parts:
-            raise RuleFaulty(f"has {name[:32]} twice: leave one out.")
+            raise RuleFaulty(f"has {name[:32]} twice: remove one.")
         parts[name] = value
     return parts
 
@@ -238,14 +238,14 @@ def _week_start(parts: Mapping[str, str]) -> int:
 
 
 def _until(text: str, zone: ZoneInfo) -> datetime:
-    """The last moment on the clocks of `zone`; a date alone means its whole day."""
+    """The last possible local time in `zone`; a date without a time includes its whole day."""
     match = _UNTIL.fullmatch(text)
     try:
         if match is None:
             raise ValueError
         if match["time"] is None:
             return datetime.combine(datetime.strptime(match["date"], "%Y%m%d"), time.max)  # noqa: DTZ007 - no zone
-        until = datetime.strptime(match["date"] + match["time"], "%Y%m%d%H%M%S")  # noqa: DTZ007 - on the wall
+        until = datetime.strptime(match["date"] + match["time"], "%Y%m%d%H%M%S")  # noqa: DTZ007 - local time
         return until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None) if match["utc"] else until
     except (ValueError, OverflowError):
         raise RuleFaulty("UNTIL must be written like 20261231 or 20261231T230000Z.") from None

@@ -1,4 +1,4 @@
-"""Make a revision of a directory: pack it, read what was packed, validate what was read."""
+"""Make a revision of a directory: pack it, read the packed copy, validate the result."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ims.policy.faults import FaultsFound
+from ims.policy.faults import Fault, FaultsFound, in_order
 from ims.policy.git import GitState, git_state
 from ims.policy.reader import read_tree
 from ims.policy.schema import Policy
@@ -23,14 +23,16 @@ class Revision:
     archive: bytes
     policy: Policy
     git: GitState
+    warnings: tuple[Fault, ...] = ()
+    """What people should know before it runs, and what refuses nothing."""
 
 
 def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str]) -> Revision:
     """The revision of the tree in `root` for its inventory `inventory`.
 
-    The packed copy is read, not `root`: what is validated is what will run, even if somebody edits meanwhile.
-    Raises `FaultsFound` with every fault, `TreeFaulty` when the tree cannot be packed, `ReaderFailed` when Ansible
-    cannot read it.
+    Reads the packed copy instead of `root`: the validated files are the ones that will run, even if `root` is edited
+    meanwhile. Raises `FaultsFound` with every fault, `TreeFaulty` if the tree cannot be packed, `ReaderFailed` if
+    Ansible cannot read it.
     """
     packed = pack(root, inventory)
     git = git_state(root, environment.get("PATH", os.defpath))
@@ -49,4 +51,4 @@ def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str])
     policy, faults = validate(reading, packed.files)
     if policy is None:
         raise FaultsFound(faults)
-    return Revision(packed.digest, packed.archive, policy, git)
+    return Revision(packed.digest, packed.archive, policy, git, in_order(reading.warnings))

@@ -1,7 +1,7 @@
 """The policy as the programs use it: services, healing rules, correlation.
 
-All models are frozen and know no key but their own. Field names are the names people write in the inventory, so a
-fault names what they see. Durations are seconds. How a tree becomes a `Policy` is in `validation.py`.
+All models are frozen and reject unknown keys. Field names equal the names in the inventory, so that a fault names the
+key that people wrote. Durations are seconds. `validation.py` makes a `Policy` of a tree.
 """
 
 import json
@@ -49,7 +49,7 @@ HealingMode = Literal["auto", "observe", "off"]
 Recovery = Literal["ims", "platform", "manual"]
 
 DEFAULT_ENVIRONMENT = "default"
-"""Environment of what names none and belongs to no service."""
+"""Environment of an alert that has no label `environment` and belongs to no service."""
 
 SEVERITY_MAP: Mapping[str, Severity] = {
     "critical": "critical",
@@ -64,25 +64,25 @@ SEVERITY_MAP: Mapping[str, Severity] = {
     "low": "low",
     "none": "low",
 }
-"""What senders call a severity, and what we do. `severity_map` of a policy is laid over this."""
+"""Severity labels of senders, mapped to the severities of IMS. A policy's `severity_map` overrides entries."""
 
 
 def check_url(value: str) -> str:
-    """An http(s) URL with a host and without credentials. Raises the fault otherwise."""
+    """Return an http(s) URL with a host and without credentials. Raises the fault otherwise."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise fault("is no valid URL: write http://host:port/path.") from None
+        raise fault("is not a valid URL: write http://host:port/path.") from None
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f]", value):
-        raise fault("must be a URL that begins with http:// or https:// and names a host.")
+        raise fault("must be a URL that begins with http:// or https:// and has a host.")
     if parts.username is not None or parts.password is not None:
-        raise fault("must not hold a user name or password: it is shown on pages and given to Prometheus.")
+        raise fault("must not contain a user name or password: it is shown on pages and written for Prometheus.")
     return value
 
 
 def check_runbook(value: str) -> str:
-    """A URL as above, or the path of a page in the repository. Raises the fault otherwise."""
+    """Return a valid URL, or the path of a page in the repository. Raises the fault otherwise."""
     if ":" in value.split("/")[0]:
         return check_url(value)
     if not value or value.startswith("/") or ".." in value.split("/"):
@@ -92,7 +92,7 @@ def check_runbook(value: str) -> str:
 
 def _check_instance(value: str) -> str:
     if not value or re.search(r"\s", value) or "://" in value:
-        raise fault("must be host:port as in label `instance`, without a scheme and without spaces.")
+        raise fault("must be host:port as in the label `instance`, without a scheme and without spaces.")
     return value
 
 
@@ -107,80 +107,92 @@ class Service(PolicyPart):
     """The inventory host: the target of runs."""
     service: Name = Field(
         default_factory=lambda given: given["name"],
-        description="Logical service, when several hosts are instances of one. Default: the host's name.",
+        description="Logical service, if several hosts are instances of one service. Default: the host's name.",
     )
-    url: Url | None = Field(default=None, description="What is probed: healthy means a status below 400.")
-    owner: Text | None = Field(default=None, description="Account that is responsible.")
-    team: Text | None = Field(default=None, description="Team that is told.")
+    url: Url | None = Field(
+        default=None, description="URL to probe. The service is healthy if the status is below 400."
+    )
+    owner: Text | None = Field(default=None, description="Account that is responsible for the service.")
+    team: Text | None = Field(default=None, description="Team that is notified.")
     service_environment: Name = Field(
-        default=DEFAULT_ENVIRONMENT, description="Environment of alerts that name none, such as `production`."
+        default=DEFAULT_ENVIRONMENT,
+        description="Environment of alerts without a label `environment`, such as `production`.",
     )
     runbook: Annotated[Text, AfterValidator(check_runbook)] | None = Field(
-        default=None, description="Page that says what to do: a URL, which incidents link, or a path in the repository."
+        default=None, description="Runbook: a URL, to which incidents link, or a path in the repository."
     )
-    description: Text | None = Field(default=None, description="What the service is, in a sentence.")
+    description: Text | None = Field(default=None, description="The service in one sentence.")
     instances: tuple[Instance, ...] = Field(
-        default=(), description="host:port strings; an alert with such a label `instance` is this service's."
+        default=(), description="host:port strings. Alerts with such a label `instance` belong to this service."
     )
-    platform: Text | None = Field(default=None, description="What runs it: a platform of the role managed_service.")
+    platform: Text | None = Field(
+        default=None, description="Platform that runs the service: a platform of the role managed_service."
+    )
     unit: Text = Field(
         default_factory=lambda given: given["name"],
         min_length=1,
-        description="Its name at the platform. Default: the host's name.",
+        description="Name of the service on the platform. Default: the host's name.",
     )
-    machine: Name | None = Field(default=None, description="Inventory host of the machine that it runs on.")
+    machine: Name | None = Field(default=None, description="Inventory host of the machine that the service runs on.")
     service_recovery: Recovery = Field(
         default="manual",
-        description="Who restarts it: `ims` heals it, `platform` restarts it by itself, `manual` means people.",
+        description="Who restarts the service: `ims` heals it, `platform` restarts it by itself, `manual`: people do.",
     )
-    worker_pool: Name = Field(default=DEFAULT_POOL, description="Pool of the workers that take its runs.")
+    worker_pool: Name = Field(default=DEFAULT_POOL, description="Pool of the workers that execute the service's runs.")
 
 
 class VerifyWindow(PolicyPart):
-    """When a run counts as healed: green without a break for `green_for`, beginning before `within` is over."""
+    """When the verification of a run passes.
+
+    The probes must be green for `green_for` seconds without a break, beginning at most `within` seconds after the end
+    of the run.
+    """
 
     green_for: float = Field(default=3, ge=0, le=3600)
+    """Seconds that the probes must be green without a break."""
     within: float = Field(default=60, gt=0, le=3600)
+    """Seconds after the end of the run within which the green time must begin."""
     interval: float = Field(default=0.5, ge=0.05, le=60)
     """Seconds between two probes."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.green_for > self.within:
-            raise fault("green_for is longer than within: nothing could ever be verified. Make within the longer one.")
+            raise fault("green_for is longer than within, so no verification could pass. Make within longer.")
         if self.interval > self.within:
-            raise fault("interval is longer than within: no probe would be made. Make interval shorter.")
+            raise fault("interval is longer than within, so no probe would be made. Make interval shorter.")
         return self
 
 
 class Parameter(PolicyPart):
-    """A declared extra variable of a rule's playbook, taken from the alert or fixed."""
+    """A declared extra variable of a rule's playbook, with a value from the alert or a fixed value."""
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
     type: Literal["str", "int", "bool"] = "str"
     pattern: Pattern | None = None
-    """What the whole text must look like."""
+    """Regular expression (RE2) that the whole text must match."""
     source: StrictStr | None = Field(default=None, alias="from")
-    """`labels.x` or `annotations.x`. An alert without it gets the default; without a default the run is refused."""
+    """`labels.x` or `annotations.x`. If the alert does not have it, the default is used; without a default the run is
+    denied."""
     default: str | int | bool | None = None
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.source is None and self.default is None:
-            raise fault("has no value: give `from: labels.<name>`, a `default`, or both.")
+            raise fault("has no value: set `from: labels.<name>`, a `default`, or both.")
         if self.source is not None and not SOURCE_PATTERN.fullmatch(self.source):
             raise fault("`from` must be labels.<name> or annotations.<name>.")
         if self.source is not None and self.type == "str" and self.pattern is None:
-            raise fault("takes text from an alert: declare a `pattern` that the whole text must fit.")
+            raise fault("takes text from an alert: add a `pattern` that the whole text must match.")
         if self.pattern is not None and self.type != "str":
-            raise fault("`pattern` is for type str; remove it.")
+            raise fault("`pattern` is allowed for type str only: remove it.")
         if self.default is not None and type(self.default).__name__ != self.type:
             raise fault(f"`default` must be of type {self.type}.")
         if self.pattern is not None and isinstance(self.default, str):
             fits = compile_pattern(self.pattern)
             if not fits(self.default):
-                raise fault("`default` does not fit `pattern`.")
+                raise fault("`default` does not match `pattern`.")
         return self
 
 
@@ -190,18 +202,18 @@ class HealingRule(PolicyPart):
     name: Name
     description: Text | None = None
     match: Annotated[dict[str, MatchValue], Field(min_length=1), AfterValidator(check_match)]
-    """Label to exact value or to `{regex: …}`; all must hold."""
+    """Label name to exact value or to `{regex: …}`; all must match."""
     playbook: StrictStr
     """Path in the policy tree, under playbooks/."""
     attempts: int = Field(default=3, ge=1, le=20)
-    """Runs for one episode at most."""
+    """Maximum number of runs per episode."""
     cooldown: float = Field(default=30, ge=0, le=86400)
-    """Seconds between two attempts on one target."""
+    """Seconds between two runs on one target."""
     timeout: float = Field(default=120, gt=0, le=86400)
-    """Seconds after which a run is ended."""
+    """Seconds after which a run is stopped."""
     parameters: dict[str, Parameter] = Field(default={})
     safe_to_repeat: bool = False
-    """Whether a run whose outcome is unknown may be followed by another one."""
+    """Whether another run may follow a run whose outcome is unknown."""
     verify: VerifyWindow = VerifyWindow()
 
     @field_validator("playbook")
@@ -217,24 +229,24 @@ class HealingRule(PolicyPart):
     def _parameter_names(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
         for name in parameters:
             if not PARAMETER_PATTERN.fullmatch(name):
-                raise fault(f"{name!r} is no parameter name: use a-z, 0-9 and underscores.")
-            # An extra variable of such a name would change how Ansible connects or what a role reads as its own.
+                raise fault(f"{name!r} is not a parameter name: use a-z, 0-9 and underscores.")
+            # An extra variable of such a name would change how Ansible connects, or override a role's own variable.
             if name in RESERVED_PARAMETERS or name.startswith(("ansible_", "ims_", "managed_service_")):
                 raise fault(f"{name!r} is reserved: choose another name.")
         return parameters
 
     @cached_property
     def matchers(self) -> tuple[Matcher, ...]:
-        """The conditions of `match`, compiled."""
+        """The compiled conditions of `match`."""
         return matchers_of(self.match)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether all conditions hold for an alert's labels (after mapping)."""
+        """Whether an alert's labels (after mapping) fulfil all conditions."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 class QuietTime(PolicyPart):
-    """An incident resolves itself when nothing fired for `quiet` seconds."""
+    """An incident resolves itself when none of its alerts has fired for `quiet` seconds."""
 
     quiet: float = Field(gt=0, le=30 * 86400)
 
@@ -246,27 +258,27 @@ AutoResolve = Annotated[
 
 
 class Flapping(PolicyPart):
-    """When an alert that comes and goes counts as flapping: more than `episodes` episodes of it in `within` seconds.
+    """An alert is flapping if it has more than `episodes` episodes within `within` seconds.
 
-    Of one alert, not of all with one correlation key: many alerts of a service that fire once each are one outage, not
-    a thing that comes back whatever is done about it.
+    Episodes are counted per alert, not per correlation key: many alerts of a service that fire once each are one
+    outage, not a problem that recurs after each repair attempt.
     """
 
     episodes: int = Field(default=10, ge=1, le=1000)
     within: float = Field(default=600, gt=0, le=7 * 86400)
     heal: bool = False
-    """Whether rules may go on healing a flapping incident."""
+    """Whether IMS heals flapping incidents."""
 
 
 class Correlation(PolicyPart):
     """How alerts become incidents. The fields are variables of group_vars/all."""
 
     severity_map: dict[StrictStr, Severity] = Field(default={})
-    """What a policy adds to or changes in `SEVERITY_MAP`; keys are compared without case."""
+    """Entries that the policy adds to or changes in `SEVERITY_MAP`; keys are not case-sensitive."""
     recurrence_window: float = Field(default=300, ge=0, le=30 * 86400)
-    """Seconds after a resolve in which a new incident of the same key is linked as a recurrence."""
+    """Seconds after a resolve in which a new incident with the same correlation key is linked as a recurrence."""
     severity_joins: bool = True
-    """Whether a worse severity raises the service's open incident instead of opening a second one."""
+    """Whether a more severe alert raises the service's open incident instead of opening a second one."""
     auto_resolve: AutoResolve = "immediately"
     """When an incident resolves itself after its last episode closed."""
     flapping: Flapping = Flapping()
@@ -276,29 +288,29 @@ class Correlation(PolicyPart):
         return {**SEVERITY_MAP, **{name.lower(): severity for name, severity in self.severity_map.items()}}
 
     def severity_of(self, label: str | None) -> Severity:
-        """Our severity for a sender's label; anything unknown, or none, is medium."""
+        """The severity for a sender's label; an unknown or missing label is medium."""
         return self._severities.get((label or "").strip().lower(), "medium")
 
 
 class Retention(PolicyPart):
-    """How long the past is kept. The fields are variables of group_vars/all."""
+    """How long resolved incidents and the audit log are kept. The fields are variables of group_vars/all."""
 
-    # The database itself refuses to remove what is younger than a week.
+    # The database does not allow the deletion of incidents that are younger than a week.
     retention_days: int = Field(default=90, ge=7, le=3650)
-    """Days after its end when an incident goes, with all that belongs to it."""
-    # The database itself refuses to remove what is younger.
+    """Days after which a resolved incident is deleted, with everything that belongs to it."""
+    # The database does not allow the deletion of younger entries.
     audit_days: int = Field(default=365, ge=90, le=3650)
-    """Days after which an entry of the audit log goes."""
+    """Days after which an entry of the audit log is deleted."""
 
 
 class Policy(PolicyPart):
-    """A validated policy: what one revision says about one inventory."""
+    """A validated policy of one revision and one inventory."""
 
     inventory: StrictStr
     """Path of the inventory in the tree."""
     healing_mode: HealingMode = "auto"
     healing_rules: tuple[HealingRule, ...] = ()
-    """In order: the first rule that matches an alert is the one."""
+    """In order: the first rule that matches an alert applies."""
     correlation: Correlation = Correlation()
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
@@ -306,17 +318,17 @@ class Policy(PolicyPart):
     services: dict[str, Service] = Field(default={})
     """By inventory host."""
     hosts: tuple[str, ...] = ()
-    """Every inventory host, services included."""
+    """Every inventory host, including services."""
     groups: dict[str, tuple[str, ...]] = Field(default={})
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
-        """The policy as it was stored. Raises `PolicyFaulty` when another version of IMS stored it differently."""
+        """The stored policy. Raises `PolicyFaulty` if another version of IMS stored it in another form."""
         try:
-            # By way of JSON: there a list may become a tuple.
+            # By way of JSON, which allows a list for a tuple.
             return cls.model_validate_json(json.dumps(stored))
         except ValidationError as error:
-            raise PolicyFaulty("The active policy was stored by another version of IMS: load it again.") from error
+            raise PolicyFaulty("Another version of IMS stored the active policy: load it again.") from error
 
     @cached_property
     def _by_instance(self) -> Mapping[str, Service]:
@@ -338,15 +350,16 @@ class Policy(PolicyPart):
         return {host: frozenset(groups) for host, groups in found.items()}
 
     def groups_of(self, service: Service) -> frozenset[str]:
-        """The inventory groups of a service and of the machine that it runs on."""
+        """The inventory groups of a service and of its machine."""
         hosts = (service.name, service.machine or service.name)
         return frozenset().union(*(self._groups_of_hosts.get(host, frozenset()) for host in hosts))
 
     def service_for(self, labels: Mapping[str, str]) -> Service | None:
-        """The service that an alert's labels mean.
+        """The service of an alert with these labels.
 
-        Label `service` if it is a known service: the inventory host, or a logical name (of its hosts the one that has
-        label `instance`, or the only one). Otherwise the service whose `instances` hold label `instance`.
+        If the label `service` is an inventory host, it is that service. If it is a logical name, it is the host of that
+        name with the label's `instance`, or its only host. Otherwise it is the service whose `instances` contain the
+        label `instance`.
         """
         name, by_instance = labels.get("service", ""), self._by_instance.get(labels.get("instance", ""))
         if name in self.services:

@@ -1,7 +1,7 @@
-"""The policy tree as one archive with one digest, and back again.
+"""Pack the policy tree into one archive with one digest.
 
-The archive is the same to the byte for the same content: members in name order, times, owners and permissions made
-uniform. Its sha256 is the identity of a revision; `sha256sum` of the stored bytes gives the same answer.
+The archive is byte-identical for the same content: members are in name order, and times, owners and permissions are
+uniform. Its SHA-256 is the identity of a revision; `sha256sum` of the stored bytes gives the same value.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ PARTS = (
     "requirements.yml",
     "roles",
     "site.yml",
-    # What Ansible itself looks for beside a playbook.
+    # Ansible itself looks for these beside a playbook.
     "action_plugins",
     "callback_plugins",
     "connection_plugins",
@@ -42,10 +42,11 @@ PARTS = (
     "vars",
     "vars_plugins",
 )
-"""What belongs to a policy tree, where it exists. All else in the directory (sources, docs, secrets) is left alone."""
+"""Files and directories that belong to a policy tree, if they exist. Everything else in the directory (sources, docs,
+secrets) is left out."""
 
 MANIFEST = "ims-revision.json"
-"""Added to the archive: which inventory of the tree this revision is about, so that it counts for the digest."""
+"""Added to the archive: the inventory of the tree that this revision uses, so that the digest includes it."""
 
 ARCHIVE_BYTES = 64 * 1024 * 1024
 
@@ -60,7 +61,7 @@ class TreeFaulty(IMSError):
 
 @dataclass(frozen=True, slots=True)
 class PackedTree:
-    """A policy tree: `digest` is the sha256 of `archive`, in hex; `files` are the paths in it, without the manifest."""
+    """A policy tree: `digest` is the SHA-256 of `archive` in hex; `files` are the paths in it, without the manifest."""
 
     digest: str
     archive: bytes
@@ -68,15 +69,15 @@ class PackedTree:
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file or directory of this name is no content: version control, caches, what editors leave behind."""
+    """Whether files and directories of this name are left out: version control, caches, editors' backup files."""
     return name in _LEFT_OUT_NAMES or name.endswith(_LEFT_OUT_ENDS) or name.startswith(_LEFT_OUT_BEGINNINGS)
 
 
 def pack(root: Path, inventory: str, *, limit: int = ARCHIVE_BYTES) -> PackedTree:
-    """Pack the policy tree in `root`; `inventory` is the path inside it that the revision is about.
+    """Pack the policy tree in `root`; `inventory` is the path inside it of the inventory that the revision uses.
 
-    Raises `TreeFaulty` when the inventory is missing or outside, when something is no file, directory or link, when a
-    link points outside the tree, or when the archive would have more than `limit` bytes.
+    Raises `TreeFaulty` if the inventory is missing or outside the tree, if the tree contains anything but files,
+    directories and links, if a link points outside the tree, or if the archive would exceed `limit` bytes.
     """
     root = root.resolve()
     inventory = _inventory_inside(root, inventory)
@@ -103,33 +104,33 @@ def _archive(root: Path, paths: list[Path], inventory: str, limit: int) -> bytes
 
 
 def inventory_of(archive: bytes) -> str:
-    """The inventory that a packed revision is about. Raises `TreeFaulty` if this is no archive of ours."""
+    """The inventory that a packed revision uses. Raises `TreeFaulty` if `archive` was not made by `pack`."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as opened:
             member = opened.extractfile(MANIFEST)
             if member is not None:
                 return str(json.load(member)["inventory"])
     except (tarfile.TarError, KeyError, ValueError) as error:
-        raise TreeFaulty("This is no archive of a policy.") from error
-    raise TreeFaulty("This is no archive of a policy.")
+        raise TreeFaulty("This is not an archive of a policy.") from error
+    raise TreeFaulty("This is not an archive of a policy.")
 
 
 def _inventory_inside(root: Path, inventory: str) -> str:
     if not root.is_dir():
-        raise TreeFaulty(f"{root} is no directory: name the directory that holds the policy.")
+        raise TreeFaulty(f"{root} is not a directory: give the directory of the policy.")
     try:
         inside = (root / inventory).resolve(strict=True).relative_to(root)
     except FileNotFoundError:
         raise TreeFaulty(f"There is no inventory {inventory} in {root}.") from None
     except ValueError:
-        raise TreeFaulty(f"The inventory {inventory} lies outside the policy tree {root}.") from None
+        raise TreeFaulty(f"The inventory {inventory} is outside the policy tree {root}.") from None
     if not inside.parts or inside.parts[0] not in PARTS:
-        raise TreeFaulty(f"The inventory {inventory} is no part of the policy tree: move it under inventory/.")
+        raise TreeFaulty(f"The inventory {inventory} is not part of the policy tree: move it under inventory/.")
     return inside.as_posix()
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Everything in the tree, directories included; links are not followed."""
+    """All paths of the tree, including directories; links are not followed."""
     waiting = [path for part in PARTS if os.path.lexists(path := root / part)]
     while waiting:
         path = waiting.pop()
@@ -143,7 +144,7 @@ def _add(archive: tarfile.TarFile, root: Path, path: Path, names: frozenset[str]
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise TreeFaulty(f"{os.fsencode(name)!r} is no UTF-8 name: rename it.") from None
+        raise TreeFaulty(f"The name {os.fsencode(name)!r} is not UTF-8: rename the file.") from None
     kind = path.lstat().st_mode
     if stat.S_ISLNK(kind):
         archive.addfile(_member(name, tarfile.SYMTYPE, 0o777, link=_link(root, path, names)))
@@ -168,11 +169,11 @@ def _member(name: str, kind: bytes, mode: int, *, link: str = "") -> tarfile.Tar
 
 
 def _link(root: Path, path: Path, names: frozenset[str]) -> str:
-    """Where a link points, relative to its own directory; only what is in the archive may be pointed at."""
+    """The target of a link, relative to the link's directory. Raises `TreeFaulty` if it is not in the archive."""
     name = path.relative_to(root).as_posix()
     target = Path(os.path.normpath(path.parent / path.readlink()))
     if not target.is_relative_to(root) or target.relative_to(root).as_posix() not in names:
-        raise TreeFaulty(f"{name} is a link to something outside the policy tree: replace it by the file itself.")
+        raise TreeFaulty(f"{name} is a link to a path outside the policy tree: replace it with the file itself.")
     return PurePosixPath(os.path.relpath(target, path.parent)).as_posix()
 
 
@@ -182,5 +183,8 @@ def _too_large(root: Path, paths: list[Path], limit: int) -> str:
         part = "/".join(path.relative_to(root).parts[:3])
         sizes[part] = sizes.get(part, 0) + path.lstat().st_size
     largest = sorted(sizes, key=lambda part: sizes[part], reverse=True)[:3]
-    told = ", ".join(f"{part} ({sizes[part] // 1024} KiB)" for part in largest)
-    return f"The policy tree is larger than {limit // 1024} KiB. Largest: {told}. Move what is no policy elsewhere."
+    listed = ", ".join(f"{part} ({sizes[part] // 1024} KiB)" for part in largest)
+    return (
+        f"The policy tree is larger than {limit // 1024} KiB. Largest: {listed}. "
+        "Move files that do not belong to the policy out of it."
+    )

@@ -1,4 +1,4 @@
-"""Put a revision on this machine's disk: once, whole, read-only, however many workers ask at the same time."""
+"""Unpack a revision on this machine: once, complete and read-only, even if several workers do it at the same time."""
 
 import fcntl
 import hashlib
@@ -17,15 +17,15 @@ _DIRECTORY_MODE = 0o555
 _FILE_MODE = 0o444
 
 _seen_intact: dict[Path, tuple[int, int]] = {}
-"""Directories that this process has compared with their archive: inode and time of change of the top."""
+"""Directories that this process has compared with their archive, with inode and ctime of the top directory."""
 
 
 def unpack(digest: str, archive: bytes, directory: Path) -> Path:
     """Make sure that `directory`/`digest` holds exactly the archive's content, and return that path.
 
-    What is there and intact is used again; it is compared whole once in a process's life. Otherwise it is written
-    beside and renamed, so nobody ever sees half of it. Raises `TreeFaulty` when the archive does not have this digest
-    or holds what `pack` never writes.
+    An existing intact directory is reused; a process compares it completely once. Otherwise the content is written to
+    a new directory that is then renamed, so that no process sees a partial tree. Raises `TreeFaulty` if the archive
+    does not have this digest or contains anything that `pack` never writes.
     """
     if (target := unpacked(digest, directory)) is not None:
         return target
@@ -43,13 +43,13 @@ def unpack(digest: str, archive: bytes, directory: Path) -> Path:
 
 
 def unpacked(digest: str, directory: Path) -> Path | None:
-    """`directory`/`digest` if this process has found it intact before, else None: then `unpack` must look."""
+    """`directory`/`digest` if this process has found it intact before, else None: then call `unpack`."""
     target = directory / digest
     return target if target in _seen_intact and _seen_intact[target] == _mark(target) else None
 
 
 def remove(path: Path) -> None:
-    """Remove an unpacked, therefore read-only, revision. Nothing happens when it is not there."""
+    """Remove an unpacked, and therefore read-only, revision if it exists."""
     if not path.is_dir():
         return
     for inner, _, _ in os.walk(path):
@@ -74,12 +74,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _members(archive: bytes) -> Iterator[tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]]:
-    """The archive's members by name, all of them checked before anything is written."""
+    """The archive's members by name; all are checked before anything is written."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as opened:
             members = {member.name: member for member in opened.getmembers()}
             if len(members) != len(opened.getmembers()):
-                raise TreeFaulty("The archive of the policy holds a name twice.")
+                raise TreeFaulty("The archive of the policy contains a name twice.")
             for member in members.values():
                 _check_member(member, members)
             yield opened, members
@@ -88,7 +88,7 @@ def _members(archive: bytes) -> Iterator[tuple[tarfile.TarFile, dict[str, tarfil
 
 
 def _check_member(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) -> None:
-    """Python 3.11.2 has no `data` filter of tarfile yet, and `pack` writes far less than that filter allows."""
+    """Check a member here because Python 3.11.2 has no tarfile `data` filter; `pack` writes far less than it allows."""
     path = PurePosixPath(member.name)
     parent = members.get(str(path.parent))
     sound = (
@@ -102,7 +102,7 @@ def _check_member(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) 
         target = os.path.normpath(path.parent / member.linkname)
         sound = not member.linkname.startswith("/") and target in members
     if not sound:
-        raise TreeFaulty(f"The archive of the policy holds {member.name!r}, which no policy may hold.")
+        raise TreeFaulty(f"The archive of the policy contains {member.name!r}, which is not allowed in a policy.")
 
 
 def _replace(opened: tarfile.TarFile, members: dict[str, tarfile.TarInfo], target: Path) -> None:
@@ -110,7 +110,7 @@ def _replace(opened: tarfile.TarFile, members: dict[str, tarfile.TarInfo], targe
     try:
         _write(opened, members, fresh)
         if target.exists():
-            # Beside, not elsewhere: a read-only directory may be renamed but not moved.
+            # Rename it within its parent: a read-only directory cannot be moved to another one.
             damaged = target.with_name(f".damaged{fresh.name}")
             target.rename(damaged)
             remove(damaged)
@@ -130,7 +130,7 @@ def _write(opened: tarfile.TarFile, members: dict[str, tarfile.TarInfo], top: Pa
         elif member.issym():
             path.symlink_to(member.linkname)
         else:
-            # Not forced to disk: what a power cut spoils is found by the next process that compares.
+            # No fsync: the next process compares the files and finds any damage by a power cut.
             path.write_bytes(_content(opened, member))
             path.chmod(_mode(member))
     for path in reversed(directories):
@@ -147,7 +147,7 @@ def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _is_intact(opened: tarfile.TarFile, members: dict[str, tarfile.TarInfo], top: Path) -> bool:
-    """Whether a directory holds what the archive holds and nothing else but caches."""
+    """Whether a directory has the content of the archive and nothing else but caches."""
     present = set()
     for inner, directories, files in os.walk(top):
         directories[:] = [name for name in directories if not is_left_out(name)]

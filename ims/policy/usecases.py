@@ -15,22 +15,22 @@ from ims.policy.queries import active_digest
 from ims.policy.revision import Revision
 
 _ACTIVATION_LOCK = 0x494D5350
-"""Key of the advisory lock that lets one activation happen at a time ("IMSP")."""
+"""Key of the advisory lock that serialises activations ("IMSP")."""
 
 
 class PolicyWithoutServices(PolicyFaulty):
-    """The policy has no services, but the active one has: is this the right inventory? Say --allow-empty if it is."""
+    """The policy has no services, but the active one has. If the inventory is right, use --allow-empty."""
 
 
 def store_and_activate(context: Context, revision: Revision, *, allow_empty: bool = False) -> bool:
-    """Store a revision and make it the active one; True if it, or what was read from it, was not active before.
+    """Store a revision and make it the active one; True if the revision or its parsed policy was not active before.
 
-    A revision is only ever made of a policy without faults, so a faulty one cannot get here. Raises
-    `PolicyWithoutServices` when the active policy has services and this one has none, unless `allow_empty`.
+    `make_revision` raises for a faulty policy, so the policy of a revision has no faults. Raises
+    `PolicyWithoutServices` if the active policy has services and this one has none, unless `allow_empty`.
     """
     context.require(Role.ADMIN)
     session = context.session
-    # Two activations at once would each compare themselves with the same predecessor.
+    # Two concurrent activations would compare themselves with the same predecessor.
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ACTIVATION_LOCK})
     active = active_digest(session)
     if not allow_empty and active is not None and not revision.policy.services and _services_of(session, active):
@@ -56,9 +56,9 @@ def _services_of(session: Session, digest: str) -> int:
 
 
 def _store(session: Session, revision: Revision, content: dict[str, object], now: datetime) -> None:
-    """Insert the snapshot, or bring what is no identity up to date.
+    """Insert the snapshot, or update its labels and its parsed policy.
 
-    The same bytes may be loaded again after they were committed, or read differently by a newer IMS.
+    The same bytes may be loaded again after they were committed to Git, or a newer IMS may parse them differently.
     """
     labels = {"policy": content, "git_commit": revision.git.commit, "git_dirty": revision.git.dirty}
     statement = insert(PolicySnapshot).values(

@@ -1,4 +1,4 @@
-"""From a reading to a policy: every fault at once, each with its place and its remedy."""
+"""Validate a reading into a policy: report every fault at once, each with its position and remedy."""
 
 import difflib
 import json
@@ -12,7 +12,7 @@ from ims.core.errors import FieldError
 from ims.policy.faults import Fault
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
-from ims.policy.platforms import no_platform, platforms_of
+from ims.policy.platforms import platforms_of, unknown_platform
 from ims.policy.reader import Reading
 from ims.policy.schema import (
     Correlation,
@@ -42,7 +42,7 @@ SETTINGS = (
 """Variables of the policy as a whole."""
 
 ALIKE = 0.85
-"""How alike (difflib's ratio) an undeclared variable must be to a declared one to be taken for a slip of the pen."""
+"""Similarity (difflib's ratio) from which an undeclared variable is reported as a misspelling of a declared one."""
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -76,7 +76,7 @@ _MESSAGES: Mapping[str, str] = {
 
 
 class _Validation:
-    """One validation of one reading: collects faults."""
+    """The validation of one reading; collects the faults."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
@@ -86,9 +86,9 @@ class _Validation:
         self.faults.append(self.reading.fault(path, message))
 
     def part(self, model: type[Part], given: Any, path: str) -> Part | None:
-        """`given` as a `model`, or None and its faults under `path`."""
+        """`given` as a `model`; None if it is invalid, and then its faults are added under `path`."""
         try:
-            # By way of JSON: there a list may become a tuple, and still no text becomes a number.
+            # By way of JSON, which allows a list for a tuple but still no text for a number.
             return model.model_validate_json(json.dumps(given))
         except ValidationError as error:
             for field in wrong_fields(model, error, path):
@@ -96,17 +96,17 @@ class _Validation:
             return None
 
     def rendered(self, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What was given and could be rendered: faults of the rest are known already, and null means not given."""
-        lost = {
+        """The given values that are not null and could be rendered; the reading already has the other ones' faults."""
+        unrendered = {
             broken.removeprefix(path).split(".")[0] for broken in self.reading.unrendered if broken.startswith(path)
         }
-        return {name: value for name, value in given.items() if value is not None and name not in lost}
+        return {name: value for name, value in given.items() if value is not None and name not in unrendered}
 
 
 def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, list[Fault]]:
-    """The policy that a reading of a tree with these files says, or None and every fault.
+    """The policy of a reading, or None and every fault.
 
-    `files` are the paths of the tree's files, relative to it.
+    `files` are the paths of the tree's files, relative to its root.
     """
     if reading.faults and not reading.hosts:
         return None, list(reading.faults)
@@ -122,7 +122,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     _check_names(work)
     for path in reading.overridden:
         name = path.rpartition(".")[2]
-        work.fault(path, f"{name} is for the policy as a whole: set it in group_vars/all only.")
+        work.fault(path, f"{name} applies to the whole policy: set it in group_vars/all only.")
     if work.faults or correlation is None or retention is None:
         return None, work.faults
     return (
@@ -143,7 +143,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
 
 
 def wrong_fields(model: type[BaseModel], error: ValidationError, path: str = "") -> list[FieldError]:
-    """What Pydantic found wrong with a `model` at a dotted path, in our words."""
+    """Pydantic's errors about a `model` at a dotted path, with IMS's messages."""
     return [
         FieldError(_path(path, detail["loc"]), _message(model, detail))
         for detail in error.errors(include_url=False, include_input=False)
@@ -180,7 +180,7 @@ def _heartbeats(work: _Validation) -> list[Heartbeat]:
     for path, heartbeat in _named_parts(work, Heartbeat, "heartbeats", "heartbeat"):
         if heartbeat.service is not None and heartbeat.service not in known:
             near = difflib.get_close_matches(heartbeat.service, known, 1)
-            work.fault(f"{path}.service", f"{heartbeat.service!r} is none of the services here{_did_you_mean(near)}.")
+            work.fault(f"{path}.service", f"{heartbeat.service!r} is not a service of the policy{_did_you_mean(near)}.")
         heartbeats.append(heartbeat)
     return heartbeats
 
@@ -197,7 +197,9 @@ def _windows(work: _Validation) -> list[MaintenanceWindow]:
             for index, name in enumerate(names):
                 if name not in known:
                     near = difflib.get_close_matches(name, known, 1)
-                    work.fault(f"{path}.{key}.{index}", f"{name!r} is none of the {key} here{_did_you_mean(near)}.")
+                    work.fault(
+                        f"{path}.{key}.{index}", f"{name!r} is not one of the {key} of the policy{_did_you_mean(near)}."
+                    )
         windows.append(window)
     return windows
 
@@ -234,8 +236,8 @@ def _check_playbook(work: _Validation, rule: HealingRule, path: str, files: Coll
     if seen.get("readable") and work.reading.services and not seen.get("touches_services"):
         work.fault(
             path,
-            f"no play of {rule.playbook} has hosts that are services; a run is limited to one service, so it would do "
-            "nothing. Write `hosts: services`.",
+            f"no play of {rule.playbook} targets a service; a run is limited to one service, so it would do nothing. "
+            "Write `hosts: services`.",
         )
 
 
@@ -247,13 +249,13 @@ def _services(work: _Validation, platforms: Sequence[str]) -> dict[str, Service]
         if service is not None:
             services[name] = service
             if service.platform is not None and service.platform not in platforms:
-                work.fault(f"{path}.platform", no_platform(service.platform, platforms))
+                work.fault(f"{path}.platform", unknown_platform(service.platform, platforms))
     _check_services(work, services)
     return services
 
 
 def _check_services(work: _Validation, services: Mapping[str, Service]) -> None:
-    """What concerns several services: names that mean two things, instances that belong to two."""
+    """Check services against each other: ambiguous names, and instances that belong to two services."""
     holders: dict[str, str] = {}
     for name, service in services.items():
         if name in work.reading.groups:
@@ -265,21 +267,21 @@ def _check_services(work: _Validation, services: Mapping[str, Service]) -> None:
         ):
             work.fault(
                 f"services.{name}.service",
-                f"{service.service!r} is also a host of another logical service: rename one of them.",
+                f"{service.service!r} is also the host of another logical service: rename one of them.",
             )
         if service.machine is not None and service.machine not in work.reading.hosts:
-            work.fault(f"services.{name}.machine", f"{service.machine!r} is no host of the inventory.")
+            work.fault(f"services.{name}.machine", f"{service.machine!r} is not a host of the inventory.")
         for index, instance in enumerate(service.instances):
             holder = holders.setdefault(instance, name)
             if holder != name:
                 work.fault(
                     f"services.{name}.instances.{index}",
-                    f"{instance!r} is also an instance of {holder}: an alert of it could mean either. Remove one.",
+                    f"{instance!r} is also an instance of {holder}, so an alert with it is ambiguous: remove one.",
                 )
 
 
 def _check_names(work: _Validation) -> None:
-    """Variables that IMS does not know and that look like ones it does."""
+    """Report unknown variables that resemble known ones."""
     reading = work.reading
     for host, names in reading.names.items():
         declared, given = (SERVICE_VARIABLES, reading.services.get(host, {})) if host else (SETTINGS, reading.settings)
@@ -313,7 +315,7 @@ def _path(prefix: str, location: Sequence[int | str]) -> str:
 def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
     location, context = detail["loc"], detail.get("ctx", {})
     if detail["type"] == "policy":
-        return str(context["told"])
+        return str(context["message"])
     if detail["type"] == "extra_forbidden":
         return _unknown(str(location[-1]), _known_keys(model, location))
     message = _MESSAGES.get(detail["type"])

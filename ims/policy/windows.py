@@ -1,9 +1,9 @@
-"""Maintenance windows: which alerts they cover and when, on the clocks of their time zone.
+"""Maintenance windows: which alerts they cover, and when, in the local time of their time zone.
 
-A window that recurs keeps its time on the wall: 02:00 to 04:00 in Berlin stays so in summer and winter. Where clocks
-change, a time that does not exist is read with the offset before the change (RFC 5545), and of a time that exists twice
-a window begins at the first and ends at the second. So on the night of the change a window may be an hour shorter or
-longer than its numbers say, and never lies elsewhere.
+A recurring window keeps its local time: 02:00 to 04:00 in Berlin is the same in summer and winter. When clocks change,
+a local time that does not exist is read with the offset before the change (RFC 5545). If a local time exists twice, a
+window begins at the first and ends at the second. So in the night of the change a window may be an hour shorter or
+longer than its `from` and `to` say, but it never moves.
 """
 
 import re
@@ -20,7 +20,7 @@ from ims.policy.parts import Matcher, MatchValue, Name, PolicyPart, Text, check_
 from ims.policy.recurrence import RULE_LENGTH, Recurrence, RuleFaulty, parse_rule
 
 LONGEST: Final = timedelta(days=366)
-"""A longer window only hides what is broken."""
+"""The maximum length of a window; a longer one would only hide outages."""
 LONGEST_RECURRING: Final = timedelta(days=31)
 EARLIEST_YEAR: Final = 1970
 LATEST_YEAR: Final = 2199
@@ -49,8 +49,8 @@ def _check_zone(name: str) -> str:
             raise ValueError
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        # The whole IANA database comes with the system's package tzdata.
-        raise fault(f"{name[:64]!r} is no time zone that this system knows: write one such as Europe/Berlin.") from None
+        # The system's package tzdata provides the whole IANA database.
+        raise fault(f"{name[:64]!r} is not a time zone of this system: write one such as Europe/Berlin.") from None
     return name
 
 
@@ -60,19 +60,19 @@ Zone = Annotated[StrictStr, AfterValidator(_check_zone)]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """One time a window is open: from `begins` on, until before `ends`."""
+    """One occurrence of a window: from `begins` (inclusive) to `ends` (exclusive)."""
 
     begins: datetime
     ends: datetime
 
     def holds(self, now: datetime) -> bool:
-        """Whether it is open now."""
+        """Whether `now` is within the span."""
         return self.begins <= now < self.ends
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What covers an alert now: the window's name and when it ends."""
+    """The window that covers an alert now, and when the window ends."""
 
     window: str
     until: datetime
@@ -80,7 +80,7 @@ class Cover:
 
 
 class MaintenanceWindow(PolicyPart):
-    """A time in which alerts are recorded, but nobody is told and nothing is healed."""
+    """During a maintenance window alerts are recorded, but IMS does not heal and does not notify anyone."""
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
@@ -88,16 +88,16 @@ class MaintenanceWindow(PolicyPart):
     services: tuple[Name, ...] = ()
     """Inventory hosts or logical services."""
     groups: tuple[StrictStr, ...] = ()
-    """Inventory groups: their services, and the services on their machines."""
+    """Inventory groups: covers their services and the services on their machines."""
     match: Annotated[dict[str, MatchValue], AfterValidator(check_match)] = Field(default={})
-    """Conditions on labels, all of which must hold as well."""
+    """Conditions on labels, all of which must hold in addition."""
     begins: Time = Field(alias="from")
-    """When it first begins. Without an offset it is read on the clocks of `timezone`."""
+    """Begin of the first occurrence. A time without an offset is local time of `timezone`."""
     ends: Time = Field(alias="to")
-    """When that first one ends."""
+    """End of the first occurrence."""
     timezone: Zone = "UTC"
     rrule: Annotated[StrictStr, Field(max_length=RULE_LENGTH)] | None = None
-    """How it recurs, by RFC 5545."""
+    """Recurrence rule of RFC 5545."""
     reason: Text | None = None
 
     @model_validator(mode="after")
@@ -137,29 +137,29 @@ class MaintenanceWindow(PolicyPart):
 
     @cached_property
     def first(self) -> Span:
-        """The span that `from` and `to` say."""
+        """The first occurrence, from `from` to `to`."""
         begins = self.begins if self.begins.tzinfo else first_instant(self.begins, self._zone)
         ends = self.ends if self.ends.tzinfo else last_instant(self.ends, self._zone)
         return self._kept(begins.astimezone(UTC), ends.astimezone(UTC))
 
     def shown(self, moment: datetime) -> datetime:
-        """A moment as the clocks of the window's zone show it."""
+        """`moment` in the local time of the window's time zone."""
         return moment.astimezone(self._zone)
 
     def span_at(self, now: datetime, *, ended_at: datetime | None = None) -> Span | None:
-        """The span that is open now, else the next one; None if there is none any more.
+        """The current occurrence, else the next one; None if there are no more.
 
-        Spans that began before `ended_at` are over: people ended them.
+        Occurrences that began before `ended_at` are over, because a person ended the window then.
         """
         found = (span for span in self._spans(now) if span.ends > now and (ended_at is None or span.begins >= ended_at))
         return next(found, None)
 
     def _spans(self, now: datetime) -> Iterable[Span]:
-        """All spans in order, without those that are long over."""
+        """All occurrences in order, without those that ended long ago."""
         if self._recurrence is None:
             return [self.first]
         length = self._wall_end - self._wall_start
-        # A day more than its length, because clocks change.
+        # One day more than the window's length, because clocks change.
         earliest = on_the_wall(now, self._zone) - length - timedelta(days=1)
         return (self._span(start, start + length) for start in self._recurrence.starting_from(earliest))
 
@@ -167,15 +167,15 @@ class MaintenanceWindow(PolicyPart):
         return self._kept(first_instant(start, self._zone), last_instant(end, self._zone))
 
     def _kept(self, begins: datetime, ends: datetime) -> Span:
-        """A span that would begin after it ends, because its start does not exist on that day, keeps its length."""
+        """The span; it keeps its length if it would begin after its end because its local start time does not exist."""
         if ends <= begins and self._wall_end > self._wall_start:
             return Span(begins, begins + (self._wall_end - self._wall_start))
         return Span(begins, ends)
 
     def covers(self, labels: Mapping[str, str], names: Collection[str], groups: Collection[str]) -> bool:
-        """Whether an alert with these labels is covered while the window is open.
+        """Whether the window, while it is open, covers an alert with these labels.
 
-        `names` are the names of its service, `groups` the inventory groups of its service and of that one's machine.
+        `names` are the names of the alert's service, `groups` the inventory groups of the service and of its machine.
         """
         if (self.services or self.groups) and not (set(self.services) & set(names) or set(self.groups) & set(groups)):
             return False
@@ -183,16 +183,16 @@ class MaintenanceWindow(PolicyPart):
 
 
 def on_the_wall(time: datetime, zone: ZoneInfo) -> datetime:
-    """What the clocks of `zone` show, without a zone."""
+    """The local time in `zone`, as a datetime without a zone."""
     return time if time.tzinfo is None else time.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When the clocks of `zone` show `wall` for the first time; if never, as if they had not been changed yet."""
+    """The first moment of the local time `wall` in `zone`. A skipped time is read with the offset before the change."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
 def last_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When the clocks of `zone` show `wall` for the last time; if never, as if they had not been changed yet."""
-    # Python reads a time in a gap with the later offset when fold is 1, which would be too early.
+    """The last moment of the local time `wall` in `zone`. A skipped time is read with the offset before the change."""
+    # With fold=1 Python reads a skipped time with the offset after the change, which would be too early.
     return max(first_instant(wall, zone), wall.replace(tzinfo=zone, fold=1).astimezone(UTC))

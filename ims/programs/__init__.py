@@ -1,1 +1,1 @@
-"""The programs, put together from their parts: ims-web, and every table that migrations know."""
+"""The programs, assembled from their parts, and the list of all tables for the migrations."""

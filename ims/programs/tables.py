@@ -1,4 +1,4 @@
-"""All tables of all domains, for whoever compares them with the database."""
+"""All tables of all domains, for comparing the models with the database."""
 
 import ims.accounts.models
 import ims.alerts.models

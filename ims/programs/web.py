@@ -1,15 +1,15 @@
-"""The program ims-web: pages for people and the REST API, assembled from the areas' views and operations."""
+"""The program ims-web: pages for people and the REST API, assembled from the views of all areas."""
 
 from datetime import timedelta
 
 from flask import Flask
 from flask_wtf import CSRFProtect
 
-from ims.accounts.usecases import nobodys_hash
+from ims.accounts.usecases import dummy_hash
 from ims.api import documentation, rest
 from ims.api.v1 import alerts as alert_api
 from ims.api.v1 import audit as audit_api
-from ims.api.v1 import dead_letters as rejected_api
+from ims.api.v1 import dead_letters as dead_letter_api
 from ims.api.v1 import decisions as decision_api
 from ims.api.v1 import incidents as incident_api
 from ims.api.v1 import maintenance as maintenance_api
@@ -27,8 +27,7 @@ from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
 from ims.core.log import configure_logging
 from ims.core.settings import Settings, load_settings
-from ims.http import authentication as asking
-from ims.http import health, metrics, problems, requests, resources, security, senders
+from ims.http import authentication, health, metrics, problems, requests, resources, security, senders
 from ims.http.front.limits import MOST_FORM_BYTES
 from ims.reports.statistics import count_by_status, read_means
 from ims.runs.queries import count_active
@@ -52,7 +51,7 @@ GROUPS = (
     decision_api.api,
     service_api.api,
     maintenance_api.api,
-    rejected_api.api,
+    dead_letter_api.api,
     source_api.api,
     worker_api.api,
     own_api.api,
@@ -65,7 +64,7 @@ GROUPS = (
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
-    """Build the application; without `settings` they are loaded and logging is set up, as for Gunicorn.
+    """Build the application; without `settings`, as under Gunicorn, it loads them and sets up logging.
 
     Raises `ConfigurationFaulty`.
     """
@@ -76,20 +75,20 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     _configure(app, settings)
     database = database or Database.of(settings)
     resources.provide(app.extensions, settings, database)
-    # Order matters: an id first, then who is asking, then the form's token.
+    # The order matters: first the request id, then authentication, then the form's CSRF token.
     requests.install(app, PROGRAM)
     metrics.observe(app)
-    asking.install(app)
+    authentication.install(app)
     api = rest.blueprint(GROUPS)
-    forgery = CSRFProtect(app)
-    forgery.exempt(api)
+    csrf = CSRFProtect(app)
+    csrf.exempt(api)
     security.install(app)
     problems.install(app)
     rendering.install(app)
-    nobodys_hash()  # not when the first unknown name is tried: that one would take longer
+    dummy_hash()  # computed now: otherwise the first sign-in with an unknown name would take longer
     senders.provide(app.extensions, settings, database)
     oidc_views.provide(app.extensions, settings)
-    app.extensions[health.STATISTICS] = metrics.DatabaseStatistics(lambda: _figures(database))
+    app.extensions[health.STATISTICS] = metrics.DatabaseStatistics(lambda: _statistics(database))
     for blueprint in (
         health.health,
         account_views.accounts,
@@ -108,7 +107,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     return app
 
 
-def _figures(database: Database) -> metrics.Statistics:
+def _statistics(database: Database) -> metrics.Statistics:
     with database.begin() as session:
         mtta, mttr = read_means(session, utc_now())
         return metrics.Statistics(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
@@ -127,9 +126,9 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.web_url.startswith("https:"),
         SESSION_REFRESH_EACH_REQUEST=False,
-        # A form left open over night still works as long as its session does.
+        # A form that was left open overnight still works as long as its session does.
         WTF_CSRF_TIME_LIMIT=None,
-        # Never raised to the server, which would answer with a traceback's absence of style: problems.py answers.
+        # Errors never propagate to the server, which would answer with a bare page: problems.py answers them.
         PROPAGATE_EXCEPTIONS=False,
         TRAP_HTTP_EXCEPTIONS=False,
     )

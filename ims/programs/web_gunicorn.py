@@ -1,4 +1,4 @@
-"""How Gunicorn serves ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
+"""Gunicorn's configuration for ims-web: `gunicorn -c python:ims.programs.web_gunicorn 'ims.programs.web:create_app()'`.
 
 One process: a loop that holds the connections, and threads for requests that have arrived whole. A page waits for
 PostgreSQL and little else.
@@ -25,7 +25,7 @@ _settings = load_settings()
 
 bind = f"{_settings.web_host}:{_settings.web_port}"
 worker_class = serving(Limits.of(_settings, most_body=MOST_FORM_BYTES, keep_alive_seconds=30))
-# How often somebody tries a password is counted in a process: a second one would double what is allowed.
+# The rate limits of sources are counted per process: a second process would double them.
 workers = 1
 threads = 16
 timeout = 60
@@ -40,22 +40,22 @@ raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
 
 
 def on_starting(_server: Any) -> None:
-    """Before any process serves."""
+    """Called before any process serves."""
     start_metrics(_settings, PROGRAM)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """In each serving process, before the application is made."""
+    """Called in each serving process, before the application is built."""
     die_with_master(server.pid)
     share_arenas()
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each serving process, once the application is made: what is there now stays. Searched for garbage again and
-    again, it stopped every request for a tenth of a second."""
+    """Called in each serving process once the application is built: exclude the objects that exist now from garbage
+    collection. Repeated full collections of them stopped all requests for a tenth of a second."""
     gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """A serving process has ended."""
+    """Called when a serving process has ended."""
     forget_process(worker.pid)

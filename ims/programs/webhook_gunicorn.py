@@ -1,4 +1,5 @@
-"""How Gunicorn serves the webhook: `gunicorn -c python:ims.programs.webhook_gunicorn 'webhook.app:create_app()'`.
+"""Gunicorn's configuration for the webhook: `gunicorn -c python:ims.programs.webhook_gunicorn
+'webhook.app:create_app()'`.
 
 Processes for half of the cores, each a loop that holds its connections. A thread is taken only for what is large.
 """
@@ -34,9 +35,9 @@ threads = 16
 timeout = 60
 graceful_timeout = 10
 proc_name = PROGRAM
-# It would lie in the user's home directory; the platform is how this program is controlled.
+# Gunicorn would create the socket in the user's home directory; the platform controls this program instead.
 control_socket_disable = True
-# Answers are counted, not logged: a storm would be written twice.
+# Responses are counted, not logged: during an alert storm every alert would be written twice.
 accesslog = None
 loglevel = "warning"
 # A heartbeat file on a disk can block; memory does not.
@@ -45,23 +46,23 @@ raw_env = [f"{METRICS_VARIABLE}={metrics_directory(_settings, PROGRAM)}"]
 
 
 def on_starting(_server: Any) -> None:
-    """Before any process serves."""
+    """Called before any process serves."""
     start_metrics(_settings, PROGRAM)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """In each serving process, before the application is made."""
+    """Called in each serving process, before the application is built."""
     die_with_master(server.pid)
     share_arenas()
     configure_logging(_settings, PROGRAM)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In each serving process, once the application is made: what is there now stays, so it is not searched for
-    garbage again and again."""
+    """Called in each serving process once the application is built: exclude the objects that exist now from garbage
+    collection."""
     gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """A serving process has ended."""
+    """Called when a serving process has ended."""
     forget_process(worker.pid)

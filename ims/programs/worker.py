@@ -1,4 +1,4 @@
-"""The program worker: decides about alerts, runs playbooks, verifies, and does what is periodic."""
+"""The program worker: decides about alerts, runs playbooks, verifies them, and runs periodic tasks."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ def main() -> int:
     """Work until it is stopped, and return the exit code."""
     settings = load_settings()
     configure_logging(settings, "worker")
-    # What they tell of a database that is away, a line for each try, our own two lines say.
+    # They log a line for each attempt while the database is away; our own two entries say the same.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     asyncio.run(work(settings))

@@ -1,1 +1,1 @@
-"""What is read across domains: the overview, lifelines, statistics, similar incidents."""
+"""Reports that read several domains: the overview, lifelines, statistics, similar incidents."""

@@ -1,7 +1,7 @@
-"""Swim lanes: the lifelines of many incidents on one axis of time, a lane for each service.
+"""Swim lanes: the lifelines of many incidents on one time axis, with a lane for each service.
 
-Pure, and bounded whatever happened: a lane is a row of cells, each with the most telling phase in it, so that ten
-incidents at one moment need no more ink than one.
+Pure and of bounded size: a lane is a row of cells, and each cell shows the phase of the highest precedence in it, so
+that ten incidents at one moment need no more markup than one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ from typing import Final
 from ims.reports.lifeline import Lifeline, MarkKind, Phase
 
 CELLS: Final = 960
-"""Cells of a lane: of a day a minute and a half each."""
+"""Cells of a lane; on a lane of one day each is a minute and a half."""
 LEAST: Final = 12
-"""Cells an incident has at least: half a minute of healing must be seen on a day."""
+"""Least width of an incident in cells: half a minute of healing must be visible on a lane of one day."""
 APART: Final = 4
-"""Cells between incidents that can still be pointed at one by one."""
+"""Least distance in cells between incidents that get separate spots."""
 
-# Work of automation is one colour here: a verification lasts seconds.
+# Healing and verifying have the same colour here: a verification lasts seconds.
 _DRAWN_AS: Final = {Phase.VERIFYING: Phase.HEALING}
-_TELLING: Final = (Phase.WAITING, Phase.HEALTHY, Phase.HEALING, Phase.PEOPLE)
-"""Where incidents overlap the later one of these is drawn."""
-_RANK: Final = {phase: rank for rank, phase in enumerate(_TELLING)}
+_PRECEDENCE: Final = (Phase.WAITING, Phase.HEALTHY, Phase.HEALING, Phase.PEOPLE)
+"""Where incidents overlap, the later one of these is drawn."""
+_RANK: Final = {phase: rank for rank, phase in enumerate(_PRECEDENCE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """What can be pointed at: incidents, by their places in what was given. In fractions of the lane."""
+    """An area to point at with its incidents, by their index in the given ones. In fractions of the lane."""
 
     left: float
     width: float
@@ -46,7 +46,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane. `ticks` stand behind what was verified healthy, in fractions of the lane."""
+    """One lane. `ticks` mark the ends of incidents that were verified healthy, in fractions of the lane."""
 
     stretches: Sequence[Stretch]
     ticks: Sequence[float]
@@ -54,7 +54,7 @@ class Lane:
 
     @property
     def paths(self) -> Mapping[Phase, str]:
-        """SVG paths in a view of `CELLS` by 20: waiting and healthy are thin, what somebody does is a block."""
+        """SVG paths in a view of `CELLS` by 20: waiting and healthy are thin lines, work on the incident is a block."""
         found: dict[Phase, list[str]] = {}
         for stretch in self.stretches:
             top, height = (9, 3) if stretch.phase in (Phase.WAITING, Phase.HEALTHY) else (4, 12)
@@ -64,7 +64,7 @@ class Lane:
 
 
 def lay(lifelines: Sequence[Lifeline], begins: datetime, ends: datetime) -> Lane:
-    """The lane with these lifelines between two moments; what lies outside is cut off."""
+    """The lane with these lifelines between two moments; parts outside are cut off."""
     cells: list[Phase | None] = [None] * CELLS
     ticks: set[int] = set()
     places: list[tuple[int, int, int]] = []
@@ -72,7 +72,7 @@ def lay(lifelines: Sequence[Lifeline], begins: datetime, ends: datetime) -> Lane
         left, width = _place(line, begins, ends)
         for segment in line.segments:
             _fill(cells, left + segment.left * width, left + (segment.left + segment.width) * width, segment.phase)
-        # Behind what was healed: on a day the moment itself is as wide as the work.
+        # At the end of the incident: on a lane of one day the exact moment would be inside the block of the run.
         ticks |= {_cell(left + width) for mark in line.marks if mark.kind is MarkKind.HEALTHY}
         places.append((_cell(left), _cell(left + width), number))
     shown = sorted(tick for tick in ticks if tick)
@@ -80,7 +80,7 @@ def lay(lifelines: Sequence[Lifeline], begins: datetime, ends: datetime) -> Lane
 
 
 def _place(line: Lifeline, begins: datetime, ends: datetime) -> tuple[float, float]:
-    """Left edge and width in cells. One too short to be seen is widened, to the left where it would stick out."""
+    """Left edge and width in cells. An incident too short to see is widened; at the end of the lane, to the left."""
     scale = CELLS / (ends - begins).total_seconds()
     width = max(line.seconds * scale, LEAST)
     return min((line.begins - begins).total_seconds() * scale, CELLS - width), width
@@ -109,7 +109,7 @@ def _stretches(cells: Sequence[Phase | None]) -> list[Stretch]:
 
 
 def _thinned(ticks: Sequence[int]) -> list[int]:
-    """Of ticks that would cover each other only the first."""
+    """The ticks without those that would overlap an earlier one."""
     kept: list[int] = []
     for tick in ticks:
         if not kept or tick - kept[-1] >= LEAST:
@@ -118,7 +118,7 @@ def _thinned(ticks: Sequence[int]) -> list[int]:
 
 
 def _spots(places: Sequence[tuple[int, int, int]]) -> list[Spot]:
-    """Incidents that touch each other are pointed at together."""
+    """Incidents that touch each other share a spot."""
     spots: list[tuple[int, int, list[int]]] = []
     for left, right, number in sorted(places):
         if spots and left < spots[-1][1] + APART:

@@ -1,6 +1,6 @@
 """The lifeline: an incident as one thin bar, time from left to right.
 
-Pure: from what is known of an incident and the present moment to segments and marks; a template draws them.
+Pure: computes segments and marks from an incident's history and the present moment; a template draws them.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 
 class Phase(StrEnum):
-    """What was going on; one colour and one pattern each."""
+    """A phase of an incident; each has its own colour and pattern."""
 
     WAITING = "waiting"
     HEALING = "healing"
@@ -24,25 +24,25 @@ class MarkKind(StrEnum):
     """Moments worth a mark on the bar."""
 
     ACKNOWLEDGED = "acknowledged"
-    REFUSED = "refused"
-    NEEDS_PERSON = "needs_person"
+    DENIED = "denied"
+    NEEDS_ATTENTION = "needs_attention"
     HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run: when it was at work, and until when its verification looked."""
+    """One run: when its playbook ran, and until when its verification lasted."""
 
     started_at: datetime
     finished_at: datetime | None = None
     """None while the playbook is running."""
     verified_at: datetime | None = None
-    """None while the verification is looking; `finished_at` again when there was none."""
+    """None during the verification; equal to `finished_at` when there was none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What the lifeline needs to know of an incident."""
+class History:
+    """The history of an incident, as the lifeline needs it."""
 
     opened_at: datetime
     resolved_at: datetime | None = None
@@ -51,7 +51,7 @@ class Story:
     attention_at: datetime | None = None
     first_human_at: datetime | None = None
     attempts: Sequence[Attempt] = ()
-    refused_at: Sequence[datetime] = ()
+    denied_at: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Segment:
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """The duration of the segment."""
         return (self.ends - self.begins).total_seconds()
 
 
@@ -81,7 +81,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """All stretches of one phase together; `first_after` is seconds from the beginning."""
+    """All segments of one phase together; `first_after` is in seconds from the beginning."""
 
     phase: Phase
     seconds: float
@@ -101,12 +101,12 @@ class Lifeline:
 
     @property
     def seconds(self) -> float:
-        """The whole time."""
+        """The duration of the whole bar."""
         return (self.ends - self.begins).total_seconds()
 
     @property
     def shares(self) -> list[Share]:
-        """What the time went into, in the order it first came."""
+        """The time spent in each phase, in the order in which they first occurred."""
         phases = {segment.phase: segment.begins for segment in reversed(self.segments)}
         return [
             Share(
@@ -119,34 +119,34 @@ class Lifeline:
         ]
 
 
-def draw(story: Story, now: datetime, *, least: float = 0.04) -> Lifeline:
-    """The lifeline of `story` at `now`.
+def draw(history: History, now: datetime, *, least: float = 0.04) -> Lifeline:
+    """The lifeline of `history` at `now`.
 
-    Widths follow time, but no segment is narrower than `least` of the bar: eleven seconds of healing must stay
-    visible beside three hours of waiting.
+    Widths are proportional to time, but no segment is narrower than `least` of the bar: eleven seconds of healing must
+    stay visible beside three hours of waiting.
     """
-    begins = story.opened_at
-    ends = max(begins, story.resolved_at or now)
-    stretches = _stretches(story, begins, ends)
+    begins = history.opened_at
+    ends = max(begins, history.resolved_at or now)
+    stretches = _stretches(history, begins, ends)
     widths = _widths([(b - a).total_seconds() for _, a, b in stretches], least)
     segments, left = [], 0.0
     for (phase, a, b), width in zip(stretches, widths, strict=True):
         segments.append(Segment(phase, a, b, left, width))
         left += width
-    return Lifeline(segments, _marks(story, segments, ends), begins, ends, story.resolved_at is None)
+    return Lifeline(segments, _marks(history, segments, ends), begins, ends, history.resolved_at is None)
 
 
-def _stretches(story: Story, begins: datetime, ends: datetime) -> list[tuple[Phase, datetime, datetime]]:
-    """The phases in order; neighbours of one phase are one stretch."""
-    moments = [story.healed_at, _people_since(story)]
-    for attempt in story.attempts:
+def _stretches(history: History, begins: datetime, ends: datetime) -> list[tuple[Phase, datetime, datetime]]:
+    """The phases in order; adjacent periods of the same phase are joined."""
+    moments = [history.healed_at, _people_since(history)]
+    for attempt in history.attempts:
         moments += [attempt.started_at, attempt.finished_at, attempt.verified_at]
     cuts = sorted({begins, ends, *(m for m in moments if m and begins < m < ends)})
     if len(cuts) == 1:
         return [(Phase.WAITING, begins, ends)]
     stretches: list[tuple[Phase, datetime, datetime]] = []
     for a, b in pairwise(cuts):
-        phase = _phase(story, a)
+        phase = _phase(history, a)
         if stretches and stretches[-1][0] is phase:
             stretches[-1] = (phase, stretches[-1][1], b)
         else:
@@ -154,16 +154,16 @@ def _stretches(story: Story, begins: datetime, ends: datetime) -> list[tuple[Pha
     return stretches
 
 
-def _phase(story: Story, at: datetime) -> Phase:
-    """What was going on right after `at`: automation at work first, then what it or people left behind."""
-    for attempt in story.attempts:
+def _phase(history: History, at: datetime) -> Phase:
+    """The phase right after `at`: runs and verifications take precedence, then healthy, then people."""
+    for attempt in history.attempts:
         if attempt.started_at <= at and (attempt.finished_at is None or at < attempt.finished_at):
             return Phase.HEALING
         if attempt.finished_at and attempt.finished_at <= at and _is_looking(attempt, at):
             return Phase.VERIFYING
-    if story.healed_at and story.healed_at <= at:
+    if history.healed_at and history.healed_at <= at:
         return Phase.HEALTHY
-    people = _people_since(story)
+    people = _people_since(history)
     return Phase.PEOPLE if people and people <= at else Phase.WAITING
 
 
@@ -171,14 +171,14 @@ def _is_looking(attempt: Attempt, at: datetime) -> bool:
     return attempt.verified_at is None or at < attempt.verified_at
 
 
-def _people_since(story: Story) -> datetime | None:
-    """When it became the people's: automation gave up, or somebody took it."""
-    known = [m for m in (story.attention_at, story.acknowledged_at, story.first_human_at) if m]
+def _people_since(history: History) -> datetime | None:
+    """Since when people are needed or active: automation gave up, or somebody acknowledged or acted."""
+    known = [m for m in (history.attention_at, history.acknowledged_at, history.first_human_at) if m]
     return min(known, default=None)
 
 
 def _widths(seconds: Sequence[float], least: float) -> list[float]:
-    """Shares of the bar by time, none below `least` as far as all of them can have it; they add up to 1."""
+    """Shares of the bar by time, none below `least` as far as that is possible for all; they add up to 1."""
     least = min(least, 1 / len(seconds))
     whole = sum(seconds)
     if whole <= 0:
@@ -196,12 +196,12 @@ def _widths(seconds: Sequence[float], least: float) -> list[float]:
         small |= more
 
 
-def _marks(story: Story, segments: Sequence[Segment], ends: datetime) -> list[Mark]:
-    wanted = [(MarkKind.REFUSED, at) for at in story.refused_at]
-    wanted += [(MarkKind.ACKNOWLEDGED, story.acknowledged_at)] if story.acknowledged_at else []
-    wanted += [(MarkKind.NEEDS_PERSON, story.attention_at)] if story.attention_at else []
-    if story.healed_at:
-        # It was well from the first green probe on; the tick stands where that was known.
+def _marks(history: History, segments: Sequence[Segment], ends: datetime) -> list[Mark]:
+    wanted = [(MarkKind.DENIED, at) for at in history.denied_at]
+    wanted += [(MarkKind.ACKNOWLEDGED, history.acknowledged_at)] if history.acknowledged_at else []
+    wanted += [(MarkKind.NEEDS_ATTENTION, history.attention_at)] if history.attention_at else []
+    if history.healed_at:
+        # The service was healthy from the first green probe on; the tick marks when that was known.
         healthy = [segment.begins for segment in segments if segment.phase is Phase.HEALTHY]
         wanted.append((MarkKind.HEALTHY, healthy[0] if healthy else ends))
     shown = [(kind, at) for kind, at in wanted if segments[0].begins <= at <= ends]
@@ -209,7 +209,7 @@ def _marks(story: Story, segments: Sequence[Segment], ends: datetime) -> list[Ma
 
 
 def _place(segments: Sequence[Segment], at: datetime) -> float:
-    """Where a moment stands on a bar whose segments were widened."""
+    """The position of a moment on a bar whose segments were widened."""
     for segment in segments:
         if at <= segment.ends:
             share = (at - segment.begins).total_seconds() / segment.seconds if segment.seconds else 0

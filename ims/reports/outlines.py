@@ -1,4 +1,4 @@
-"""Incidents as little as they are drawn in a lane, of which there are hundreds on a page: no whole rows for them."""
+"""Outlines: the few columns of incidents that lanes need. A page has hundreds, so whole rows are not read."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ims.healing.queries import denials_of
 from ims.incidents.models import Incident, Status
-from ims.reports.history import AnyRow, story_of
+from ims.reports.history import AnyRow, history_of
 from ims.reports.lifeline import Lifeline, draw
 from ims.runs.models import Run
 
@@ -33,8 +33,8 @@ class Outline:
 
 
 def outlines(session: Session, incident_ids: Sequence[UUID], now: datetime) -> list[Outline]:
-    """These incidents at `now`, the one that was opened first in front."""
-    # One parameter, however many ids: a list of parameters is another statement for each length.
+    """The outlines of these incidents at `now`, by time of opening."""
+    # One array parameter: a list of parameters would be a different statement for each length.
     wanted = any_(literal(list(incident_ids), ARRAY(Uuid)))
     incidents = select(
         Incident.id, Incident.number, Incident.title, Incident.service, Incident.status, Incident.opened_at,
@@ -47,7 +47,7 @@ def outlines(session: Session, incident_ids: Sequence[UUID], now: datetime) -> l
     return [
         Outline(
             one.number, one.title, one.service, one.status, one.opened_at, one.resolved_at, one.healed_at,
-            draw(story_of(one, runs_of[one.id], denials.get(one.id, [])), now),
+            draw(history_of(one, runs_of[one.id], denials.get(one.id, [])), now),
         )
         for one in session.execute(incidents.where(Incident.id == wanted).order_by(Incident.opened_at))
     ]  # fmt: skip

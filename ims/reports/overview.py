@@ -1,7 +1,7 @@
-"""The overview's panels: how the services are, what is being healed, and the last 24 hours.
+"""The panels of the overview: service statuses, active runs, and the last 24 hours.
 
-The page is asked for each second. So what tells whether it changed is read by indexes and to a bound, and the lanes are
-drawn only when they did.
+Browsers poll the page every second. So the data that shows whether it changed is read by indexes and is bounded, and
+the lanes are drawn only after a change.
 """
 
 from collections import Counter, defaultdict
@@ -27,19 +27,19 @@ MOST_RUNS = 6
 MOST_LANES = 8
 MOST_IN_A_LANE = 40
 MOST_RECENT = 2_000
-"""Incidents of the last 24 hours that are looked at, the newest first; a storm opens more than anybody can see."""
+"""Incidents of the last 24 hours that are read, newest first; a storm opens more than a page can show."""
 MOST_LASTING = 200
 MOST_TASKS = 3_000
-"""Events of a run in which its tasks are counted."""
+"""Events of a run among which its tasks are counted."""
 
-# Written out: of a parameter the planner does not know that it fits the index of unresolved incidents.
+# A literal: with a parameter the planner does not know that the index of unresolved incidents applies.
 IS_UNRESOLVED = Incident.status != literal_column("'resolved'")
 TASK_STARTED = "playbook_on_task_start"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services that are shown; the others, `left_out`, are healthy."""
+    """The services that are shown, and the number of those left out."""
 
     shown: Sequence[KnownService]
     left_out: int
@@ -48,7 +48,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One active run: tasks begun so far, its present one, and how many there were when it last healed this target."""
+    """One active run: the number of tasks begun, the present task, and the number of tasks of the last healing run."""
 
     run: Run
     incident: int | None
@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def share(self) -> float | None:
-        """How far it is, from 0 to 1, by what it took the last time; None where nobody knows."""
+        """Progress from 0 to 1, relative to the last run that healed this target; None without such a run."""
         if self.run.outcome == RunOutcome.VERIFYING:
             return 1.0
         return min(1.0, self.tasks / self.tasks_before) if self.tasks_before else None
@@ -66,19 +66,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The incidents of one service in the last 24 hours, None for those of none; `newest` are those to be drawn."""
+    """The incidents of one service, or of no service (None), in the last 24 hours; `newest` are the ones to draw."""
 
     service: str | None
     incidents: int
     open: int
     newest: Sequence[UUID]
     fingerprint: Decimal
-    """Another one when an incident came, changed or went."""
+    """Changes when an incident is added, changed or removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the panels show; the lanes are drawn from `recent` when the page is sent."""
+    """The data of the panels; the lanes are drawn from `recent` when the page is sent."""
 
     services: Services
     healing: Sequence[Progress]
@@ -87,8 +87,8 @@ class Overview:
 
     @property
     def state(self) -> list[object]:
-        """What decides whether the panels look different."""
-        services = [(one.name, one.condition, one.unresolved, one.run, one.window) for one in self.services.shown]
+        """Compares equal while the panels look the same."""
+        services = [(one.name, one.status, one.unresolved, one.run, one.window) for one in self.services.shown]
         healing = [(one.run.number, one.run.outcome, one.tasks) for one in self.healing]
         recent = sorted(one.fingerprint for one in self.recent)
         return [services, self.services.left_out, healing, self.more_healing, recent]
@@ -96,7 +96,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLane:
-    """The lane of one service, None for incidents that belong to none. Counts are of all its incidents."""
+    """The lane of one service; `service` is None for incidents without one. Counts are of all its incidents."""
 
     service: str | None
     lane: Lane
@@ -106,20 +106,20 @@ class ServiceLane:
 
     @property
     def healed(self) -> int:
-        """How many of the drawn ones were verified healthy."""
+        """How many of the drawn incidents were healed."""
         return sum(one.healed_at is not None for one in self.drawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The last 24 hours. `left_out` is the number of services that have no lane here."""
+    """The lanes of the last 24 hours. `left_out` is the number of services without a lane."""
 
     lanes: Sequence[ServiceLane]
     begins: datetime
     ends: datetime
     left_out: int
     is_cut: bool
-    """Whether there were more incidents than are looked at."""
+    """Whether there were more incidents than are read."""
 
 
 def read_overview(session: Session, now: datetime) -> Overview:
@@ -128,18 +128,18 @@ def read_overview(session: Session, now: datetime) -> Overview:
     return Overview(_services(read_service_statuses(session, now)), healing, more, _recent(session, now))
 
 
-def _services(conditions: Sequence[KnownService]) -> Services:
-    """Where not all fit, those that are not healthy first."""
-    counts = Counter(one.condition for one in conditions)
-    if len(conditions) <= MOST_SERVICES:
-        return Services(conditions, 0, counts)
+def _services(statuses: Sequence[KnownService]) -> Services:
+    """The services to show; if not all fit, unhealthy ones first."""
+    counts = Counter(one.status for one in statuses)
+    if len(statuses) <= MOST_SERVICES:
+        return Services(statuses, 0, counts)
     order = list(ServiceStatus)
-    shown = sorted(conditions, key=lambda one: (order.index(one.condition), not one.unresolved, one.name))
-    return Services(shown[:MOST_SERVICES], len(conditions) - MOST_SERVICES, counts)
+    shown = sorted(statuses, key=lambda one: (order.index(one.status), not one.unresolved, one.name))
+    return Services(shown[:MOST_SERVICES], len(statuses) - MOST_SERVICES, counts)
 
 
 def _healing(session: Session) -> tuple[list[Progress], int]:
-    """The active runs that began first, and how many more there are."""
+    """The active runs that began first, and the number of further ones."""
     active = Run.outcome.in_(ACTIVE)
     query = select(Run, Incident.number).outerjoin(Incident, Incident.id == Run.incident_id).where(active)
     order = (Run.started_at.asc().nulls_last(), Run.number)
@@ -154,7 +154,7 @@ def _healing(session: Session) -> tuple[list[Progress], int]:
 
 
 def _tasks(session: Session, run_ids: Iterable[UUID]) -> dict[UUID, tuple[int, str | None]]:
-    """How many tasks of each run have begun, and the name of the last one."""
+    """For each run how many tasks have begun, and the name of the last one."""
     query = (
         select(RunEvent.run_id, func.count(), func.max(RunEvent.counter))
         .where(RunEvent.run_id.in_(list(run_ids)), RunEvent.kind == TASK_STARTED, RunEvent.counter <= MOST_TASKS)
@@ -168,7 +168,7 @@ def _tasks(session: Session, run_ids: Iterable[UUID]) -> dict[UUID, tuple[int, s
 
 
 def _tasks_before(session: Session, run: Run) -> int | None:
-    """Tasks of the last run of this playbook that healed this target; it is found by the index of the cooldown."""
+    """Tasks of the last run of this playbook that healed this target; the index of the cooldown finds it."""
     before = session.scalar(
         select(Run.id)
         .where(Run.target == run.target, Run.playbook == run.playbook, Run.outcome == RunOutcome.HEALED)
@@ -184,8 +184,8 @@ def _recent(session: Session, now: datetime) -> list[Recent]:
     columns = select(Incident.id, Incident.service, Incident.version, Incident.status, Incident.opened_at)
     newest = columns.where(Incident.opened_at >= begins).order_by(Incident.opened_at.desc()).limit(MOST_RECENT)
     unresolved = columns.where(IS_UNRESOLVED, Incident.opened_at < begins).order_by(Incident.opened_at.desc())
-    # Most of what ended today also began today. What is read is bounded before those are left out, by the order of the
-    # index: where they are left out by the database, it may read far more to find a few that are not there.
+    # Most incidents that ended today also began today. The rows are limited, in the order of the index, before those
+    # are left out: otherwise the database may read far more rows to find a few that do not exist.
     ended = columns.where(Incident.resolved_at >= begins).order_by(Incident.resolved_at.desc()).limit(MOST_RECENT)
     lasted = ended.subquery("ended")
     parts = [
@@ -194,7 +194,7 @@ def _recent(session: Session, now: datetime) -> list[Recent]:
         select(lasted).where(lasted.c.opened_at < begins),
     ]
     one = union_all(*parts).subquery("one").c
-    # Counted and told apart by the database: thousands of rows a second are too many for Python.
+    # Counted and grouped by the database: thousands of rows a second are too many for Python.
     drawn = func.array_agg(aggregate_order_by(one.id, one.opened_at.desc()), type_=ARRAY(Uuid))[1:MOST_IN_A_LANE]
     of_service = select(
         one.service,
@@ -207,7 +207,7 @@ def _recent(session: Session, now: datetime) -> list[Recent]:
 
 
 def draw_lanes(session: Session, recent: Sequence[Recent], now: datetime) -> Lanes:
-    """The lanes of those services that need a look first: with open incidents, then with many."""
+    """The lanes of the most urgent services: those with open incidents first, then those with the most incidents."""
     chosen = sorted(recent, key=_urgency)[:MOST_LANES]
     drawn: dict[str | None, list[Outline]] = defaultdict(list)
     for outline in outlines(session, [own_id for one in chosen for own_id in one.newest], now):

@@ -1,11 +1,12 @@
-"""Daily figures of incidents: changes are added up once, and a reading adds what was not added yet.
+"""Rollups: daily statistics of incidents. Changes are added up once; a query adds those that are still pending.
 
-Each change of what counts writes a row into `incident_change` in its own transaction, by a trigger. A worker takes such
-rows, adds them to `incident_daily`, and deletes them, all in one statement. So the sum of both tables is exact at any
-moment, for any reader, whatever committed late and whether a worker runs or not: without one, readings only get slower.
-What was is taken back when it changes, so a severity raised later counts under the new one, on the day it was opened.
+Each change of a counted field writes a row into `incident_change` in its own transaction, by a trigger. A worker takes
+such rows, adds them to `incident_daily`, and deletes them, all in one statement. So the sum of both tables is exact at
+any moment, for any reader, however late transactions commit and whether a worker runs or not: without a worker, queries
+only get slower. A change subtracts the former values, so a severity that is raised later counts under the new one, on
+the day on which the incident was opened.
 
-Durations go into logarithmic buckets that can be added up: the bucket of a duration tells it within 5 %.
+Durations are counted in logarithmic buckets, which can be added up: a bucket gives a duration within 5 %.
 """
 
 import math
@@ -15,18 +16,18 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 RELATIVE_ERROR: Final = 0.05
-"""How far a percentile may be from the true one, as a part of it. As in DDSketch, Masson, Rim and Lee, VLDB 2019."""
+"""Largest relative error of a percentile. As in DDSketch, Masson, Rim and Lee, VLDB 2019."""
 _GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 SHORTEST: Final = 0.001
-"""Seconds; what is shorter counts as this."""
+"""Seconds; a shorter duration counts as this."""
 
 CHANGES_A_STEP: Final = 20_000
-"""A second or two of work; a day's rows are then written once or twice, however many changes wait."""
+"""A second or two of work; a day's rows are then written once or twice, however many changes are pending."""
 _LOCK: Final = 4_172_027
 
-# One row for each thing that happened, from rows of incident_change. A first action of a person counts as an
-# acknowledgement until somebody acknowledges, but not when it comes after the end. Clocks of several machines differ:
-# nothing takes less than no time.
+# One row for each fact (opened, acknowledged, …), from rows of incident_change. A person's first action counts as an
+# acknowledgement until somebody acknowledges, but not after the incident is resolved. Clocks of several machines
+# differ: a negative duration counts as 0.
 _FACTS: Final = f"""
     SELECT coalesce(service, '') AS service, environment, coalesce(team, '') AS team, severity, metric,
         (at AT TIME ZONE 'UTC')::date AS day, CASE kind WHEN 'was' THEN -1::bigint ELSE 1 END AS n, seconds,
@@ -48,11 +49,11 @@ _FACTS: Final = f"""
 """  # noqa: S608 - the text is ours
 
 PENDING_FACTS: Final = _FACTS.format(changes="incident_change")
-"""What happened and is not in `incident_daily` yet: SQL for a subquery."""
+"""Facts that are not in `incident_daily` yet: SQL for a subquery."""
 
 _TRY_LOCK: Final = text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
 
-# Grouped by bucket first, then once for each way to read them, then the buckets of a key become its arrays.
+# Groups by bucket first, for every scope, and then aggregates the buckets of a key into its arrays.
 _ROLL_UP: Final = text(
     f"""
     WITH taken AS (
@@ -101,14 +102,14 @@ _ROLL_UP: Final = text(
 
 
 def duration_of(bucket: int) -> float:
-    """Seconds that every duration in the bucket is within `RELATIVE_ERROR` of."""
+    """Seconds; every duration in the bucket is within `RELATIVE_ERROR` of it."""
     return 2 * math.pow(_GAMMA, bucket) / (_GAMMA + 1)
 
 
 def roll_up(session: Session, limit: int = CHANGES_A_STEP) -> int:
-    """Add up to `limit` changes to the daily figures; how many it were, 0 while another process is at it.
+    """Add up to `limit` changes to the daily statistics. Returns how many; 0 while another process does the same.
 
-    One at a time, for two would wait for each other's rows, in different orders.
+    One process at a time: two would wait for each other's rows in different orders.
     """
     if not session.scalar(_TRY_LOCK):
         return 0

@@ -1,4 +1,4 @@
-"""How each service is right now, as far as alerts, runs and maintenance windows tell."""
+"""The present status of each service, from alerts, runs and maintenance windows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ MOST_UNRESOLVED = 20_000
 
 
 class ServiceStatus(StrEnum):
-    """What a service is, the most telling first."""
+    """The status of a service, in the order in which the overview shows them."""
 
     HEALING = "healing"
-    """A run is at work on it."""
+    """A run for it is active."""
     FIRING = "firing"
-    """An alert of it fires."""
+    """One of its alerts is firing."""
     MAINTENANCE = "maintenance"
-    """A maintenance window is open: nobody is told and nothing is healed, whatever fires."""
+    """A maintenance window covers it: IMS records its alerts, but neither heals nor notifies anyone."""
     UNKNOWN = "unknown"
-    """Nobody would tell us: no sender of alerts is heard."""
+    """All sources are stale or disabled, so no alert would arrive."""
     HEALTHY = "healthy"
 
 
@@ -39,11 +39,11 @@ class KnownService:
     """One service; `window` is the name of an open maintenance window that covers it."""
 
     service: Service
-    condition: ServiceStatus
+    status: ServiceStatus
     unresolved: int
-    """Incidents."""
+    """Number of unresolved incidents."""
     run: int | None
-    """Number of the run at work on it."""
+    """Number of its active run."""
     window: str | None
     window_ends: datetime | None
 
@@ -60,42 +60,42 @@ class _Unresolved:
 
 
 def read_service_statuses(session: Session, now: datetime) -> list[KnownService]:
-    """Every service of the active policy, by name; none before the first policy was loaded."""
+    """Every service of the active policy, by name; none before the first policy is loaded."""
     active = active_policy(session)
     if active is None or not active.policy.services:
         return []
     unresolved, runs = _unresolved(session), _active_runs(session)
-    opened, is_heard = open_windows(session, active.policy, now), _is_heard(session)
+    opened, has_source = open_windows(session, active.policy, now), _has_active_source(session)
     return [
-        _condition(service, active.policy, unresolved.get(name), runs.get(name), opened, is_heard=is_heard)
+        _known(service, active.policy, unresolved.get(name), runs.get(name), opened, has_source=has_source)
         for name, service in sorted(active.policy.services.items())
     ]
 
 
-def _condition(
+def _known(
     service: Service,
     policy: Policy,
     unresolved: _Unresolved | None,
     run: int | None,
     opened: Sequence[OpenWindow],
     *,
-    is_heard: bool,
+    has_source: bool,
 ) -> KnownService:
     cover = next((one for one in opened if _covers(one, service, policy)), None)
     if run is not None:
-        condition = ServiceStatus.HEALING
+        status = ServiceStatus.HEALING
     elif cover:
-        condition = ServiceStatus.MAINTENANCE
+        status = ServiceStatus.MAINTENANCE
     elif unresolved and unresolved.firing:
-        condition = ServiceStatus.FIRING
+        status = ServiceStatus.FIRING
     else:
-        condition = ServiceStatus.HEALTHY if is_heard else ServiceStatus.UNKNOWN
+        status = ServiceStatus.HEALTHY if has_source else ServiceStatus.UNKNOWN
     window, ends = (cover.window.name, cover.span.ends) if cover else (None, None)
-    return KnownService(service, condition, unresolved.incidents if unresolved else 0, run, window, ends)
+    return KnownService(service, status, unresolved.incidents if unresolved else 0, run, window, ends)
 
 
 def _covers(opened: OpenWindow, service: Service, policy: Policy) -> bool:
-    """Whether the window covers the service as a whole. One with conditions on labels covers some alerts only."""
+    """Whether the window covers the service as a whole. One with label matchers covers only some alerts."""
     names = (service.name, service.service)
     return not opened.window.match and opened.window.covers({}, names, policy.groups_of(service))
 
@@ -104,8 +104,8 @@ def _unresolved(session: Session) -> Mapping[str, _Unresolved]:
     """Unresolved incidents by service. Of more than `MOST_UNRESOLVED` only the newest are counted."""
     unresolved = (
         select(Incident.id, Incident.service)
-        # Written out: of a parameter the planner does not know that it fits the index of unresolved incidents. The
-        # order is that index's, lest a planner without figures of the table read all of it.
+        # A literal: with a parameter the planner does not know that the index of unresolved incidents applies. The
+        # order is that of the index, so that a planner without statistics of the table does not read all of it.
         .where(Incident.status != literal_column("'resolved'"))
         .order_by(Incident.opened_at.desc())
         .limit(MOST_UNRESOLVED)
@@ -118,12 +118,12 @@ def _unresolved(session: Session) -> Mapping[str, _Unresolved]:
 
 
 def _active_runs(session: Session) -> Mapping[str, int]:
-    """The run at work on each target; an index says that there is at most one."""
+    """The active run of each target; a unique index guarantees that there is at most one."""
     query = select(Run.target, Run.number).where(Run.outcome.in_(ACTIVE))
     return {target: number for target, number in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
 
 
-def _is_heard(session: Session) -> bool:
-    """Whether any sender of alerts would be heard: one that may send and is not silent."""
-    heard = exists().where(Source.disabled_at.is_(None), Source.stale_since.is_(None), Source.name != OWN_SOURCE)
-    return bool(session.scalar(select(heard)))
+def _has_active_source(session: Session) -> bool:
+    """Whether at least one source is neither disabled nor stale."""
+    active = exists().where(Source.disabled_at.is_(None), Source.stale_since.is_(None), Source.name != OWN_SOURCE)
+    return bool(session.scalar(select(active)))

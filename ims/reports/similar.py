@@ -1,4 +1,4 @@
-"""What happened before: earlier incidents like this one, and what ended them."""
+"""Similar incidents: earlier incidents like this one, and what resolved them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LOOKED_AT = 100
 """The newest earlier incidents of the service that are compared."""
 ALERTS_LOOKED_AT = 10
 LAST_EVENTS = 50
-"""An incident's resolve stands near the end of its timeline: only notes may follow."""
+"""The event that resolved an incident is near the end of its timeline: only notes can follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Similar:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took until it was well, or resolved."""
+        """The time until the incident was healed, or else resolved; None if neither."""
         end = self.incident.healed_at or self.incident.resolved_at
         return (end - self.incident.opened_at).total_seconds() if end else None
 
@@ -40,7 +40,7 @@ class Similar:
 def similar_to(session: Session, incident: Incident, alerts: Sequence[Alert]) -> list[Similar]:
     """Earlier incidents of the same alert, of the same service and alert name, or of the same correlation key.
 
-    Newest first, a few. However long the history is, it is read by indexes and to a bound.
+    A few, newest first. The query uses indexes and is bounded, however long the history is.
     """
     ids = _same_alert(session, incident, alerts) | _same_service(session, incident, alerts)
     if not ids:

@@ -1,4 +1,4 @@
-"""The figures on top of the overview: few, cheap, and comparable with the week before."""
+"""The statistics on top of the incident list: few, cheap, and compared with the week before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ HEALED_WITHIN = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean in seconds, none without incidents, and its change in per cent against the window before."""
+    """A mean in seconds, None without incidents, and its change in per cent against the previous window."""
 
     seconds: float | None
     change: float | None = None
@@ -27,10 +27,10 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How things are now, and how long they took in the last 7 days."""
+    """Present counts of incidents, and mean times of the last 7 days."""
 
     open: int
-    needing_people: int
+    needing_attention: int
     healing: int
     healed: int
     """Incidents healed in the last 24 hours."""
@@ -39,7 +39,7 @@ class Statistics:
 
 
 def read_statistics(session: Session, now: datetime) -> Statistics:
-    """All statistics. Nothing here grows with what is resolved: small indexes tell what is not, daily figures the rest."""
+    """All statistics. The cost does not grow with resolved incidents: partial indexes and daily statistics are read."""
     unresolved, needing = session.execute(
         select(func.count(), func.count(Incident.attention_at)).where(Incident.status != literal_column("'resolved'"))
     ).one()
@@ -48,7 +48,7 @@ def read_statistics(session: Session, now: datetime) -> Statistics:
     return Statistics(unresolved, needing, sum(count_active(session).values()), healed, mtta, mttr)
 
 
-# What is in the database is what was opened and not removed; only what is unresolved has to be counted.
+# All incidents in the database are those opened minus those removed; only unresolved ones have to be counted.
 _BY_STATUS: Final = text(
     f"""
     SELECT status, count(*) FROM incident WHERE status <> 'resolved' GROUP BY status
@@ -66,7 +66,7 @@ _BY_STATUS: Final = text(
 
 
 def count_by_status(session: Session) -> dict[str, int]:
-    """How many incidents are in each status, those with none included."""
+    """How many incidents are in each status; every status is included."""
     found = {status: int(count) for status, count in session.execute(_BY_STATUS)}
     return {status.value: found.get(status, 0) for status in Status}
 
@@ -82,7 +82,7 @@ def read_means(session: Session, now: datetime) -> tuple[Mean, Mean]:
 
 
 def _over(days: Sequence[Day], metric: Metric) -> float | None:
-    """The mean of several days."""
+    """The mean over several days, weighted by incidents; None without incidents."""
     sums = [(mean * day.counts[metric], day.counts[metric]) for day in days if (mean := day.means[metric]) is not None]
     return sum(seconds for seconds, _ in sums) / sum(count for _, count in sums) if sums else None
 

@@ -1,7 +1,7 @@
-"""Figures of a range of days: how many incidents, how bad, and how long people and automation took.
+"""Statistics of a range of days: numbers of incidents, severities, and how long people and automation took.
 
-Whatever happened on a day counts for that day: an incident that was opened on Monday and resolved on Tuesday is one of
-Monday's opened and one of Tuesday's resolved. Days are UTC.
+Each fact counts for the day on which it happened: an incident that was opened on Monday and resolved on Tuesday counts
+as opened on Monday and as resolved on Tuesday. Days are UTC.
 """
 
 from collections import defaultdict
@@ -21,11 +21,11 @@ from ims.reports.rollups import PENDING_FACTS, duration_of
 PERCENTILES: Final = (50, 90, 95, 99)
 ONE_DAY: Final = timedelta(days=1)
 MOST_DAYS: Final = 3660
-"""Ten years: every day is told."""
+"""Ten years; the summary lists every day."""
 
 
 class Metric(StrEnum):
-    """What happens to an incident on a day."""
+    """A fact about an incident that counts for a day."""
 
     OPENED = "opened"
     ACKNOWLEDGED = "acknowledged"
@@ -40,14 +40,14 @@ _SCOPES: Final = {
     ("team",): "team",
     ("environment", "team"): "owner",
 }
-"""Rows that tell apart what is chosen and nothing else; for anything else those that tell apart everything."""
+"""The scope of rows that are grouped by exactly the chosen fields; for other combinations scope `exact` is read."""
 
 TIMED: Final = (Metric.ACKNOWLEDGED, Metric.RESOLVED, Metric.HEALED)
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which incidents; nothing means all."""
+    """Filters of incidents; an empty one matches all."""
 
     service: str = ""
     environment: str = ""
@@ -57,7 +57,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds from the opening of incidents. The mean is exact, percentiles are within 5 %; none of no incident."""
+    """Seconds since the opening of incidents; empty without any. The mean is exact, percentiles are within 5 %."""
 
     incidents: int = 0
     mean: float | None = None
@@ -67,7 +67,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One UTC day: how many of each, and how long they took on average."""
+    """One UTC day: the count and the mean duration of each metric."""
 
     day: date
     counts: Mapping[Metric, int]
@@ -76,23 +76,23 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything about the days from `first` up to and including `last`."""
+    """The statistics of the days from `first` up to and including `last`."""
 
     first: date
     last: date
     counts: Mapping[Metric, int]
     by_severity: Mapping[str, Mapping[Metric, int]]
-    """Of each severity that there was any incident of."""
+    """For each severity with at least one incident."""
     to_acknowledge: Durations
     to_resolve: Durations
     to_heal: Durations
     days: Sequence[Day]
-    """Every day of the range, those without an incident included."""
+    """Every day of the range, including those without an incident."""
 
 
-# One statement, so that everything told is of one moment. First each day, from a row a day and metric; then how bad,
-# and how long, which need no days and are read from whole weeks where there are any. Changes that are not added up yet
-# are added here.
+# One statement, so that all numbers are of one moment. First the counts of each day, from one row a day and metric;
+# then severities and durations, which need no days and are read from whole weeks where possible. Pending changes are
+# added.
 _READ: Final = """
     WITH pending AS MATERIALIZED (
         SELECT day, metric, severity, bucket, sum(n) AS n, sum(n * seconds) AS seconds
@@ -128,9 +128,9 @@ _READ: Final = """
 
 
 def read_summary(session: Session, since: datetime, until: datetime, chosen: Chosen, now: datetime) -> Summary:
-    """The figures of the whole UTC days from the one of `since` to the one before `until`, or which `until` is in.
+    """The statistics of the whole UTC days from that of `since` to the last one that begins before `until`.
 
-    Days after the one of `now` are left out. Reads a few rows for each day, and more with several fields `chosen`.
+    Days after that of `now` are left out. Reads a few rows for each day, and more with several fields `chosen`.
     Raises `Invalid` when there are no such days or too many.
     """
     first, last = days_of(since, until, now)
@@ -156,7 +156,7 @@ def read_summary(session: Session, since: datetime, until: datetime, chosen: Cho
 
 
 def days_of(since: datetime, until: datetime, now: datetime) -> tuple[date, date]:
-    """First and last day of a range. Raises `Invalid` when it is empty, longer than ten years, or yet to come."""
+    """First and last day of a range. Raises `Invalid` when it is empty, longer than ten years, or in the future."""
     if since >= until or since > now:
         raise Invalid(fields=[FieldError("since", "must be before until, and not in the future")])
     first, last = since.astimezone(UTC).date(), min(until - timedelta(microseconds=1), now).astimezone(UTC).date()
@@ -170,27 +170,27 @@ def _given(chosen: Chosen) -> dict[str, str]:
 
 
 def _statement(chosen: Chosen) -> TextClause:
-    """The reading of the rows that are the fewest for what is chosen."""
+    """The statement that reads the fewest rows for the chosen fields."""
     given = _given(chosen)
-    told_apart = [name for name in given if name != "severity"]
-    scope = _SCOPES.get(tuple(told_apart), "exact")
+    grouped = [name for name in given if name != "severity"]
+    scope = _SCOPES.get(tuple(grouped), "exact")
     key = [f"scope = '{scope}'", *(f"{name} = :{name}" for name in given)]
     if scope != "exact":
-        # The other columns are empty: said here, it is one place of the primary key.
-        key += [f"{name} = ''" for name in ("service", "environment", "team") if name not in told_apart]
+        # The other columns are empty: with these conditions the rows are adjacent in the primary key.
+        key += [f"{name} = ''" for name in ("service", "environment", "team") if name not in grouped]
     return text(
         _READ.format(
             facts=PENDING_FACTS,
             chosen=" AND ".join(f"{name} = :{name}" for name in given) or "true",
             key=" AND ".join(key),
-            # Where a row for all severities together exists, it stands for the others.
+            # A row for all severities together, where it exists, replaces the others.
             whole="true" if scope == "exact" or "severity" in given else "severity = '*'",
         )
     )
 
 
 def _steps(first: date, last: date) -> Iterator[tuple[int, date]]:
-    """The range in whole weeks, and the days around them: how many days from which on."""
+    """The range as whole weeks and the days around them: pairs of length in days and first day."""
     day = first
     while day <= last:
         length = 7 if day.weekday() == 0 and day + 6 * ONE_DAY <= last else 1
@@ -207,7 +207,7 @@ def _days(first: date, last: date) -> Iterator[date]:
 
 @dataclass
 class _Sums:
-    """What the rows of a reading add up to."""
+    """The sums of the rows of a query."""
 
     days: defaultdict[tuple[str, date], tuple[int, Decimal]] = field(
         default_factory=lambda: defaultdict(lambda: (0, Decimal(0)))
@@ -246,7 +246,7 @@ class _Sums:
 
 
 def _percentiles(buckets: Mapping[int, int]) -> dict[int, float]:
-    """Of each percentile the duration of the bucket that holds it: the smallest that so many per cent do not exceed."""
+    """For each percentile the duration of its bucket: the smallest one that so many per cent do not exceed."""
     total = sum(buckets.values())
     found: dict[int, float] = {}
     reached = 0

@@ -1,1 +1,1 @@
-"""What is old goes: whole incidents at a time, in small steps."""
+"""Retention: removes old data, whole incidents at a time, in small steps."""

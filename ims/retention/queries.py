@@ -1,4 +1,4 @@
-"""What retention would remove."""
+"""The retention period, and how much retention would remove."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ims.policy.queries import policy_in_force
 
-# What still fires keeps its incident, even one that a person has resolved; so does a run that is not over.
+# A firing alert keeps its incident, even one that a person has resolved; so does a run that has not ended.
 OLD_INCIDENT = """
     incident.status = 'resolved' AND incident.resolved_at < :before
     AND NOT EXISTS (SELECT FROM timeline_event WHERE incident_id = incident.id AND at >= :before)
@@ -34,21 +34,21 @@ _EXPECTED = text(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Since when the past is kept."""
+    """The beginning of the retention periods."""
 
     since: datetime
-    """What ended before goes."""
+    """Incidents, runs and alerts that ended before are removed."""
     audit_since: datetime
-    """Entries of the audit log from before go."""
+    """Entries of the audit log from before are removed."""
 
 
 def expected(session: Session, kept: Kept) -> dict[str, int]:
-    """How much of each kind is older than what is kept and would go."""
+    """How many rows of each kind are older than the retention period and would be removed."""
     moments = {"before": kept.since, "audit_before": kept.audit_since}
     return dict(session.execute(_EXPECTED, moments).mappings().one())
 
 
 def oldest_kept(session: Session, now: datetime) -> Kept:
-    """Since when the past is kept, as the policy in force says."""
+    """The beginning of the retention periods, by the policy in force."""
     retention = policy_in_force(session).retention
     return Kept(now - timedelta(days=retention.retention_days), now - timedelta(days=retention.audit_days))

@@ -1,8 +1,9 @@
-"""The steps of retention. Each removes a little in the caller's transaction and waits for nobody.
+"""The steps of retention. Each removes a few rows in the caller's transaction and waits for no other transaction.
 
-An incident goes as a whole: its runs with their logs, its episodes, its decisions, and then its timeline with itself.
-The last is not the programs' right: `remove_old_incidents` in the database does it, for incidents that are over and
-old by their own timelines, whole or not at all. See the first migration.
+An incident is removed as a whole: its runs with their logs, its episodes, its decisions, and then the incident itself
+with its timeline. The programs' role has no permission for the last: the database function `remove_old_incidents` does
+it, only for incidents that are resolved and old by their own timelines, completely or not at all. See the first
+migration.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,12 +26,12 @@ INCIDENTS_A_STEP: Final = 20
 ROWS_A_STEP: Final = 1000
 
 Removed = dict[str, int]
-"""How many rows of each kind went."""
+"""How many rows of each kind were removed."""
 
 _POLITE: Final = (
-    # What is lost in a crash is removed again: no commit of ours has to wait for the disk.
+    # A removal that is lost in a crash is repeated, so these commits need not wait for the disk.
     text("SET LOCAL synchronous_commit = off"),
-    # Whoever holds a row is using it.
+    # A locked row is in use: give up soon.
     text("SET LOCAL lock_timeout = '500ms'"),
 )
 
@@ -43,7 +44,7 @@ _OLD = text(
 )
 _OF_INCIDENTS: Final = {
     "decisions": text("DELETE FROM decision WHERE incident_id = ANY(:incidents)"),
-    # Their events, verifications and approvals go with them.
+    # Deletes their events, verifications and approvals, too.
     "runs": text(
         "DELETE FROM run WHERE incident_id = ANY(:incidents)"
         " OR episode_id IN (SELECT id FROM episode WHERE incident_id = ANY(:incidents))"
@@ -54,7 +55,7 @@ _REMOVE = text("SELECT remove_old_incidents(CAST(:incidents AS uuid[]), :before)
 
 
 def remove_incidents(session: Session, before: datetime, limit: int = INCIDENTS_A_STEP) -> Removed:
-    """Remove up to `limit` incidents that were resolved before `before`, with everything that is theirs."""
+    """Remove up to `limit` incidents that were resolved before `before`, with everything that belongs to them."""
     _be_polite(session)
     incidents: list[UUID] = list(session.scalars(_OLD, {"before": before, "limit": limit}))
     if not incidents:
@@ -65,7 +66,7 @@ def remove_incidents(session: Session, before: datetime, limit: int = INCIDENTS_
     return {"incidents": int(count or 0), **removed}
 
 
-# A notification that comes meanwhile changes last_seen_at, which PostgreSQL looks at again before it deletes the row.
+# A concurrent notification changes last_seen_at, which PostgreSQL checks again before it deletes the row.
 _ALERTS = text(
     """
     DELETE FROM alert WHERE id IN (
@@ -80,9 +81,10 @@ _LAST_ALERT = text("SELECT coalesce(max(id), 0) FROM alert")
 
 
 def remove_alerts(session: Session, before: datetime, after: int) -> tuple[Removed, int | None]:
-    """Remove alerts that have no episode left and were not heard of since `before`.
+    """Remove alerts that have no episode left and were last seen before `before`.
 
-    Looks at ids after `after` and tells where to go on, None at the end: one walk through the table in small steps.
+    Examines ids after `after` and returns the id to continue from, None at the end: one pass over the table in small
+    steps.
     """
     _be_polite(session)
     until = after + 5 * ROWS_A_STEP
@@ -93,7 +95,7 @@ def remove_alerts(session: Session, before: datetime, after: int) -> tuple[Remov
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Rows that are old by themselves; `delete` removes up to :limit of them."""
+    """A kind of rows with an age of their own; `delete` removes up to :limit of them."""
 
     kind: str
     delete: str
@@ -112,7 +114,7 @@ STEPS: Final = (
         " AND ended_at < :before"
         " LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
-    # The incident of a key that nothing was heard of is gone, so the key has nothing to say.
+    # A correlation key whose incident was removed has no effect.
     Step(
         "correlations",
         "DELETE FROM correlation WHERE key IN (SELECT key FROM correlation WHERE updated_at < :before"
@@ -123,14 +125,14 @@ STEPS: Final = (
         "tokens",
         "DELETE FROM api_token WHERE hash IN (SELECT hash FROM api_token WHERE expires_at < :before LIMIT :limit)",
     ),
-    # They are promised for a day, whatever the policy keeps.
+    # The API promises to keep them for a day, whatever the policy's retention.
     Step(
         "idempotency_keys",
         "DELETE FROM idempotency_key WHERE (account, key) IN (SELECT account, key FROM idempotency_key"
         " WHERE created_at < greatest(CAST(:before AS timestamptz), now() - interval '1 day')"
         " ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
-    # They count for minutes; an hour is longer than any of them.
+    # They count for a few minutes, so an hour is long enough.
     Step(
         "sign_in_tries",
         "DELETE FROM sign_in_tries WHERE key IN (SELECT key FROM sign_in_tries"
@@ -141,7 +143,7 @@ STEPS: Final = (
 
 
 def take_step(session: Session, step: Step, before: datetime, limit: int = ROWS_A_STEP) -> int:
-    """Remove up to `limit` rows older than `before`; how many it were."""
+    """Remove up to `limit` rows older than `before`; returns how many."""
     _be_polite(session)
     return _count(session, text(step.delete), {"before": before, "limit": limit})
 
@@ -150,18 +152,18 @@ _AUDIT = text("SELECT remove_old_audit_entries(:before, :limit)")
 
 
 def remove_audit_entries(session: Session, before: datetime, limit: int = ROWS_A_STEP) -> int:
-    """Remove up to `limit` entries of the audit log from before `before`; how many it were.
+    """Remove up to `limit` entries of the audit log from before `before`; returns how many.
 
-    As with timelines it is not the programs' right: a function in the database does it.
+    As for timelines, the programs' role has no permission to delete them: a database function does it.
     """
     _be_polite(session)
     return int(session.scalar(_AUDIT, {"before": before, "limit": limit}) or 0)
 
 
 def steps(database: Database, kept: Kept) -> Iterator[Removed]:
-    """Remove everything older than what is kept; yields after each transaction, for a pause.
+    """Remove everything older than the retention period; yields after each transaction, for a pause.
 
-    May be left anywhere. Raises `DatabaseAway`, also when somebody holds what was to go.
+    The caller may stop after any step. Raises `DatabaseAway`, also when a row stays locked for too long.
     """
     before = kept.since
     while removed := _in_transaction(database, lambda session: remove_incidents(session, before)):

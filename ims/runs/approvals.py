@@ -1,8 +1,8 @@
-"""People say yes or no to a run before it may start.
+"""Approvals: people approve or reject a run before it may start.
 
-A run that waits holds no target and has no job, so it stops nothing. An approval is bound to the digest of what exactly
-will run and to its revision, is given once, and expires. The target is taken when it is given; if another run holds it
-then, the approved run waits, and the sweep queues it as soon as the target is free.
+A run that awaits approval holds no target and has no job, so it blocks nothing. An approval is bound to the digest of
+the run's spec and to its revision, is given once, and expires. An approved run takes its target at the approval; if
+another run holds the target then, the approved run waits, and the sweep queues it as soon as the target is free.
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ from ims.incidents.transitions import NewEvent, append
 from ims.runs.models import Approval, ApprovalState, Run, RunStatus
 from ims.runs.queries import run_by_name
 from ims.runs.spec import RunSpec
-from ims.runs.usecases import NewRun, columns_of, tell
+from ims.runs.usecases import NewRun, columns_of, record_event
 
 VALID_FOR: Final = timedelta(hours=1)
-"""How long people have to answer."""
-_EXPIRED: Final = "Nobody approved it in time."
+"""How long people have to approve or reject a run."""
+_EXPIRED: Final = "The run was not approved in time."
 
 
 class NotAwaitingApproval(Conflict):
-    """Nobody is asked about this run any more: it was approved or rejected before, or the time is over."""
+    """The run does not await approval any more: it was approved or rejected before, or the approval expired."""
 
 
 class ApprovedForAnother(Conflict):
-    """What would run is not what you looked at: read the run again, then decide."""
+    """The spec of the run differs from the one you reviewed: read the run again, then decide."""
 
 
 def request_approval(
@@ -50,7 +50,7 @@ def request_approval(
     rule: str | None = None,
     valid_for: timedelta = VALID_FOR,
 ) -> Run:
-    """Make a run that waits for a person's yes. Raises `Forbidden`."""
+    """Create a run that awaits approval. Raises `Forbidden`."""
     context.require(Role.RESPONDER)
     session, now = context.session, context.now
     new = NewRun(uuid4(), spec, revision, incident_id=incident_id, rule=rule)
@@ -63,15 +63,15 @@ def request_approval(
     )  # fmt: skip
     session.flush()
     run = session.get_one(Run, new.run_id)
-    _write_down(context, EventKind.APPROVAL_REQUESTED, run, spec_digest=spec.digest, revision=revision)
+    _record(context, EventKind.APPROVAL_REQUESTED, run, spec_digest=spec.digest, revision=revision)
     return run
 
 
 def approve(context: Context, reference: str, *, spec_digest: str | None = None, reason: str = "") -> Run:
-    """Say yes to a run: it is queued, or waits for its target if another run holds it.
+    """Approve a run: it is queued, or waits for its target if another run holds it.
 
-    With `spec_digest` only if that is still what would run. Raises `Forbidden`, `NotFound`, `NotAwaitingApproval` and
-    `ApprovedForAnother`.
+    `spec_digest` is the digest of the spec that the person reviewed. Raises `Forbidden`, `NotFound`,
+    `NotAwaitingApproval`, and `ApprovedForAnother` if the run's spec has another digest.
     """
     context.require(Role.RESPONDER)
     run = run_by_name(context.session, reference)
@@ -79,26 +79,26 @@ def approve(context: Context, reference: str, *, spec_digest: str | None = None,
     if spec_digest is not None and spec_digest != digest:
         raise ApprovedForAnother
     _decide(context, run, ApprovalState.APPROVED, digest, reason)
-    _write_down(context, EventKind.RUN_APPROVED, run, spec_digest=digest, revision=run.revision, reason=reason)
+    _record(context, EventKind.RUN_APPROVED, run, spec_digest=digest, revision=run.revision, reason=reason)
     queue_approved(context.session, context.now, only=run.id)
     context.session.refresh(run)
     return run
 
 
 def reject(context: Context, reference: str, *, reason: str = "") -> Run:
-    """Say no to a run: it is cancelled. Raises `Forbidden`, `NotFound` and `NotAwaitingApproval`."""
+    """Reject a run: it is cancelled. Raises `Forbidden`, `NotFound` and `NotAwaitingApproval`."""
     context.require(Role.RESPONDER)
     session = context.session
     run = run_by_name(session, reference)
     _decide(context, run, ApprovalState.REJECTED, RunSpec.from_stored(run.spec).digest, reason)
-    _write_down(context, EventKind.RUN_REJECTED, run, reason=reason)
+    _record(context, EventKind.RUN_REJECTED, run, reason=reason)
     _cancel(session, [run.id], f"{context.principal.name} rejected it.", context.now)
     session.refresh(run)
     return run
 
 
 def _decide(context: Context, run: Run, state: ApprovalState, digest: str, reason: str) -> None:
-    """The guarded update: of all who answer at once, one does; nobody answers late or for another spec."""
+    """The guarded update: of concurrent decisions one succeeds; a late one, or one for another spec, fails."""
     decided = context.session.execute(
         update(Approval)
         .where(
@@ -116,7 +116,7 @@ def _decide(context: Context, run: Run, state: ApprovalState, digest: str, reaso
         raise NotAwaitingApproval
 
 
-# Of several that want one target the one that was asked about first; only while nothing holds it.
+# Of several approved runs for one target, the oldest; only while no other run holds the target.
 _READY = text(
     """
     SELECT DISTINCT ON (run.target) run.id FROM run
@@ -131,12 +131,12 @@ _READY = text(
 
 
 def queue_approved(session: Session, now: datetime, *, only: UUID | None = None) -> int:
-    """Queue approved runs whose targets are free, each with its job; how many."""
+    """Queue approved runs whose targets are free, each with its job; return their number."""
     return sum(_take_target(session, run_id, now) for run_id in session.scalars(_READY, {"only": only}).all())
 
 
 def _take_target(session: Session, run_id: UUID, now: datetime) -> bool:
-    """Whether the run got its target. Another one may be faster: the index says so, and the run goes on waiting."""
+    """Whether the run got its target. If another run was faster, the unique index fails and this run keeps waiting."""
     try:
         with session.begin_nested():
             queued = session.execute(
@@ -155,7 +155,7 @@ def _take_target(session: Session, run_id: UUID, now: datetime) -> bool:
 
 
 def expire_approvals(session: Session, now: datetime) -> int:
-    """Cancel runs that nobody answered about in time; how many."""
+    """Cancel runs that were neither approved nor rejected in time; return their number."""
     expired = session.scalars(
         update(Approval)
         .where(Approval.state == ApprovalState.PENDING, Approval.expires_at <= now)
@@ -164,15 +164,15 @@ def expire_approvals(session: Session, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     ).all()
     for run in _cancel(session, expired, _EXPIRED, now):
-        tell(session, run, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_EXPIRED)
+        record_event(session, run, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_EXPIRED)
     return len(expired)
 
 
 def approval_of(session: Session, run: Run) -> Approval:
-    """What people said about a run. Raises `NotFound` if nobody was asked."""
+    """The approval of a run. Raises `NotFound` if the run never needed one."""
     found = session.scalars(select(Approval).where(Approval.run_id == run.id)).one_or_none()
     if found is None:
-        raise NotFound(f"Nobody was asked about R-{run.number}.")
+        raise NotFound(f"R-{run.number} did not need an approval.")
     return found
 
 
@@ -193,9 +193,9 @@ _ACTIONS: Final = {
 }
 
 
-def _write_down(context: Context, kind: EventKind, run: Run, **told: str) -> None:
-    """Into the audit log, and into the timeline of the run's incident if it belongs to one."""
-    after = {name: value for name, value in told.items() if value}
+def _record(context: Context, kind: EventKind, run: Run, **details: str) -> None:
+    """Write to the audit log, and to the timeline of the run's incident if it has one."""
+    after = {name: value for name, value in details.items() if value}
     record(context, _ACTIONS[kind], f"R-{run.number}", after=after)
     if run.incident_id is not None:
         data = {"number": run.number, "playbook": run.playbook, "target": run.target, **after}

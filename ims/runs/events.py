@@ -1,10 +1,11 @@
-"""What a run tells while it goes on: ansible-runner's events, made small.
+"""Events of a run: ansible-runner's events, condensed.
 
-The run's child condenses an event, the caller's side turns it into a ``RunEvent``. Only what people and the recap need
-is kept: never the arguments of a task, never its whole result. What a task hides with ``no_log`` Ansible has already
-replaced in both the output and the result.
+The run's child condenses an event, and the worker turns it into a ``RunEvent``. Only what people and the recap need is
+kept: never the arguments of a task, never its whole result. Ansible has already replaced what a task hides with
+``no_log``, both in the output and in the result.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,15 +19,22 @@ MAX_NAME: Final = 500
 """Characters of the name of a play, task, host."""
 
 STATS: Final = "playbook_on_stats"
+STARTED: Final = "runner_on_start"
+"""Ansible is about to have a worker process of its own execute a task for a host."""
 OK: Final = "runner_on_ok"
 ITEM_OK: Final = "runner_item_on_ok"
 FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
+SKIPPED: Final = "runner_on_skipped"
+ITEM_FAILED: Final = "runner_item_on_failed"
 VERBOSE: Final = "verbose"
 NOTE: Final = "ims_note"
-"""Kind of an event that IMS itself adds to the story of a run."""
+"""Kind of an event that IMS itself adds to the log of a run."""
 
-_FAILURES: Final = frozenset({FAILED, UNREACHABLE, "runner_item_on_failed", "runner_retry"})
+_FAILURES: Final = frozenset({FAILED, UNREACHABLE, ITEM_FAILED, "runner_retry"})
+_SIGNALS: Final = range(1, 65)
+_JOB_LOST = re.compile(r"Timeout exceeded|did not complete within the requested time|could not find job")
+_READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COUNTS: Final = {
     "ok": "ok",
     "changed": "changed",
@@ -40,7 +48,7 @@ _COUNTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """One line of a run's story. ``counter`` counts from 1 without gaps; ``at`` is in UTC."""
+    """One event of a run's log. ``counter`` counts from 1 without gaps; ``at`` is in UTC."""
 
     counter: int
     at: datetime
@@ -55,7 +63,7 @@ class RunEvent:
 
     @classmethod
     def from_wire(cls, counter: int, wire: Mapping[str, Any]) -> "RunEvent":
-        """Build it from what ``condense`` made on the child's side."""
+        """Build an event from the result of ``condense`` in the child."""
         return cls(
             counter=counter,
             at=_time(wire.get("at")),
@@ -69,7 +77,7 @@ class RunEvent:
 
 
 def condense(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the few things of an ansible-runner event that are kept, ready for JSON."""
+    """Return the parts of an ansible-runner event that are kept, ready for JSON."""
     kind = str(event.get("event", VERBOSE))
     details = event.get("event_data") or {}
     wire = {
@@ -85,7 +93,7 @@ def condense(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text`` without NUL, which PostgreSQL refuses, and with a visible note after ``limit`` characters."""
+    """Return ``text`` without NUL, which PostgreSQL does not accept, cut after ``limit`` characters with a note."""
     text = text.replace("\0", "\ufffd")
     if len(text) <= limit:
         return text
@@ -108,14 +116,15 @@ def _data(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
     }
     result = details.get("res")
     if isinstance(result, Mapping):
-        # A result under no_log says only that it is censored: whether the task changed something is unknown.
+        # A result under no_log is censored, so whether the task changed anything is unknown.
         data["changed"] = None if "censored" in result else bool(result.get("changed"))
-        # Ansible leaves the mark on the events of a loop's items alone, not on the one that closes the loop.
+        # In a loop Ansible marks only the events of the items, not the event that closes the loop.
         data["delegated"] = "_ansible_delegated_vars" in result or None
         data["items"] = len(result["results"]) if isinstance(result.get("results"), list) else None
         if kind in _FAILURES:
             data["message"] = cut(failure_message(result), MAX_MESSAGE)
             data["ignored"] = bool(details.get("ignore_errors"))
+            data["cut_short"] = how_cut_short(result, str(data["action"]))
     return {name: value for name, value in data.items() if value not in (None, "")}
 
 
@@ -128,11 +137,11 @@ def _recap(details: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def failure_message(result: Mapping[str, Any]) -> str:
-    """Return the most telling sentence of a failed task's result."""
+    """Return the most informative message of a failed task's result."""
     if "censored" in result:
         return str(result["censored"])
     parts = [str(result[name]).strip() for name in ("msg", "reason") if result.get(name)][:1]
-    # include_vars says why only here.
+    # include_vars puts its reason only here.
     if (message := str(result.get("message") or "").strip()) and message not in parts:
         parts.append(message)
     items = result.get("results")
@@ -140,8 +149,33 @@ def failure_message(result: Mapping[str, Any]) -> str:
         if isinstance(item, Mapping) and item.get("failed"):
             parts.append(failure_message(item))
             break
-    # A module that ran a command says "non-zero return code"; why, is in what the command said last.
-    said = str(result.get("stderr") or result.get("module_stderr") or (result.get("rc") and result.get("stdout")) or "")
-    if said.strip():
-        parts.append(said.strip()[-MAX_MESSAGE // 2 :])
+    # A module that ran a command says only "non-zero return code"; the end of the command's output has the reason.
+    output = result.get("stderr") or result.get("module_stderr") or (result.get("rc") and result.get("stdout"))
+    if end := str(output or "").strip():
+        parts.append(end[-MAX_MESSAGE // 2 :])
     return ": ".join(parts)
+
+
+def how_cut_short(result: Mapping[str, Any], action: str) -> str | None:
+    """Return how a task was ended in the middle if its result proves that, as the end of a sentence; else None.
+
+    What it had done by then nobody knows: a failure that a module reports itself is something else.
+    """
+    rc = result.get("rc")
+    if isinstance(rc, int) and (-rc in _SIGNALS or rc - 128 in _SIGNALS):
+        # -9 is a module's way to say it, 137 a shell's, also when it is the module itself that was killed.
+        return f"was killed by signal {-rc if rc < 0 else rc - 128}"
+    if "timedout" in result:
+        return "was stopped at its timeout"
+    if "ansible_job_id" in result and _JOB_LOST.search(str(result.get("msg"))):
+        return "did not end within its time for async"
+    if action.rpartition(".")[2] == "uri" and _lost_answer(result):
+        return "sent its request and got no answer"
+    return None
+
+
+def _lost_answer(result: Mapping[str, Any]) -> bool:
+    """Whether a request that may change something was sent: a refused connection is worded otherwise."""
+    arguments = (result.get("invocation") or {}).get("module_args") or {}
+    method = str(arguments.get("method") or "GET").upper()
+    return method not in _READING_METHODS and "Connection failure" in str(result.get("msg"))

@@ -1,11 +1,11 @@
-"""Holding a run's lease, and noticing in time that it cannot be held.
+"""Renewing a run's lease, and stopping the run in time if the lease cannot be renewed.
 
-The promise to everybody else is: when the database says that a lease has run out, nothing of the run is left. So the
-holder gives up after two thirds of the lease, measured from before it sent the last renewal that was confirmed; the
-last third is for stopping the playbook.
+The guarantee to all other workers is: when a lease has expired by the database's clock, no process of the run is left.
+So the holder gives up after two thirds of the lease, measured from before it sent the last confirmed renewal; the last
+third is for stopping the playbook.
 
-Renewals have a connection of their own and never wait for a thread or for the pool, because a slow database is exactly
-when they matter.
+Renewals use their own connection and never wait for a thread or for the pool, because they matter most when the
+database is slow.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Lease:
                 await asyncio.sleep(self._settings.lease_seconds * RENEW_AFTER)
             log.warning("lease_lost", run_id=str(self._claim.run_id), fence=self._claim.fence)
         finally:
-            # Also when this task ended by a fault of its own: an unwatched run must not go on.
+            # Also if this task failed: a run whose lease is not renewed must not go on.
             self.lost.set()
             await self._disconnect()
 
@@ -77,8 +77,8 @@ class Lease:
             sent = loop.time()
             renewal = asyncio.create_task(self._renew())
             try:
-                # Never by cancelling and waiting for it: psycopg then asks the server to cancel the statement and waits
-                # for the answer, and a server that swallows everything gives none.
+                # Not by cancelling and awaiting the task: psycopg would request a cancel from the server and wait for
+                # the response, and a server that does not respond would block it.
                 done, _ = await asyncio.wait([renewal], timeout=left)
             finally:
                 if not renewal.done():
@@ -118,16 +118,16 @@ class Lease:
 
 
 _abandoned: set["asyncio.Task[bool]"] = set()
-"""Renewals that nobody waits for any more; the event loop itself keeps no hold of its tasks."""
+"""References to abandoned renewals, because the event loop keeps only weak references to its tasks."""
 
 
 def _abandon(renewal: "asyncio.Task[bool]", connection: psycopg.AsyncConnection | None) -> None:
-    """Let a renewal end by itself, and its connection with it: it is closed under nobody's hands."""
+    """Let a renewal end by itself and close its connection only then, so that no connection in use is closed."""
 
     def end(ended: "asyncio.Task[bool]") -> None:
         _abandoned.discard(ended)
         if not ended.cancelled():
-            ended.exception()  # looked at, so that the loop does not complain
+            ended.exception()  # retrieved, so that the loop does not log it
         if connection is not None:
             connection.pgconn.finish()
 

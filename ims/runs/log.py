@@ -1,4 +1,4 @@
-"""The end of a run's log: as much as a page can show."""
+"""The last part of a run's log, for pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from ims.runs.queries import events_after
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A part of a run's log. `is_cut` says that lines before it were left out."""
+    """The last events of a run's log. `is_cut` is true if earlier events were left out."""
 
     events: Sequence[RunEvent]
     is_cut: bool
 
     @property
     def last(self) -> int:
-        """Counter of its last line, 0 without lines: where a reader goes on."""
+        """Counter of the last event, 0 without events: a reader continues after it."""
         return self.events[-1].counter if self.events else 0
 
 
 def end_of_log(session: Session, run_id: UUID, *, characters: int, limit: int = 1000) -> Log:
-    """The last lines of the log, as many as fit in about `characters`, so that a page stays small."""
+    """The last events of the log whose output fits in about `characters`, so that a page stays small."""
     length = func.sum(func.length(RunEvent.stdout)).over(order_by=RunEvent.counter.desc())
     sized = select(RunEvent.counter, length.label("length")).where(RunEvent.run_id == run_id).subquery()
     first = session.scalar(select(func.min(sized.c.counter)).where(sized.c.length <= characters))

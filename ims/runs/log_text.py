@@ -9,7 +9,7 @@ from ims.runs.queries import events_after
 
 
 def plain_log(database: Database, run_id: UUID) -> Iterator[str]:
-    """The log in parts, each read in a transaction of its own: a slow reader holds no connection."""
+    """The log in parts. Each part is read in its own transaction, so that a slow reader holds no connection."""
     after = 0
     while True:
         with database.begin() as session:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Sequence,
+    String,
     UniqueConstraint,
     text,
 )
@@ -31,12 +33,12 @@ class RunStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
-    """The playbook did its work; whether the service is healthy is its verification's to say."""
+    """The playbook succeeded; the verification says whether the service is healthy."""
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
-    """Nobody saw its end."""
+    """The end of the playbook, or of one of its tasks, was not observed: a process of the run or its worker died."""
 
 
 class VerificationStatus(StrEnum):
@@ -46,11 +48,11 @@ class VerificationStatus(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """The run declares none, or it changed nothing."""
+    """The run declares no verification, or it ran in check mode."""
 
 
 class RunOutcome(StrEnum):
-    """What people see of a run: what its playbook did, and what the verification made of it."""
+    """The outcome that people see: the run's status combined with its verification."""
 
     AWAITING_APPROVAL = "awaiting_approval"
     QUEUED = "queued"
@@ -66,7 +68,7 @@ class RunOutcome(StrEnum):
 
 
 class ApprovalState(StrEnum):
-    """What people said about a run that waits for them."""
+    """State of the approval of a run."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -79,7 +81,7 @@ ACTIVE = (RunOutcome.QUEUED, RunOutcome.RUNNING, RunOutcome.VERIFYING)
 
 
 def outcome_of(kind: str, status: RunStatus, verification: VerificationStatus | None) -> RunOutcome:
-    """What people see. The column `run.outcome` is the same in SQL, so that indexes know it; a test compares them."""
+    """The outcome of a run. The column `run.outcome` computes the same in SQL for indexes; a test compares both."""
     if status is not RunStatus.SUCCEEDED:
         return RunOutcome(status.value)
     if verification is VerificationStatus.PENDING:
@@ -106,7 +108,7 @@ class Run(Base):
 
     __tablename__ = "run"
     __table_args__ = (
-        # Exactly one run for one attempt of a rule at an episode, however often the decision is repeated.
+        # One run per attempt of a rule at an episode, even if the decision is repeated.
         UniqueConstraint("episode_id", "rule", "attempt"),
         # Never two runs on one target at once.
         Index(
@@ -117,11 +119,11 @@ class Run(Base):
         ),
         # At most one healed run for an episode.
         Index("uq_run_healed_episode", "episode_id", unique=True, postgresql_where=text("outcome = 'healed'")),
-        # The sweep looks for leases that ran out.
+        # The sweep looks for expired leases.
         Index("ix_run_lease", "lease_until", postgresql_where=text("status = 'running'")),
         # The sweep finds verifications whose job got lost.
         Index("ix_run_unverified", "finished_at", postgresql_where=text("verification = 'pending'")),
-        # The sweep looks for runs that people have approved and whose target is free by now.
+        # The sweep looks for approved runs whose target has become free.
         Index("ix_run_awaiting_approval", "number", postgresql_where=text("status = 'awaiting_approval'")),
         Index("ix_run_incident", "incident_id"),
         # Cooldown: when did the last run on this target end?
@@ -142,51 +144,55 @@ class Run(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     number: Mapped[int] = mapped_column(BigInteger, RUN_NUMBER, unique=True)
-    """People's name for it (R-7)."""
+    """The number in the run's name (R-7)."""
     spec: Mapped[dict[str, Any]]
-    """What it is to do, see spec.py; frozen. Kind, playbook and target stand beside it for lists and indexes."""
+    """The frozen spec, see spec.py. Kind, playbook and target are also columns for lists and indexes."""
     kind: Mapped[str] = mapped_column(default="heal")
     status: Mapped[str] = mapped_column(default=RunStatus.QUEUED)
     """What the playbook did."""
     verification: Mapped[str | None]
-    """Status of the run's verification, None without one: written by the statements that write it, because constraints
-    and lists need it in this row."""
+    """Copy of the verification's status, None without a verification. Written in the same transaction, because
+    constraints and lists need it in this row."""
     outcome: Mapped[str] = mapped_column(Computed(_OUTCOME, persisted=True))
-    """What people see: `outcome_of` the two."""
+    """`outcome_of` status and verification."""
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     episode_id: Mapped[int | None] = mapped_column(ForeignKey("episode.id"))
     rule: Mapped[str | None]
-    """Name of the rule that made it; None if none did."""
+    """Name of the rule that created the run; None if no rule did."""
     attempt: Mapped[int] = mapped_column(default=1)
     playbook: Mapped[str]
     target: Mapped[str]
     """Exact inventory name of the host the run may touch."""
     revision: Mapped[str] = mapped_column(ForeignKey("policy_snapshot.digest"))
     fence: Mapped[int] = mapped_column(default=0)
-    """Fencing token: raised by each claim; every later write of the claimer carries it."""
+    """Fencing token: each claim raises it, and every later write of the claiming worker carries it."""
     claimed_by: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     queued_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    """The playbook ended."""
+    """When the playbook ended."""
     ended_at: Mapped[datetime | None]
-    """The outcome stands: the verification ended, or the run ended without one."""
+    """When the outcome became final: the verification ended, or the run ended without one."""
     rc: Mapped[int | None]
     recap: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[str | None]
-    """Why the outcome is what it is, in words for people."""
+    """The reason of the outcome, for people."""
     failed_task: Mapped[str | None]
+    cut_short: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Whether a task may have been interrupted, so that a repetition may do twice what it did."""
+    left_behind: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
+    """Names of the programs that were still running on its worker's machine after it, and were stopped."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The values that the playbook is given."""
+        """The declared extra variables of the playbook."""
         found: dict[str, Any] = self.spec.get("parameters", {})
         return found
 
 
 class RunEvent(Base):
-    """One line of a run's story, as ansible-runner told it."""
+    """One event in the log of a run, as ansible-runner reported it."""
 
     __tablename__ = "run_event"
 
@@ -210,26 +216,26 @@ class Verification(Base):
     run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     status: Mapped[str] = mapped_column(default=VerificationStatus.PENDING)
     started_at: Mapped[datetime]
-    """The playbook ended, or nobody heard of it any more."""
+    """When the playbook ended or the run was lost."""
     ended_at: Mapped[datetime | None]
     healthy_since: Mapped[datetime | None]
     """First green probe of the window that passed, or the alert's resolve."""
     decided_by: Mapped[str | None]
-    """What told: `probe` or `alert`."""
+    """What decided the verification: `probe` or `alert`."""
     probes: Mapped[int | None]
-    """How many were made; None where nobody counted."""
+    """Number of probes; None if unknown."""
     reason: Mapped[str | None]
-    """Why it came out so, in words for people."""
+    """The reason of the status, for people."""
 
 
 class Approval(Base):
-    """A person's yes or no to one run, bound to what exactly it will do."""
+    """A person's approval or rejection of one run, bound to the run's spec and revision."""
 
     __tablename__ = "approval"
     __table_args__ = (
-        # A run is asked about once.
+        # A run has at most one approval.
         UniqueConstraint("run_id"),
-        # The sweep lets those expire that nobody answered.
+        # The sweep looks for pending approvals that have expired.
         Index("ix_approval_pending", "expires_at", postgresql_where=text("state = 'pending'")),
         CheckConstraint("state IN ('pending', 'approved', 'rejected', 'expired')", name="state"),
     )
@@ -238,7 +244,7 @@ class Approval(Base):
     run_id: Mapped[UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(default=ApprovalState.PENDING)
     spec_digest: Mapped[str]
-    """Of the run's spec when it was asked about: an approval is worth nothing for another one."""
+    """Digest of the run's spec when the approval was requested: an approval is not valid for another spec."""
     revision: Mapped[str]
     requested_at: Mapped[datetime]
     requested_by: Mapped[str]
@@ -246,4 +252,4 @@ class Approval(Base):
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
     reason: Mapped[str | None]
-    """What whoever decided wrote."""
+    """The comment of the person who decided."""

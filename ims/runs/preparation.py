@@ -1,4 +1,4 @@
-"""From a claimed run to what its execution needs: the unpacked revision, its spec, the alert's own words."""
+"""Prepare the execution of a claimed run: the unpacked revision, the spec, the alert's data."""
 
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,10 @@ from ims.runs.spec import RunSpec
 
 
 def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRequest:
-    """What is to be executed, exactly as the run's own revision says, which is unpacked on this machine if need be.
+    """The request for a run, from the run's own revision, which is unpacked on this machine if necessary.
 
-    Raises `NotFound`, `SpecUnreadable`, `TreeFaulty`, and `pydantic.ValidationError` when it does not fit its policy.
+    Raises `NotFound`, `SpecUnreadable`, `TreeFaulty`, and `pydantic.ValidationError` if the request is invalid for the
+    run's policy.
     """
     run = session.get(Run, run_id)
     if run is None:
@@ -44,7 +45,7 @@ def prepare_request(session: Session, run_id: UUID, settings: Settings) -> RunRe
 
 
 def run_context_of(session: Session, digest: str, settings: Settings) -> RunContext:
-    """What runs of this revision have in common; it is unpacked on this machine if need be."""
+    """What runs of this revision have in common. Unpacks the revision on this machine if necessary."""
     instance = str(settings.state_dir)
     return RunContext(
         policy_root=unpack_revision(session, digest, settings.state_dir / "policy").resolve(),
@@ -53,7 +54,7 @@ def run_context_of(session: Session, digest: str, settings: Settings) -> RunCont
 
 
 def _alert(session: Session, run: Run) -> dict[str, Any]:
-    """What the playbook sees as `alert`; every string of it is from outside."""
+    """The playbook's variable `alert`; all its strings come from outside."""
     query = select(Alert).join(Episode, Episode.alert_id == Alert.id).where(Episode.id == run.episode_id)
     alert = session.scalars(query).one_or_none()
     if alert is None:

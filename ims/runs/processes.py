@@ -1,7 +1,7 @@
-"""Linux processes: who descends from whom, who carries a run's mark, who dies with its parent.
+"""Linux processes: descendants, the mark of a run in the environment, and death with the parent.
 
-Only the standard library, because a run's child imports it before anything else. Everything is read from ``/proc``; a
-process that vanishes while it is read is simply not there.
+Uses only the standard library, because a run's child imports it before anything else. Everything is read from
+``/proc``; a process that ends while it is read counts as absent.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from uuid import UUID
 
 RUN_ID: Final = "IMS_RUN_ID"
 RUN_OWNER: Final = "IMS_RUN_OWNER"
-"""``<pid>.<start time>`` of the process that called for the run."""
+"""``<pid>.<start time>`` of the process that started the run."""
 INSTANCE: Final = "IMS_INSTANCE"
 
 WARM_PREFIX: Final = "warm-"
-"""Begins ``IMS_RUN_ID`` of a child that has no run yet."""
+"""Prefix of ``IMS_RUN_ID`` in a warm runner, which has no run yet."""
 
 SPEC: Final = "spec.json"
-"""In the run's directory: what its child is to do, and the mark of its owner."""
+"""In the run's directory: the spec for its child, and the mark of its owner."""
 TEMPORARY: Final = "tmp"
 """In the run's directory: the link to its short directory, for temporary files and sockets."""
 
@@ -53,7 +53,7 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether it can still do something; a zombie cannot."""
+        """Whether the process is running; a zombie is not."""
         return self.state not in "ZX"
 
     def mark(self) -> str:
@@ -61,7 +61,7 @@ class Process:
         return f"{self.pid}.{self.started}"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment it was started with; empty if it is gone or belongs to another user."""
+        """Return the environment it was started with; empty if it has ended or belongs to another user."""
         try:
             text = (_PROC / str(self.pid) / "environ").read_bytes().decode(errors="replace")
         except OSError:
@@ -69,7 +69,7 @@ class Process:
         return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
     def send(self, number: signal.Signals) -> bool:
-        """Signal this very process, never a later one of the same number; return whether it was there to get it.
+        """Signal this very process, never a later one with the same pid; return whether it was still running.
 
         Raises PermissionError if it belongs to another user.
         """
@@ -162,21 +162,22 @@ def ancestors(pid: int) -> set[int]:
 
 
 def kill_all(victims: Iterable[Process]) -> list[Process]:
-    """Send SIGKILL to each of them; return those that belong to another user and were therefore spared."""
-    spared = []
+    """Send SIGKILL to each of them; return those that belong to another user and therefore survive."""
+    survivors = []
     for victim in victims:
         try:
             victim.send(signal.SIGKILL)
         except PermissionError:
-            spared.append(victim)
-    return spared
+            survivors.append(victim)
+    return survivors
 
 
 def die_with_parent(number: signal.Signals, parent: int) -> None:
-    """Have the kernel send ``number`` to this process when the thread that started it ends.
+    """Make the kernel send ``number`` to this process when the thread that started it ends.
 
-    ``parent`` is the number of the process that must still be the parent: if it ended before this call, no signal would
-    ever come, so this process ends at once. Forked children do not inherit the setting; a program started by exec does.
+    ``parent`` is the pid of the process that must still be the parent: if it ended before this call, the kernel would
+    never send the signal, so this process ends at once. Forked children do not inherit the setting; a program started
+    by exec does.
     """
     _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
@@ -195,11 +196,10 @@ def warm_mark(number: UUID) -> str:
 
 
 def change_mark(run_id: str) -> None:
-    """Have this process, and what it starts, carry the mark of a run instead of that of a warm runner.
+    """Replace the mark of a warm runner by that of a run, for this process and the processes that it starts.
 
-    The kernel shows the environment that a process was started with, from where it lies in the memory of the process.
-    So the value is written over there; ``os.environ`` alone would only point to a new one. Raises OSError if it cannot
-    be done.
+    The kernel shows the initial environment of a process from the memory of the process. So the value is overwritten
+    there; a change of ``os.environ`` alone would not be visible. Raises OSError if the value cannot be overwritten.
     """
     fields = (_PROC / "self/stat").read_text(errors="replace").rpartition(")")[2].split()
     start, end = int(fields[_ENV_START]), int(fields[_ENV_END])

@@ -16,7 +16,7 @@ from ims.policy.schema import Policy
 from ims.runs.models import ACTIVE, Approval, Run, RunEvent, RunOutcome, RunStatus, Verification
 
 PAGE = 500
-"""Events that are read at once."""
+"""Number of events per query."""
 
 
 def policy_of(session: Session, digest: str) -> Policy:
@@ -34,20 +34,20 @@ def policy_of(session: Session, digest: str) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class RunFilters:
-    """Which runs; nothing means all."""
+    """Filters of the list of runs; an empty filter matches all."""
 
     status: RunStatus | None = None
     outcome: RunOutcome | None = None
     target: str = ""
     rule: str = ""
     incident: int = 0
-    """Its number."""
+    """Number of the incident."""
     kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run, the number of its incident, how it was verified, and what people said about it."""
+    """A run with the number of its incident, its verification and its approval."""
 
     run: Run
     incident: int | None
@@ -64,7 +64,7 @@ def list_runs(session: Session, filters: RunFilters, *, limit: int, before: int 
 
 
 def run_listed(session: Session, name: str) -> ListedRun:
-    """A run with its incident, by what people call it. Raises `NotFound`."""
+    """A run with its incident, by its name (`R-7`) or id. Raises `NotFound`."""
     run = run_by_name(session, name)
     return ListedRun(*session.execute(_LISTED.where(Run.id == run.id)).one())
 
@@ -81,14 +81,14 @@ def _conditions(filters: RunFilters) -> list[ColumnElement[bool]]:
     names = ("status", "outcome", "target", "rule", "kind")
     found = [getattr(Run, name) == value for name in names if (value := getattr(filters, name))]
     if filters.incident:
-        # By a subquery: few runs belong to an incident, and the index on it finds them.
+        # With a subquery: few runs belong to an incident, and the index on the incident finds them.
         number = select(Incident.id).where(Incident.number == filters.incident).scalar_subquery()
         found.append(Run.incident_id == number)
     return found
 
 
 def run_by_name(session: Session, name: str) -> Run:
-    """A run by what people call it (`R-7`, `7`) or by its id. Raises `NotFound`."""
+    """A run by its name (`R-7`, `7`) or by its id. Raises `NotFound`."""
     number = name.upper().removeprefix("R-")
     query = select(Run)
     if number.isdecimal() and len(number) < 19:

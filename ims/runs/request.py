@@ -1,4 +1,4 @@
-"""What one execution of a playbook needs to know, checked before anything is started."""
+"""The parameters of one execution of a playbook, validated before anything is started."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, ValidationInfo, field_validator
 
 from ims.core.errors import FieldError, RunDenied
+from ims.policy.environment import ANSIBLE_CFG
 from ims.runs.processes import this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 
 ALERT: Final = "alert"
-"""The one extra variable that carries what a sender wrote."""
+"""The only extra variable with data from a sender."""
 
-ANSIBLE_CFG: Final = "ansible.cfg"
 MAX_TIMEOUT: Final = 86_400
 """Seconds."""
 
@@ -25,7 +25,7 @@ _HOST = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*")
 
-# Ansible's own words: as an extra variable each of them would override what Ansible itself puts there.
+# Ansible's own variables: an extra variable of such a name would override Ansible's value.
 _RESERVED_NAMES = frozenset(
     [
         "environment",
@@ -50,7 +50,7 @@ _RESERVED_NAMES = frozenset(
     ]
 ) | {ALERT}
 _GROUPS_OF_EVERY_INVENTORY = frozenset({"all", "ungrouped"})
-# Names that would load code into every process of the run, or that the run itself sets.
+# Variables that would load code into every process of the run, or that the run itself sets.
 _REFUSED_ENVIRONMENT = re.compile(
     r"ANSIBLE_(?!VAULT_PASSWORD_FILE$).*|LD_.*|PYTHON.*|RUNNER_.*|AWX_.*|IMS_RUN_ID|IMS_RUN_OWNER"
 )
@@ -58,21 +58,21 @@ _REFUSED_ENVIRONMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all runs of a policy have in common, so that it is known before there is one; see `RunRequest`."""
+    """What all runs of a revision have in common, known before there is a run; see `RunRequest`."""
 
     policy_root: Path
     environment: Mapping[str, str]
     ansible_cfg: str = ANSIBLE_CFG
 
     def spec(self) -> dict[str, Any]:
-        """Return what the child of a run is told of it, and of who calls for the run."""
+        """Return the part of the child's spec that describes this context and the calling process."""
         return {"parent": os.getpid(), "owner": this_process().mark(), "policy_root": str(self.policy_root)}
 
 
 class RunRequest(BaseModel):
-    """One playbook, one host, one deadline. Build it with ``RunRequest.check``.
+    """One playbook, one host, one deadline. Create it with ``RunRequest.check``.
 
-    No error repeats a value, because the values may be an attacker's or a secret.
+    Errors never contain a value, because a value may come from an attacker or be a secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -95,7 +95,7 @@ class RunRequest(BaseModel):
     parameters: SkipValidation[Mapping[str, Any]] = Field(default_factory=dict, repr=False)
     """Declared extra variables; their strings are marked unsafe too, since they may come from the alert."""
     is_check: bool = False
-    """Whether Ansible only says what it would change."""
+    """Whether Ansible runs in check mode and only reports what it would change."""
     timeout: float = Field(gt=0, le=MAX_TIMEOUT)
     """Seconds from the start of the run's process to its SIGTERM."""
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -116,7 +116,7 @@ class RunRequest(BaseModel):
     def _stays_inside(cls, value: str, info: ValidationInfo) -> str:
         root = info.data.get("policy_root")
         if root is None:
-            return value  # policy_root itself is refused
+            return value  # policy_root itself is invalid
         # Ansible takes an inventory with a comma for a list of host names instead of a path.
         if not value or Path(value).is_absolute() or "," in value or "\0" in value:
             raise ValueError("must be a relative path without a comma")
@@ -173,7 +173,7 @@ class RunRequest(BaseModel):
 
     @property
     def run_context(self) -> RunContext:
-        """What it has in common with the other runs of its policy."""
+        """What this run has in common with the other runs of its revision."""
         return RunContext(self.policy_root, self.environment, self.ansible_cfg)
 
     def extra_vars(self) -> dict[str, Marked]:

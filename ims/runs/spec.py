@@ -1,6 +1,8 @@
-"""What a run is to do: said once, when it is made, and kept with it. Rules, people and the reconciler make specs.
+"""The spec of a run: written once, when the run is created, and stored with it. Rules, people and the reconciler create
+specs.
 
-Whoever prepares, executes or verifies a run reads its spec and nothing else of the policy's rules: a run may have none.
+The code that prepares, executes or verifies a run reads its spec and not the policy's rules, because a run need not
+have a rule.
 """
 
 import hashlib
@@ -16,11 +18,11 @@ from ims.core.settings import DEFAULT_POOL
 from ims.policy.schema import VerifyWindow
 
 VERSION = 1
-"""Of the form in which a spec is stored."""
+"""Version of the form in which specs are stored."""
 
 
 class SpecUnreadable(IMSError):
-    """The run was stored by another version of IMS, which described runs differently."""
+    """Another version of IMS stored the run in a form that this version cannot read."""
 
 
 class Kind(StrEnum):
@@ -36,7 +38,7 @@ class Kind(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether a run changes its target or only says what it would change."""
+    """Whether a run changes its target or only reports what it would change."""
 
     APPLY = "apply"
     CHECK = "check"
@@ -50,7 +52,7 @@ class VerificationSpec(_Part):
     """When the service counts as healthy after the run; seconds, as in a rule's `verify`."""
 
     url: str | None
-    """What is probed. Without it the resolve of the alert is the only sign."""
+    """URL to probe. Without it only the resolve of the alert can pass the verification."""
     green_for: float
     within: float
     interval: float
@@ -62,7 +64,7 @@ class VerificationSpec(_Part):
 
 
 class RunSpec(_Part):
-    """One playbook on one target, and all that bounds it."""
+    """One playbook on one target, with its limits."""
 
     version: Literal[1] = 1
     kind: Kind
@@ -75,13 +77,13 @@ class RunSpec(_Part):
     timeout: float = Field(gt=0, le=86_400)
     """Seconds after which the playbook is stopped."""
     pool: str = DEFAULT_POOL
-    """Workers of this pool take it: those that are near its target."""
+    """Pool of the workers that execute the run: those near its target."""
     lock_keys: tuple[str, ...]
-    """What the run holds while it is active; nobody else may hold any of it."""
+    """Names that the run locks while it is active; no other active run may hold any of them."""
     verification: VerificationSpec | None = None
-    """None: the end of the playbook is the end of the run."""
+    """None: the run ends with the playbook."""
     safe_to_repeat: bool = False
-    """Whether the run may be followed by another one when nobody saw its end."""
+    """Whether another run may follow if the end of this one was not observed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -92,24 +94,24 @@ class RunSpec(_Part):
 
     @model_validator(mode="after")
     def _holds_nothing_else(self) -> Self:
-        # A run is limited to one host, so its target is all that it can disturb, and an index of the database sees to
-        # it. Whoever wants a run that holds more needs a table of locks first.
+        # A run is limited to one host, so it can affect its target only, and a unique index of the database enforces
+        # the lock. A run that locks more would need a table of locks first.
         if self.lock_keys != (self.target,):
             raise ValueError("a run holds its target and nothing else")
         return self
 
     @property
     def is_check(self) -> bool:
-        """Whether nothing is to be changed."""
+        """Whether the run must not change anything."""
         return self.mode is Mode.CHECK
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything it says: what an approval is bound to."""
+        """SHA-256 of the whole spec; an approval is bound to it."""
         return hashlib.sha256(json.dumps(self.stored(), sort_keys=True).encode()).hexdigest()
 
     def stored(self) -> dict[str, Any]:
-        """As it stands in the run's row."""
+        """The spec as it is stored in the run's row."""
         return self.model_dump(mode="json")
 
     @classmethod

@@ -1,12 +1,12 @@
 """Marks values that come from outside, so that Ansible never evaluates them as templates.
 
 Extra variables are trusted templates in every release of ansible-core: a label ``{{ lookup('pipe', 'id') }}`` would
-run its command on the worker as soon as a task used it. Ansible leaves a string alone when a JSON file carries it as
+run its command on the worker as soon as a task used it. Ansible does not evaluate a string that a JSON file contains as
 ``{"__ansible_unsafe": "..."}``. Keys of mappings are not templates from ansible-core 2.19 on.
 
-The file must stay JSON that Ansible accepts, whatever the sender wrote. When Ansible cannot read it as JSON it reads it
-as YAML, which does not know the mark and trusts every string; a lone surrogate or a very deep nesting is enough for
-that. Such values are therefore made harmless here instead of being passed on.
+The file must be JSON that Ansible accepts, whatever the sender wrote. If Ansible cannot read it as JSON, it reads it as
+YAML, which does not have the mark and trusts every string; a lone surrogate or very deep nesting is enough for that.
+This module therefore replaces such values instead of passing them on.
 """
 
 import re
@@ -23,7 +23,7 @@ MAX_VALUES: Final = 10_000
 """Values in one marked tree; Ansible copies the tree for every task."""
 
 # Surrogates cannot be encoded. Control characters could imitate the event tokens that ansible-runner looks for in the
-# output of a playbook, move a terminal's cursor, or (NUL) cannot become an argument of a program.
+# output of a playbook, or move a terminal's cursor; NUL cannot be part of a program's argument.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _RESERVED_KEY = re.compile(r"_+ansible")
 _BITS_OF_A_JSON_INTEGER = 64
@@ -32,11 +32,12 @@ Marked = dict[str, Any] | list[Any] | int | float | bool | None
 
 
 def mark_unsafe(value: object) -> Marked:
-    """Return ``value`` as a tree for JSON in which every string is marked as not to be templated.
+    """Return ``value`` as a tree for JSON in which every string is marked as unsafe.
 
-    Numbers, booleans and None stay as they are. Mappings and sequences keep their shape. What is too deep, too long or
-    too much is replaced by a marked text that says so; control characters become U+FFFD; a key that Ansible would take
-    for one of its own marks gets the prefix ``refused:``. Never raises for anything that ``json.loads`` can return.
+    Numbers, booleans and None are unchanged. Mappings and sequences keep their shape. Values that are too deep, too
+    long or too many are replaced by a marked text that says so; control characters become U+FFFD; a key that Ansible
+    would read as one of its own marks gets the prefix ``refused:``. Never raises for a value that ``json.loads`` can
+    return.
     """
     return _Marker().mark(value, depth=0)
 
@@ -54,7 +55,7 @@ def _marked_text(text: str) -> dict[str, Any]:
 
 
 class _Marker:
-    """One walk over one tree; counts the values it has seen."""
+    """One walk over one tree; counts the values."""
 
     def __init__(self) -> None:
         self._left = MAX_VALUES
@@ -78,7 +79,7 @@ class _Marker:
             if value.bit_length() > _BITS_OF_A_JSON_INTEGER:
                 return _marked_text(f"[cut: a number of {value.bit_length()} bits]")
             return int(value)
-        # NaN and the infinities are no JSON.
+        # NaN and the infinities are not JSON.
         return float(value) if value - value == 0 else _marked_text(str(value))
 
     def _within_budget(self, values: Iterable[Any]) -> Iterator[Any]:

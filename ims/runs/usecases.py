@@ -1,10 +1,11 @@
-"""What changes a run: queued, claimed, finished, verified, lost.
+"""The changes of a run's state: queued, claimed, finished, verified, lost.
 
-Each step is a guarded update, its timeline event and the job that follows, in the caller's transaction. Whoever claims
-a run gets a fencing token; every later write of the playbook's side carries it and does nothing once it moved on.
+Each change is a guarded update, its timeline event and the job that follows, in the caller's transaction. The worker
+that claims a run gets a fencing token. Every later write of that worker carries the token and does nothing once
+another claim or the sweep has raised it.
 
-Leases are reckoned by the database's clock alone, with `clock_timestamp()`: workers on many machines then need no
-common time, and a holder that measures from *before* it sent its renewal always gives up before the database does.
+Leases use only the database's clock, with `clock_timestamp()`, so that workers on many machines need no common time. A
+holder that measures from *before* it sent its renewal always gives up before the database lets the lease expire.
 `now`, the time that people read, is the caller's.
 """
 
@@ -38,7 +39,7 @@ from ims.runs.recap import Outcome, RunResult
 from ims.runs.spec import RunSpec
 
 STILL_FIRING_CHECK = timedelta(minutes=10)
-"""When to look again at an alert whose service passed its verification: Alertmanager tells a resolve after its
+"""When to check again an alert whose service passed its verification: Alertmanager sends the resolve after its
 `group_interval`, 5 minutes by default."""
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -48,17 +49,18 @@ _BY_OUTCOME = {
     Outcome.FAILED: RunStatus.FAILED,
     Outcome.TIMED_OUT: RunStatus.TIMED_OUT,
     Outcome.CANCELLED: RunStatus.CANCELLED,
-    # Killed from outside: nobody knows how far it came.
+    # How far the playbook came is unknown.
+    Outcome.UNKNOWN: RunStatus.UNKNOWN,
     Outcome.DIED: RunStatus.UNKNOWN,
 }
-_MUTE_WORKER = "The worker stopped answering in the middle of the run; nobody knows how far the playbook came."
+_WORKER_LOST = "The worker stopped responding during the run; it is unknown how far the playbook came."
 _VERIFICATION_FAILED = "The run declares no verification, or it changed nothing."
 _ALERT_OVER = "The alert was resolved before the run started."
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that is ours: only with `fence` may anything more be written about it."""
+    """A run that this worker has claimed: every further write about the run needs `fence`."""
 
     run_id: UUID
     number: int
@@ -67,7 +69,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A run that reached an outcome, for the caller's figures."""
+    """A run that reached an outcome, for the caller's metrics."""
 
     run_id: UUID
     outcome: RunOutcome
@@ -82,7 +84,7 @@ def run_actor(number: int) -> Actor:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run that is to be made, and what it belongs to."""
+    """A run to create, and its incident, episode and rule."""
 
     run_id: UUID
     spec: RunSpec
@@ -94,11 +96,11 @@ class NewRun:
 
 
 def queue_runs(session: Session, wanted: Sequence[NewRun], now: datetime) -> dict[UUID, int]:
-    """Queue those runs whose targets are free, each with its job; the numbers of those that were queued.
+    """Queue the runs whose targets are free, each with its job; return the numbers of the queued runs.
 
-    The others are not written: another run holds the target, or the same attempt was made before.
+    The other runs are not created: another run holds the target, or the same attempt exists already.
     """
-    # In the order of targets: two batches that want the same ones wait for each other instead of deadlocking.
+    # In the order of targets: two batches with the same targets wait for each other instead of deadlocking.
     ordered = sorted(wanted, key=lambda run: run.spec.target)
     if not ordered:
         return {}
@@ -112,7 +114,7 @@ def queue_runs(session: Session, wanted: Sequence[NewRun], now: datetime) -> dic
 
 
 def columns_of(run: NewRun, status: RunStatus, now: datetime) -> dict[str, Any]:
-    """The row of a new run."""
+    """The columns of a new run's row."""
     spec = run.spec
     return {
         "id": run.run_id, "number": RUN_NUMBER.next_value(), "kind": spec.kind.value, "status": status.value,
@@ -123,9 +125,9 @@ def columns_of(run: NewRun, status: RunStatus, now: datetime) -> dict[str, Any]:
 
 
 def claim_run(session: Session, run_id: UUID, worker_id: str, lease: float, now: datetime) -> Claim | None:
-    """Take a queued run for `lease` seconds; None if it is not queued any more, or if its alert is over.
+    """Claim a queued run for `lease` seconds; None if it is not queued any more, or if its alert has resolved.
 
-    A run whose episode was closed while it waited is cancelled: nothing is healed that is healthy.
+    A run whose episode closed while it was queued is cancelled, so that IMS does not heal a healthy service.
     """
     if _cancel_if_over(session, run_id, now):
         return None
@@ -139,11 +141,11 @@ def claim_run(session: Session, run_id: UUID, worker_id: str, lease: float, now:
             lease_until=_lease_end(lease),
             started_at=now,
         )
-        .returning(*_TOLD, Run.fence)
+        .returning(*_EVENT_COLUMNS, Run.fence)
     ).one_or_none()
     if claimed is None:
         return None
-    tell(session, claimed, EventKind.RUN_STARTED, now)
+    record_event(session, claimed, EventKind.RUN_STARTED, now)
     return Claim(claimed.id, claimed.number, claimed.fence)
 
 
@@ -153,11 +155,11 @@ def _cancel_if_over(session: Session, run_id: UUID, now: datetime) -> bool:
         update(Run)
         .where(Run.id == run_id, Run.status == RunStatus.QUEUED, over)
         .values(status=RunStatus.CANCELLED, finished_at=now, ended_at=now, reason=_ALERT_OVER)
-        .returning(*_TOLD)
+        .returning(*_EVENT_COLUMNS)
     ).one_or_none()
     if cancelled is None:
         return False
-    tell(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
+    record_event(session, cancelled, EventKind.RUN_FINISHED, now, outcome=RunStatus.CANCELLED, reason=_ALERT_OVER)
     return True
 
 
@@ -166,9 +168,9 @@ def _lease_end(lease: float) -> Any:
 
 
 def finish_playbook(session: Session, claim: Claim, result: RunResult, now: datetime) -> RunOutcome | None:
-    """Write how the playbook ended; None, and nothing is written, if the run is not ours any more.
+    """Write how the playbook ended; None, without a write, if the claim is not valid any more.
 
-    After a success the verification follows, after an end that nobody saw it comes first, else the next decision.
+    After a success or an unknown end the verification follows, after any other end the next decision.
     """
     status = _BY_OUTCOME[result.outcome]
     failed = result.failed_task
@@ -185,16 +187,18 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
             rc=result.rc,
             recap={host: asdict(numbers) for host, numbers in result.recap.items()},
             reason=reason,
+            cut_short=result.cut_short,
+            left_behind=list(map(storable, result.left_behind)),
             failed_task=storable(failed.task) if failed else None,
         )
-        .returning(*_TOLD, Run.failed_task, Run.verification, Run.outcome)
+        .returning(*_EVENT_COLUMNS, Run.failed_task, Run.verification, Run.outcome)
     ).one_or_none()
     if finished is None:
         return None
     outcome = RunOutcome(finished.outcome)
-    told = outcome.value if status is not RunStatus.SUCCEEDED else "playbook_ended"
-    tell(session, finished, EventKind.RUN_FINISHED, now, outcome=told, reason=reason,
-          failed_task=finished.failed_task, seconds=round(result.seconds, 3))  # fmt: skip
+    recorded = outcome.value if status is not RunStatus.SUCCEEDED else "playbook_ended"
+    record_event(session, finished, EventKind.RUN_FINISHED, now, outcome=recorded, reason=reason,
+                 failed_task=finished.failed_task, seconds=round(result.seconds, 3))  # fmt: skip
     if finished.verification is not None:
         _begin_verification(session, [finished], now)
     if finished.verification != VerificationStatus.PENDING:
@@ -203,7 +207,7 @@ def finish_playbook(session: Session, claim: Claim, result: RunResult, now: date
 
 
 def _verification_after(status: RunStatus) -> ColumnElement[str | None]:
-    """Of a run that ends so, whether its service is looked at: as its spec says, and never after a mere check."""
+    """The verification after this end: pending if the spec declares one, but never after a check-mode run."""
     if status not in (RunStatus.SUCCEEDED, RunStatus.UNKNOWN):
         return cast(null(), String)
     is_declared = (Run.spec["verification"].astext.is_not(None)) & (Run.spec["mode"].astext != "check")
@@ -227,7 +231,7 @@ def _begin_verification(session: Session, runs: Sequence[AnyRow], now: datetime)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a verification saw: since when the service is healthy, None if it is not, and why in words for people."""
+    """Result of a verification: since when the service is healthy, None if it is not, and the reason for people."""
 
     healthy_since: datetime | None
     reason: str
@@ -239,11 +243,11 @@ class Finding:
 def finish_verification(session: Session, run_id: UUID, finding: Finding, now: datetime) -> EndedRun | None:
     """Write the outcome of a verification; None if it was written before.
 
-    A run whose end nobody saw stays `unknown`, but its incident is marked as healed when the service is healthy.
+    A run whose end was not observed stays `unknown`, but its incident is marked as healed if the service is healthy.
     """
-    # In the order in which everybody locks: the run, then what belongs to it.
+    # The locking order of all transactions: the run first, then its other rows.
     waiting = session.execute(
-        select(*_TOLD, Run.kind, Run.status, Run.started_at, Run.finished_at)
+        select(*_EVENT_COLUMNS, Run.kind, Run.status, Run.started_at, Run.finished_at)
         .where(Run.id == run_id, Run.verification == VerificationStatus.PENDING)
         .with_for_update()
     ).one_or_none()
@@ -266,36 +270,36 @@ def finish_verification(session: Session, run_id: UUID, finding: Finding, now: d
     )  # fmt: skip
     outcome = outcome_of(waiting.kind, RunStatus(waiting.status), status)
     kind = EventKind.VERIFICATION_PASSED if since else EventKind.VERIFICATION_FAILED
-    tell(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
-          well_since=since.isoformat() if since else None)  # fmt: skip
+    record_event(session, waiting, kind, now, outcome=outcome, reason=finding.reason, end_was_seen=end_was_seen,
+                 healthy_since=since.isoformat() if since else None)  # fmt: skip
     if since:
         _mark_healed(session, waiting, since)
     _decide_again(session, waiting, after=STILL_FIRING_CHECK if since else None)
     return _ended(waiting, outcome)
 
 
-def _mark_healed(session: Session, run: AnyRow, well_since: datetime) -> None:
+def _mark_healed(session: Session, run: AnyRow, healthy_since: datetime) -> None:
     if run.incident_id is not None:
-        mark_healed(session, run.incident_id, well_since)
+        mark_healed(session, run.incident_id, healthy_since)
 
 
 def expired_runs(session: Session) -> list[UUID]:
-    """Runs whose lease ran out by the database's clock."""
+    """Runs whose lease has expired by the database's clock."""
     query = select(Run.id).where(Run.status == RunStatus.RUNNING, Run.lease_until < func.clock_timestamp())
     return list(session.scalars(query))
 
 
 def lose_runs(session: Session, run_ids: Sequence[UUID], now: datetime, *, dead: Sequence[str] = ()) -> list[EndedRun]:
-    """Take runs from workers that are silent or known to be dead; their service is probed first, then decided about.
+    """Take runs away from workers that do not renew their lease or are dead, and verify before the next decision.
 
-    Of `run_ids` only those are taken whose lease has run out, or which a worker of `dead` has claimed.
+    Takes only those of `run_ids` whose lease has expired or that a worker in `dead` has claimed.
     """
     gone = (Run.lease_until < func.clock_timestamp()) | Run.claimed_by.in_(list(dead))
     victims = (
         select(Run.id)
         .where(Run.id.in_(list(run_ids)), Run.status == RunStatus.RUNNING, gone)
         .order_by(Run.id)
-        # Another worker's sweep that is faster has them.
+        # Runs that another worker's sweep has locked are left to that sweep.
         .with_for_update(skip_locked=True)
     )
     lost = session.execute(
@@ -305,16 +309,17 @@ def lose_runs(session: Session, run_ids: Sequence[UUID], now: datetime, *, dead:
             status=RunStatus.UNKNOWN,
             verification=_verification_after(RunStatus.UNKNOWN),
             ended_at=case((_verification_after(RunStatus.UNKNOWN) == VerificationStatus.PENDING, null()), else_=now),
-            # The former holder writes nothing any more.
+            # The former holder cannot write any more.
             fence=Run.fence + 1,
             lease_until=None,
             finished_at=now,
-            reason=_MUTE_WORKER,
+            cut_short=True,
+            reason=_WORKER_LOST,
         )
-        .returning(*_TOLD, Run.started_at, Run.finished_at, Run.verification)
+        .returning(*_EVENT_COLUMNS, Run.started_at, Run.finished_at, Run.verification)
         .execution_options(synchronize_session=False)
     ).all()
-    append(session, [event for run in lost for event in _events(run, EventKind.RUN_LOST, reason=_MUTE_WORKER)], now)
+    append(session, [event for run in lost for event in _events(run, EventKind.RUN_LOST, reason=_WORKER_LOST)], now)
     _begin_verification(session, lost, now)
     for run in lost:
         if run.verification != VerificationStatus.PENDING:
@@ -323,11 +328,11 @@ def lose_runs(session: Session, run_ids: Sequence[UUID], now: datetime, *, dead:
 
 
 def store_events(session: Session, claim: Claim, events: Sequence[RunEvent]) -> bool:
-    """Store a batch of events; False, and nothing is stored, if the run is not ours any more.
+    """Store a batch of events; False, without a write, if the claim is not valid any more.
 
-    A batch whose commit was in doubt may be stored again: what is there stays.
+    A batch whose commit is uncertain may be stored again: existing events are kept.
     """
-    # The share lock holds off whoever would move the fence until this batch is committed.
+    # The share lock keeps other transactions from raising the fence until this batch is committed.
     held = session.execute(
         select(Run.id)
         .where(Run.id == claim.run_id, Run.fence == claim.fence, Run.status == RunStatus.RUNNING)
@@ -367,7 +372,7 @@ def _columns(run_id: UUID, events: Sequence[RunEvent]) -> dict[str, Any]:
 
 
 def storable(value: Any) -> Any:
-    """The same JSON value without what PostgreSQL refuses in text: NUL and lone surrogates."""
+    """The same JSON value without NUL and lone surrogates, which PostgreSQL does not accept in text."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
@@ -377,17 +382,17 @@ def storable(value: Any) -> Any:
     return value
 
 
-_TOLD = (Run.id, Run.number, Run.incident_id, Run.episode_id, Run.rule, Run.attempt, Run.playbook, Run.target)
-"""What the timeline tells about a run."""
+_EVENT_COLUMNS = (Run.id, Run.number, Run.incident_id, Run.episode_id, Run.rule, Run.attempt, Run.playbook, Run.target)
+"""The columns that timeline events about a run need."""
 
 
-def tell(session: Session, run: AnyRow | Run, kind: EventKind, now: datetime, **more: Any) -> None:
-    """Write a line about a run into the timeline of its incident, if it belongs to one."""
+def record_event(session: Session, run: AnyRow | Run, kind: EventKind, now: datetime, **more: Any) -> None:
+    """Add an event about a run to the timeline of its incident, if it has one."""
     append(session, _events(run, kind, **more), now)
 
 
 def _events(run: AnyRow | Run, kind: EventKind, **more: Any) -> list[NewEvent]:
-    """The event of a run's incident; a run that belongs to none has no timeline."""
+    """The event for the timeline of the run's incident; none if the run has no incident."""
     if run.incident_id is None:
         return []
     data = {

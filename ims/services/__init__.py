@@ -1,1 +1,1 @@
-"""Services and checks: what is watched and healed."""
+"""Services: what the active policy defines, which IMS watches and heals."""

@@ -1,4 +1,4 @@
-"""What the active policy says about services, and which of their incidents are not resolved."""
+"""Reading the services of the active policy, and the known teams."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from ims.policy.schema import Service
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The services of the active revision, by name; `digest` is none before the first policy was loaded."""
+    """The services of the active revision, by name; `digest` is None before the first policy is loaded."""
 
     digest: str | None
     git_commit: str | None
     services: dict[str, Service]
 
     def find(self, name: str | None) -> Service | None:
-        """The service, by inventory host or by the logical name its instances share."""
+        """A service by its inventory host, or by the logical name that its instances share."""
         if not name:
             return None
         if known := self.services.get(name):
@@ -28,7 +28,7 @@ class Catalogue:
 
 
 def read_catalogue(session: Session) -> Catalogue:
-    """The services people can choose from and read about."""
+    """The services of the active policy; none before the first one is loaded."""
     active = active_policy(session)
     if active is None:
         return Catalogue(None, None, {})
@@ -36,6 +36,6 @@ def read_catalogue(session: Session) -> Catalogue:
 
 
 def known_teams(session: Session) -> list[str]:
-    """Teams with accounts here, and those that the policy names for services: their incidents have them anyway."""
+    """Stored teams, and those that the policy names for services, since incidents of these have such teams anyway."""
     of_services = {service.team for service in read_catalogue(session).services.values() if service.team}
     return sorted(of_services.union(session.scalars(select(Team.name))))

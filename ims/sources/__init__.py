@@ -1,1 +1,1 @@
-"""Who sends alerts: sources, their tokens, what they may, whether they are still there, and what they missed to say."""
+"""Sources, the senders of alerts: their definitions, tokens, limits and state."""

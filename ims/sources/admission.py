@@ -1,7 +1,7 @@
-"""Who may send, from where, and how fast: decided for each request before its body is read.
+"""Admission: limits each source's networks and rate. Checked for each request before its body is read.
 
-What is ours is answered 503, never 429: Alertmanager comes again after a 5xx and drops what was answered 4xx. An
-address that a source may not send from is 403, since coming again would not help.
+A request above the rate limit is answered 503, never 429: Alertmanager retries after a 5xx, but drops the notification
+after a 4xx. A request from an address outside the source's networks is answered 403, since a retry would not help.
 """
 
 import threading
@@ -17,11 +17,13 @@ from ims.core.net import AnyNetwork, client_address, is_within
 from ims.sources.tokens import Sender
 
 BURST_SECONDS: Final = 10
-"""A source that was quiet may send at once what its rate allows in this time."""
+"""An idle source may send at once as many alerts as its rate allows in this time."""
 LONGEST_WAIT: Final = 60.0
-"""Seconds; Alertmanager would not wait longer between two tries anyway."""
+"""Most seconds in `Retry-After`; Alertmanager does not wait longer between two attempts anyway."""
 
-REFUSED = Counter("webhook_admission_refused", "Requests of valid senders that were not let in.", ["reason"])
+REFUSED = Counter(
+    "webhook_admission_refused", "Requests with a valid token that were refused by address or rate.", ["reason"]
+)
 
 
 class AddressRefused(Forbidden):
@@ -29,7 +31,7 @@ class AddressRefused(Forbidden):
 
 
 class TooFast(IMSError):
-    """This source sends faster than it may. Send it again later."""
+    """This source exceeds its rate limit. Retry later."""
 
     status = 503
 
@@ -41,9 +43,9 @@ class TooFast(IMSError):
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Fills by `rate` a second up to ten seconds' worth. A request may overdraw it, and the next ones wait.
+    """Fills by `rate` a second, up to ten seconds' worth. A request may overdraw it; then the next ones wait.
 
-    That way a batch larger than the bucket is taken, too: it could never be sent in smaller pieces.
+    So a batch larger than the bucket is accepted, too: a sender could never split it.
     """
 
     rate: float
@@ -58,19 +60,19 @@ class TokenBucket:
         return max(self.rate * BURST_SECONDS, 1.0)
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be sent; 0 is now."""
+        """Seconds until the next request is admitted; 0 is now."""
         self.level = min(self._capacity, self.level + max(now - self.filled_at, 0) * self.rate)
         self.filled_at = now
         return 0.0 if self.level > 0 else max(-self.level / self.rate, 0.001)
 
     def take(self, amount: float) -> None:
-        """Something was sent."""
+        """Take tokens for `amount` alerts."""
         self.level -= amount
 
 
 @dataclass(slots=True)
 class Admission:
-    """Lets senders in, for one server process. Threads share it; each process counts by itself."""
+    """Admits requests, for one server process. Threads share it; each process counts on its own."""
 
     trusted_proxies: Sequence[AnyNetwork] = ()
     clock: Callable[[], float] = monotonic
@@ -92,7 +94,7 @@ class Admission:
                 raise TooFast(wait)
 
     def charge(self, sender: Sender, alerts: int) -> None:
-        """Count what a request brought; a request without alerts costs as much as one alert."""
+        """Charge a request by its number of alerts; one without alerts costs as much as one alert."""
         if sender.rate_limit is not None:
             with self._lock:
                 self._bucket(sender.name, sender.rate_limit).take(max(alerts, 1))

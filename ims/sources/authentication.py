@@ -1,4 +1,4 @@
-"""Who sends: a bearer token belongs to one source."""
+"""Authentication of senders: each bearer token belongs to one source."""
 
 import time
 from collections.abc import Callable
@@ -11,25 +11,25 @@ from ims.core.errors import Unauthenticated
 from ims.sources.tokens import Sender, sender_of_token
 
 REMEMBERED_SECONDS = 5.0
-"""How long a token that was valid is believed without asking: a revoked one, or a source's old networks and rate, work
-this long at most."""
+"""How long a valid token is cached: a revoked token, and old networks and rate limits of a source, work at most this
+long."""
 
 
 class TokenWrong(Unauthenticated):
-    """Send a valid token of a source: `Authorization: Bearer …`."""
+    """A valid token of a source is required: `Authorization: Bearer …`."""
 
 
 @dataclass(slots=True)
 class Tokens:
-    """Finds the source of a token. What is compared is the token's hash, so timing tells nothing about a token."""
+    """Finds the source of a token. The token's hash is compared, so timing reveals nothing about the token."""
 
     database: Database
     monotonic: Callable[[], float] = time.monotonic
-    # Only valid tokens are remembered: wrong ones could fill the memory.
+    # Only valid tokens are cached: invalid ones could fill the memory.
     _known: dict[bytes, tuple[Sender, float]] = field(default_factory=dict)
 
     def sender(self, authorization: str | None) -> Sender:
-        """The sender that a header `Authorization` proves. Raises `TokenWrong` and `DatabaseAway`."""
+        """The sender whose token is in a header `Authorization`. Raises `TokenWrong` and `DatabaseAway`."""
         hashed = _hashed(authorization)
         if hashed is None:
             raise TokenWrong

@@ -1,4 +1,4 @@
-"""The source of the installation's own Alertmanager, whose token a file of the installation holds."""
+"""The source of the installation's own Alertmanager, whose token is in a file of the installation."""
 
 from typing import Final
 
@@ -15,19 +15,19 @@ from ims.sources.models import Source
 
 ALERTMANAGER_SOURCE: Final = "alertmanager"
 ALERTMANAGER_RECEIVER: Final = "ims"
-"""The receiver of the role alertmanager that sends alerts; what goes to another one, as Watchdog does, is not ours."""
+"""The receiver in Ansible role alertmanager that sends to IMS. Alerts of other receivers, such as Watchdog, do not."""
 BOOTSTRAP_LABEL: Final = "bootstrap"
-"""Label of the token that the file holds; tokens that people made for the source are theirs."""
+"""Label of the token in the file. Tokens with other labels, which people created for the source, are left alone."""
 
 
 class BootstrapTokenEnded(ConfigurationFaulty):
-    """The token in `secrets/alertmanager_token` was revoked: remove the file, and `site.yml` generates another one."""
+    """The token in `secrets/alertmanager_token` was revoked: remove the file, and `site.yml` generates a new one."""
 
 
 def ensure_source(context: Context, alertmanager_url: str, token: str) -> bool:
-    """Create the source `alertmanager` with its token, its address and our receiver there; true if it changed.
+    """Create or update the source `alertmanager` with its token, URL and receiver; true if anything changed.
 
-    A token that the file no longer holds stops working at once. Raises `BootstrapTokenEnded`.
+    The token of an earlier version of the file stops working. Raises `BootstrapTokenEnded`.
     """
     context.require(Role.ADMIN)
     session, now = context.session, context.now

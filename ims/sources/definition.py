@@ -1,4 +1,4 @@
-"""What may be said about a source, and whether it makes sense. Pure."""
+"""The definition of a source, and its validation. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from ims.policy.schema import check_url
 NAME_LENGTH: Final = 64
 MOST_NETWORKS: Final = 64
 OWN_SOURCE: Final = "ims"
-"""The source of alerts that IMS raises itself. No token belongs to it."""
+"""The source of alerts that IMS raises itself. It has no tokens."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class SourceKind(StrEnum):
-    """What a source sends, and so which reader understands it."""
+    """What a source sends, which determines the parser."""
 
     ALERTMANAGER = "alertmanager"
     GRAFANA = "grafana"
@@ -38,13 +38,13 @@ PATHS: Final = {
     SourceKind.CLOUDEVENTS: "/alerts/cloudevents",
     SourceKind.HEARTBEAT: "/heartbeats/<name>",
 }
-"""Where the webhook takes what a source of this kind sends."""
-ASKED_KINDS: Final = (SourceKind.ALERTMANAGER, SourceKind.GRAFANA)
-"""Sources of these kinds have an Alertmanager that can be asked for what was missed."""
+"""The paths to which sources of each kind send."""
+POLLED_KINDS: Final = (SourceKind.ALERTMANAGER, SourceKind.GRAFANA)
+"""Sources of these kinds have an Alertmanager that IMS can poll for missed notifications."""
 
 
 def _wrong(message: str) -> PydanticCustomError:
-    return PydanticCustomError("source", "{told}", {"told": message})
+    return PydanticCustomError("source", "{message}", {"message": message})
 
 
 def _check_name(name: str) -> str:
@@ -58,11 +58,11 @@ def _check_name(name: str) -> str:
 def _check_network(given: str) -> str:
     try:
         network = ip_network(given.strip())
-        # A sender's address is read as IPv4 where it is one: its network must be, too, or nobody would ever fit.
+        # IPv4-mapped addresses of senders are converted to IPv4, so the network must be, too, or none would ever match.
         mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
         return str(IPv4Network((mapped, network.prefixlen - 96)) if mapped else network)
     except ValueError as error:
-        raise _wrong(f"{given!r} is no network: write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32 ({error})") from None
+        raise _wrong(f"{given!r} is not a network: write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32 ({error})") from None
 
 
 Network = Annotated[str, AfterValidator(_check_network)]
@@ -82,20 +82,20 @@ class SourceDefinition(BaseModel):
     stale_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
-    def _only_an_alertmanager_can_be_asked(self) -> Self:
-        # What another kind sent is in no Alertmanager, so all of it would look resolved.
-        if self.alertmanager_url is not None and self.kind not in ASKED_KINDS:
-            raise _wrong(f"alertmanager_url is for sources of kind {' or '.join(ASKED_KINDS)}")
+    def _only_an_alertmanager_can_be_polled(self) -> Self:
+        # No Alertmanager lists the alerts of other kinds, so all of them would look resolved.
+        if self.alertmanager_url is not None and self.kind not in POLLED_KINDS:
+            raise _wrong(f"alertmanager_url is for sources of kind {' or '.join(POLLED_KINDS)}")
         return self
 
 
 def check_definition(given: Mapping[str, Any]) -> SourceDefinition:
-    """The definition, if it makes sense. Raises `Invalid` with all wrong fields at once."""
+    """Validate a definition. Raises `Invalid` with all invalid fields at once."""
     try:
         return SourceDefinition.model_validate(dict(given))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)
         raise Invalid(
-            "The source's description is wrong.",
+            "The definition of the source is invalid.",
             fields=[FieldError(str(one["loc"][0]) if one["loc"] else "source", one["msg"]) for one in wrong],
         ) from None

@@ -10,34 +10,34 @@ from ims.core.db.base import Base
 
 
 class Source(Base):
-    """One sender of alerts."""
+    """A sender of alerts."""
 
     __tablename__ = "source"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str]
     alertmanager_url: Mapped[str | None]
-    """The sender's own Alertmanager, from configuration and never from a payload: what it cut is fetched there."""
+    """The source's own Alertmanager, from configuration and never from a payload: IMS polls it for missed alerts."""
     receiver: Mapped[str | None]
-    """Its receiver in that Alertmanager which sends to us: alerts of other receivers are not ours. None: all are."""
+    """The receiver in that Alertmanager that sends to IMS; alerts of other receivers are ignored. None: all alerts."""
     networks: Mapped[list[str]] = mapped_column(ARRAY(String), default=list, server_default="{}")
-    """Where it may send from, as CIDR; empty is anywhere."""
+    """Networks from which it may send, in CIDR notation; empty means any."""
     rate_limit: Mapped[float | None]
-    """Alerts a second that one server process takes from it; None is any number."""
+    """Alerts a second that one server process accepts from it; None means no limit."""
     stale_after: Mapped[float | None]
-    """Seconds without a sign of life after which it counts as silent; None is the setting, for those we can ask."""
+    """Seconds without data before it counts as stale; None means the setting, for sources that can be polled."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    """Nothing is taken from it and it is not asked, since then."""
+    """Since when IMS neither accepts its notifications nor polls it."""
     last_notification_at: Mapped[datetime | None]
     reconciliation_tried_at: Mapped[datetime | None]
-    """When a worker last began to ask its Alertmanager; also what tells the newest asking from an older one."""
+    """When a worker last began to poll its Alertmanager; also identifies the newest polling."""
     reconciled_at: Mapped[datetime | None]
-    """When its Alertmanager last answered, and what was missed was mended."""
+    """When its Alertmanager last answered and the alerts were reconciled."""
     reconciliation_problem: Mapped[str | None]
-    """Why it could not be asked the last time, in a word."""
+    """A word for why the last polling failed; None if it succeeded."""
     reconciliation_withheld: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Open alerts that its Alertmanager did not list the last time, and that go on since it is not believed."""
+    """Open alerts that its Alertmanager did not list the last time, but that stay open: its answer is uncertain."""
     reconciliation_withheld_reason: Mapped[str | None]
-    """Why it is not believed, in a word."""
+    """A word for why its answer is uncertain."""
     stale_since: Mapped[datetime | None]

@@ -14,8 +14,8 @@ def all_sources(session: Session) -> Sequence[Source]:
     return session.scalars(select(Source).order_by(Source.name)).all()
 
 
-def held_back(session: Session) -> Sequence[tuple[str, int]]:
-    """Every source that is asked for what was missed, and how many alerts the last asking held back."""
+def withheld_alerts(session: Session) -> Sequence[tuple[str, int]]:
+    """Every source that IMS polls, and how many alerts its last reconciliation withheld from closing."""
     wanted = select(Source.name, Source.reconciliation_withheld).where(
         Source.alertmanager_url.is_not(None), Source.disabled_at.is_(None)
     )
@@ -23,8 +23,8 @@ def held_back(session: Session) -> Sequence[tuple[str, int]]:
 
 
 def source_named(session: Session, name: str, *, for_update: bool = False) -> Source:
-    """A source, with `for_update` one that nobody else changes meanwhile. Raises `NotFound`."""
-    # The database takes no NUL in a text.
+    """A source by its name; `for_update` locks it. Raises `NotFound`."""
+    # PostgreSQL rejects a text with NUL.
     source = session.get(Source, name, with_for_update=for_update or None) if "\0" not in name else None
     if source is None:
         raise NotFound(f"There is no source {name}.")

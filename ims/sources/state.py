@@ -1,4 +1,4 @@
-"""Whether a source is heard."""
+"""The state of a source."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from ims.sources.models import Source
 
 
 class SourceState(StrEnum):
-    """How a source is."""
+    """The state of a source."""
 
     OK = "ok"
     STALE = "stale"
@@ -14,7 +14,7 @@ class SourceState(StrEnum):
 
 
 def state_of(source: Source) -> SourceState:
-    """How a source is."""
+    """A disabled source is never stale."""
     if source.disabled_at is not None:
         return SourceState.DISABLED
     return SourceState.STALE if source.stale_since is not None else SourceState.OK

@@ -1,4 +1,4 @@
-"""Which source a token proves, and what it may."""
+"""Look up the source of a token."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,20 +16,20 @@ from ims.sources.models import Source
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The source that a valid token proves, and what it may."""
+    """The source of a valid token, with its limits."""
 
     name: str
     kind: str
     networks: tuple[AnyNetwork, ...] = ()
-    """Where it may send from; none is anywhere."""
+    """Networks from which it may send; empty means any."""
     rate_limit: float | None = None
     """Alerts a second."""
 
 
 def sender_of_token(session: Session, token_hash: bytes, now: datetime) -> Sender | None:
-    """The sender whose valid token has this hash, None if there is none or its source is disabled.
+    """The sender whose valid token has this hash; None if there is none or its source is disabled.
 
-    Remembers the use. Callers keep the answer for a few seconds, so this is no work for each request.
+    Records the use of the token. Callers cache the result for a few seconds, so this does not run for each request.
     """
     row = session.execute(
         select(Source.name, Source.kind, Source.networks, Source.rate_limit, ApiToken.last_used_at)

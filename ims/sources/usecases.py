@@ -1,4 +1,4 @@
-"""Add, change and remove sources, and make the tokens by which they send: for administrators."""
+"""Add, change and remove sources, and create their tokens: for administrators."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -21,21 +21,21 @@ _DESCRIBED: Final = tuple(SourceDefinition.model_fields)
 
 
 class SourceDiffers(Conflict):
-    """A source of this name exists and is described differently: change it with `ims source set`."""
+    """A source of this name exists with another definition: change it with `ims source set`."""
 
 
 class SourceInUse(Conflict):
-    """The source still has alerts, which are part of incidents: disable it; retention removes them in time."""
+    """The source still has alerts, which belong to incidents: disable it; retention removes the alerts in time."""
 
 
 class OwnSource(Conflict):
-    """This is the source of alerts that IMS raises itself: it can be neither changed nor removed."""
+    """This is the source of alerts that IMS raises itself: it cannot be changed or removed."""
 
 
 def add_source(context: Context, given: Mapping[str, Any]) -> bool:
-    """Create a source; false if it is there already and is described the same.
+    """Create a source; false if it exists already with the same definition.
 
-    Raises `Invalid` for a description that makes no sense, and `SourceDiffers`.
+    Raises `Invalid` for an invalid definition, and `SourceDiffers`.
     """
     context.require(Role.ADMIN)
     definition = check_definition(given)
@@ -52,7 +52,7 @@ def add_source(context: Context, given: Mapping[str, Any]) -> bool:
 
 
 def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bool:
-    """Change what `changes` names (`enabled` among it); false if nothing is different.
+    """Change the fields in `changes`, which may include `enabled`; false if nothing is different.
 
     Raises `NotFound`, `OwnSource` and `Invalid`.
     """
@@ -68,7 +68,7 @@ def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bo
     for field, value in definition.items():
         setattr(source, field, value)
     if "alertmanager_url" in after:
-        # They speak of the one that was asked before.
+        # These columns describe the previous Alertmanager.
         source.reconciliation_problem, source.reconciliation_withheld, source.reconciliation_withheld_reason = (
             None,
             0,
@@ -87,7 +87,7 @@ def remove_source(context: Context, name: str) -> None:
     source = _locked(context.session, name)
     record(context, "source.removed", name, before=_description(source))
     try:
-        # Whatever refers to it keeps it: alerts and dead letters of it, and whoever else comes to.
+        # The foreign keys of its alerts, dead letters and any later tables prevent the removal.
         with context.session.begin_nested():
             context.session.delete(source)
     except IntegrityError as error:
@@ -95,17 +95,17 @@ def remove_source(context: Context, name: str) -> None:
 
 
 def create_source_token(context: Context, source: str, label: str, *, lifetime: timedelta | None = None) -> NewToken:
-    """Make a token by which a source may send alerts; without a lifetime it works until it is revoked.
+    """Create a token with which a source may send alerts; without a lifetime it is valid until it is revoked.
 
-    Raises `NotFound`, `Conflict` for our own source, `Invalid`.
+    Raises `NotFound`, `Conflict` for the source of IMS itself, and `Invalid`.
     """
     context.require(Role.ADMIN)
     if source == OWN_SOURCE:
-        raise Conflict(f"{OWN_SOURCE!r} is the source of alerts that IMS raises itself: nobody sends for it.")
-    whose = source_named(context.session, source).name
-    token = ApiToken(label=label, source=whose, scopes=[ALERTS_WRITE], lifetime=lifetime)
+        raise Conflict(f"{OWN_SOURCE!r} is the source of alerts that IMS raises itself: it cannot have tokens.")
+    name = source_named(context.session, source).name
+    token = ApiToken(label=label, source=name, scopes=[ALERTS_WRITE], lifetime=lifetime)
     new = store_token(context, token)
-    record(context, "token.created", new.name, after={"source": whose, **describe_token(token)})
+    record(context, "token.created", new.name, after={"source": name, **describe_token(token)})
     return new
 
 

@@ -1,1 +1,1 @@
-"""The pages: templates, styles, small scripts, and the pure functions that draw and word what they show."""
+"""The web pages: templates, styles, small scripts, and the modules that prepare what they show."""

@@ -1,6 +1,6 @@
-"""The list's filter as it stands in an address: read, written again, and bound to the cursor of the next page.
+"""The filters of the incident list in the query string: parsed, written, and bound to the cursor of the next page.
 
-A filter is added in one place, `FIELDS`: its name in the address, where it is kept in `Filters`, and what it may be.
+To add a filter, add it to `FIELDS`: its query parameter, its attribute in `Filters`, and the values it accepts.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,19 +20,19 @@ LATEST_YEAR: Final = 2199
 
 
 class Wrong(ValueError):
-    """What a parameter must be, as the end of a sentence that begins with its name."""
+    """A parameter has an invalid value. The message completes a sentence that begins with the parameter's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One filter. `read` raises `Wrong`; `write` gives what `read` would understand, empty for no filter."""
+    """One filter. `read` raises `Wrong`; `write` returns text that `read` accepts, empty for no filter."""
 
     parameter: str
     attribute: str
     read: Callable[[str], Any]
     write: Callable[[Any], str] = str
     label: str = ""
-    """Its name on the page, if it stands among the further filters, which are folded away."""
+    """Its label on the page, set only for the less common filters in the menu "More"."""
 
 
 def _statuses(text: str) -> tuple[Status, ...]:
@@ -44,7 +44,7 @@ def _statuses(text: str) -> tuple[Status, ...]:
 
 
 def status_word(statuses: tuple[Status, ...]) -> str:
-    """The filter's status as it stands in the address."""
+    """The value of the parameter `status`."""
     if statuses == UNRESOLVED:
         return ANY_UNRESOLVED
     return statuses[0] if statuses else ""
@@ -58,16 +58,16 @@ def _severity(text: str) -> str:
 
 def _text(text: str) -> str:
     if "\0" in text or len(text) > TITLE_LENGTH:
-        raise Wrong(f"is not a text of at most {TITLE_LENGTH} characters")
+        raise Wrong(f"must be at most {TITLE_LENGTH} characters, without NUL")
     return text
 
 
-def _words(text: str) -> str:
+def _search(text: str) -> str:
     return " ".join(_text(text).split())
 
 
 def _moment(text: str) -> datetime:
-    """A time, to the second; one without an offset is UTC."""
+    """A time, to the second; UTC if it has no offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -78,7 +78,7 @@ def _moment(text: str) -> datetime:
 
 
 def _instant(moment: datetime | str) -> str:
-    """As a browser's field for a date and a time has it."""
+    """In the format of an HTML `datetime-local` input."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S") if isinstance(moment, datetime) else ""
 
 
@@ -86,7 +86,7 @@ FIELDS: Final = (
     Field("status", "statuses", _statuses, status_word),
     Field("service", "service", _text),
     Field("severity", "severity", _severity),
-    Field("q", "words", _words),
+    Field("q", "search", _search),
     Field("environment", "environment", _text, label="Environment"),
     Field("assignee", "assignee", _text, label="Assignee"),
     Field("team", "team", _text, label="Team"),
@@ -97,7 +97,7 @@ FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list: which incidents, in which order, and from where on."""
+    """One list: which incidents, in which order, starting after which position."""
 
     filters: Filters
     sort: Sort
@@ -105,22 +105,22 @@ class Listing:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing was asked for: then the page is the overview."""
+        """Whether no filter, order or cursor is set: then the page is the overview."""
         return self.filters == Filters() and self.sort is Sort.NEWEST and self.after is None
 
     @property
     def further(self) -> list[tuple[Field, str]]:
-        """The further filters, each with what it is set to; empty is not used."""
+        """The filters of the menu "More" with their values; an empty value means the filter is not set."""
         texts = written(self.filters, self.sort)
         return [(field, texts[field.parameter]) for field in FIELDS if field.label]
 
     def parameters(self, **other: str) -> dict[str, str]:
-        """The filter as parameters of an address, with `other` ones instead of or beside its own."""
+        """The filters as query parameters; `other` adds parameters or overrides them."""
         return {name: value for name, value in {**written(self.filters, self.sort), **other}.items() if value}
 
 
 def read_listing(given: Mapping[str, str]) -> Listing:
-    """What an address asks for. Raises `Invalid` naming every wrong parameter."""
+    """Parse the query parameters. Raises `Invalid` naming every invalid parameter."""
     values: dict[str, Any] = {}
     wrong = []
     for field in FIELDS:
@@ -139,13 +139,13 @@ def read_listing(given: Mapping[str, str]) -> Listing:
 
 
 def written(filters: Filters, sort: Sort) -> dict[str, str]:
-    """Every filter as it stands in an address; empty is no filter."""
+    """Every filter as a query parameter; an empty value means no filter."""
     texts = {field.parameter: field.write(getattr(filters, field.attribute) or "") for field in FIELDS}
     return {**texts, "sort": "" if sort is Sort.NEWEST else sort.value}
 
 
 def next_page(filters: Filters, sort: Sort, page: Page) -> dict[str, str] | None:
-    """The parameters of the page behind this one, None if it was the last."""
+    """The query parameters of the next page; None if this is the last."""
     if page.next is None:
         return None
     cursor = encode_cursor(page.next.texts, _bound_to(filters, sort))
@@ -153,14 +153,14 @@ def next_page(filters: Filters, sort: Sort, page: Page) -> dict[str, str] | None
 
 
 def _position(cursor: str, filters: Filters, sort: Sort) -> Position | None:
-    """Where the page begins. Raises `Unprocessable` for a cursor that was not made for this list."""
+    """Where the page begins. Raises `Unprocessable` for a cursor of another list."""
     if not cursor:
         return None
     parts = decode_cursor(cursor, _bound_to(filters, sort))
     try:
         return Position.read(parts)
     except ValueError as error:
-        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+        raise Unprocessable(fields=[FieldError("cursor", "is invalid: start with the first page")]) from error
 
 
 def _bound_to(filters: Filters, sort: Sort) -> list[str]:

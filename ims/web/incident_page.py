@@ -1,4 +1,4 @@
-"""What the incident pages show, gathered in one transaction: rows of the list, and one incident with all it has."""
+"""Data of the incident pages, read in one transaction: rows of the list, and one incident with all its parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from ims.incidents.models import Incident, Status
 from ims.incidents.queries import find_incident
 from ims.incidents.usecases import allowed_steps
 from ims.policy.schema import Service
-from ims.reports.history import story_of
+from ims.reports.history import history_of
 from ims.reports.lifeline import Lifeline, draw
 from ims.reports.similar import Similar, similar_to
 from ims.runs.models import ACTIVE, Run
 from ims.runs.queries import runs_of
 from ims.services.queries import read_catalogue
 from ims.web.markdown import Prose, read
-from ims.web.timeline import Timeline, tell
+from ims.web.timeline import Timeline, read_timeline
 
 MOST_ALERTS = 15
 MOST_OF_ALERTS = 12_000
-"""Characters of labels and annotations; a storm brings thousands of alerts, and a sender may write a book."""
+"""Characters of labels and annotations: a storm brings thousands of alerts, and annotations can be very long."""
 MOST_RUNS = 10
 MOST_DECISIONS = 12
-"""A storm of alerts on one service makes thousands; the API has them all."""
+"""A storm of alerts on one service can lead to thousands of decisions. The API lists all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class Row:
 
     @property
     def is_healing(self) -> bool:
-        """Whether automation is at work on it right now."""
+        """Whether a run for it is active."""
         return any(run.outcome in ACTIVE for run in self.runs)
 
     @property
     def state(self) -> list[object]:
-        """What decides whether the row looks different."""
+        """Values that change whenever the row's appearance changes."""
         return [self.incident.number, self.incident.version, *(run.outcome for run in self.runs)]
 
 
@@ -62,31 +62,30 @@ class IncidentPage:
     more_alerts: bool
     similar: Sequence[Similar]
     decisions: Sequence[Decision]
-    """The newest ones, the last one first."""
+    """The newest decisions, newest first."""
     service: Service | None
     recurrence_of: Incident | None
     people: Sequence[str]
 
     @property
     def incident(self) -> Incident:
-        """The incident itself."""
         return self.row.incident
 
     @property
     def runs(self) -> Sequence[Run]:
-        """The newest runs, the last one first."""
+        """The newest runs, newest first."""
         return self.row.runs[: -MOST_RUNS - 1 : -1]
 
 
 def rows_of(session: Session, incidents: Sequence[Incident], now: datetime) -> list[Row]:
-    """The incidents as rows, two queries for all of them."""
+    """The incidents as rows, with two queries in total."""
     ids = [incident.id for incident in incidents]
     runs, denials = runs_of(session, ids), denials_of(session, ids)
     return [_row(incident, runs.get(incident.id, []), denials.get(incident.id, []), now) for incident in incidents]
 
 
 def incident_page(session: Session, reference: str, now: datetime, before: int | None = None) -> IncidentPage:
-    """The incident called `reference`, its timeline up to event `before` if that is given. Raises `NotFound`."""
+    """The incident named `reference`; with `before`, its timeline ends before that event. Raises `NotFound`."""
     incident = find_incident(session, reference)
     denials = denials_of(session, [incident.id]).get(incident.id, [])
     row = _row(incident, runs_of(session, [incident.id]).get(incident.id, []), denials, now)
@@ -96,7 +95,7 @@ def incident_page(session: Session, reference: str, now: datetime, before: int |
         row=row,
         steps=allowed_steps(incident.status),
         description=read(incident.description),
-        timeline=tell(session, incident.id, before),
+        timeline=read_timeline(session, incident.id, before),
         alerts=shown,
         more_alerts=len(alerts) > len(shown),
         similar=similar_to(session, incident, [seen.alert for seen in alerts]),
@@ -119,4 +118,4 @@ def _first(alerts: Sequence[AlertSeen]) -> Sequence[AlertSeen]:
 
 
 def _row(incident: Incident, runs: Sequence[Run], denials: Sequence[Denial], now: datetime) -> Row:
-    return Row(incident, draw(story_of(incident, runs, denials), now), runs)
+    return Row(incident, draw(history_of(incident, runs, denials), now), runs)

@@ -1,4 +1,4 @@
-"""Pages that keep themselves up to date: each second a script asks for its page again, saying what it has."""
+"""Live pages: a script polls its page each second and sends the ETag of the version it has."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from ims.http.requests import LIVE_HEADER
 
 
 def answer(state: object, render: Callable[[], str]) -> Response:
-    """The page, or 304 when `state` is what the script has already; then nothing is rendered.
+    """The page, or 304 without rendering it if `state` has not changed since the script's last poll.
 
-    `state` is everything the page shows that can change, as JSON values. A person's own reload always gets a page.
+    `state` is everything on the page that can change, as JSON values. A normal reload always gets the full page.
     """
     tag = hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()[:20]
     if LIVE_HEADER in request.headers and tag in request.if_none_match:
@@ -25,5 +25,5 @@ def answer(state: object, render: Callable[[], str]) -> Response:
 
 
 def moment(now: datetime, seconds: int) -> int:
-    """A number that changes each `seconds`: part of the state of a page whose pictures grow with time."""
+    """A number that changes every `seconds` seconds, for the state of a page whose lifelines grow with time."""
     return int(now.timestamp()) // seconds

@@ -1,7 +1,7 @@
-"""What people write, as markup for pages: CommonMark with tables and strikethrough, and nothing in it that could act.
+"""Render user-written Markdown (CommonMark with tables and strikethrough) as safe HTML.
 
-Two walls of different make: markdown-it-py writes no HTML of others (`html` is off, every link is looked at), and nh3
-lets pass only the tags and attributes named here. What is stored stays as it was typed.
+Two independent layers: markdown-it-py passes no HTML through (`html` is off, every link is checked), and nh3 keeps only
+the tags and attributes named here. The database stores the text as it was typed.
 """
 
 import re
@@ -18,18 +18,18 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 SCHEMES: Final = frozenset({"http", "https", "mailto"})
-"""Where a link may lead, other than to an incident or a run."""
+"""Allowed schemes of links; links to incidents and runs are paths."""
 MOST_LINKS: Final = 200
-"""Links made of names and bare addresses in one text; what comes after them stays text."""
+"""Limit on links made from references (INC-42) and bare URLs in one text; the rest stays plain text."""
 MOST_MARKUP: Final = 24_000
-"""Characters: of a text that grows beyond it only the beginning is shown, as it was typed; a page has an end."""
+"""Characters of markup. Of a longer text only the beginning is shown, as plain text, to limit the size of a page."""
 SHOWN_OF_LONG: Final = 4_000
-"""Characters shown of such a text."""
+"""Characters shown of a text that is too long."""
 MOST_BRACKETS: Final = 2_000
 MOST_CELLS: Final = 10_000
-"""Beyond these a parser takes seconds over what nobody means: brackets that never close, tables of nothing."""
+"""Limits on input that takes the parser seconds: unclosed brackets and huge empty tables."""
 MOST_LEVELS: Final = 24
-"""Lists in lists in quotes, deeper than anybody writes. What lies below would not be shown, so all is as typed."""
+"""Nesting of lists and quotes. The parser drops deeper levels, so a text that exceeds it is shown as plain text."""
 
 _TAGS: Final = {
     "a", "blockquote", "br", "code", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong", "table",
@@ -38,9 +38,9 @@ _TAGS: Final = {
 _ALIGNMENTS: Final = {"text-align:right": "right", "text-align:center": "center"}
 _PLACES: Final = {"INC": "/incidents/", "R": "/runs/"}
 
-# The same that input.py refuses: entities such as &#x202e; would bring them back.
+# The same characters that input validation rejects: entities such as &#x202e; would bring them back.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# A name that stands for itself (INC-42, R-7), or a bare address without what closes the sentence around it.
+# A reference (INC-42, R-7), or a bare URL without the punctuation that ends the sentence around it.
 _MENTION: Final = re.compile(
     r"(?<![\w/-])(?:(?P<kind>INC|R)-[1-9][0-9]{0,17}(?![\w-])"
     r"|https?://[^\s<>\"'`]{0,2000}[^\s<>\"'`.,;:!?)\]}])"
@@ -49,7 +49,7 @@ _MENTION: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """A text ready for a page. `is_cut` says that it is only the beginning."""
+    """A text ready for a page. `is_cut`: it is only the beginning."""
 
     markup: Markup
     is_cut: bool = False
@@ -57,7 +57,7 @@ class Prose:
 
 @lru_cache(maxsize=256)
 def read(text: str) -> Prose:
-    """`text` as markup. Headings begin at the third level: the page has the first, the panel around it the second."""
+    """`text` as markup. Headings start at level 3: the page has level 1 and the panel level 2."""
     text = _CONTROL.sub("", text.replace("\r\n", "\n"))
     if text.count("[") > MOST_BRACKETS or _cells(text) > MOST_CELLS:
         return _as_typed(text)
@@ -67,7 +67,7 @@ def read(text: str) -> Prose:
     rendered: str = _READER.renderer.render(tokens, _READER.options, {})
     if len(rendered) > MOST_MARKUP:
         return _as_typed(text)
-    return Prose(Markup(_SIEVE.clean(rendered)))  # noqa: S704 - what nh3 let pass
+    return Prose(Markup(_SIEVE.clean(rendered)))  # noqa: S704 - sanitised by nh3
 
 
 def _as_typed(text: str) -> Prose:
@@ -77,7 +77,7 @@ def _as_typed(text: str) -> Prose:
 
 
 def _cells(text: str) -> int:
-    """Cells a table could have at most: a row that ends early is filled up to the width of the line of dashes."""
+    """Upper bound of table cells: the parser fills short rows up to the number of columns of the delimiter row."""
     lines = text.splitlines()
     widest = max((line.count("|") for line in lines if not any(map(str.isalpha, line))), default=0)
     return widest * len(lines)
@@ -89,21 +89,21 @@ def _depth(tokens: list[Token]) -> int:
 
 
 def is_allowed(address: str) -> bool:
-    """Whether a link may lead there: a known scheme, a host, and nothing in it that a reader would not see."""
+    """Whether links to the address are allowed: a known scheme, a host, and no invisible characters."""
     if _CONTROL.search(address):
         return False
     try:
         parts = urlsplit(address)
     except ValueError:
         return False
-    # Only with its scheme written out: what `//host` and `java&Tab;script:` mean is for a browser to guess.
+    # Only with an explicit scheme: browsers guess what `//host` and `java&Tab;script:` mean.
     is_written = address.lower().startswith(f"{parts.scheme}:")
     has_place = bool(parts.netloc) or (parts.scheme == "mailto" and bool(parts.path))
     return is_written and parts.scheme in SCHEMES and has_place
 
 
 def _finish(state: StateCore) -> None:
-    """After the text was read: headings go down, images become links, names and addresses too."""
+    """After parsing: shift headings down, and turn images, references and bare URLs into links."""
     budget = [MOST_LINKS]
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -115,21 +115,21 @@ def _finish(state: StateCore) -> None:
 
 
 def _align(token: Token) -> None:
-    """A class instead of a style, which the content policy refuses."""
+    """Use a class instead of an inline style, which the content security policy blocks."""
     style = str(token.attrs.pop("style", ""))
     if style in _ALIGNMENTS:
         token.attrs["class"] = _ALIGNMENTS[style]
 
 
 def _with_links(children: list[Token], budget: list[int]) -> Iterator[Token]:
-    """The parts of a line, each text in them split where something can be linked. A link holds no other link."""
+    """The tokens of a line, with texts split where a link is inserted. Links are not nested."""
     inside = 0
     for token in children:
         inside += {"link_open": 1, "link_close": -1}.get(token.type, 0)
         token.content = _CONTROL.sub("", token.content)
         if token.type == "image":
-            words = _CONTROL.sub("", token.content) or "image"
-            yield from [_text(words)] if inside else _link(str(token.attrs.get("src", "")), words)
+            label = _CONTROL.sub("", token.content) or "image"
+            yield from [_text(label)] if inside else _link(str(token.attrs.get("src", "")), label)
         elif token.type == "text" and not inside:
             yield from _split(token.content, budget)
         else:
@@ -149,16 +149,16 @@ def _split(text: str, budget: list[int]) -> Iterator[Token]:
     yield _text(text[begin:])
 
 
-def _link(address: str, words: str) -> list[Token]:
-    return [Token("link_open", "a", 1, attrs={"href": address}), _text(words), Token("link_close", "a", -1)]
+def _link(address: str, label: str) -> list[Token]:
+    return [Token("link_open", "a", 1, attrs={"href": address}), _text(label), Token("link_close", "a", -1)]
 
 
-def _text(words: str) -> Token:
-    return Token("text", "", 0, content=words)
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
 
 
 def _reader() -> MarkdownIt:
-    """The parser. Line breaks stay: notes are typed like messages, not like articles."""
+    """The parser. It keeps line breaks: people type notes like messages, not like articles."""
     options: Mapping[str, object] = {"html": False, "breaks": True, "maxNesting": 100}
     reader = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
     reader.validateLink = is_allowed  # type: ignore[method-assign, assignment]

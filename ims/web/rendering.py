@@ -1,4 +1,4 @@
-"""What templates may call."""
+"""Filters, functions and variables available in templates."""
 
 import hashlib
 from datetime import datetime
@@ -10,7 +10,7 @@ from flask import Flask, request, url_for
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
-from ims.healing.guards import in_words
+from ims.healing.guards import phrase_of
 from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
@@ -21,7 +21,7 @@ STATIC = Path(__file__).with_name("static")
 
 
 def install(app: Flask) -> None:
-    """Give the templates of `app` their filters and functions."""
+    """Install the template filters, functions and variables in `app`."""
     app.jinja_env.filters.update(
         duration=wording.duration,
         instant=wording.instant,
@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
         web_address=wording.web_address,
         ansi=to_markup,
         code=wording.code,
-        reason=in_words,
+        reason=phrase_of,
     )
     app.jinja_env.globals.update(
         asset=asset,
@@ -65,7 +65,7 @@ def _age_of(moment: datetime) -> str:
 
 
 def asset(name: str) -> str:
-    """Address of a static file with its content's digest, so that browsers may keep it for ever."""
+    """URL of a static file with the digest of its content, so that browsers can cache it forever."""
     return url_for("static", filename=name, v=_digest(name))
 
 

@@ -1,4 +1,4 @@
-"""The timeline as a page shows it: the newest events that fit, in their order, with what people wrote as markup."""
+"""The timeline on a page: the newest events that fit, in order, with notes rendered as markup."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from ims.web.markdown import Prose, read
 
 MOST_EVENTS = 120
 MOST_CHARACTERS = 55_000
-"""Of markup on one page; an alert that flaps writes for ever, and a person may paste a log."""
+"""Characters of markup on one page: a flapping alert adds events without end, and people paste logs."""
 LINE_CHARACTERS = 450
-"""What a line needs beside its words."""
+"""Markup of a line without its text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineEntry:
     """One line of the timeline."""
 
     event: TimelineEvent
     sentence: Sentence
     prose: Prose | None
-    """What a person wrote; the sentence's detail is not shown then."""
+    """Text that a user wrote. It replaces the sentence's detail."""
 
     @property
     def length(self) -> int:
-        """Characters of markup, about."""
+        """Approximate characters of markup."""
         return (
             LINE_CHARACTERS + len(self.sentence.text) + len(self.prose.markup if self.prose else self.sentence.detail)
         )
@@ -38,21 +38,21 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A stretch of a timeline. `before` is the number of its first event if there are earlier ones."""
+    """A part of a timeline. `before` is the number of its first event if there are earlier ones, else None."""
 
-    lines: Sequence[Told]
+    lines: Sequence[TimelineEntry]
     before: int | None
 
 
-def tell(session: Session, incident_id: UUID, before: int | None = None) -> Timeline:
-    """The newest lines that fit on a page, of those before event `before`; at least one if there is any."""
+def read_timeline(session: Session, incident_id: UUID, before: int | None = None) -> Timeline:
+    """The newest events before event `before` that fit on a page; at least one if there are any."""
     query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
     if before is not None:
         query = query.where(TimelineEvent.seq < before)
-    lines: list[Told] = []
+    lines: list[TimelineEntry] = []
     length = 0
     for event in session.scalars(query.order_by(TimelineEvent.seq.desc()).limit(MOST_EVENTS)):
-        line = _told(event)
+        line = _entry(event)
         length += line.length
         if lines and length > MOST_CHARACTERS:
             break
@@ -61,13 +61,13 @@ def tell(session: Session, incident_id: UUID, before: int | None = None) -> Time
     return Timeline(lines[::-1], first if first > 1 else None)
 
 
-def _told(event: TimelineEvent) -> Told:
+def _entry(event: TimelineEvent) -> TimelineEntry:
     sentence = sentence_of(event)
-    return Told(event, sentence, read(sentence.detail) if sentence.is_prose and sentence.detail else None)
+    return TimelineEntry(event, sentence, read(sentence.detail) if sentence.is_prose and sentence.detail else None)
 
 
 def text_of(session: Session, incident_id: UUID, seq: int) -> str:
-    """What a person wrote with an event, as it was typed. Raises `NotFound`."""
+    """The text that a user wrote with an event, as it was typed. Raises `NotFound`."""
     event = session.get(TimelineEvent, (incident_id, seq))
     sentence = sentence_of(event) if event else None
     if sentence is None or not sentence.is_prose:

@@ -1,4 +1,4 @@
-"""What the forms that make and rotate tokens offer, and how what was chosen is read."""
+"""Choices of the forms that create and rotate tokens, and how a choice is parsed."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 from ims.core.errors import FieldError, Invalid
 from ims.core.principal import Scope
 
-LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
-"""How long a token may work, by days."""
-OVERLAPS: Final = {"3600": "1 hour", "86400": "24 hours", "604800": "7 days", "0": "Not at all"}
-"""How long a rotated token may go on working, by seconds."""
+LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Never"}
+"""Lifetimes of a token, by days."""
+OVERLAPS: Final = {"3600": "1 hour", "86400": "24 hours", "604800": "7 days", "0": "0 (revoke it now)"}
+"""How long a rotated token stays valid, by seconds."""
 
 
 def chosen_lifetime(given: str) -> timedelta | None:
-    """One of `LIFETIMES`, None for no end. Raises `Invalid`."""
+    """One of `LIFETIMES`; None: the token does not expire. Raises `Invalid`."""
     if given not in LIFETIMES:
         raise _not_offered("lifetime")
     return timedelta(days=int(given)) if given else None
@@ -27,7 +27,7 @@ def chosen_overlap(given: str) -> timedelta:
 
 
 def chosen_scope(given: str) -> Scope:
-    """A scope. Raises `Invalid`."""
+    """Raises `Invalid`."""
     if given not in set(Scope):
         raise _not_offered("scope")
     return Scope(given)

@@ -1,1 +1,1 @@
-"""The workers of an installation: who lives, who leads, which pools they serve."""
+"""The workers of an installation: their heartbeats, their leader, and the pools they serve."""

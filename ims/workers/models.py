@@ -12,7 +12,7 @@ from ims.core.db.base import Base
 
 
 class WorkerState(StrEnum):
-    """What a worker says of itself."""
+    """The state that a worker reports about itself."""
 
     STARTING = "starting"
     WORKING = "working"
@@ -20,13 +20,13 @@ class WorkerState(StrEnum):
 
 
 class Worker(Base):
-    """One start of `ims admin worker`. Times are the database's."""
+    """One start of `ims admin worker`. Times are by the database's clock."""
 
     __tablename__ = "worker"
     __table_args__ = (CheckConstraint("state IN ('starting', 'working', 'stopping')", name="state"),)
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
-    """As `run.claimed_by` has it; unique for each start."""
+    """The value of `run.claimed_by`; unique for each start."""
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
     pools: Mapped[list[str]] = mapped_column(ARRAY(String(128)))

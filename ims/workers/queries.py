@@ -1,4 +1,4 @@
-"""Read who works, and what waits for whom."""
+"""Reading workers, queue depths, and pools without a worker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from ims.workers.models import EngineLeader, Worker
 LEADER: Final = "leader"
 """Key of the one row of `engine_leader`."""
 LOST_AFTER: Final = timedelta(seconds=10)
-"""A worker without a heartbeat for so long counts as dead: five heartbeats."""
+"""A worker without a heartbeat for this long counts as dead: five heartbeats."""
 
 
 class SeenState(StrEnum):
-    """What others see of a worker."""
+    """The state of a worker as others see it."""
 
     STARTING = "starting"
     WORKING = "working"
@@ -30,7 +30,7 @@ class SeenState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedWorker:
-    """A worker, and what others make of it."""
+    """A worker, its state as others see it, and whether it is the leader."""
 
     row: Worker
     state: SeenState
@@ -39,14 +39,14 @@ class ListedWorker:
 
 @dataclass(frozen=True, slots=True)
 class UnservedPool:
-    """Jobs that wait in a pool which no worker serves."""
+    """A pool in which jobs wait and which no worker serves."""
 
     pool: str
     jobs: int
 
 
 def list_workers(session: Session) -> list[ListedWorker]:
-    """Every worker, by id: those that work, and those that were lost lately."""
+    """All workers, by id: the live ones, and those that were lost recently."""
     rows = session.execute(
         select(
             Worker,
@@ -72,12 +72,12 @@ _DUE = text(
 
 
 def queue_depths(session: Session) -> dict[str, int]:
-    """How many jobs wait in each queue for somebody to do them; those for later do not count."""
+    """How many jobs are due in each queue; jobs that are scheduled for later do not count."""
     return {row.queue_name: row.jobs for row in session.execute(_DUE)}
 
 
 def workers_of_queues(pools_of_workers: Iterable[Sequence[str]]) -> dict[str, int]:
-    """How many workers take jobs from each queue; one that none serves is left out."""
+    """How many workers take jobs from each queue; a queue without workers is left out."""
     found: dict[str, int] = {}
     for pools in pools_of_workers:
         for queue in (Queue.FAST.value, *queues_of(pools)):
@@ -96,6 +96,6 @@ def unserved(depths: Mapping[str, int], workers: Mapping[str, int]) -> list[Unse
 
 
 def unserved_pools(session: Session, workers: Iterable[ListedWorker]) -> list[UnservedPool]:
-    """The same as the database has it now."""
+    """Like `unserved`, from the present queues and these workers."""
     serving = [one.row.pools for one in workers if one.state in (SeenState.STARTING, SeenState.WORKING)]
     return unserved(queue_depths(session), workers_of_queues(serving))

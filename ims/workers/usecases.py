@@ -1,6 +1,6 @@
-"""What a worker writes about itself: that it lives, and that it leads.
+"""What a worker writes about itself: its heartbeat and its leadership.
 
-All times are reckoned by the database's clock, with `clock_timestamp()`: workers on many machines need no common time.
+All times are by the database's clock, `clock_timestamp()`: workers on many machines need no synchronised clocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from ims.workers.models import EngineLeader, Worker, WorkerState
 from ims.workers.queries import LEADER, LOST_AFTER
 
 LEADER_LEASE: Final = timedelta(seconds=6)
-"""How long a leader leads after its last heartbeat: three heartbeats, so that a slow one does not lose it."""
+"""How long leadership lasts after the last heartbeat: three heartbeats, so that a slow leader does not lose it."""
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 """How long a worker without a heartbeat is still listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a worker is, for its row; it changes only with a restart."""
+    """The part of a worker's row that changes only with a restart."""
 
     id: str
     host: str
@@ -45,13 +45,14 @@ class LivePeer:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a heartbeat was answered: who lives, the one who asks included, and who leads."""
+    """The answer to a heartbeat: the live workers, the sender included, and the leader."""
 
     peers: tuple[LivePeer, ...]
     leader: str | None
 
 
-# Only one of those who want to lead at once does: the others wait for its row and then find it taken.
+# Of several workers that try to become leader at once only one succeeds: the others wait for the row, then find it
+# taken.
 _HEARTBEAT = text(
     """
     WITH heartbeat AS (
@@ -70,7 +71,7 @@ _HEARTBEAT = text(
 )
 
 
-def beat(
+def write_heartbeat(
     session: Session,
     me: Registration,
     state: WorkerState,
@@ -78,9 +79,9 @@ def beat(
     modules: Mapping[str, Any] | None = None,
     dead: Sequence[str] = (),
 ) -> Standing:
-    """Write that this worker lives, and try to lead if it works.
+    """Write this worker's heartbeat and, if its state is `working`, try to become or stay leader.
 
-    `modules` of None leaves what was written of them. The lease of a worker in `dead` counts no more.
+    With `modules` None the stored module reports stay as they are. A leader in `dead` loses its lease at once.
     """
     columns = {name: getattr(me, name) for name in me.__slots__} | {"pools": list(me.pools)}
     written = {"state": state.value, "modules": Jsonb(modules) if modules else None}
@@ -102,8 +103,8 @@ def _standing(session: Session) -> Standing:
 
 
 def step_down(session: Session, me: Registration) -> None:
-    """Write that this worker stops; if it led, another one may lead at once."""
-    beat(session, me, WorkerState.STOPPING)
+    """Write that this worker stops; if it was leader, another one may become leader at once."""
+    write_heartbeat(session, me, WorkerState.STOPPING)
     session.execute(delete(EngineLeader).where(EngineLeader.worker_id == me.id))
 
 
@@ -113,6 +114,6 @@ def sign_off(session: Session, worker_id: str) -> None:
 
 
 def forget_lost_workers(session: Session) -> int:
-    """Remove the rows of workers that have long been without a heartbeat; how many."""
+    """Remove the rows of workers whose last heartbeat is older than `FORGOTTEN_AFTER`; returns how many."""
     gone = delete(Worker).where(Worker.heartbeat_at < func.clock_timestamp() - FORGOTTEN_AFTER)
     return len(session.scalars(gone.returning(Worker.id)).all())

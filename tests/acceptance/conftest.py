@@ -1,4 +1,4 @@
-"""One installation for all acceptance tests: they tell one story, in order."""
+"""One installation for all acceptance tests: they run in order, each on the state that the one before left."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,7 @@
 """The main job on one machine: a killed service heals itself and leaves an incident record.
 
-The tests tell one story in the order in which they stand; each also says by itself what must be true.
+The tests run in the order in which they stand, each on the state that the one before left; each also says by itself
+what must be true.
 """
 
 import http.cookiejar
@@ -45,9 +46,9 @@ def incidents(installation: Installation, service: str) -> list[Incident]:
     return found
 
 
-def told_of(installation: Installation, told: str) -> Incident:
+def incident_of(installation: Installation, output: str) -> Incident:
     """The incident that the demo ended with."""
-    (number,) = re.findall(r"/incidents/INC-(\d+)", told)
+    (number,) = re.findall(r"/incidents/INC-(\d+)", output)
     return next(one for one in incidents(installation, "ims-web") if one.number == int(number))
 
 
@@ -96,27 +97,27 @@ def test_a_second_converge_changes_nothing(installation: Installation) -> None:
 
 
 def test_a_killed_web_process_heals_itself_and_the_demo_tells_it(installation: Installation) -> None:
-    told = installation.run("make", "demo").stdout
-    seconds = [float(figure) for figure in re.findall(r"(?m)^\s*([\d.]+) s  ", told)]
-    assert len(seconds) == 9, told
+    output = installation.run("make", "demo").stdout
+    seconds = [float(figure) for figure in re.findall(r"(?m)^\s*([\d.]+) s  ", output)]
+    assert len(seconds) == 9, output
 
-    incident = told_of(installation, told)
+    incident = incident_of(installation, output)
     assert incident.status == Status.RESOLVED
     assert incident.healed_at
     assert incident.attention_at is None
     (run,) = runs(installation, incident)
     assert (run.outcome, run.target, run.rc) == (RunOutcome.HEALED, "ims-web", 0)
     kinds = [event.kind for event in timeline(installation, incident)]
-    story = [EventKind.INCIDENT_OPENED, EventKind.RULE_ALLOWED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED,
+    milestones = [EventKind.INCIDENT_OPENED, EventKind.RULE_ALLOWED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED,
              EventKind.VERIFICATION_PASSED]  # fmt: skip
-    assert [kind for kind in kinds if kind in story] == story
-    # The alert's resolve may arrive before the verification has seen enough: both are told, in either order.
+    assert [kind for kind in kinds if kind in milestones] == milestones
+    # The alert's resolve may arrive before the verification has seen enough: the timeline has both, in either order.
     assert kinds.count(EventKind.RESOLVED) == kinds.count(EventKind.ALERT_RESOLVED) == 1
 
 
 def test_the_demo_may_be_repeated_and_leaves_a_second_incident(installation: Installation) -> None:
     before = incidents(installation, "ims-web")
-    second = told_of(installation, installation.run("make", "demo").stdout)
+    second = incident_of(installation, installation.run("make", "demo").stdout)
     assert second.recurrence_of == before[-1].id
 
 
@@ -242,8 +243,8 @@ def test_one_notification_posted_twenty_times_at_once_and_again_later_is_one_inc
 def test_a_template_anywhere_in_the_payload_is_never_evaluated_and_healing_still_works(
     installation: Installation, shop: int, tmp_path: Path
 ) -> None:
-    witness = Path("/tmp") / f"ims-witness-{shop}"  # any account may write there
-    evil = f"{{{{ lookup('pipe', 'touch {witness}') }}}}"
+    touched = Path("/tmp") / f"ims-touched-{shop}"  # any account may write there
+    evil = f"{{{{ lookup('pipe', 'touch {touched}') }}}}"
     body = payload("ffffffff00000001", "shop", datetime.now(UTC), note=evil, instance=evil, job="!unsafe x")
     body |= {"externalURL": evil, "receiver": evil, "groupKey": evil, "commonAnnotations": {evil: evil}, evil: evil}
     body["alerts"][0]["annotations"] |= {"description": evil, evil: evil}  # type: ignore[index]
@@ -255,7 +256,7 @@ def test_a_template_anywhere_in_the_payload_is_never_evaluated_and_healing_still
         lambda: [run.outcome for run in runs(installation, incidents(installation, "shop")[-1])] == [RunOutcome.HEALED],
         saying="the healing did not work",
     )
-    assert not witness.exists()
+    assert not touched.exists()
     body["alerts"][0] |= {"status": "resolved", "endsAt": (datetime.now(UTC) + timedelta(seconds=15)).isoformat()}  # type: ignore[index]
     assert fetch(url, body=body, token=token)[0] == 202
 

@@ -1,4 +1,4 @@
-"""Every guard has a module, a place in the list, its words, a test, and a row of the reference."""
+"""Every guard has a module, a place in the list, its sentences, a test, and a row of the reference."""
 
 import re
 from pathlib import Path
@@ -19,18 +19,18 @@ def test_every_module_is_in_the_list() -> None:
     assert len(GUARDS) == len(modules)
 
 
-def test_the_reference_is_what_the_guards_say() -> None:
+def test_the_reference_is_generated_from_the_guards() -> None:
     written = (ROOT / "docs/reference/guards.md").read_text(encoding="utf-8")
-    assert written == reference(), "write it anew: python -m ims.healing.guards.reference > docs/reference/guards.md"
+    assert written == reference(), "regenerate it: python -m ims.healing.guards.reference > docs/reference/guards.md"
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
-def test_a_guard_says_what_it_sees_to_and_each_reason_has_words(guard: Guard) -> None:
+def test_a_guard_has_a_sentence_and_each_reason_has_a_phrase(guard: Guard) -> None:
     assert guard.sentence.endswith(".")
     assert guard.reasons
     for reason in guard.reasons:
         assert re.fullmatch(r"[a-z_]+", reason.name)
-        assert not reason.words.endswith(".")
+        assert not reason.phrase.endswith(".")
         assert reason.meaning
         assert reason.consequence
 

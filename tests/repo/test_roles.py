@@ -143,10 +143,10 @@ def test_the_configuration_names_folders_of_the_tree() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    told = subprocess.run(
+    output = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
     ).stdout
-    assert [line.split()[1] for line in told.splitlines()] == [
+    assert [line.split()[1] for line in output.splitlines()] == [
         "help",
         "up",
         "down",

@@ -104,3 +104,12 @@ def test_pools_are_names_each_once_or_refused(tmp_path: Path) -> None:
     for wrong in (",", "Edge", "a b", "runs:edge", "x" * 129):
         with pytest.raises(ConfigurationFaulty, match="IMS_WORKER_POOLS"):
             load_settings({**given, "IMS_WORKER_POOLS": wrong})
+
+
+def test_a_misspelt_setting_in_the_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "ims.env").write_text("IMS_STALE_SECOND=60\nIMS_WEB_PORT=80\nCOLOUR=red\n")
+    with pytest.raises(ConfigurationFaulty) as refused:
+        load_settings({"IMS_STATE_DIR": str(tmp_path), "IMS_WEB_PORT_80_TCP_PROTO": "tcp"})
+    assert "IMS_STALE_SECOND: unknown setting; did you mean IMS_STALE_SECONDS?" in refused.value.message
+    assert "COLOUR: unknown setting" in refused.value.message
+    assert "IMS_WEB_PORT" not in refused.value.message

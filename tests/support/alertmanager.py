@@ -34,7 +34,7 @@ class Alertmanager:
         return f"http://127.0.0.1:{self.port}"
 
     def fire(self, name: str, *, since: timedelta = timedelta(minutes=5), **labels: str) -> None:
-        """As Prometheus does: the alert fires, and will be given up in five minutes unless it is told again."""
+        """As Prometheus does: the alert fires, and expires in five minutes unless it is sent again."""
         self._alert(name, labels, started=datetime.now(UTC) - since, ends=datetime.now(UTC) + timedelta(minutes=5))
 
     def resolve(self, name: str, **labels: str) -> None:

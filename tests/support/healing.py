@@ -274,7 +274,7 @@ def resolve(session: Session, episode_id: int) -> None:
     episode.closed_at = now()
 
 
-def told(session: Session, incident_id: uuid.UUID) -> list[tuple[str, dict[str, Any]]]:
+def timeline(session: Session, incident_id: uuid.UUID) -> list[tuple[str, dict[str, Any]]]:
     """The timeline of an incident: kinds and data."""
     query = select(TimelineEvent).filter_by(incident_id=incident_id).order_by(TimelineEvent.seq)
     return [(event.kind, event.data) for event in session.scalars(query)]
@@ -282,7 +282,7 @@ def told(session: Session, incident_id: uuid.UUID) -> list[tuple[str, dict[str, 
 
 def kinds(session: Session, incident_id: uuid.UUID) -> list[str]:
     """The kinds of an incident's timeline events."""
-    return [kind for kind, _ in told(session, incident_id)]
+    return [kind for kind, _ in timeline(session, incident_id)]
 
 
 def runs_of(session: Session, episode_id: int) -> list[Run]:
@@ -290,6 +290,6 @@ def runs_of(session: Session, episode_id: int) -> list[Run]:
     return list(session.scalars(select(Run).filter_by(episode_id=episode_id).order_by(Run.number)))
 
 
-def story(session: Session, incident_id: uuid.UUID) -> str:
+def timeline_text(session: Session, incident_id: uuid.UUID) -> str:
     """An incident's timeline as text, for the message of a failed test."""
-    return "\n".join(f"{kind} {json.dumps(data)}" for kind, data in told(session, incident_id))
+    return "\n".join(f"{kind} {json.dumps(data)}" for kind, data in timeline(session, incident_id))

@@ -98,7 +98,7 @@ def add_policy(session: Session, now: datetime) -> None:
 
 @dataclass
 class Tale:
-    """One incident told as it happens; each method is a moment `at` seconds after it was opened."""
+    """One incident as it happens; each method is a moment `at` seconds after it was opened."""
 
     session: Session
     opened_at: datetime
@@ -185,11 +185,17 @@ class Tale:
                   target=self.service)  # fmt: skip
         if ended:
             ending = "playbook_ended" if failed_task is None else str(outcome)
-            told = {"number": run.number, "outcome": ending, "failed_task": failed_task}
-            self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **told, reason=reason)
+            data = {"number": run.number, "outcome": ending, "failed_task": failed_task}
+            self.tell(at + seconds, EventKind.RUN_FINISHED, Actor(ActorKind.RUN, name), **data, reason=reason)
         if outcome is RunOutcome.HEALED:
-            self.tell(at + seconds + verify, EventKind.VERIFICATION_PASSED, Actor(ActorKind.RUN, name), number=run.number,
-                      target=self.service, reason="its url answered for 3 s")  # fmt: skip
+            self.tell(
+                at + seconds + verify,
+                EventKind.VERIFICATION_PASSED,
+                Actor(ActorKind.RUN, name),
+                number=run.number,
+                target=self.service,
+                reason="its url answered for 3 s",
+            )
             self.set(healed_at=self.when(at + seconds + verify))
         return run
 

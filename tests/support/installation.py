@@ -84,7 +84,7 @@ class Installation:
 
     @property
     def settings(self) -> Settings:
-        """What the programs were told, read as they read it."""
+        """The settings of the programs, read as they read them."""
         return load_settings({"IMS_STATE_DIR": str(self.state)})
 
     @property

@@ -1,8 +1,8 @@
-"""What senders know about their alerts, compared with what the database knows.
+"""Compares what senders know about their alerts with the database.
 
-A notification whose request was answered with 2xx is taken. One whose request was answered with 5xx, or whose connection
-broke, may have been taken all the same: its sender comes again. So of each alert there are at least as many notifications as
-were taken, at most as many as were tried, and never a second episode or event.
+A notification whose request was answered with 2xx is committed. One whose request was answered with 5xx, or whose
+connection broke, may have been committed all the same: its sender repeats it. So each alert has at least as many
+notifications as were answered with 2xx, at most as many as were sent, and never a second episode or event.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from ims.core.db.engine import Database
 
 _ALERTS = text(
     """
-    WITH told AS (
+    WITH reported AS (
         SELECT (data ->> 'episode_id')::bigint AS episode_id,
                count(*) FILTER (WHERE kind = 'alert_firing') AS fired,
                count(*) FILTER (WHERE kind = 'alert_resolved') AS resolved
@@ -24,7 +24,7 @@ _ALERTS = text(
     SELECT alert.fingerprint, count(DISTINCT alert.id) AS alerts, count(episode.id) AS episodes,
            count(episode.id) FILTER (WHERE closed_at IS NULL) AS open, coalesce(sum(notifications), 0) AS notifications,
            coalesce(sum(fired), 0) AS fired, coalesce(sum(resolved), 0) AS resolved
-    FROM alert LEFT JOIN episode ON episode.alert_id = alert.id LEFT JOIN told ON told.episode_id = episode.id
+    FROM alert LEFT JOIN episode ON episode.alert_id = alert.id LEFT JOIN reported ON reported.episode_id = episode.id
     GROUP BY alert.fingerprint
     """
 )

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from ims.workers.models import Worker, WorkerState
-from ims.workers.usecases import Registration, beat
+from ims.workers.usecases import Registration, write_heartbeat
 
 OK_RUN = {"ended_at": "2026-03-01T03:00:00+00:00", "result": "ok", "seconds": 0.012}
 
@@ -20,7 +20,7 @@ def registered(name: str, *pools: str) -> Registration:
 def add_worker(session: Session, name: str, *pools: str, silent: float = 0, modules: Any = None) -> Registration:
     """A worker that works; `silent` seconds ago came its last heartbeat."""
     me = registered(name, *pools)
-    beat(session, me, WorkerState.WORKING, modules=modules)
+    write_heartbeat(session, me, WorkerState.WORKING, modules=modules)
     if silent:
         past = Worker.heartbeat_at - timedelta(seconds=silent)
         session.execute(update(Worker).where(Worker.id == me.id).values(heartbeat_at=past))

@@ -90,7 +90,7 @@ def _given_up(session: Session, opened: datetime) -> None:
     for attempt, begins in enumerate((1, 42, 83), start=1):
         run = tale.run(begins, 8, RunOutcome.FAILED, attempt=attempt, reason=reason, failed_task=task)
         add_log(session, run, _bad_log("checkout"))
-    tale.give_up(92, "Rule restart-a-dead-service made 3 of 3 attempts.")
+    tale.give_up(92, "Rule restart-a-dead-service has made 3 of 3 attempts.")
 
 
 def _acknowledged(session: Session, opened: datetime) -> None:

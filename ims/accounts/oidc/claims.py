@@ -1,4 +1,4 @@
-"""What an identity provider says of a person, and what that makes of them here. Pure."""
+"""Maps the claims of an identity provider to a person, a role and teams. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from ims.core.principal import Role
 
 _ORDER: Final = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)
 _LONGEST: Final = 255
-"""A subject's most characters, as OpenID Connect says; a sane bound for a name and an address, too."""
+"""Maximum length of a subject in OpenID Connect; also used for the name and the e-mail address."""
 _MOST_GROUPS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person of the identity provider: `subject` never changes, everything else may."""
+    """A person at the identity provider: `subject` never changes, everything else may."""
 
     issuer: str
     subject: str
@@ -26,7 +26,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What groups make of a person here; group and value, as the settings say."""
+    """The configured mapping of groups to roles and teams, as pairs of group and value."""
 
     roles: tuple[tuple[str, str], ...] = ()
     default_role: str | None = None
@@ -34,28 +34,28 @@ class Rules:
 
     @property
     def decide_roles(self) -> bool:
-        """Whether roles follow the groups; otherwise they are given here, after the first sign-in."""
+        """Whether groups determine roles; otherwise administrators change them after the first sign-in."""
         return bool(self.roles)
 
     @property
     def followed_teams(self) -> frozenset[str]:
-        """Teams whose members the groups decide."""
+        """Teams whose membership the groups determine."""
         return frozenset(team for _, team in self.teams)
 
     def role_of(self, groups: frozenset[str]) -> Role | None:
-        """The highest role of these groups, else the default; None if there is none."""
+        """The highest role of these groups, else the default role; None without either."""
         given = [Role(role) for group, role in self.roles if group in groups]
         if given:
             return max(given, key=_ORDER.index)
         return Role(self.default_role) if self.default_role is not None else None
 
     def teams_of(self, groups: frozenset[str]) -> frozenset[str]:
-        """Teams that these groups make somebody a member of."""
+        """Teams that these groups belong to."""
         return frozenset(team for group, team in self.teams if group in groups)
 
 
 def read_identity(claims: Mapping[str, Any], issuer: str, name_claim: str, groups_claim: str) -> Identity:
-    """The person that checked claims describe. Raises `ProviderFaulty` if they name nobody."""
+    """The person described by verified claims. Raises `ProviderFaulty` if the subject is missing or invalid."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST or not subject.isprintable():
         raise ProviderFaulty
@@ -69,7 +69,7 @@ def read_identity(claims: Mapping[str, Any], issuer: str, name_claim: str, group
 
 
 def claim(claims: Mapping[str, Any], path: str) -> Any:
-    """A claim by its name, or by its path through objects: `realm_access.roles`."""
+    """A claim by its name, or by a path into nested objects such as `realm_access.roles`."""
     if path in claims:
         return claims[path]
     found: Any = claims

@@ -1,10 +1,10 @@
-"""Why a sign-in at the identity provider did not work, and what to do: people read these sentences."""
+"""Reasons why a sign-in at the identity provider failed, with the remedy; the sign-in page shows them."""
 
 from ims.core.errors import IMSError
 
 
 class SignInRefused(IMSError):
-    """The sign-in at the identity provider did not work."""
+    """The sign-in at the identity provider failed."""
 
     status = 403
 
@@ -16,13 +16,13 @@ class ProviderAway(SignInRefused):
 
 
 class ProviderFaulty(SignInRefused):
-    """The identity provider's answer cannot be trusted. The log of IMS says why; tell the operator."""
+    """The identity provider's response cannot be trusted. Contact your administrator: the log of IMS has the reason."""
 
     status = 502
 
 
 class SignInForgotten(SignInRefused):
-    """This sign-in was begun elsewhere, used before, or took too long. Begin again."""
+    """This sign-in was begun in another browser, was used before, or took too long. Begin again."""
 
     status = 400
 
@@ -32,15 +32,15 @@ class SignInDenied(SignInRefused):
 
 
 class NoGroup(SignInRefused):
-    """None of your groups may use IMS. Ask an administrator to give one of them a role in IMS_OIDC_ROLES."""
+    """None of your groups has access to IMS. Ask an administrator to give one of them a role in IMS_OIDC_ROLES."""
 
 
 class NameUnusable(SignInRefused):
-    """Your name at the identity provider cannot be a name here. Ask an administrator to set IMS_OIDC_NAME_CLAIM."""
+    """Your name at the identity provider is not valid in IMS. Ask an administrator to set IMS_OIDC_NAME_CLAIM."""
 
 
 class NameBelongsToAnother(SignInRefused):
-    """There is already an account of your name that does not sign in at the identity provider."""
+    """There is already an account with your name that does not sign in at the identity provider."""
 
     status = 409
 

@@ -1,8 +1,8 @@
-"""Talking to the identity provider: where its sign-in page is, and what the code that comes back is worth.
+"""The client of the identity provider: begins a sign-in, and exchanges the returned code for an identity.
 
-Authlib does the protocol: state, nonce and PKCE (S256), the exchange of the code, the signature and the claims of the
-ID token. What is decided here: only the configured issuer is believed, everywhere it names itself; an ID token has to
-be signed by one of its public keys.
+Authlib implements the protocol: state, nonce and PKCE (S256), the exchange of the code, the signature and the claims of
+the ID token. This module adds two rules: wherever the provider states its issuer, it must be the configured one; and
+an ID token must be signed by one of the provider's public keys.
 """
 
 import hmac
@@ -25,7 +25,7 @@ from ims.core.settings import Settings
 
 TIMEOUT_SECONDS: Final = 5
 LEEWAY_SECONDS: Final = 60
-"""By how much the provider's clock may differ from ours."""
+"""Allowed difference between the provider's clock and ours."""
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A sign-in that was begun: `url` is the provider's page, the rest stays with whoever began it."""
+    """A sign-in under way: `url` is the provider's page, the rest stays in the session of the browser."""
 
     url: str
     state: str
@@ -43,16 +43,16 @@ class Begun:
 
 
 class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
-    """Authlib's client without a web framework: what it remembers between the two requests is ours to keep."""
+    """Authlib's client without a web framework: the caller keeps the state between the two requests."""
 
     client_cls = OAuth2Session
 
 
 class Provider:
-    """The configured identity provider. Opens nothing until it is used; one for all threads."""
+    """The configured identity provider. Opens no connection until it is used; threads share one instance."""
 
     def __init__(self, settings: Settings) -> None:
-        assert settings.oidc_issuer is not None  # noqa: S101 - the caller asked
+        assert settings.oidc_issuer is not None  # noqa: S101 - the caller has checked it
         self.issuer: Final = settings.oidc_issuer
         self._name_claim, self._groups_claim = settings.oidc_name_claim, settings.oidc_groups_claim
         secret = settings.oidc_client_secret
@@ -72,13 +72,13 @@ class Provider:
         )
 
     def begin(self, redirect_uri: str) -> Begun:
-        """Where somebody signs in. Raises `ProviderAway`, `ProviderFaulty`."""
+        """Begin a sign-in. Raises `ProviderAway`, `ProviderFaulty`."""
         self._metadata()
         made = _translated(lambda: self._client.create_authorization_url(redirect_uri))
         return Begun(made["url"], made["state"], made["nonce"], made["code_verifier"])
 
     def finish(self, begun: Begun, answer: Mapping[str, str], redirect_uri: str) -> Identity:
-        """The person whose sign-in came back with this answer (the query of the redirect).
+        """The person who signed in; `answer` is the query of the redirect back to IMS.
 
         The caller has found `begun` by the answer's state. Raises `SignInDenied`, `ProviderAway`, `ProviderFaulty`.
         """
@@ -97,10 +97,10 @@ class Provider:
         return read_identity(claims, self.issuer, self._name_claim, self._groups_claim)
 
     def _metadata(self) -> dict[str, Any]:
-        """What the provider says about itself, asked once."""
+        """The provider's metadata, fetched once. Raises `ProviderAway`, `ProviderFaulty`."""
         metadata: dict[str, Any] = _translated(self._client.load_server_metadata)
         if metadata.get("issuer") != self.issuer:
-            # Forgotten, so that a provider which is put right is asked again.
+            # Clear Authlib's cache, so that the metadata is fetched again once the provider is corrected.
             metadata.clear()
             log.error("oidc_issuer_differs", expected=self.issuer)
             raise ProviderFaulty
@@ -108,14 +108,14 @@ class Provider:
             metadata.clear()
             log.error("oidc_metadata_incomplete")
             raise ProviderFaulty
-        # Neither unsigned tokens nor ones signed by a secret, whatever it offers.
+        # Never accept unsigned tokens or tokens signed with a shared secret, whatever the provider offers.
         given = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         signed = [name for name in given if isinstance(name, str) and not name.startswith("HS") and name != "none"]
         metadata["id_token_signing_alg_values_supported"] = signed or ["RS256"]
         return metadata
 
     def _require_own_answer(self, metadata: Mapping[str, Any], answer: Mapping[str, str]) -> None:
-        """RFC 9207: an answer that says it is another provider's must not get our code."""
+        """RFC 9207: reject a response that another issuer sent, before the code is exchanged."""
         said = answer.get("iss")
         is_promised = bool(metadata.get("authorization_response_iss_parameter_supported"))
         if (said is None and is_promised) or (said is not None and not _equal(said, self.issuer)):
@@ -123,7 +123,7 @@ class Provider:
             raise ProviderFaulty
 
     def _claims(self, token: Mapping[str, Any], nonce: str) -> dict[str, Any]:
-        """What the ID token says, and the userinfo endpoint where the token itself is silent."""
+        """The claims of the ID token, completed from the userinfo endpoint if the name or the groups are missing."""
         options = {
             "iss": {"essential": True, "value": self.issuer},
             "aud": {"essential": True, "value": self._client_id},
@@ -138,7 +138,7 @@ class Provider:
         wanted = (self._name_claim, self._groups_claim)
         if any(claim(found, name) is None for name in wanted) and self._client.server_metadata.get("userinfo_endpoint"):
             more = dict(_translated(lambda: self._client.userinfo(token=token)))
-            # Its answer is not signed: it is about this person only if it says so.
+            # This response is not signed: it must name the same subject as the ID token.
             if more.get("sub") != found.get("sub"):
                 log.error("oidc_userinfo_of_another_person")
                 raise ProviderFaulty
@@ -150,26 +150,26 @@ def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _translated(ask: Callable[[], T]) -> T:
-    """Ask the provider; whatever goes wrong becomes one of our errors, and its kind goes to the log."""
+def _translated(call: Callable[[], T]) -> T:
+    """Call the provider; translate its errors into ours, and log their type."""
     try:
-        return ask()
+        return call()
     except RequestException as error:
         answered = error.response is not None and error.response.status_code < 500
         log.warning("oidc_provider_faulty" if answered else "oidc_provider_away", error=type(error).__name__)
         raise (ProviderFaulty if answered else ProviderAway) from error
     except (AuthlibBaseError, JoseError) as error:
-        # A short word of the protocol, such as invalid_grant; never a token.
-        log.warning("oidc_refused", error=type(error).__name__, word=str(getattr(error, "error", ""))[:100])
+        # An error code of the protocol, such as invalid_grant; never a token.
+        log.warning("oidc_refused", error=type(error).__name__, code=str(getattr(error, "error", ""))[:100])
         raise ProviderFaulty from error
     except (ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
-        # What it sent is no JSON, or JSON of another shape.
+        # The response is not JSON, or JSON of an unexpected shape.
         log.warning("oidc_answer_unreadable", error=type(error).__name__)
         raise ProviderFaulty from error
 
 
 def _trusted_certificates() -> str | bool:
-    """The system's certificates, where a company's own are; requests would take its own list."""
+    """The system's certificate authorities, which may include a company's own; requests would use its bundled list."""
     paths = ssl.get_default_verify_paths()
     for path in (paths.cafile, paths.capath):
         if path and Path(path).exists():

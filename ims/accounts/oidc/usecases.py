@@ -1,4 +1,4 @@
-"""Letting in whom the identity provider has signed in."""
+"""Sign-in of people whom the identity provider has authenticated."""
 
 import shlex
 from typing import Final
@@ -22,13 +22,13 @@ from ims.core.principal import Account, Principal, Role
 from ims.core.validation import read
 
 PROVIDER: Final = Principal(Actor(ActorKind.SYSTEM, "identity provider"), "identity provider", Role.ADMIN)
-"""Who makes accounts and changes roles and teams at a sign-in."""
+"""The principal that creates accounts and changes roles and teams at a sign-in."""
 
 
 def admit(context: Context, identity: Identity, rules: Rules) -> Account:
-    """The account of this person, made at the first sign-in; role and teams follow the groups at each.
+    """The account of this person, created at the first sign-in; every sign-in updates role and teams by the groups.
 
-    Nobody is signed in yet: the context is IMS's own. Raises a `SignInRefused` that says why not and what to do.
+    The context's principal is IMS, since no account is signed in yet. Raises a `SignInRefused` with reason and remedy.
     """
     role = rules.role_of(identity.groups)
     if rules.decide_roles and role is None:
@@ -48,7 +48,7 @@ def admit(context: Context, identity: Identity, rules: Rules) -> Account:
 
 
 def record_refusal(context: Context, identity: Identity, refused: SignInRefused) -> None:
-    """Write down who came from the provider and was not let in."""
+    """Record in the audit log that a person whom the provider authenticated could not sign in."""
     after = {"by": "oidc", "subject": identity.subject, "reason": type(refused).__name__}
     record(context.acting_as(PROVIDER), "user.sign_in_failed", identity.name or identity.subject, after=after)
 
@@ -61,7 +61,7 @@ def _known(session: Session, identity: Identity) -> UserAccount | None:
 
 
 def _make(context: Context, identity: Identity, role: Role | None) -> UserAccount:
-    """The account of somebody who comes for the first time. A name that is taken stays whose it is."""
+    """Create the account at a person's first sign-in. An existing account with the same name is never taken over."""
     if role is None:
         raise NoGroup
     try:
@@ -74,21 +74,21 @@ def _make(context: Context, identity: Identity, role: Role | None) -> UserAccoun
     )
     made = context.session.scalars(statement.on_conflict_do_nothing().returning(UserAccount)).one_or_none()
     if made is None:
-        # Whoever signs in twice at once for the first time finds the account that the other request has made.
+        # Two first sign-ins of one person at once: this request finds the account that the other has created.
         if (known := _known(context.session, identity)) is not None:
             return known
         raise NameBelongsToAnother(
-            f"There is already an account {new.name} that is not yours at the identity provider. If it is you, an "
-            f"administrator connects it: ims admin user link {new.name} --subject {shlex.quote(identity.subject)}"
+            f"There is already an account {new.name} that is not linked to your identity. If it is yours, ask an "
+            f"administrator to link it: ims admin user link {new.name} --subject {shlex.quote(identity.subject)}"
         )
     record(context, "user.created", new.name, after={"role": new.role, "email": new.email, **whose})
     return made
 
 
 def _email(identity: Identity) -> str:
-    """The address, unless it is none: that is no reason to keep somebody out."""
+    """The e-mail address; empty if it is invalid, since that is no reason to deny the sign-in."""
     try:
-        return read(NewAccount, {"name": "somebody", "email": identity.email}).email
+        return read(NewAccount, {"name": "unknown", "email": identity.email}).email
     except Invalid:
         return ""
 
@@ -100,15 +100,15 @@ def _follow(context: Context, account: UserAccount, identity: Identity, role: Ro
     try:
         change_account(context, account.name, changes)
     except LastAdministrator as error:
-        # Neither may the last one go, nor somebody be more here than the provider says.
+        # The last administrator must not be lost, and no account may have a higher role than the provider gives.
         raise SignInRefused(
-            "You are the last administrator, and your groups give you another role now. Make somebody else "
+            "You are the last administrator, and your groups now give you another role. Make another account an "
             "administrator first: ims user set NAME --role admin"
         ) from error
 
 
 def _follow_teams(context: Context, account: UserAccount, identity: Identity, rules: Rules) -> None:
-    """Be in the teams that the groups say, and stay in those that no group decides."""
+    """Update the memberships that groups determine, and keep the others."""
     if not rules.teams:
         return
     wanted = rules.teams_of(identity.groups)

@@ -1,1 +1,1 @@
-"""Accounts and teams: made, changed, disabled, listed."""
+"""Creating, changing, disabling and listing accounts and teams."""

@@ -1,4 +1,4 @@
-"""What may be written about accounts and teams."""
+"""Validation of accounts, teams and passwords."""
 
 import re
 from typing import Annotated, Final
@@ -13,31 +13,31 @@ NAME_LENGTH: Final = 64
 TEAM_LENGTH: Final = 128
 EMAIL_LENGTH: Final = 254
 PASSWORD_LEAST: Final = 12
-"""Length is what helps against guessing; rules about kinds of characters do not (NIST SP 800-63B)."""
+"""Length protects against guessing; rules about kinds of characters do not (NIST SP 800-63B)."""
 PASSWORD_MOST: Final = 256
-"""Whoever wants to keep us busy could send megabytes to be hashed."""
+"""Upper bound, since hashing megabytes would be a way to overload IMS."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-# Good enough to find a slip; whether somebody reads it there only a message can tell.
+# Good enough to find a typing mistake; only a delivered message shows whether an address works.
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError("must be lower-case letters, digits, dots, dashes and underscores, such as alice")
+        raise ValueError("must consist of lower-case letters, digits, dots, hyphens and underscores, such as alice")
     return value
 
 
 def _email(value: str) -> str:
     if value and not _EMAIL.fullmatch(value):
-        raise ValueError("must be an address such as alice@example.org")
+        raise ValueError("must be an e-mail address such as alice@example.org")
     return one_line(value)
 
 
 def team_name(value: str) -> str:
-    """The name, if a team may be called so: it has to stand as one part of an address. Raises `ValueError`."""
+    """Check the name of a team, which must be usable as one segment of a URL's path. Raises `ValueError`."""
     if "/" in value or value in (".", ".."):
-        raise ValueError("must have no slash and be neither . nor .., such as payments")
+        raise ValueError("must not contain a slash or be . or ..; use a name such as payments")
     return one_line(value)
 
 
@@ -47,7 +47,7 @@ TeamName = Annotated[str, Field(min_length=1, max_length=TEAM_LENGTH), AfterVali
 
 
 class NewAccount(Input):
-    """An account that an administrator makes. An empty address means none."""
+    """An account that an administrator creates. An empty `email` means none."""
 
     name: AccountName
     role: Role = Role.RESPONDER
@@ -56,20 +56,18 @@ class NewAccount(Input):
 
 
 class Description(Input):
-    """What of an account may be changed, all of it: as it is, or as it shall be."""
+    """The editable fields of an account, with their present or new values."""
 
     role: Role
     email: Email = ""
 
 
 class NewTeam(Input):
-    """A team."""
-
     name: Annotated[TeamName, AfterValidator(team_name)]
 
 
 def check_password(password: str, field: str = "password") -> str:
-    """The password, if it may be one. Raises `Invalid` naming `field`."""
+    """Check a new password and return it. Raises `Invalid`, which names `field`."""
     if len(password) < PASSWORD_LEAST:
         raise Invalid(fields=[FieldError(field, f"must have at least {PASSWORD_LEAST} characters")])
     if len(password) > PASSWORD_MOST:

@@ -1,4 +1,4 @@
-"""Reading accounts and teams, for those who look after them."""
+"""Reading accounts and teams, for administrators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ims.core.principal import Role
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account as administrators see it: everything but its password's hash."""
+    """An account as administrators see it: everything but the hash of its password."""
 
     id: UUID
     name: str
@@ -31,7 +31,7 @@ class Person:
 
     @property
     def signs_in_by(self) -> str:
-        """`password`, `oidc`, or `nothing` for an account that nobody can sign in to."""
+        """`password`, `oidc`, or `nothing` for an account that cannot sign in."""
         if self.oidc_subject is not None:
             return "oidc"
         return "password" if self.has_password else "nothing"
@@ -47,11 +47,11 @@ class TeamOfPeople:
 
 
 class NoSuchAccount(NotFound):
-    """There is no account of this name."""
+    """There is no account with this name."""
 
 
 class NoSuchTeam(NotFound):
-    """There is no team of this name."""
+    """There is no team with this name."""
 
 
 def people(session: Session, *, after: str = "", limit: int | None = None) -> list[Person]:

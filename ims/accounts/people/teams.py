@@ -1,4 +1,4 @@
-"""What happens to teams: for administrators. Membership counts from the next request on."""
+"""Changes of teams, for administrators. A membership takes effect with the account's next request."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ from ims.core.principal import Role
 
 
 def create_team(context: Context, new: NewTeam) -> bool:
-    """Make a team; false if it is there already."""
+    """Create a team; false if it exists already."""
     context.require(Role.ADMIN)
     values = {"name": new.name, "created_at": context.now}
     statement = insert(Team).values(values).on_conflict_do_nothing().returning(Team.name)
@@ -27,7 +27,7 @@ def create_team(context: Context, new: NewTeam) -> bool:
 
 
 def remove_team(context: Context, name: str) -> None:
-    """Remove a team with its memberships. Incidents go on naming it. Raises `NoSuchTeam`."""
+    """Remove a team with its memberships. Incidents keep its name. Raises `NoSuchTeam`."""
     context.require(Role.ADMIN)
     session = context.session
     members = list(
@@ -44,7 +44,7 @@ def remove_team(context: Context, name: str) -> None:
 
 
 def join_team(context: Context, team: str, account_name: str) -> bool:
-    """Make an account a member; false if it is one. Raises `NoSuchTeam`, `NoSuchAccount`."""
+    """Add an account to a team; false if it is a member already. Raises `NoSuchTeam`, `NoSuchAccount`."""
     context.require(Role.ADMIN)
     return _join(context, _lock_team(context.session, team), _account(context.session, account_name))
 
@@ -56,11 +56,11 @@ def leave_team(context: Context, team: str, account_name: str) -> bool:
 
 
 def set_teams(context: Context, account: UserAccount, teams: Iterable[str]) -> bool:
-    """Make an account a member of exactly these teams; false if it is already. Raises `Invalid`."""
+    """Make an account a member of exactly these teams; false if nothing changed. Raises `Invalid`."""
     context.require(Role.ADMIN)
     session, wanted = context.session, set(teams)
     if unknown := sorted(wanted.difference(team_names(session))):
-        raise Invalid(fields=[FieldError("teams", f"names no team of ours: {', '.join(unknown)}. Add it first")])
+        raise Invalid(fields=[FieldError("teams", f"unknown team: {', '.join(unknown)}. Add it first")])
     present = set(session.scalars(select(Membership.team).where(Membership.user_id == account.id)))
     for name in sorted(wanted - present):
         _join(context, _lock_team(session, name), account)
@@ -86,7 +86,7 @@ def _leave(context: Context, team: str, account: UserAccount) -> bool:
 
 
 def _lock_team(session: Session, name: str) -> str:
-    """The name of a team that nobody removes meanwhile."""
+    """Lock a team against concurrent removal and return its name. Raises `NoSuchTeam`."""
     query = select(Team.name).where(Team.name == name).with_for_update(key_share=True, read=True)
     found = session.scalar(query) if "\0" not in name else None
     if found is None:

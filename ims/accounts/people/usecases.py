@@ -1,4 +1,4 @@
-"""What happens to accounts: what administrators do, and what whoever has one does with their own."""
+"""Changes of accounts: by administrators, and by people to their own account."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,18 +23,18 @@ from ims.core.validation import read
 
 
 class NameTaken(Conflict):
-    """There is already an account of this name: choose another one."""
+    """There is already an account with this name: choose another name."""
 
     def __init__(self) -> None:
-        super().__init__(fields=[FieldError("name", "is taken by another account: choose another one")])
+        super().__init__(fields=[FieldError("name", "is taken by another account: choose another name")])
 
 
 class LastAdministrator(Conflict):
-    """This is the last administrator who may sign in: make somebody else administrator first."""
+    """This is the last administrator who can sign in: make another account an administrator first."""
 
 
 class PasswordElsewhere(Conflict):
-    """This account signs in at the identity provider: its password is changed there."""
+    """This account signs in at the identity provider: change its password there."""
 
 
 class SubjectTaken(Conflict):
@@ -42,9 +42,9 @@ class SubjectTaken(Conflict):
 
 
 def create_account(context: Context, new: NewAccount, password: str | None) -> UserAccount:
-    """Make an account; without a password nobody can sign in to it until one is set or an identity is linked.
+    """Create an account; without a password it cannot sign in until one is set or an identity is linked.
 
-    Raises `Invalid` for a password that is none or a team that does not exist, and `NameTaken`.
+    Raises `Invalid` for an unacceptable password or an unknown team, and `NameTaken`.
     """
     context.require(Role.ADMIN)
     hashed = hash_password(check_password(password)) if password is not None else None
@@ -62,9 +62,9 @@ def create_account(context: Context, new: NewAccount, password: str | None) -> U
 
 
 def change_account(context: Context, name: str, changes: Mapping[str, Any]) -> bool:
-    """Change what `changes` names, all of it or nothing; false if nothing is different.
+    """Change the fields in `changes`, all or none of them; false if nothing changed.
 
-    It may name `role`, which ends the account's sessions, `email`, `teams` and `enabled`. Raises `Invalid`,
+    The fields are `role`, which ends the account's sessions, `email`, `teams` and `enabled`. Raises `Invalid`,
     `NoSuchAccount`, `LastAdministrator`.
     """
     context.require(Role.ADMIN)
@@ -135,19 +135,19 @@ def _enable(context: Context, account: UserAccount) -> bool:
 
 
 def set_password(context: Context, name: str, password: str) -> None:
-    """Give the account another password, which ends its sessions.
+    """Set the account's password, which ends its sessions.
 
-    Raises `Invalid`, `NoSuchAccount`, and `PasswordElsewhere`: a password here would let somebody in whom the identity
-    provider has sent away.
+    Raises `Invalid`, `NoSuchAccount`, and `PasswordElsewhere`: with a password in IMS a person could sign in whom the
+    identity provider no longer lets in.
     """
     context.require(Role.ADMIN)
     _set_password(context, _locked_account(context.session, name), password)
 
 
 def change_own_password(context: Context, present: str, wanted: str) -> Account:
-    """Change one's own password, which ends all sessions; the account, with which a new one can begin.
+    """Change the principal's own password, which ends all its sessions; returns the account, to begin a new session.
 
-    Raises `Invalid` for a wrong present one and for one that is none, and `PasswordElsewhere`.
+    Raises `Invalid` for a wrong present or an unacceptable new password, and `PasswordElsewhere`.
     """
     account = _own_account(context)
     if account.oidc_subject is None and not is_password(account.password_hash or "", present):
@@ -170,9 +170,9 @@ def _set_password(context: Context, account: UserAccount, password: str) -> None
 
 
 def link_identity(context: Context, name: str, issuer: str, subject: str) -> bool:
-    """Let the account sign in as this person of the identity provider and no longer by a password here.
+    """Link the account to this identity at the provider; it can then no longer sign in by password.
 
-    False if it does already. Raises `NoSuchAccount`, `SubjectTaken`.
+    False if it is linked already. Raises `NoSuchAccount`, `SubjectTaken`.
     """
     context.require(Role.ADMIN)
     account = _locked_account(context.session, name)
@@ -190,13 +190,13 @@ def link_identity(context: Context, name: str, issuer: str, subject: str) -> boo
 
 
 def end_sessions(context: Context, name: str) -> None:
-    """Sign the account out everywhere: sessions of the generation before are not accepted. Raises `NoSuchAccount`."""
+    """Sign the account out everywhere, by a new session generation. Raises `NoSuchAccount`."""
     context.require(Role.ADMIN)
     _end_sessions(context, _locked_account(context.session, name))
 
 
 def end_own_sessions(context: Context) -> None:
-    """Sign oneself out everywhere."""
+    """Sign the principal's own account out everywhere."""
     _end_sessions(context, _own_account(context))
 
 
@@ -207,14 +207,14 @@ def _end_sessions(context: Context, account: UserAccount) -> None:
 
 
 def _own_account(context: Context) -> UserAccount:
-    """The account of whoever asks, locked. Raises `Forbidden` for who has none, and `ScopeTooNarrow`."""
+    """The principal's own account, locked. Raises `Forbidden` for principals without one, and `ScopeTooNarrow`."""
     context.require(Role.VIEWER)
     wanted = select(UserAccount).where(UserAccount.id == context.principal.account).with_for_update()
     return context.session.scalars(wanted.execution_options(populate_existing=True)).one()
 
 
 def _locked_account(session: Session, name: str) -> UserAccount:
-    """An account that nobody else changes meanwhile. Raises `NoSuchAccount`."""
+    """An account, locked against concurrent changes. Raises `NoSuchAccount`."""
     query = select(UserAccount).where(UserAccount.name == name).with_for_update()
     found = session.scalars(query.execution_options(populate_existing=True)).one_or_none() if "\0" not in name else None
     if found is None:
@@ -223,10 +223,10 @@ def _locked_account(session: Session, name: str) -> UserAccount:
 
 
 def _lock_administrators(session: Session) -> set[UUID]:
-    """Ids of the administrators who may sign in, none of whom anybody else can change until we are done.
+    """Lock the administrators who can sign in until the transaction ends, and return their ids.
 
-    Two who demote each other at once would each see the other one as the administrator who remains. They are locked
-    in one order, and before the account itself, so that nobody waits in a circle.
+    Without the lock, two administrators who demote each other at once would each see the other one as remaining. The
+    rows are locked in one order, and before the account itself, so that there is no deadlock.
     """
     query = (
         select(UserAccount.id)

@@ -1,1 +1,1 @@
-"""Tokens of sources and of people: one life for both."""
+"""Tokens of sources and of people, which share one lifecycle."""

@@ -1,4 +1,4 @@
-"""Reading tokens: never their text, which nobody has."""
+"""Reading tokens: never their text, which is not stored."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,19 +19,19 @@ class TokenState(StrEnum):
 
     VALID = "valid"
     ENDING = "ending"
-    """Until `expires_at`."""
+    """The token works until `expires_at`."""
     ENDED = "ended"
 
 
 def tokens_of(session: Session, *, source: str | None = None, user_id: UUID | None = None) -> Sequence[ApiToken]:
-    """All tokens, those of one source, or those of one account, in the order they were made."""
+    """All tokens, those of one source, or those of one account, in the order of their creation."""
     return session.scalars(_of(source, user_id).order_by(ApiToken.id)).all()
 
 
 def newest_tokens(
     session: Session, limit: int, before: int | None, *, source: str | None = None, user_id: UUID | None = None
 ) -> Sequence[ApiToken]:
-    """The same, the newest first and a part of them; `before` is the last id of the part before."""
+    """A page of these tokens, newest first; `before` is the last id of the previous page."""
     wanted = _of(source, user_id).order_by(ApiToken.id.desc()).limit(limit)
     return session.scalars(wanted.where(ApiToken.id < before) if before is not None else wanted).all()
 
@@ -44,14 +44,14 @@ def _of(source: str | None, user_id: UUID | None) -> Select[ApiToken]:
 
 
 def working_tokens(session: Session, now: datetime) -> dict[str, int]:
-    """How many tokens of each source work; a source without any is not in it."""
+    """How many valid tokens each source has; a source without any is left out."""
     works = or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
     counted = select(ApiToken.source, func.count()).where(ApiToken.source.is_not(None), works).group_by(ApiToken.source)
     return {source: number for source, number in session.execute(counted) if source is not None}
 
 
 def token_as_json(token: ApiToken, user: str | None, now: datetime) -> dict[str, Any]:
-    """A token as people and programs see it. `user` is its account's name."""
+    """A token for people and programs. `user` is the name of its account."""
     return {
         "token": token_name(token.id),
         "source": token.source,
@@ -66,14 +66,13 @@ def token_as_json(token: ApiToken, user: str | None, now: datetime) -> dict[str,
 
 
 def token_state(token: ApiToken, now: datetime) -> TokenState:
-    """Whether it works."""
     if token.expires_at is None:
         return TokenState.VALID
     return TokenState.ENDING if token.expires_at > now else TokenState.ENDED
 
 
 def is_rotated(token: ApiToken, now: datetime) -> bool:
-    """Whether the token works only until its successor is everywhere: it ends sooner than it was made for."""
+    """Whether the token still works but was rotated: it ends before its original lifetime does."""
     if token.expires_at is None or token.expires_at <= now:
         return False
     return token.lifetime is None or token.expires_at < token.created_at + token.lifetime

@@ -1,4 +1,4 @@
-"""The life of a token: made, shown once, rotated with overlap, revoked; only its hash is kept.
+"""The lifecycle of a token: created, shown once, rotated with an overlap, revoked. Only its hash is stored.
 
 A token of a source may send alerts. A token of a person acts for them, within its scope and never beyond their role.
 """
@@ -27,31 +27,30 @@ ALERTS_WRITE: Final = "alerts:write"
 LABEL_LENGTH: Final = 64
 LIFETIME_MOST: Final = timedelta(days=3650)
 _PREFIX: Final = "ims_"
-"""Marks a text as ours for scanners that look for leaked credentials."""
+"""Prefix by which scanners for leaked credentials recognise a token of IMS."""
 _RANDOM_BYTES: Final = 32
 
 
 class TokenEnded(Conflict):
-    """This token does not work any more: create another one with `ims token create`."""
+    """This token no longer works: create a new one with `ims token create`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token that was just made: the only time its text is known."""
+    """A token that was just created; this is the only time its text is known."""
 
     id: int
     text: str
 
     @property
     def name(self) -> str:
-        """What people call it."""
         return token_name(self.id)
 
 
 def create_user_token(
     context: Context, name: str, scope: Scope, label: str, *, lifetime: timedelta | None = None
 ) -> NewToken:
-    """Make a token that acts for an account; without a lifetime it works until it is revoked.
+    """Create a token that acts for an account; without a lifetime it works until it is revoked.
 
     Raises `NoSuchAccount` (also for a disabled one), and `Invalid` for a scope beyond the account's role.
     """
@@ -60,7 +59,10 @@ def create_user_token(
 
 
 def create_own_token(context: Context, scope: Scope, label: str, *, lifetime: timedelta | None = None) -> NewToken:
-    """Make a token that acts for whoever asks. Raises `ScopeTooNarrow` for more than the token that asks may do."""
+    """Create a token for the principal's own account.
+
+    Raises `ScopeTooNarrow` if the principal is a token with a narrower scope.
+    """
     context.require(Role.VIEWER)
     context.require_scope(scope)
     return _create(context, UserAccount.id == context.principal.account, scope, label, lifetime)
@@ -70,13 +72,13 @@ def _create(
     context: Context, whose: ColumnElement[bool], scope: Scope, label: str, lifetime: timedelta | None
 ) -> NewToken:
     query = select(UserAccount).where(whose, UserAccount.disabled_at.is_(None))
-    # Nobody disables it, which ends its tokens, while it gets another one.
+    # The lock keeps the account from being disabled, which ends its tokens, while it gets a new one.
     account = context.session.scalars(query.with_for_update(read=True)).one_or_none()
     if account is None:
         raise NoSuchAccount
     widest = widest_scope(Role(account.role))
     if not widest.includes(scope):
-        raise Invalid(fields=[FieldError("scope", f"may be at most {widest} for somebody who is {account.role}")])
+        raise Invalid(fields=[FieldError("scope", f"may be at most {widest} for an account with role {account.role}")])
     token = ApiToken(label=label, user_id=account.id, scopes=[scope.value], lifetime=lifetime)
     new = store_token(context, token)
     record(context, "token.created", new.name, after={"user": account.name, **describe_token(token)})
@@ -86,17 +88,21 @@ def _create(
 def rotate_token(
     context: Context, token: str, overlap: timedelta, *, user: str | None = None, source: str | None = None
 ) -> NewToken:
-    """Make the successor of the token of this name; the old one works for `overlap` more, but never longer than before.
+    """Create a successor of the token with this name; the old token works for `overlap` more, but never longer than
+    before.
 
-    With `user` or `source` only a token of theirs. The successor lives as long as the old one was made for. Raises
-    `NotFound`, `Invalid`, and `TokenEnded` when there is nothing to hand over.
+    With `user` or `source` the token must be theirs. The successor gets the lifetime that the old token was created
+    with. Raises `NotFound`, `Invalid`, and `TokenEnded` if the old token no longer works.
     """
     context.require(Role.ADMIN)
     return _rotate(context, _locked(context.session, token, _account_id(context.session, user), source), overlap)
 
 
 def rotate_own_token(context: Context, token: str, overlap: timedelta) -> NewToken:
-    """The same for a token of one's own. Raises `ScopeTooNarrow`, too: else a token could get itself a wider one."""
+    """Like `rotate_token`, for a token of the principal's own account.
+
+    Also raises `ScopeTooNarrow`: otherwise a token could obtain one with a wider scope.
+    """
     context.require(Role.VIEWER)
     old = _locked(context.session, token, context.principal.account)
     for scope in old.scopes:
@@ -120,16 +126,16 @@ def _rotate(context: Context, old: ApiToken, overlap: timedelta) -> NewToken:
 
 
 def revoke_token(context: Context, token: str, *, user: str | None = None, source: str | None = None) -> bool:
-    """End the token of this name at once; false if it had ended before. Raises `NotFound`.
+    """Revoke the token with this name at once; false if it had ended before. Raises `NotFound`.
 
-    With `user` or `source` only a token of theirs.
+    With `user` or `source` the token must be theirs.
     """
     context.require(Role.ADMIN)
     return _revoke(context, _locked(context.session, token, _account_id(context.session, user), source))
 
 
 def revoke_own_token(context: Context, token: str) -> bool:
-    """The same for a token of one's own."""
+    """Like `revoke_token`, for a token of the principal's own account."""
     context.require(Role.VIEWER)
     return _revoke(context, _locked(context.session, token, context.principal.account))
 
@@ -148,13 +154,13 @@ def _account_id(session: Session, user: str | None) -> UUID | None:
 
 
 def _locked(session: Session, name: str, owner: UUID | None = None, source: str | None = None) -> ApiToken:
-    """A token that nobody else changes meanwhile, with `owner` or `source` only one of theirs. Raises `NotFound`."""
+    """A token, locked against concurrent changes; with `owner` or `source` it must be theirs. Raises `NotFound`."""
     wanted = select(ApiToken).where(ApiToken.id == token_id(name)).with_for_update()
     if owner is not None:
         wanted = wanted.where(ApiToken.user_id == owner)
     if source is not None:
         wanted = wanted.where(ApiToken.source == source)
-    # The database takes no NUL in a text.
+    # PostgreSQL accepts no NUL in a text.
     is_name = "\0" not in (source or "")
     token = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none() if is_name else None
     if token is None:
@@ -163,7 +169,7 @@ def _locked(session: Session, name: str, owner: UUID | None = None, source: str 
 
 
 def store_token(context: Context, token: ApiToken) -> NewToken:
-    """Check what was asked for, and keep the token's hash. Whether the principal may is for the caller to decide."""
+    """Validate the token and store its hash. The caller authorises the principal."""
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     token.label = _checked_label(token.label)
     if token.lifetime is not None and not timedelta() < token.lifetime <= LIFETIME_MOST:
@@ -176,7 +182,7 @@ def store_token(context: Context, token: ApiToken) -> NewToken:
 
 
 def describe_token(token: ApiToken) -> dict[str, str | None]:
-    """The token as the audit log shows it."""
+    """The token's fields for the audit log."""
     expires_at = token.expires_at.isoformat() if token.expires_at else None
     return {"scope": token.scopes[0], "label": token.label, "expires_at": expires_at}
 

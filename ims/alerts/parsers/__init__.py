@@ -1,1 +1,1 @@
-"""One module for each payload: pure functions from a body to notifications."""
+"""Parsers, one module for each payload format: pure functions from a body to notifications."""

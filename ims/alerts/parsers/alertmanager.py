@@ -12,7 +12,7 @@ from ims.alerts.parsers.each import Read, read_each
 from ims.core.errors import FieldError, Invalid, TooLarge
 
 MOST_ALERTS = 100_000
-"""In one body. One group of a large Alertmanager can hold 10,000; 32 MB of nothings could be 16 million."""
+"""In one body. A group of a large Alertmanager can hold 10,000; 32 MB of empty values could be 16 million."""
 MOST_TRUNCATED = 1_000_000
 
 
@@ -21,14 +21,14 @@ class NotAlertmanager(Invalid):
 
 
 def parse(body: Any, source: str, now: datetime) -> Parsed:
-    """The notifications in a body. A malformed alert is put aside, the others go on. Raises as `parse_notification`."""
+    """Parse a body. Malformed alerts are rejected, the others accepted. Raises the errors of `parse_notification`."""
     return parse_notification(body, source, now, read_alert)
 
 
 def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Parsed:
-    """The notifications in a body whose alerts `read` understands.
+    """Parse a body whose alerts `read` parses.
 
-    Raises `NotAlertmanager` when the body as a whole has another shape, `TooLarge` when it holds too many alerts.
+    Raises `NotAlertmanager` when the body as a whole has another format, `TooLarge` when it has too many alerts.
     """
     alerts = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(alerts, list):
@@ -40,12 +40,12 @@ def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Par
 
 
 def _truncated(given: Any) -> int:
-    """How many alerts were cut; Alertmanager before 0.22 does not say."""
+    """How many alerts the sender left out; Alertmanager before 0.22 does not send the number."""
     if not isinstance(given, int) or isinstance(given, bool):
         return 0
     return min(max(given, 0), MOST_TRUNCATED)
 
 
 def _receiver(given: Any) -> str | None:
-    """The receiver that the notification is for: its own Alertmanager lists each alert with its receivers."""
+    """The receiver of the notification: Alertmanager's API lists each alert with its receivers."""
     return clean(given)[:NAME_LENGTH] if isinstance(given, str) and given else None

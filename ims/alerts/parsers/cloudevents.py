@@ -18,15 +18,15 @@ _NO_REASONS: Final[Mapping[str, RejectReason]] = {}
 
 
 class NotCloudevents(Invalid):
-    """The body is no CloudEvent in JSON: send one event (structured mode) or a list of events (batched mode)."""
+    """The body is not a CloudEvent in JSON: send one event (structured mode) or a list of events (batched mode)."""
 
 
 class BinaryMode(Invalid):
-    """The event comes in binary mode, with its attributes in headers."""
+    """The event is in binary mode, with its attributes in headers."""
 
     def __init__(self) -> None:
         super().__init__(
-            "Binary mode is not read: send the event in structured mode, with Content-Type"
+            "Binary mode is not supported: send the event in structured mode, with Content-Type"
             " application/cloudevents+json and specversion, id, source, type and data in one JSON object.",
             fields=[FieldError("ce-specversion", "is a header of binary mode")],
         )
@@ -47,17 +47,17 @@ class _Event(BaseModel):
 
 
 def parse_cloudevents(body: Any, source: str, now: datetime) -> Parsed:
-    """The notifications in a body. A malformed event is put aside, the others go on. Raises `NotCloudevents`, `TooLarge`."""
+    """Parse a body. Malformed events are rejected, the others are accepted. Raises `NotCloudevents` and `TooLarge`."""
     if not isinstance(body, dict | list):
         raise NotCloudevents(fields=[FieldError("body", "must be an event or a list of events")])
     return parse_list(body if isinstance(body, list) else [body], read_event, source, now)
 
 
 def read_event(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Read one event; never raises for bad input.
+    """Parse one event; never raises for bad input.
 
-    The event's `source` is a label, so the same alert of two producers is two alerts; its `id` is only kept, for what
-    a repeated event says is known already. `time` stands in for a missing `timestamp`.
+    The event's `source` becomes a label, so the same alert from two producers is two alerts. Its `id` becomes an
+    annotation only: a repeated event is recognised by its alert. `time` replaces a missing `timestamp`.
     """
     if not isinstance(given, dict):
         return reject(given, source, RejectReason.NOT_AN_OBJECT, "An event must be an object.", place)
@@ -68,7 +68,7 @@ def read_event(given: Any, source: str, now: datetime, place: int | None = None)
         return reject(given, source, reason, message, place)
     read = read_generic(_completed(event), source, now, place)
     if isinstance(read, Rejected):
-        # What is kept is the event, as it was sent: that is what is read when it is tried again.
+        # The dead letter stores the event as it was sent, since a retry parses it again.
         return reject(given, source, read.reason, f"data: {read.message}", place)
     return read
 

@@ -1,6 +1,7 @@
-"""The formats that sources send, by the kind of the source: the one place that names a parser.
+"""The formats that sources send, by the kind of the source.
 
-To add one, write its module beside this file, name it here, and give its kind a path in `ims.sources.definition.PATHS`.
+To add one, write its module beside this file, add it to `FORMATS`, and give its kind a path in
+`ims.sources.definition.PATHS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,14 +18,14 @@ from ims.sources.definition import PATHS, SourceKind
 from ims.sources.tokens import Sender
 
 Parser = Callable[[Any, str, datetime], Parsed]
-"""Reads a body: the JSON in it, the source's name, now. Raises `Invalid` for what is no body of this format."""
+"""Parses a body: takes its JSON, the source's name, now. Raises `Invalid` for a body in another format."""
 Reader = Callable[[Any, str, datetime], AlertNotification | Rejected]
-"""Reads one alert as its sender wrote it: the alert, the source's name, now. Never raises for bad input."""
+"""Parses one alert as its sender wrote it: takes the alert, the source's name, now. Never raises for bad input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a body and one alert in it are read."""
+    """The parser of a body, and of one alert in it."""
 
     parse: Parser
     read: Reader
@@ -37,9 +38,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     SourceKind.CLOUDEVENTS: Format(parse_cloudevents, read_event),
 }
 ALERT_PATHS: Final = tuple(sorted({PATHS[SourceKind(kind)] for kind in FORMATS}))
-"""Where the webhook takes alerts."""
+"""The paths at which the webhook accepts alerts."""
 MODE_HEADER: Final = "ce-specversion"
-"""A header that CloudEvents have in binary mode only."""
+"""A header that CloudEvents only have in binary mode."""
 
 
 class KindDoesNotFit(Forbidden):
@@ -47,19 +48,19 @@ class KindDoesNotFit(Forbidden):
 
 
 def parser_for(path: str, sender: Sender) -> Parser:
-    """The parser of what this sender posts to `path`. Raises `KindDoesNotFit`, which names where it may send."""
+    """The parser for requests of this sender to `path`. Raises `KindDoesNotFit`, which names the right path."""
     own_path = PATHS.get(SourceKind(sender.kind)) if sender.kind in list(SourceKind) else None
     if own_path == path:
         return FORMATS[sender.kind].parse
     fitting = [kind for kind, kinds_path in PATHS.items() if kinds_path == path]
-    remedy = f"send to {own_path}, or make" if own_path else "make"
+    remedy = f"send to {own_path}, or create" if own_path else "create"
     raise KindDoesNotFit(
-        f"{path} is for sources of kind {' or '.join(fitting)}, and this one is of kind {sender.kind}:"
-        f" {remedy} a source of the right kind with ims source add."
+        f"{path} is for sources of kind {' or '.join(fitting)}, but this source is of kind {sender.kind}:"
+        f" {remedy} a source of the right kind with `ims source add`."
     )
 
 
 def check_mode(path: str, mode: str | None) -> None:
-    """Raises `BinaryMode` for an event whose attributes are not in its body; `mode` is what `MODE_HEADER` says."""
+    """Raises `BinaryMode` for an event in binary mode; `mode` is the value of the header `MODE_HEADER`."""
     if path == PATHS[SourceKind.CLOUDEVENTS] and mode is not None:
         raise BinaryMode

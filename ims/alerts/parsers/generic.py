@@ -1,7 +1,8 @@
-"""The generic alert: what a script sends that knows nothing of Alertmanager.
+"""The generic alert format, for scripts and tools without Alertmanager.
 
-`message`, and what else it knows: `service`, `severity`, `labels`, `timestamp`, … One alert or a list of them. What it
-says becomes the labels that Alertmanager would send, so that everything after it sees one kind of alert.
+A body is one alert or a list of alerts. An alert has a `message` and optionally `service`, `severity`, `labels`,
+`timestamp` and more. The fields are converted to the labels that Alertmanager would send, so that all later code
+handles one kind of alert.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ MOST_ALERTS: Final = 100_000
 
 
 class NotGeneric(Invalid):
-    """The body is no generic alert: send one object with `message`, or a list of such objects."""
+    """The body is not a generic alert: send one object with `message`, or a list of such objects."""
 
 
 def _none_as_empty(given: Any) -> Any:
@@ -58,34 +59,34 @@ def _readable_time(given: str) -> str:
 
 
 class GenericAlert(BaseModel):
-    """An alert as a script sends it. Other keys are accepted; null is as good as not given."""
+    """A generic alert. Unknown keys are accepted; null means not given."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
     message: Annotated[Text, Field(description="What is wrong, in a sentence."), AfterValidator(_no_empty_text)]
-    name: Annotated[Text | None, Field(description="What kind of alert it is; without it, the message.")] = None
-    service: Annotated[Text | None, Field(description="The service that it is about.")] = None
+    name: Annotated[Text | None, Field(description="The name of the alert. Defaults to the message.")] = None
+    service: Annotated[Text | None, Field(description="The affected service.")] = None
     severity: Annotated[
-        Text | None, Field(description="As you call it: critical, high, warning, info, …; unknown ones are medium.")
+        Text | None, Field(description="For example critical, high, warning or info. An unknown severity is medium.")
     ] = None
     environment: Text | None = None
-    status: Annotated[Literal["firing", "resolved"] | None, Field(description="Without it: firing.")] = None
+    status: Annotated[Literal["firing", "resolved"] | None, Field(description="Defaults to firing.")] = None
     labels: Annotated[
-        Pairs, Field(description="What rules match: names with texts."), BeforeValidator(_none_as_empty)
+        Pairs, Field(description="Labels for rules to match: an object of texts."), BeforeValidator(_none_as_empty)
     ] = {}
     annotations: Annotated[
-        Pairs, Field(description="What people should read: names with texts."), BeforeValidator(_none_as_empty)
+        Pairs, Field(description="Information for people: an object of texts."), BeforeValidator(_none_as_empty)
     ] = {}
     timestamp: Annotated[
         Annotated[Text, AfterValidator(_readable_time)] | None,
-        Field(description="When it began, or ended; RFC 3339."),
+        Field(description="When the alert began to fire or was resolved, in RFC 3339."),
     ] = None
-    url: Annotated[Text | None, Field(description="Where it comes from.")] = None
+    url: Annotated[Text | None, Field(description="A link to where the alert comes from.")] = None
     fingerprint: Annotated[
         Text | None,
         Field(
             validation_alias=AliasChoices("fingerprint", "dedup_key"),
-            description="By this the same alert is known again; without it by its name and labels. Also `dedup_key`.",
+            description="Identifies the alert. Defaults to a hash of its name and labels. Alias: `dedup_key`.",
         ),
     ] = None
 
@@ -100,9 +101,9 @@ _REASONS: Final[Mapping[str, RejectReason]] = {
 
 
 def parse_generic(body: Any, source: str, now: datetime) -> Parsed:
-    """The notifications in a body. A malformed alert is put aside, the others go on.
+    """Parse a body. Malformed alerts are rejected, the others are accepted.
 
-    Raises `NotGeneric` when the body is neither an object nor a list, `TooLarge` when it holds too many alerts.
+    Raises `NotGeneric` when the body is neither an object nor a list, `TooLarge` when it has too many alerts.
     """
     if not isinstance(body, dict | list):
         raise NotGeneric(fields=[FieldError("body", "must be an object with message, or a list of them")])
@@ -110,17 +111,17 @@ def parse_generic(body: Any, source: str, now: datetime) -> Parsed:
 
 
 def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Parsed:
-    """Read one alert after the other. Raises `TooLarge`."""
+    """Parse a list of alerts. Raises `TooLarge`."""
     if len(alerts) > MOST_ALERTS:
-        raise TooLarge(f"A body may hold {MOST_ALERTS} alerts: send less at once.")
+        raise TooLarge(f"A body may have at most {MOST_ALERTS} alerts: send fewer at once.")
     return read_each(alerts, read, source, now)
 
 
 def read_generic(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Read one generic alert; never raises for bad input.
+    """Parse one generic alert; never raises for bad input.
 
-    Without a fingerprint it is known by its name and labels, service and severity among them: to resolve it, the same
-    must be said again. `timestamp` is when it began, or when it ended; an absurd one is taken as not given.
+    Without a fingerprint an alert is identified by its name and labels, including service and severity: to resolve it,
+    send the same ones again. `timestamp` is when it began or ended; an implausible one is ignored.
     """
     if not isinstance(given, dict):
         return reject(given, source, RejectReason.NOT_AN_OBJECT, "An alert must be an object.", place)
@@ -149,7 +150,7 @@ def read_generic(given: Any, source: str, now: datetime, place: int | None = Non
 
 
 def _labels(alert: GenericAlert) -> dict[str, str]:
-    said = {"service": alert.service, "severity": alert.severity, "environment": alert.environment}
-    labels = {**alert.labels, **{name: value for name, value in said.items() if value}}
+    given = {"service": alert.service, "severity": alert.severity, "environment": alert.environment}
+    labels = {**alert.labels, **{name: value for name, value in given.items() if value}}
     labels["alertname"] = (alert.name or labels.get("alertname") or alert.message)[:NAME_LENGTH]
     return labels

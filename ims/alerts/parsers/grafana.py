@@ -1,7 +1,7 @@
-"""Alerts as Grafana's alerting sends them: Alertmanager's shape, `version` "1", with links and values of its own.
+"""Grafana's webhook: Alertmanager's format with `version` "1", plus links and values of its own.
 
 Source: grafana.com/docs/grafana, "Webhook notifier". The keys `orgId`, `title`, `state` and `message` of the whole
-notification say nothing that its alerts do not.
+notification are ignored: its alerts contain the same information.
 """
 
 from dataclasses import replace
@@ -12,16 +12,16 @@ from ims.alerts.notifications import VALUE_LENGTH, AlertNotification, Parsed, Re
 from ims.alerts.parsers.alertmanager import parse_notification
 
 EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueString")
-"""What of an alert is kept as annotations."""
+"""Keys of an alert that are stored as annotations."""
 
 
 def parse(body: Any, source: str, now: datetime) -> Parsed:
-    """The notifications in a body. A malformed alert is put aside, the others go on. Raises as Alertmanager's does."""
+    """Parse a body. Malformed alerts are rejected, the others accepted. Raises the errors of Alertmanager's parser."""
     return parse_notification(body, source, now, read_grafana)
 
 
 def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Read one alert; never raises for bad input. A link that is no text is left out: the alert matters more."""
+    """Parse one alert; never raises for bad input. A link that is not text is ignored: the alert matters more."""
     read = read_alert(given, source, now, place)
     if isinstance(read, Rejected):
         return read

@@ -1,4 +1,4 @@
-"""The audit log of the REST API: for administrators."""
+"""REST API: the audit log, for administrators."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -18,15 +18,15 @@ from ims.core.schemas import RequestModel
 from ims.core.validation import LINE_SCHEMA, one_line
 from ims.http.resources import database, transaction
 
-api: Final = Group("Audit log", "Who changed what, from where, and what it was before; nobody rewrites it.")
+api: Final = Group("Audit log", "Who changed what, from where, with the values before and after. It is append-only.")
 
 _Word = Annotated[str, Field(max_length=200, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]
 
 
 class ExportQuery(RequestModel):
-    """Which entries."""
+    """Filters of the audit log."""
 
-    actor: Annotated[_Word, Field(description="By this one: `alice`, or a token such as `alice (T-3)`.")] = ""
+    actor: Annotated[_Word, Field(description="Only by this actor: `alice`, or a token such as `alice (T-3)`.")] = ""
     action: Annotated[_Word, Field(description="Only this action, such as `user.disabled`.")] = ""
     kind: Annotated[_Word, Field(description="Only on this kind of object, such as `incident`.")] = ""
     object: Annotated[_Word, Field(description="Only on this object, such as `INC-42`.")] = ""
@@ -36,19 +36,19 @@ class ExportQuery(RequestModel):
 
     @property
     def filters(self) -> Filters:
-        """The filters as the log understands them."""
+        """The filters for the query of the audit log."""
         return Filters(**{name: getattr(self, name) for name in ExportQuery.model_fields})
 
 
 class AuditQuery(PageQuery, ExportQuery):
-    """Which entries, and which page of them."""
+    """Filters and page of the audit log."""
 
 
 @api.get("/audit", answers=AuditList, least=Role.ADMIN, raises=(Unprocessable,), example_query="kind=incident&limit=20")
 def list_all(query: AuditQuery) -> AuditList:
-    """List entries.
+    """List audit log entries.
 
-    Newest first, a page at a time. Filters are joined by "and".
+    Newest first, paginated. Filters are combined with AND.
     """
     with transaction() as session:
         found = list_entries(session, query.filters, query.limit + 1, query.before)
@@ -59,12 +59,13 @@ def list_all(query: AuditQuery) -> AuditList:
     "/audit/export", media_type="application/x-ndjson", least=Role.ADMIN, example_query="since=2026-03-01T00:00:00Z"
 )
 def export(query: ExportQuery) -> Stream:
-    """Export entries.
+    """Export audit log entries.
 
-    All that the filters leave, newest first, one JSON object a line. What is written meanwhile is not among them.
+    All entries that match the filters, newest first, one JSON object per line. Entries written during the export are
+    not included.
     """
     entries = exported(database(), query.filters)
-    # The first are read before the answer begins, so that an error can still be told.
+    # Read the first entry before the response starts, so that an error still gets an error response.
     begun = chain(list(islice(entries, 1)), entries)
     return Stream(_lines(begun), headers={"Content-Disposition": 'attachment; filename="audit.jsonl"'})
 

@@ -1,67 +1,69 @@
-"""The dead letters of the REST API."""
+"""REST API: dead letters."""
 
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from ims.alerts.dead_letters import Wanted, drop, find_rejected, rejected_one, retry
+from ims.alerts import dead_letters as usecases
+from ims.alerts.dead_letters import Wanted, find_rejected, rejected_one
 from ims.alerts.notifications import RejectReason
 from ims.api.fields import Id
 from ims.api.listing import PageQuery
 from ims.api.operations import Group
-from ims.api.v1.schemas.alerts import DeadLetterResponse, RejectedList, RetryResponse, show_rejected
+from ims.api.v1.schemas.alerts import DeadLetterList, DeadLetterResponse, RetryResponse, show_dead_letter
 from ims.core.errors import Unprocessable
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
 from ims.incidents.inputs import Name
 
-api: Final = Group("Dead letters", "What sources sent and nobody could read: look through it, try again, drop it.")
+api: Final = Group("Dead letters", "Alerts that could not be processed: list, retry and drop them.")
 
 
-class RejectedQuery(PageQuery):
-    """Which dead letters."""
+class DeadLetterQuery(PageQuery):
+    """Filters of the list of dead letters."""
 
-    source: Annotated[Name, Field(description="Only of this one.")] = ""
-    reason: Annotated[RejectReason | None, Field(description="Only for this reason.")] = None
+    source: Annotated[Name, Field(description="Only from this source.")] = ""
+    reason: Annotated[RejectReason | None, Field(description="Only with this reason.")] = None
 
 
-@api.get("/dead-letters", answers=RejectedList, raises=(Unprocessable,), example_query="limit=20")
-def list_rejected(query: RejectedQuery) -> RejectedList:
+@api.get("/dead-letters", answers=DeadLetterList, raises=(Unprocessable,), example_query="limit=20")
+def list_all(query: DeadLetterQuery) -> DeadLetterList:
     """List dead letters.
 
-    Newest first, a page at a time.
+    Newest first, paginated.
     """
     wanted = Wanted(source=query.source or None, reason=query.reason)
     with transaction() as session:
         found = find_rejected(session, wanted, query.limit + 1, query.before)
-    return query.page(RejectedList, found, lambda rejected: rejected.id, show_rejected)
+    return query.page(DeadLetterList, found, lambda letter: letter.id, show_dead_letter)
 
 
-@api.get("/dead-letters/{rejected_id}", answers=DeadLetterResponse)
-def one_rejected(rejected_id: Id) -> DeadLetterResponse:
-    """Read a dead letter.
+@api.get("/dead-letters/{dead_letter_id}", answers=DeadLetterResponse)
+def one(dead_letter_id: Id) -> DeadLetterResponse:
+    """Get a dead letter.
 
-    With what was sent, and why it could not be accepted.
+    Includes the body as it was sent, and why it could not be processed.
     """
     with transaction() as session:
-        return show_rejected(rejected_one(session, rejected_id))
+        return show_dead_letter(rejected_one(session, dead_letter_id))
 
 
-@api.post("/dead-letters/{rejected_id}/retry", answers=RetryResponse)
-def retry_rejected(rejected_id: Id) -> RetryResponse:
-    """Try a dead letter again.
+@api.post("/dead-letters/{dead_letter_id}/retry", answers=RetryResponse)
+def retry(dead_letter_id: Id) -> RetryResponse:
+    """Retry a dead letter.
 
-    It is read as it would be read today. If it is taken, it is no longer rejected; else it stays.
+    Processes it again with the current parsers and source. If that succeeds, the dead letter is removed; otherwise it
+    stays.
     """
     with use_case() as context:
-        return RetryResponse.model_validate(retry(context, rejected_id))
+        return RetryResponse.model_validate(usecases.retry(context, dead_letter_id))
 
 
-@api.delete("/dead-letters/{rejected_id}", status=204)
-def drop_rejected(rejected_id: Id) -> None:
-    """Drop a dead letter.
+@api.delete("/dead-letters/{dead_letter_id}", status=204)
+def drop(dead_letter_id: Id) -> None:
+    """Delete a dead letter.
 
-    It is gone for good.
+    This cannot be undone.
     """
     with use_case() as context:
-        drop(context, [rejected_id])
+        usecases.drop(context, [dead_letter_id])

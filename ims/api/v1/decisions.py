@@ -1,4 +1,4 @@
-"""The decisions of the REST API."""
+"""REST API: decisions."""
 
 from typing import Annotated, Final
 
@@ -15,13 +15,13 @@ from ims.healing.queries import DecisionFilters, decision_listed, list_decisions
 from ims.http.resources import transaction
 from ims.incidents.inputs import Name
 
-api: Final = Group("Decisions", "Why a run started or did not: what was known, and what each guard said.")
+api: Final = Group("Decisions", "Why a run started or not: the facts at that time, and the result of each guard.")
 
 Reference = Annotated[str, Field(pattern=r"^(?:D-)?[1-9][0-9]{0,17}$", description="D-12 or 12.", examples=["D-1"])]
 
 
 class DecisionQuery(RequestModel):
-    """Which decisions."""
+    """Filters of the list of decisions."""
 
     incident: Annotated[
         str,
@@ -32,11 +32,11 @@ class DecisionQuery(RequestModel):
         ),
     ] = ""
     episode: Annotated[
-        int | None, Field(ge=1, le=MOST_ID, description="Only about this one time an alert fired."), READ_NUMBER
+        int | None, Field(ge=1, le=MOST_ID, description="Only about this episode, one firing of an alert."), READ_NUMBER
     ] = None
-    rule: Annotated[Name, Field(description="Only of this healing rule.")] = ""
-    outcome: Annotated[DecisionOutcome | None, Field(description="Only those that came to this.")] = None
-    reason: Annotated[Name, Field(description="Only for this reason, such as `cooldown`.")] = ""
+    rule: Annotated[Name, Field(description="Only with this healing rule.")] = ""
+    outcome: Annotated[DecisionOutcome | None, Field(description="Only with this outcome.")] = None
+    reason: Annotated[Name, Field(description="Only with this reason, such as `cooldown`.")] = ""
     since: Since = None
     until: Until = None
     limit: Limit = 50
@@ -47,8 +47,8 @@ class DecisionQuery(RequestModel):
 def list_all(query: DecisionQuery) -> DecisionList:
     """List decisions.
 
-    Newest first by when they were first made, a page at a time; `since` and `until` mean that time. Filters are joined
-    by "and".
+    Ordered by when each was first made, newest first, and paginated; `since` and `until` refer to that time. Filters
+    are combined with AND.
     """
     filters = DecisionFilters(
         incident=int(query.incident.removeprefix("INC-") or 0),
@@ -68,9 +68,9 @@ def list_all(query: DecisionQuery) -> DecisionList:
 
 @api.get("/decisions/{reference}", answers=DecisionResponse)
 def one(reference: Reference) -> DecisionResponse:
-    """Read a decision.
+    """Get a decision.
 
-    What it came to, from which facts, and what each guard said.
+    Includes its outcome, the facts it was based on, and the result of each guard.
     """
     with transaction() as session:
         return render_decision(decision_listed(session, int(reference.removeprefix("D-"))))

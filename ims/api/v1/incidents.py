@@ -1,4 +1,4 @@
-"""The incidents of the REST API."""
+"""REST API: incidents."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -9,13 +9,13 @@ from ims.api.fields import READ_NUMBER, Cursor, Limit, Since, Until, one_or_many
 from ims.api.operations import Answer, Group
 from ims.api.rest import wanted_version
 from ims.api.v1.schemas.incidents import (
+    IncidentDetails,
     IncidentList,
     IncidentMetrics,
     IncidentResponse,
-    IncidentWhole,
     Timeline,
     measure,
-    read_whole,
+    read_details,
     show,
     show_event,
 )
@@ -39,7 +39,7 @@ from ims.incidents.queries import (
     timeline_of,
 )
 
-api: Final = Group("Incidents", "What people and automation work on: open, list, change and resolve them.")
+api: Final = Group("Incidents", "Open, list, change and resolve incidents.")
 
 Reference = Annotated[
     str,
@@ -52,7 +52,7 @@ Reference = Annotated[
 
 
 class WantedStatus(StrEnum):
-    """A status of an incident, or all of them but resolved."""
+    """A status of an incident; `unresolved` means every status except resolved."""
 
     OPEN = Status.OPEN.value
     ACKNOWLEDGED = Status.ACKNOWLEDGED.value
@@ -64,13 +64,15 @@ class WantedStatus(StrEnum):
 _Statuses = Annotated[
     tuple[WantedStatus, ...],
     BeforeValidator(one_or_many),
-    Field(description="Only these; may be repeated. `unresolved` is all but resolved.", examples=[["unresolved"]]),
+    Field(
+        description="Only with this status; repeatable. `unresolved`: all except resolved.", examples=[["unresolved"]]
+    ),
 ]
-_Only = Annotated[Name, Field(description="Only of this one.")]
+_Only = Annotated[Name, Field(description="Only incidents with this value.")]
 
 
 class IncidentQuery(RequestModel):
-    """Which incidents, in which order."""
+    """Filters and order of the list of incidents."""
 
     status: _Statuses = ()
     service: _Only = ""
@@ -78,16 +80,18 @@ class IncidentQuery(RequestModel):
     severity: Annotated[KnownSeverity | None, Field(description="Only of this severity.")] = None
     assignee: _Only = ""
     team: _Only = ""
-    words: Annotated[Name, Field(description="All of these words stand in title, description or notes.")] = ""
+    search: Annotated[
+        Name, Field(description="Only incidents whose title, description or notes contain all of these words.")
+    ] = ""
     since: Since = None
     until: Until = None
-    sort: Annotated[Sort, Field(description="By the time they were opened.")] = Sort.NEWEST
+    sort: Annotated[Sort, Field(description="By opening time.")] = Sort.NEWEST
     limit: Limit = 50
     cursor: Cursor = None
 
     @property
     def filters(self) -> Filters:
-        """The filters as the list understands them."""
+        """The filters for the query of the list."""
         named = {Status(status) for status in self.status if status is not WantedStatus.UNRESOLVED}
         if WantedStatus.UNRESOLVED in self.status:
             named |= set(UNRESOLVED)
@@ -98,21 +102,21 @@ class IncidentQuery(RequestModel):
             severity=self.severity or "",
             assignee=self.assignee,
             team=self.team,
-            words=self.words,
+            search=self.search,
             since=self.since,
             until=self.until,
         )
 
 
 class IncidentOpening(NewIncident):
-    """An incident to be opened."""
+    """A new incident."""
 
-    # A form may have more fields; a program that sends one more has made a typing mistake.
+    # A form may have more fields; an unknown field from a program is a typing mistake.
     model_config = ConfigDict(extra="forbid")
 
 
 class OpeningHeaders(RequestModel):
-    """Headers of opening an incident."""
+    """Headers for opening an incident."""
 
     idempotency_key: Annotated[
         str | None,
@@ -121,52 +125,52 @@ class OpeningHeaders(RequestModel):
             min_length=1,
             max_length=128,
             pattern=r"^[!-~]+$",
-            description="Your own name for this request: sent again within a day, it finds the incident it opened.",
+            description="A unique key for the request. Repeated within a day, it returns the incident that it opened.",
             examples=["backup-2026-03-01"],
         ),
     ] = None
 
 
 class ChangingHeaders(RequestModel):
-    """Headers of changing an incident."""
+    """Headers for changing an incident."""
 
     if_match: Annotated[
         str | None,
         Field(
             alias="If-Match",
             pattern=r'^(\*|(W/)?"?[0-9]{1,9}"?)$',
-            description="The ETag you read: 412 if anything has happened to the incident since.",
+            description="The incident's ETag. The change fails with 412 if the incident has changed since.",
         ),
     ] = None
 
 
 class TimelineQuery(RequestModel):
-    """Which part of a timeline."""
+    """Part of a timeline."""
 
-    after: Annotated[int, Field(ge=0, le=999_999_999, description="`seq` of the last event you know."), READ_NUMBER] = 0
+    after: Annotated[int, Field(ge=0, le=999_999_999, description="`seq` of the last event you have."), READ_NUMBER] = 0
     limit: Limit = 100
 
 
 class IncidentChanges(Changes):
-    """What to change; what is left out stays. Empty assignee and team mean nobody."""
+    """Fields to change; omitted fields keep their values. An empty assignee or team removes it."""
 
     status: Annotated[
         Status | None,
-        Field(description="The next step: acknowledged, in_progress or resolved.", examples=["acknowledged"]),
+        Field(description="The new status: acknowledged, in_progress or resolved.", examples=["acknowledged"]),
     ] = None
     title: Title | None = None
     description: Annotated[Text | None, Field(description="Markdown.")] = None
     severity: KnownSeverity | None = None
-    assignee: Annotated[Name | None, Field(description="Name of an account; empty is nobody.")] = None
-    team: Annotated[Name | None, Field(description="A known team that looks after it; empty is everybody.")] = None
+    assignee: Annotated[Name | None, Field(description="Name of an account; empty unassigns.")] = None
+    team: Annotated[Name | None, Field(description="A known team that owns the incident; empty: no team.")] = None
     note: Annotated[
         Text | None,
-        Field(description="Goes into the timeline; with `resolved` it says what was done. Markdown."),
+        Field(description="Added to the timeline; with `resolved`, what was done. Markdown."),
     ] = None
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields to be edited, with their new values."""
+        """The fields to edit, with their new values."""
         named = self.model_fields_set & {"title", "description", "severity", "assignee", "team"}
         return {name: value for name in sorted(named) if (value := getattr(self, name)) is not None}
 
@@ -175,15 +179,15 @@ class IncidentChanges(Changes):
     "/incidents",
     answers=IncidentResponse,
     status=201,
-    also={200: "It was opened before, by the same Idempotency-Key."},
+    also={200: "An earlier request with the same Idempotency-Key has opened it."},
     raises=(Unprocessable, KeyUsedDifferently),
     example={"title": "Backups are late", "severity": "medium", "description": "The last one is *two days* old."},
 )
 def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
     """Open an incident.
 
-    A service of the inventory brings its environment, team and runbook, unless they are given. With an
-    Idempotency-Key a repeat opens no second one.
+    Environment, team and runbook default to those of the service in the inventory. With an Idempotency-Key, a repeated
+    request opens no second incident.
     """
     with use_case() as context:
         opened = usecases.open_incident(context, body, idempotency_key=headers.idempotency_key)
@@ -194,8 +198,9 @@ def create(body: IncidentOpening, headers: OpeningHeaders) -> Answer:
 def list_all(query: IncidentQuery) -> IncidentList:
     """List incidents.
 
-    Newest first, a page at a time. Filters are joined by "and". A search for words that are common, but not together,
-    may stop before the page is full, even with no item: only `next` tells whether there are more.
+    Newest first, paginated. Filters are combined with AND. A search for words that are common, but rarely occur
+    together, can return a page that is not full, or empty, before the last page: the list ends only when `next` is
+    null.
     """
     filters = query.filters
     with transaction() as session:
@@ -218,19 +223,19 @@ def _position(cursor: str | None, filters: Filters, sort: Sort) -> Position | No
     try:
         return Position.read(decode_cursor(cursor, _bound_to(filters, sort)))
     except ValueError as error:
-        raise Unprocessable(fields=[FieldError("cursor", "is damaged: begin with the first page")]) from error
+        raise Unprocessable(fields=[FieldError("cursor", "is invalid: start with the first page")]) from error
 
 
-@api.get("/incidents/{reference}", answers=IncidentWhole, also={304: "It is still what your If-None-Match says."})
+@api.get("/incidents/{reference}", answers=IncidentDetails, also={304: "Not changed since If-None-Match."})
 def one(reference: Reference) -> Answer:
-    """Read an incident.
+    """Get an incident.
 
-    With its alerts, notes, runs, denials and timeline. The ETag is its version.
+    Includes its alerts, notes, runs, denials and timeline. The ETag is its version.
     """
     with transaction() as session:
         incident = find_incident(session, reference)
-        whole = read_whole(session, incident)
-    return Answer(whole, etag=str(incident.version))
+        details = read_details(session, incident)
+    return Answer(details, etag=str(incident.version))
 
 
 @api.patch(
@@ -242,8 +247,9 @@ def one(reference: Reference) -> Answer:
 def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders) -> Answer:
     """Change an incident.
 
-    Takes the next step, edits fields and writes a note, all or nothing. A step that the incident's status does not
-    allow is answered by 409 with the allowed ones. Only its team, its assignee and administrators may.
+    Changes the status, edits fields and adds a note, in one transaction. A status change that the current status does
+    not allow fails with 409, which lists the allowed ones. Only its team, its assignee and administrators can change an
+    incident; any responder can change one without a team.
     """
     with use_case() as context:
         incident = usecases.change(
@@ -255,9 +261,9 @@ def change(reference: Reference, body: IncidentChanges, headers: ChangingHeaders
 
 @api.get("/incidents/{reference}/timeline", answers=Timeline)
 def timeline(reference: Reference, query: TimelineQuery) -> Timeline:
-    """Read a timeline.
+    """Get the timeline of an incident.
 
-    Events in their order, from behind `after`; `next` is the `after` of the next part.
+    Events in order, starting after event `after`. `next` is the `after` of the next request.
     """
     with transaction() as session:
         incident = find_incident(session, reference)
@@ -268,7 +274,7 @@ def timeline(reference: Reference, query: TimelineQuery) -> Timeline:
 
 @api.get("/incidents/{reference}/metrics", answers=IncidentMetrics)
 def metrics(reference: Reference) -> IncidentMetrics:
-    """Read how long an incident took.
+    """Get the metrics of an incident.
 
     Time to acknowledge, to heal and to resolve, in seconds.
     """

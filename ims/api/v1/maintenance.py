@@ -1,4 +1,4 @@
-"""The maintenance windows of the REST API."""
+"""REST API: maintenance windows."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -17,14 +17,15 @@ from ims.maintenance.state import WindowState
 from ims.maintenance.usecases import add_window, end_window, remove_window
 
 api: Final = Group(
-    "Maintenance windows", "Times in which alerts are recorded as always, but nobody is told and nothing is healed."
+    "Maintenance windows",
+    "During a maintenance window alerts are recorded, but IMS does not heal and does not notify anyone.",
 )
 
 
 class WindowQuery(PageQuery):
-    """Which windows."""
+    """Filters of the list of maintenance windows."""
 
-    state: Annotated[WindowState | None, Field(description="Only those in this state.")] = None
+    state: Annotated[WindowState | None, Field(description="Only windows in this state.")] = None
 
 
 @api.post(
@@ -37,7 +38,7 @@ class WindowQuery(PageQuery):
 def create(body: NewWindow) -> Answer:
     """Add a maintenance window.
 
-    It begins now unless `from` says when. With `rrule` it recurs.
+    It starts now unless `from` is given. With `rrule` it recurs.
     """
     with use_case() as context:
         add_window(context, body.window(context.now))
@@ -49,7 +50,7 @@ def create(body: NewWindow) -> Answer:
 def list_all(query: WindowQuery) -> WindowList:
     """List maintenance windows.
 
-    Those of the inventory and those that were added, by name, a page at a time.
+    Windows of the inventory and windows added by API or command, by name, paginated.
     """
     now, after = clock(), query.after
     with transaction() as session:
@@ -60,9 +61,9 @@ def list_all(query: WindowQuery) -> WindowList:
 
 @api.get("/maintenance-windows/{name}", answers=WindowResponse)
 def one(name: WindowName) -> WindowResponse:
-    """Read a maintenance window.
+    """Get a maintenance window.
 
-    What it covers, and when it is or will be open.
+    Includes what it covers, and when it is open or opens next.
     """
     with transaction() as session:
         return _shown(session, name, clock())
@@ -72,7 +73,8 @@ def one(name: WindowName) -> WindowResponse:
 def end(name: WindowName) -> WindowResponse:
     """End a maintenance window.
 
-    Now, if it is open; one that recurs opens again next time. What still fires is decided as if it were new.
+    Ends an open window now. A recurring window opens again at its next time. Alerts that still fire are decided as if
+    they were new.
     """
     with use_case() as context:
         end_window(context, name)
@@ -83,17 +85,17 @@ def end(name: WindowName) -> WindowResponse:
 def remove(name: WindowName) -> None:
     """Remove a maintenance window.
 
-    One that was added; one of the inventory is removed there.
+    Only windows added by API or command. To remove a window of the inventory, edit the inventory.
     """
     with use_case() as context:
         remove_window(context, name)
 
 
 def _shown(session: Session, name: str, now: datetime) -> WindowResponse:
-    """The window of this name; if the inventory and a command have each one, the command's. Raises `NoSuchWindow`."""
+    """The window of this name; an added one takes precedence over one of the inventory. Raises `NoSuchWindow`."""
     return show_window(windows_named(session, name)[0], now)
 
 
 def _key(shown: WindowResponse) -> str:
-    # A blank sorts before everything that a name may hold, so this is the order of names.
+    # A space sorts before every character allowed in a name, so this is the order of names.
     return f"{shown.name} {shown.origin}"

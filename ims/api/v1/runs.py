@@ -1,4 +1,4 @@
-"""The runs of the REST API."""
+"""REST API: runs."""
 
 from typing import Annotated, Final
 
@@ -16,7 +16,7 @@ from ims.runs.log_text import plain_log
 from ims.runs.models import ACTIVE, RunOutcome, RunStatus
 from ims.runs.queries import RunFilters, events_after, list_runs, run_by_name, run_listed
 
-api: Final = Group("Runs", "What automation did: each execution of a playbook, how it ended, and its log.")
+api: Final = Group("Runs", "Executions of playbooks, their outcomes and their logs.")
 
 Reference = Annotated[
     str,
@@ -29,11 +29,11 @@ Reference = Annotated[
 
 
 class RunQuery(RequestModel):
-    """Which runs."""
+    """Filters of the list of runs."""
 
-    status: Annotated[RunStatus | None, Field(description="Only those whose playbook did this.")] = None
+    status: Annotated[RunStatus | None, Field(description="Only with this playbook status.")] = None
     outcome: Annotated[
-        RunOutcome | None, Field(description="Only those with this outcome, such as `healed` or `verifying`.")
+        RunOutcome | None, Field(description="Only with this outcome, such as `healed` or `verifying`.")
     ] = None
     target: Annotated[Name, Field(description="Only on this inventory host.")] = ""
     rule: Annotated[Name, Field(description="Only of this healing rule.")] = ""
@@ -51,10 +51,10 @@ class RunQuery(RequestModel):
 
 
 class LogQuery(RequestModel):
-    """Which part of a log."""
+    """Part of a log."""
 
     after: Annotated[
-        int, Field(ge=0, le=MOST_COUNTED, description="`counter` of the last line you know."), READ_NUMBER
+        int, Field(ge=0, le=MOST_COUNTED, description="`counter` of the last line you have."), READ_NUMBER
     ] = 0
     limit: Limit = 100
 
@@ -63,7 +63,7 @@ class LogQuery(RequestModel):
 def list_all(query: RunQuery) -> RunList:
     """List runs.
 
-    Newest first, a page at a time. Filters are joined by "and".
+    Newest first, paginated. Filters are combined with AND.
     """
     filters = RunFilters(
         status=query.status,
@@ -82,9 +82,9 @@ def list_all(query: RunQuery) -> RunList:
 
 @api.get("/runs/{reference}", answers=RunResponse)
 def one(reference: Reference) -> RunResponse:
-    """Read a run.
+    """Get a run.
 
-    What it did, to what, why, and how it ended.
+    Includes its playbook, target, outcome, reason and verification.
     """
     with transaction() as session:
         return show_run(run_listed(session, reference))
@@ -92,13 +92,13 @@ def one(reference: Reference) -> RunResponse:
 
 @api.get("/runs/{reference}/log", answers=RunLog)
 def log(reference: Reference, query: LogQuery) -> RunLog:
-    """Read a log.
+    """Get the log of a run.
 
-    Its lines in their order, from behind `after`; `next` is the `after` of the next part. To follow a run, ask again
-    with the `counter` of the last line you have, for as long as `active` is true.
+    Lines in order, starting after line `after`. `next` is the `after` of the next request. To follow a run, poll with
+    the `counter` of the last line as `after` while `active` is true.
     """
     with transaction() as session:
-        # The state is read first: what is stored after that is missed only while the run goes on.
+        # The outcome is read first: lines stored after that can be missed only while `active` is true.
         run = run_by_name(session, reference)
         events = events_after(session, run.id, query.after, limit=query.limit + 1)
     shown = [RunEventResponse.model_validate(event) for event in events[: query.limit]]
@@ -108,9 +108,9 @@ def log(reference: Reference, query: LogQuery) -> RunLog:
 
 @api.get("/runs/{reference}/log.txt", media_type="text/plain")
 def log_text(reference: Reference) -> Stream:
-    """Read a log as plain text.
+    """Get the log of a run as plain text.
 
-    All of it, as it was printed, without colours.
+    The full log as it was printed, without colours.
     """
     with transaction() as session:
         run_id = run_by_name(session, reference).id

@@ -1,4 +1,4 @@
-"""The services of the REST API."""
+"""REST API: services."""
 
 from typing import Annotated, Final
 
@@ -14,7 +14,7 @@ from ims.incidents.queries import unresolved_incidents
 from ims.policy.parts import NAME_LENGTH
 from ims.reports.service_status import KnownService, ServiceStatus, read_service_statuses
 
-api: Final = Group("Services", "What is watched and healed: as the inventory describes it, and how it is now.")
+api: Final = Group("Services", "The services of the inventory and their current state.")
 
 ServiceName = Annotated[
     str,
@@ -25,21 +25,20 @@ ServiceName = Annotated[
         examples=["checkout"],
     ),
 ]
-_Only = Annotated[Name, Field(description="Only of this one.")]
+_Only = Annotated[Name, Field(description="Only services with this value.")]
 
 
 class ServiceQuery(PageQuery):
-    """Which services."""
+    """Filters of the list of services."""
 
-    state: Annotated[ServiceStatus | None, Field(description="Only those in this state.")] = None
+    state: Annotated[ServiceStatus | None, Field(description="Only services in this state.")] = None
     team: _Only = ""
     environment: _Only = ""
 
-    def takes(self, known: KnownService) -> bool:
-        """Whether the filters leave a service."""
+    def matches(self, known: KnownService) -> bool:
         service = known.service
         return (
-            self.state in (None, known.condition)
+            self.state in (None, known.status)
             and self.team in ("", service.team)
             and self.environment in ("", service.service_environment)
         )
@@ -49,11 +48,11 @@ class ServiceQuery(PageQuery):
 def list_all(query: ServiceQuery) -> ServiceList:
     """List services.
 
-    Those of the active policy by name, a page at a time. Filters are joined by "and".
+    The services of the active policy, by name, paginated. Filters are combined with AND.
     """
     after = query.after
     with transaction() as session:
-        known = [one for one in read_service_statuses(session, clock()) if query.takes(one) and one.name > after]
+        known = [one for one in read_service_statuses(session, clock()) if query.matches(one) and one.name > after]
         incidents = unresolved_incidents(session, [one.name for one in known[: query.limit]])
     return query.page(
         ServiceList, known, lambda one: one.name, lambda one: show_service(one, incidents.get(one.name, []))
@@ -62,9 +61,9 @@ def list_all(query: ServiceQuery) -> ServiceList:
 
 @api.get("/services/{name}", answers=ServiceResponse)
 def one(name: ServiceName) -> ServiceResponse:
-    """Read a service.
+    """Get a service.
 
-    What the inventory says of it, and how it is now.
+    Its description in the inventory and its current state.
     """
     with transaction() as session:
         found = next((known for known in read_service_statuses(session, clock()) if known.name == name), None)

@@ -1,4 +1,4 @@
-"""The sources of the REST API."""
+"""REST API: sources."""
 
 from typing import Final
 
@@ -8,12 +8,12 @@ from ims.api.operations import Answer, Group
 from ims.api.v1.schemas.sources import (
     NewSource,
     SourceChanges,
+    SourceDetails,
     SourceList,
     SourceName,
     SourceResponse,
-    SourceWhole,
     show_source,
-    show_source_whole,
+    show_source_details,
 )
 from ims.core.errors import Conflict, Unprocessable
 from ims.core.principal import Role
@@ -22,7 +22,7 @@ from ims.http.resources import transaction
 from ims.sources.queries import all_sources, source_named
 from ims.sources.usecases import add_source, change_source, remove_source
 
-api: Final = Group("Sources", "Who sends alerts, what they send, from where and how fast.")
+api: Final = Group("Sources", "Senders of alerts: their kind, allowed networks and rate limits.")
 
 
 @api.post(
@@ -30,14 +30,14 @@ api: Final = Group("Sources", "Who sends alerts, what they send, from where and 
     answers=SourceResponse,
     status=201,
     least=Role.ADMIN,
-    also={200: "It is there already, and described the same."},
+    also={200: "The source already exists with the same values."},
     raises=(Conflict, Unprocessable),
     example={"name": "backup-scripts", "kind": "generic", "rate_limit": 10},
 )
 def create(body: NewSource) -> Answer:
     """Add a source.
 
-    It may send as soon as it has a token.
+    It can send alerts once it has a token.
     """
     with use_case() as context:
         is_new = add_source(context, body.model_dump(mode="json"))
@@ -49,7 +49,7 @@ def create(body: NewSource) -> Answer:
 def list_all(query: PageQuery) -> SourceList:
     """List sources.
 
-    By name, a page at a time.
+    By name, paginated.
     """
     after = query.after
     with transaction() as session:
@@ -57,14 +57,14 @@ def list_all(query: PageQuery) -> SourceList:
         return query.page(SourceList, left, lambda source: source.name, show_source)
 
 
-@api.get("/sources/{name}", answers=SourceWhole, least=Role.ADMIN)
-def one(name: SourceName) -> SourceWhole:
-    """Read a source.
+@api.get("/sources/{name}", answers=SourceDetails, least=Role.ADMIN)
+def one(name: SourceName) -> SourceDetails:
+    """Get a source.
 
-    With how many alerts, dead letters and tokens there are of it.
+    Includes the numbers of its alerts, dead letters and tokens.
     """
     with transaction() as session:
-        return show_source_whole(source_named(session, name), statistics_of(session, name))
+        return show_source_details(source_named(session, name), statistics_of(session, name))
 
 
 @api.patch(
@@ -77,7 +77,7 @@ def one(name: SourceName) -> SourceWhole:
 def change(name: SourceName, body: SourceChanges) -> SourceResponse:
     """Change a source.
 
-    Also disable it, by `enabled`: false. A process may go by what was before for five seconds more.
+    Set `enabled` to false to disable it. Processes can use the previous values for up to five seconds.
     """
     with use_case() as context:
         change_source(context, name, body.named)
@@ -88,7 +88,8 @@ def change(name: SourceName, body: SourceChanges) -> SourceResponse:
 def remove(name: SourceName) -> None:
     """Remove a source.
 
-    With its tokens. One that still has alerts is disabled instead: they are part of incidents.
+    Also removes its tokens. A source that has alerts cannot be removed, since they are part of incidents: disable it
+    instead.
     """
     with use_case() as context:
         remove_source(context, name)

@@ -1,4 +1,4 @@
-"""The statistics of the REST API."""
+"""REST API: statistics."""
 
 from datetime import timedelta
 from typing import Annotated, Final
@@ -14,21 +14,21 @@ from ims.http.resources import clock, transaction
 from ims.incidents.inputs import KnownSeverity, Name
 from ims.reports.summary import Chosen, read_summary
 
-api: Final = Group("Statistics", "How many incidents there were, how bad, and how long people and automation took.")
+api: Final = Group("Statistics", "Incident counts by severity, and times to acknowledge, heal and resolve.")
 
 DEFAULT_RANGE: Final = timedelta(days=30)
 
-_Only = Annotated[Name, Field(description="Only of this one.")]
+_Only = Annotated[Name, Field(description="Only incidents with this value.")]
 
 
 class SummaryQuery(RequestModel):
-    """Which days, and which incidents."""
+    """Range of days, and filters of the incidents."""
 
     since: Since = None
     until: Until = None
     service: _Only = ""
     environment: _Only = ""
-    severity: Annotated[KnownSeverity | None, Field(description="Only of this one.")] = None
+    severity: Annotated[KnownSeverity | None, Field(description="Only incidents of this severity.")] = None
     team: _Only = ""
 
 
@@ -39,10 +39,10 @@ class SummaryQuery(RequestModel):
     example_query="environment=production&severity=high",
 )
 def summary(query: SummaryQuery) -> SummaryResponse:
-    """Sum up a range of days.
+    """Get the statistics of a range of days.
 
-    From the UTC day of `since` to the one before `until`, or the one it is in; without them, the last 30 days. Counts,
-    means and percentiles are kept day by day, so a year is as quick as a week.
+    From the UTC day of `since` to the last UTC day that begins before `until`; by default the last 30 days. Counts,
+    means and percentiles are stored per day, so a year is as fast to query as a week.
     """
     now = clock()
     until = query.until or now

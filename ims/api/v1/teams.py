@@ -1,4 +1,4 @@
-"""The teams of the REST API: for administrators."""
+"""REST API: teams, for administrators."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from ims.core.validation import read
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
 
-api: Final = Group("Teams", "Who looks after what: members act on the incidents of their teams. For administrators.")
+api: Final = Group("Teams", "Teams and their members, who can act on the incidents of their teams. For administrators.")
 
 
 @api.post(
@@ -22,14 +22,14 @@ api: Final = Group("Teams", "Who looks after what: members act on the incidents 
     answers=TeamResponse,
     status=201,
     least=Role.ADMIN,
-    also={200: "It is there already."},
+    also={200: "The team already exists."},
     raises=(Unprocessable,),
     example={"name": "storage"},
 )
 def add_team(body: NewTeamName) -> Answer:
     """Add a team.
 
-    Services of the inventory, and incidents, name it.
+    Services of the inventory and incidents refer to it by name.
     """
     with use_case() as context:
         is_new = create_team(context, read(NewTeam, body.model_dump()))
@@ -40,7 +40,7 @@ def add_team(body: NewTeamName) -> Answer:
 def list_teams(query: PageQuery) -> TeamList:
     """List teams.
 
-    By name with their members, a page at a time.
+    By name, with their members, paginated.
     """
     after = query.after
     with transaction() as session:
@@ -50,9 +50,9 @@ def list_teams(query: PageQuery) -> TeamList:
 
 @api.get("/teams/{team}", answers=TeamResponse, least=Role.ADMIN)
 def one_team(team: TeamInPath) -> TeamResponse:
-    """Read a team.
+    """Get a team.
 
-    With its members.
+    Includes its members.
     """
     with transaction() as session:
         return show_team(team_of_people(session, team))
@@ -66,23 +66,23 @@ def one_team(team: TeamInPath) -> TeamResponse:
     example={"user": "deploy-bot"},
 )
 def add_member(team: TeamInPath, body: NewMember) -> TeamResponse:
-    """Make an account a member.
+    """Add a member to a team.
 
-    It counts from its next request on.
+    Takes effect with the account's next request.
     """
     with use_case() as context:
         try:
             join_team(context, team, body.user)
         except NoSuchAccount as error:
-            raise Unprocessable(fields=[FieldError("user", "has no account")]) from error
+            raise Unprocessable(fields=[FieldError("user", "does not exist")]) from error
         return show_team(team_of_people(context.session, team))
 
 
 @api.delete("/teams/{team}/members/{user}", status=204, least=Role.ADMIN)
 def remove_member(team: TeamInPath, user: UserName) -> None:
-    """End a membership.
+    """Remove a member from a team.
 
-    Nothing happens to an account that is none.
+    Does nothing if the account is not a member.
     """
     with use_case() as context:
         leave_team(context, team, user)
@@ -92,7 +92,7 @@ def remove_member(team: TeamInPath, user: UserName) -> None:
 def drop_team(team: TeamInPath) -> None:
     """Remove a team.
 
-    With its memberships. Incidents go on naming it.
+    Also removes its memberships. Incidents keep the team's name.
     """
     with use_case() as context:
         remove_team(context, team)

@@ -1,4 +1,4 @@
-"""Everybody's tokens in the REST API: for administrators."""
+"""REST API: tokens of all sources and accounts, for administrators."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -12,7 +12,7 @@ from ims.accounts.tokens.queries import newest_tokens
 from ims.accounts.tokens.usecases import NewToken, create_user_token, revoke_token, rotate_token
 from ims.api.listing import PageQuery
 from ims.api.operations import Group
-from ims.api.v1.schemas.tokens import AnyToken, Rotation, TokenList, TokenMade, show_made, show_token
+from ims.api.v1.schemas.tokens import AnyToken, Rotation, TokenCreated, TokenList, show_created, show_token
 from ims.core.context import Context
 from ims.core.errors import Conflict, FieldError, NotFound, Unprocessable
 from ims.core.principal import Role, Scope
@@ -21,13 +21,13 @@ from ims.http.resources import clock, transaction
 from ims.incidents.inputs import Name
 from ims.sources.usecases import create_source_token
 
-api: Final = Group("Tokens", "Credentials of sources and of accounts, for administrators. Only their hashes are kept.")
+api: Final = Group("Tokens", "Tokens of sources and accounts, for administrators. IMS stores only their hashes.")
 
 TokenName = Annotated[str, Field(pattern=r"^(?:T-)?[1-9][0-9]{0,17}$", description="T-5 or 5.", examples=["T-5"])]
 
 
 class TokenQuery(PageQuery):
-    """Which tokens."""
+    """Filters of the list of tokens."""
 
     source: Annotated[Name, Field(description="Only of this source.")] = ""
     user: Annotated[Name, Field(description="Only of this account.")] = ""
@@ -35,27 +35,27 @@ class TokenQuery(PageQuery):
 
 @api.post(
     "/tokens",
-    answers=TokenMade,
+    answers=TokenCreated,
     status=201,
     least=Role.ADMIN,
     raises=(Conflict, Unprocessable),
     example={"source": "alertmanager", "label": "second replica"},
 )
-def create_token(body: AnyToken) -> TokenMade:
-    """Make a token.
+def create_token(body: AnyToken) -> TokenCreated:
+    """Create a token.
 
-    Of a source or of an account: name one of them. Its text is told now and never again.
+    For either a source or an account. Its text is returned only once.
     """
     if (body.source is None) == (body.user is None):
         raise Unprocessable(fields=[FieldError("source", "give either `source` or `user`")])
     if body.source is not None and body.scope is not None:
-        raise Unprocessable(fields=[FieldError("scope", "is for the tokens of a user: a source's may send alerts")])
+        raise Unprocessable(fields=[FieldError("scope", "applies only to tokens of a user: sources only send alerts")])
     with use_case() as context:
-        return show_made(_create(context, body))
+        return show_created(_create(context, body))
 
 
 def _create(context: Context, body: AnyToken) -> NewToken:
-    """Names in a body that nobody has are no address that nothing is at."""
+    """An unknown name in the body is 422, not 404, which would refer to the URL."""
     try:
         if body.source is not None:
             return create_source_token(context, body.source, body.label, lifetime=body.lifetime)
@@ -63,14 +63,14 @@ def _create(context: Context, body: AnyToken) -> NewToken:
         return create_user_token(context, body.user or "", scope, body.label, lifetime=body.lifetime)
     except NotFound as error:
         field = "source" if body.source is not None else "user"
-        raise Unprocessable(fields=[FieldError(field, "is not there: choose one that is")]) from error
+        raise Unprocessable(fields=[FieldError(field, "does not exist")]) from error
 
 
 @api.get("/tokens", answers=TokenList, least=Role.ADMIN, raises=(Unprocessable,), example_query="source=alertmanager")
 def list_tokens(query: TokenQuery) -> TokenList:
     """List tokens.
 
-    The newest first, a page at a time; those that have ended are among them.
+    Newest first, paginated. Ended tokens are included.
     """
     now = clock()
     with transaction() as session:
@@ -85,7 +85,7 @@ def list_tokens(query: TokenQuery) -> TokenList:
 
 
 def _found(session: Session, query: TokenQuery) -> Sequence[ApiToken]:
-    """None of an account that is not there."""
+    """The tokens; none for an unknown account."""
     try:
         user_id = person(session, query.user).id if query.user else None
     except NotFound:
@@ -95,27 +95,27 @@ def _found(session: Session, query: TokenQuery) -> Sequence[ApiToken]:
 
 @api.post(
     "/tokens/{token}/rotate",
-    answers=TokenMade,
+    answers=TokenCreated,
     status=201,
     least=Role.ADMIN,
     raises=(Conflict, Unprocessable),
     example={"overlap": 86400},
 )
-def rotate(token: TokenName, body: Rotation) -> TokenMade:
-    """Replace a token.
+def rotate(token: TokenName, body: Rotation) -> TokenCreated:
+    """Rotate a token.
 
-    Makes its successor, told now and never again; the old one goes on working for `overlap` seconds, so that senders
-    can be changed one after the other.
+    Returns a new token, only once. The old token stays valid for `overlap` seconds, so that senders can be updated one
+    after the other.
     """
     with use_case() as context:
-        return show_made(rotate_token(context, token, body.time))
+        return show_created(rotate_token(context, token, body.time))
 
 
 @api.delete("/tokens/{token}", status=204, least=Role.ADMIN)
 def revoke(token: TokenName) -> None:
-    """End a token.
+    """Revoke a token.
 
-    At once; a source's may work for five seconds more. One that has ended stays so.
+    Takes effect at once, for tokens of sources within five seconds. It cannot be undone.
     """
     with use_case() as context:
         revoke_token(context, token)

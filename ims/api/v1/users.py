@@ -1,4 +1,4 @@
-"""The users of the REST API: for administrators."""
+"""REST API: users, for administrators."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from ims.core.validation import read
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
 
-api: Final = Group("Users", "Who may sign in and what they may do, for administrators.")
+api: Final = Group("Users", "Accounts, their roles and teams, for administrators.")
 
 
 @api.post(
@@ -28,7 +28,7 @@ api: Final = Group("Users", "Who may sign in and what they may do, for administr
 def create_user(body: NewUser) -> Answer:
     """Add an account.
 
-    For a person, or for a program that asks by a token.
+    For a person, or for a program that uses a token.
     """
     with use_case() as context:
         actions.create_account(context, read(NewAccount, body.model_dump(exclude={"password"})), body.password)
@@ -40,7 +40,7 @@ def create_user(body: NewUser) -> Answer:
 def list_users(query: PageQuery) -> UserList:
     """List accounts.
 
-    By name, a page at a time; disabled ones are among them.
+    By name, paginated. Disabled accounts are included.
     """
     with transaction() as session:
         found = people(session, after=query.after, limit=query.limit + 1)
@@ -49,9 +49,9 @@ def list_users(query: PageQuery) -> UserList:
 
 @api.get("/users/{name}", answers=UserResponse, least=Role.ADMIN)
 def one_user(name: UserName) -> UserResponse:
-    """Read an account.
+    """Get an account.
 
-    With its role and its teams.
+    Includes its role and teams.
     """
     with transaction() as session:
         return show_user(person(session, name))
@@ -67,7 +67,8 @@ def one_user(name: UserName) -> UserResponse:
 def change_user(name: UserName, body: UserChanges) -> UserResponse:
     """Change an account.
 
-    Role, address, teams, and whether it may be used at all; everything or nothing. The last administrator stays one.
+    Changes role, e-mail address, teams and whether it is enabled, in one transaction. The last administrator keeps the
+    role.
     """
     with use_case() as context:
         actions.change_account(context, name, body.named)
@@ -82,9 +83,9 @@ def change_user(name: UserName, body: UserChanges) -> UserResponse:
     example={"password": "correct horse battery staple"},
 )
 def set_password(name: UserName, body: NewPassword) -> None:
-    """Give an account another password.
+    """Set the password of an account.
 
-    Its sessions end. Whoever signs in at the identity provider has none here.
+    Ends its sessions. Fails with 409 for an account that signs in with the identity provider.
     """
     with use_case() as context:
         actions.set_password(context, name, body.password)
@@ -94,7 +95,7 @@ def set_password(name: UserName, body: NewPassword) -> None:
 def sign_out(name: UserName) -> None:
     """Sign an account out everywhere.
 
-    All its sessions end; its tokens go on working.
+    Ends all its sessions; its tokens stay valid.
     """
     with use_case() as context:
         actions.end_sessions(context, name)

@@ -1,4 +1,4 @@
-"""The workers of the REST API."""
+"""REST API: workers."""
 
 from typing import Final
 
@@ -11,11 +11,11 @@ from ims.core.schemas import RequestModel
 from ims.http.resources import transaction
 from ims.workers.queries import list_workers, unserved_pools
 
-api: Final = Group("Workers", "Who takes jobs, who leads, and which pools of workers no one serves.")
+api: Final = Group("Workers", "Workers, the current leader, and pools that no worker serves.")
 
 
 class WorkerQuery(RequestModel):
-    """Which workers."""
+    """Page of the list of workers."""
 
     limit: Limit = 50
     cursor: Cursor = None
@@ -25,7 +25,7 @@ class WorkerQuery(RequestModel):
 def list_all(query: WorkerQuery) -> WorkerList:
     """List workers.
 
-    By id, a page at a time: those that live, and those that were lost within the last hour.
+    By id, paginated: live workers, and workers that were lost within the last hour.
     """
     after = name_in(query.cursor, []) or ""
     with transaction() as session:

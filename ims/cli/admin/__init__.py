@@ -1,4 +1,4 @@
-"""`ims admin …`: what is done on the machine that holds the database's password."""
+"""`ims admin …`: commands for the machine that has the database's password."""
 
 import sys
 
@@ -11,12 +11,10 @@ from ims.cli.output import changed
 
 
 class Commands(LazyGroup):
-    """The groups below `ims admin`."""
-
-    groups = {  # noqa: RUF012 - a table that nobody changes
+    groups = {  # noqa: RUF012 - a constant table
         "policy": ("ims.cli.admin.policy", "Load a policy, and show the active one."),
-        "user": ("ims.cli.admin.user", "Accounts, when nobody can sign in who could look after them."),
-        "retention": ("ims.cli.admin.retention", "Remove what is older than the policy keeps."),
+        "user": ("ims.cli.admin.user", "Manage accounts when no administrator can sign in."),
+        "retention": ("ims.cli.admin.retention", "Remove data that is older than the policy's retention."),
     }
 
 
@@ -31,10 +29,10 @@ app = typer.Typer(
 @app.command("migrate", epilog=examples("ims admin migrate"))
 @on_this_machine
 def migrate() -> None:
-    """Bring the database's schema to this version.
+    """Migrate the database schema to this version.
 
-    Before the programs of a new version start; `make up` does it. As role ims_owner. Safe to repeat, also by several at
-    once: one waits for the other.
+    Run it before the programs of a new version start; `make up` does so. Uses the role ims_owner. Safe to repeat and to
+    run concurrently: one waits for the other.
     """
     from ims.core.db.migrate import migrate as migrate_schema
     from ims.core.settings import load_settings
@@ -45,10 +43,10 @@ def migrate() -> None:
 @app.command("bootstrap", epilog=examples("ims admin bootstrap"))
 @on_this_machine
 def bootstrap() -> None:
-    """Create what an installation starts with.
+    """Create or update the initial accounts, sources and tokens.
 
-    The administrator, the source of the local Alertmanager, and the token of the command's profile, or changes them to
-    what the files in `secrets` say. `make up` does it; by hand after you changed one of those files.
+    Creates the administrator, the source of the local Alertmanager, and the token of the command's profile, or updates
+    them from the files in `secrets`. `make up` runs it; run it yourself after you change one of those files.
     """
     from ims.cli.admin.installation import bootstrap as create
 
@@ -58,10 +56,10 @@ def bootstrap() -> None:
 @app.command("worker", epilog=examples("ims admin worker"))
 @on_this_machine
 def worker() -> None:
-    """Decide, run playbooks and verify, until stopped.
+    """Run a worker: decide, run playbooks and verify.
 
-    `make up` starts one; start more on machines that are nearer to the hosts, or when one is not enough. Any number may
-    run at once. SIGTERM stops one in order: runs under way are cancelled and handed over.
+    `make up` starts one. Start more for more capacity, or on machines that are closer to the hosts; any number can run
+    at once. SIGTERM stops a worker cleanly: active runs are cancelled and handed over.
     """
     from ims.programs.worker import main
 

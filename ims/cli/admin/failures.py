@@ -1,4 +1,4 @@
-"""How the commands of `ims admin` fail: as every command does. Imports nothing that takes time."""
+"""Errors of `ims admin` commands, reported as by other commands. Imports nothing slow."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ _KINDS = ((Invalid, Wrong), (NotFound, NothingThere), (Conflict, NotNow), (Stale
 
 
 def on_this_machine(command: F) -> F:
-    """Tell an error of ours as every command does: one sentence, each wrong field, and the exit code of its kind."""
+    """Report an `IMSError` as other commands do: its message, each invalid field, and the matching exit code."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:

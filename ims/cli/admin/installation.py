@@ -1,4 +1,4 @@
-"""What an installation starts with: the administrator, the source of its Alertmanager, the command's token."""
+"""Initial objects of an installation: the administrator, the source of its Alertmanager, the command's token."""
 
 import secrets
 from pathlib import Path
@@ -14,7 +14,7 @@ from ims.sources.bootstrap import ensure_source
 
 
 def bootstrap() -> bool:
-    """Create what an installation starts with, or change it to what the files in `secrets` say; true if it changed."""
+    """Create the initial objects, or update them from the files in `secrets`. True if anything changed."""
     settings = load_settings()
     password, token = _secret(settings, "admin_password"), _secret(settings, "alertmanager_token")
     command_token = _secret(settings, "command_token")
@@ -33,13 +33,13 @@ def bootstrap() -> bool:
 
 
 def _ensure_command_token(context: Context, settings: Settings, token: str) -> bool:
-    """As `ensure_command_token`; a token that was revoked is replaced, and the old one stays revoked."""
+    """As `ensure_command_token`, but replaces a token that was revoked; the old one stays revoked."""
     try:
         return ensure_command_token(context, token)
     except CommandTokenEnded:
         successor = secrets.token_urlsafe(36)
-        # Into the same file, whose owner and mode are right. Before the commit: a token in the file that the database
-        # does not know yet is added the next time, but one that only the database knew could be used by nobody.
+        # Written to the same file, which has the right owner and mode. Written before the commit: if the commit fails,
+        # the next bootstrap adds the token of the file, while a token only in the database would be unusable.
         _path_of(settings, "command_token").write_text(f"{successor}\n", encoding="utf-8")
         return ensure_command_token(context, successor)
 

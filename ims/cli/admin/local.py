@@ -1,4 +1,4 @@
-"""What the commands of `ims admin` need: this machine's database while they run, and who types them."""
+"""Context of `ims admin` commands: the database of this machine, and the system account that runs them."""
 
 import getpass
 import os
@@ -16,7 +16,7 @@ from ims.core.settings import load_settings
 
 @contextmanager
 def command_database() -> Iterator[Database]:
-    """The programs' database as this machine's settings say, closed at the end."""
+    """The database of this machine's settings; closed at the end."""
     database = Database.of(load_settings())
     try:
         yield database
@@ -26,25 +26,24 @@ def command_database() -> Iterator[Database]:
 
 @contextmanager
 def command_session() -> Iterator[Session]:
-    """One transaction on it. Raises `DatabaseAway`."""
+    """One transaction on that database. Raises `DatabaseAway`."""
     with command_database() as database, database.begin() as session:
         yield session
 
 
 @contextmanager
 def local_context(database: Database | None = None) -> Iterator[Context]:
-    """What a use case is called with on this machine: whoever may read the database's password may do everything.
+    """Context for a use case. It has all rights: an account that can read the database's password could do anything.
 
-    One transaction, on the programs' database unless another one is given. Raises `DatabaseAway`.
+    One transaction, by default on the database of this machine's settings. Raises `DatabaseAway`.
     """
     with command_session() if database is None else database.begin() as session:
         yield Context(session, Principal.of_machine(_system_account()), Origin(), utc_now())
 
 
 def _system_account() -> str:
-    """Who types the command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # An account of a container may have no name.
+        # The account in a container may have no name.
         return str(os.geteuid())

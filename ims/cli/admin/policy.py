@@ -1,4 +1,4 @@
-"""`ims admin policy …`: the policy that is in force."""
+"""`ims admin policy …`: the active policy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -23,18 +23,18 @@ def load(
     root: Root = None,
     inventory: Inventory = None,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Accept a policy that has lost all its services.")
+        bool, typer.Option("--allow-empty", help="Accept a policy without services, even if the active one has some.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Check a policy and make it the active one.
 
-    After a change of the inventory that needs no `make up`: rules, guards, services, windows. A policy with a fault
-    never replaces a good one.
+    Use it after changes of the inventory that need no `make up`: rules, guards, services, windows. A policy with faults
+    never replaces a valid one.
     """
     settings = load_settings()
     revision = read_revision(
-        root or settings.policy_root, inventory or settings.inventory, as_json=as_json, are_asked_for=False
+        root or settings.policy_root, inventory or settings.inventory, as_json=as_json, faults_to_stdout=False
     )
     with local_context() as context:
         is_changed = store_and_activate(context, revision, allow_empty=allow_empty)
@@ -49,7 +49,7 @@ def load(
 def show(as_json: Json = False) -> None:
     """Show the active policy.
 
-    What healing goes by at this moment: digest, commit, services and rules. When the checkout may be newer than that.
+    Prints the digest, commit, services and rules that healing currently uses. The checkout may be newer.
     """
     with command_session() as session:
         active = active_policy(session)

@@ -1,4 +1,4 @@
-"""`ims admin retention …`: what is older than the policy keeps."""
+"""`ims admin retention …`: data that is older than the policy's retention."""
 
 import time
 from typing import Annotated, Final
@@ -15,26 +15,27 @@ from ims.core.wording import iso
 from ims.retention.queries import Kept, expected, oldest_kept
 from ims.retention.removal import Removed, steps
 
-app = group("retention", "Remove what is older than the policy keeps.")
+app = group("retention", "Remove data that is older than the policy's retention.")
 
 PAUSE_SECONDS: Final = 0.05
-"""Between two steps: others want the tables, too."""
+"""Pause between two steps, to leave the tables to other transactions."""
 
 
 @app.callback()
 def retention() -> None:
-    """Remove what is older than the policy keeps."""
+    """Remove data that is older than the policy's retention."""
 
 
 @app.command("run", epilog=examples("ims admin retention run --dry-run"))
 @on_this_machine
 def run(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False, as_json: Json = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Remove what is older than the policy keeps.
+    """Remove data that is older than the policy's retention.
 
-    A worker does so each hour. By hand with --dry-run, to see what a shorter time in the policy would take away, or
-    when the disk cannot wait.
+    A worker does so every hour. Use --dry-run to see what a shorter retention would remove, or run it yourself when the
+    disk is nearly full.
     """
     with command_database() as database:
         with database.begin() as session:

@@ -1,4 +1,4 @@
-"""`ims admin user …`: accounts, when nobody can sign in who could look after them."""
+"""`ims admin user …`: manage accounts when no administrator can sign in."""
 
 from typing import Annotated
 
@@ -17,20 +17,22 @@ from ims.core.principal import Role
 from ims.core.settings import load_settings
 from ims.core.validation import read
 
-app = group("user", "Accounts, when nobody can sign in who could look after them.")
+app = group("user", "Manage accounts when no administrator can sign in.")
 
 
 @app.command("add", epilog=examples("ims admin user add second-admin --role admin --no-password"))
 @on_this_machine
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.ADMIN,
+    role: Annotated[Role, typer.Option(help="Rights of the account.")] = Role.ADMIN,
     password_file: PasswordFile = None,
-    no_password: Annotated[bool, typer.Option("--no-password", help="Nobody can sign in to it yet.")] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="No sign-in until it is linked or gets a password.")
+    ] = False,
 ) -> None:
     """Add an account, by default an administrator.
 
-    The first one of an installation that was set up without, or another one when nobody can sign in.
+    For an installation that has no administrator, or when no administrator can sign in.
     """
     new = read(NewAccount, {"name": name, "role": role.value, "email": "", "teams": []})
     given = None if no_password else password(password_file)
@@ -42,9 +44,9 @@ def add(
 @app.command("passwd", epilog=examples("ims admin user passwd admin --password-file FILE"))
 @on_this_machine
 def passwd(name: Name, password_file: PasswordFile = None) -> None:
-    """Set another password.
+    """Set the password of an account.
 
-    When no administrator knows theirs. Ends the account's sessions.
+    Use it when no administrator can sign in. Ends the account's sessions.
     """
     given = password(password_file)
     with local_context() as context:
@@ -56,17 +58,19 @@ def passwd(name: Name, password_file: PasswordFile = None) -> None:
 @on_this_machine
 def link(
     name: Name,
-    subject: Annotated[str, typer.Option(help="Who it is there; the page that refused the sign-in says it.")],
-    issuer: Annotated[str | None, typer.Option(metavar="URL", help="The provider (default: the setting).")] = None,
+    subject: Annotated[
+        str, typer.Option(help="Subject at the provider, as shown by the page that refused the sign-in.")
+    ],
+    issuer: Annotated[str | None, typer.Option(metavar="URL", help="Issuer (default: IMS_OIDC_ISSUER).")] = None,
 ) -> None:
     """Link an account to the identity provider.
 
-    When a sign-in there was refused because there is an account of that name already, and it is the same person. From
-    now on it signs in there, and no longer by a password.
+    Use it when a sign-in with the provider was refused because an account of that name exists, and both belong to the
+    same person. The account then signs in with the provider, and no longer with a password.
     """
     provider = issuer or load_settings().oidc_issuer
     if provider is None:
-        raise Invalid(fields=[FieldError("issuer", "is missing: no identity provider is set")])
+        raise Invalid(fields=[FieldError("issuer", "is missing: no identity provider is configured")])
     with local_context() as context:
         is_new = usecases.link_identity(context, name, provider, subject)
     changed(is_new)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """Base of every table. Times carry a zone; dictionaries are JSONB; constraint names are predictable."""
+    """Base of every table. Times have a zone; dictionaries are JSONB; constraint names are predictable."""
 
     metadata = MetaData(
         naming_convention={

@@ -1,9 +1,10 @@
-"""Statements without SQLAlchemy above them, for the one place where that counts: what the webhook commits.
+"""Statements without SQLAlchemy, for the one place where its cost counts: the webhook's commits.
 
-A statement is SQL with psycopg's `%(name)s`. Whoever writes statements for both worlds gets an `Execute`: `through` a
-session it is one of its statements like any other. On a `DirectConnection` it is prepared once and then only noted;
-what was noted goes to PostgreSQL together, when a result is read. That is libpq's pipeline mode, used by itself:
-psycopg's cursors send each statement for itself, and what they do before that costs twice as much as everything here.
+A statement is SQL with psycopg's `%(name)s`. Code that runs both in a session and on a direct connection takes an
+`Execute`. With `through(session)` it is one of the session's statements like any other. On a `DirectConnection` each
+statement is prepared once and then only queued; the queue is sent to PostgreSQL when a result is read. This is libpq's
+pipeline mode without psycopg's cursors: a cursor sends each statement separately, and its work before that costs twice
+as much as everything here.
 """
 
 import itertools
@@ -29,7 +30,7 @@ Connect = Callable[[], BoundedConnection]
 
 _TIMESTAMPTZ, _BIGINT, _DOUBLE = 1184, 20, 701
 _TYPES: Final[Mapping[type, int]] = {datetime: _TIMESTAMPTZ, int: _BIGINT, float: _DOUBLE}
-"""What PostgreSQL is told of a parameter; of everything else it sees itself what it is."""
+"""Types that are declared to PostgreSQL; it infers the types of all other parameters."""
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _BEGIN: Final = "BEGIN"
 _COMMIT: Final = "COMMIT"
@@ -47,17 +48,17 @@ class Execute(Protocol):
     """Runs one statement in the caller's transaction."""
 
     def __call__(self, statement: LiteralString, parameters: Mapping[str, Any], /) -> Rows:
-        """The statement is under way; its result can be read."""
+        """Start the statement; its result can be read from `Rows`."""
 
 
 def through(session: Session) -> Execute:
-    """Statements of a session's transaction, after what the session has still to write."""
+    """An `Execute` for a session's transaction; flushes the session's pending changes first."""
     session.flush()
     return cast(Execute, session.connection().exec_driver_sql)
 
 
 class DirectConnection:
-    """One connection that is kept, opened when it is first needed. One thread at a time may use it."""
+    """One lasting connection, opened when it is first used. Only one thread at a time may use it."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -67,7 +68,7 @@ class DirectConnection:
     def begin(self) -> Iterator[Execute]:
         """One transaction: commits at the end, rolls back on any error.
 
-        Raises `DatabaseAway` as `Database.begin` does, and psycopg's errors for what PostgreSQL refuses.
+        Raises `DatabaseAway` as `Database.begin` does, and psycopg's errors for statements that PostgreSQL rejects.
         """
         try:
             pipeline = self._opened()
@@ -98,7 +99,7 @@ class DirectConnection:
         return self._pipeline
 
     def _roll_back(self) -> None:
-        """A connection with which that cannot be done is not used again."""
+        """Roll back; a connection on which that fails is closed and not used again."""
         if self._pipeline is None:
             return
         try:
@@ -111,15 +112,15 @@ class DirectConnection:
 
 
 @dataclass(slots=True)
-class _Noted:
-    """A statement under way."""
+class _Queued:
+    """A statement whose result may not have been read yet."""
 
     pipeline: "_Pipeline"
     prepares: str | None = None
     result: PGresult | None = None
 
     def fetchall(self) -> Sequence[Any]:
-        """Send what was noted, wait for everything up to this statement and return its rows."""
+        """Send the queued statements, wait for everything up to this one and return its rows."""
         self.pipeline.read_until(self)
         transformer = Transformer(self.pipeline.connection)
         transformer.set_pgresult(self.result, format=Format.BINARY)
@@ -127,7 +128,7 @@ class _Noted:
 
 
 class _Pipeline:
-    """libpq's pipeline mode: statements are queued, and answered in their order."""
+    """libpq's pipeline mode: statements are queued, and their results come in the same order."""
 
     def __init__(self, connection: BoundedConnection) -> None:
         self.connection = connection
@@ -136,30 +137,30 @@ class _Pipeline:
         self._prepared: dict[str, tuple[bytes, list[str]]] = {}
         """Name and order of the parameters of each statement."""
         self._numbers = itertools.count()
-        self._unread: deque[_Noted] = deque()
+        self._unread: deque[_Queued] = deque()
         self._syncs = 0
-        """Those that were sent and not answered yet."""
+        """Sync messages that were sent and not answered yet."""
         self._readable, self._writable = select.poll(), select.poll()
         self._readable.register(connection.fileno(), select.POLLIN)
         self._writable.register(connection.fileno(), select.POLLIN | select.POLLOUT)
 
     @property
     def is_in_transaction(self) -> bool:
-        """Whether something is to be rolled back."""
+        """Whether there is a transaction to roll back."""
         return self._libpq.transaction_status != TransactionStatus.IDLE
 
     def is_hung_up(self) -> bool:
-        """Whether the server has closed the idle connection, or said that it will: seen without asking it anything."""
+        """Whether the server has closed the idle connection or announced that it will; needs no round trip."""
         return self.connection.closed or bool(self._readable.poll(0))
 
-    def execute(self, statement: str, parameters: Mapping[str, Any]) -> _Noted:
-        """Note a statement, and prepare it if it is new."""
+    def execute(self, statement: str, parameters: Mapping[str, Any]) -> _Queued:
+        """Queue a statement, and prepare it if it is new."""
         if (known := self._prepared.get(statement)) is None:
             known = self._prepare(statement, parameters)
         name, order = known
         self._libpq.send_query_prepared(name, [_as_text(parameters[one]) for one in order], result_format=Format.BINARY)
-        self._unread.append(noted := _Noted(self))
-        return noted
+        self._unread.append(queued := _Queued(self))
+        return queued
 
     def _prepare(self, statement: str, parameters: Mapping[str, Any]) -> tuple[bytes, list[str]]:
         order = list(dict.fromkeys(_PARAMETER.findall(statement)))
@@ -167,20 +168,20 @@ class _Pipeline:
         name = f"direct_{next(self._numbers)}".encode()
         types = [_TYPES.get(type(parameters[one]), 0) for one in order]
         self._libpq.send_prepare(name, sql.encode(), types)
-        self._unread.append(_Noted(self, prepares=statement))
+        self._unread.append(_Queued(self, prepares=statement))
         self._prepared[statement] = name, order
         return name, order
 
-    def read_until(self, noted: _Noted) -> None:
-        """Wait for a statement's result. Raises the first error of those before it."""
-        if noted.result is None:
+    def read_until(self, queued: _Queued) -> None:
+        """Wait for a statement's result. Raises the first error of this statement and those before it."""
+        if queued.result is None:
             self._libpq.send_flush_request()
             self._flush()
-        while noted.result is None:
+        while queued.result is None:
             self._read_next()
 
     def finish(self) -> None:
-        """Wait until all is done. Raises the first error there was."""
+        """Wait for all results. Raises the first error."""
         self._sync()
         while self._unread:
             self._read_next()
@@ -188,7 +189,7 @@ class _Pipeline:
             self._next_result()
 
     def discard(self) -> None:
-        """After an error: skip what is under way, so that the connection listens again."""
+        """After an error: skip the statements under way, so that the connection can be used again."""
         while self._unread:
             if (statement := self._unread.popleft().prepares) is not None:
                 del self._prepared[statement]
@@ -197,7 +198,7 @@ class _Pipeline:
             self._next_result()
 
     def _sync(self) -> None:
-        """Where the server takes up its work again after an error."""
+        """Send a sync message, at which the server resumes after an error."""
         self._libpq.pipeline_sync()
         self._syncs += 1
         self._flush()
@@ -205,7 +206,7 @@ class _Pipeline:
     def _read_next(self) -> None:
         result = self._next_result()
         if result is None or self._next_result() is not None:
-            raise psycopg.OperationalError("the pipeline answered in another order than it should")
+            raise psycopg.OperationalError("the results of the pipeline came out of order")
         if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
             raise error_from_result(result, "utf-8")
         self._unread.popleft().result = result
@@ -222,7 +223,7 @@ class _Pipeline:
         return result
 
     def _flush(self) -> None:
-        # Both sides may be at writing: what comes is read, lest each waits for the other.
+        # Both sides may be writing: read what comes meanwhile, or each would wait for the other.
         while self._libpq.flush():
             self._wait(self._writable)
             self._libpq.consume_input()

@@ -1,7 +1,7 @@
 """Connections and transactions.
 
-The caller owns the transaction: `with database.begin() as session:` commits at its end or rolls back on an error, and
-what the actions inside did, jobs included, is one commit.
+The caller owns the transaction: `with database.begin() as session:` commits at its end or rolls back on an error.
+Everything inside, jobs included, is one commit.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            # PostgreSQL may have been restarted under us: a dead connection is found before it is used.
+            # PostgreSQL may have been restarted: this detects a dead connection before it is used.
             pool_pre_ping=True,
         )
         event.listen(self.engine, "do_connect", self._connect)
@@ -64,7 +64,7 @@ class Database:
 
     @classmethod
     def of(cls, settings: Settings) -> "Database":
-        """The programs' database as the settings say."""
+        """The programs' database, as configured by the settings."""
         return cls(
             app_url(settings),
             pool_size=settings.database_pool_size,
@@ -75,8 +75,8 @@ class Database:
     def begin(self) -> Iterator[Session]:
         """A session in one transaction: commits at the end, rolls back on any error.
 
-        Raises `DatabaseAway` when PostgreSQL cannot be reached or goes away inside; whether a commit under way took
-        effect is then unknown, so callers only report it as not done when a repeat is harmless.
+        Raises `DatabaseAway` when PostgreSQL cannot be reached or goes away during the transaction. Whether a commit
+        under way took effect is then unknown, so callers may report it as not done only when a repeat is harmless.
         """
         try:
             with self._sessions.begin() as session:
@@ -94,7 +94,7 @@ class Database:
             session.execute(text("SELECT 1"))
 
     def direct(self) -> DirectConnection:
-        """A connection of its own for statements without SQLAlchemy, opened when it is first used."""
+        """A separate connection for statements without SQLAlchemy, opened when it is first used."""
         connection = DirectConnection(self._connect_directly)
         self._direct.append(connection)
         return connection
@@ -122,14 +122,14 @@ class Database:
             raise _away(error) from error
 
     def dispose(self) -> None:
-        """Close all connections. Nobody may be using one."""
+        """Close all connections. None of them may be in use."""
         self.engine.dispose()
         for connection in self._direct:
             connection.close()
 
 
-# A plan is made once and kept. One made while the tables were empty would read them whole for ever; every statement
-# that is sent directly finds its rows by an index.
+# A plan is made once and kept. A plan made while the tables were empty would scan them sequentially for ever; every
+# statement that is sent directly finds its rows by an index.
 _LASTING_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 
 

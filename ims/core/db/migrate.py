@@ -1,4 +1,4 @@
-"""`ims admin migrate`: the one step that changes the schema. Programs only check that it was done."""
+"""`ims admin migrate`: the only step that changes the schema. Programs only check that it has run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _VERSIONS = Path(__file__).with_name("migrations") / "versions"
 
-# Two migrates at once would create tables twice: one holds this lock for its session, the other waits.
+# Two migrations at once would create tables twice: one session holds this lock, the other waits.
 _MIGRATION_LOCK = 4_172_026
 
 
 class SchemaOutdated(IMSError):
-    """The database's schema is not the one of this program: run `ims admin migrate`, then start it again."""
+    """The database's schema does not match this program: run `ims admin migrate`, then start the program again."""
 
     status = 503
 
 
 class RoleMissing(IMSError):
-    """The database has no role `ims_app` for the programs: create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
+    """The database has no role `ims_app` for the programs; create it (CREATE ROLE ims_app LOGIN PASSWORD '…')."""
 
 
 def _config(connection: Connection | None = None) -> "Config":
@@ -41,7 +41,7 @@ def _config(connection: Connection | None = None) -> "Config":
 
 
 def head() -> str:
-    """The revision this program was written for."""
+    """The schema revision that this program needs."""
     return max(path.stem for path in _VERSIONS.glob("[0-9]*.py"))
 
 

@@ -1,1 +1,1 @@
-"""The jobs that a worker does, one module for each domain."""
+"""The jobs of a worker, one module for each domain."""

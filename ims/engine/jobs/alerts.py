@@ -1,4 +1,4 @@
-"""The jobs that fetch what a sender cut, and that settle incidents after a quiet time."""
+"""The jobs that fetch truncated alerts, and that resolve incidents after a quiet time."""
 
 from uuid import UUID
 
@@ -20,9 +20,9 @@ from ims.sources.queries import source_named
 log = logger(__name__)
 
 CHUNK = 1_000
-"""Notifications in one transaction: their locks should not keep the webhook waiting."""
+"""Notifications in one transaction; more would hold locks for so long that the webhook waits."""
 
-# 2, 4, 8 … seconds, about half an hour in all; the sender's next notification begins anew.
+# 2, 4, 8 … seconds, about half an hour in all; the sender's next notification starts a new job.
 _AGAIN = procrastinate.RetryStrategy(
     max_attempts=10, exponential_wait=2, retry_exceptions=[AlertmanagerAway, DatabaseAway]
 )
@@ -47,7 +47,10 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
 
 
 def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
-    """Resolve what stayed quiet for as long as the policy says now; return how long each incident was open."""
+    """Resolve incidents that were quiet for as long as the active policy requires.
+
+    Returns for how many seconds each resolved incident was open.
+    """
     auto_resolve = policy_in_force(session).correlation.auto_resolve
     if auto_resolve == "never":
         return {}
@@ -56,9 +59,10 @@ def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
 
 
 async def fetch(worker: WorkerContext, source: str, receiver: str | None) -> int:
-    """Take from a source's own Alertmanager what its notification left out; return how many alerts were listed.
+    """Fetch the alerts that a truncated notification left out from the source's own Alertmanager.
 
-    What we know already is a duplicate and costs little. Raises `AlertmanagerAway` and `DatabaseAway`.
+    Returns how many alerts it lists. Known alerts count as duplicates and cost little. Raises `AlertmanagerAway` and
+    `DatabaseAway`.
     """
     try:
         url = await worker.transaction(lambda session: source_named(session, source).alertmanager_url)

@@ -20,7 +20,7 @@ from ims.runs.metrics import RUNS
 from ims.runs.models import RunOutcome
 from ims.runs.usecases import Finding, finish_verification
 
-_PAUSE: Final = 0.5  # seconds between two tries while the database is away
+_PAUSE: Final = 0.5  # seconds between two attempts while the database is away
 
 log = logger(__name__)
 
@@ -52,9 +52,9 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
 
 
 async def verify(worker: WorkerContext, run_id: UUID) -> None:
-    """Watch the service of a run and write the outcome; nothing if the run waits for no verification.
+    """Watch the service of a run and write the outcome; does nothing if the run has no pending verification.
 
-    May be repeated, and done twice at once: the outcome is written by whoever is first.
+    May be repeated, and may run twice at once: the first to finish writes the outcome.
     """
     begun = asyncio.get_running_loop().time()
     try:
@@ -62,7 +62,7 @@ async def verify(worker: WorkerContext, run_id: UUID) -> None:
     except DatabaseAway:
         raise
     except IMSError as error:
-        # Its spec cannot be read any more: without a window nothing can be verified.
+        # The run's spec is no longer readable: without a verification window nothing can be verified.
         await _write(worker, run_id, Finding(None, error.message), begun)
         return
     if plan is not None:
@@ -90,11 +90,11 @@ async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: f
             ended = await worker.transaction(lambda session: finish_verification(session, run_id, finding, utc_now()))
             break
         except DatabaseAway:
-            # What was seen is kept; watching again would only take longer.
+            # Keep the finding and retry only the write: watching again would take longer.
             await asyncio.sleep(_PAUSE)
     if ended is None:
         return
     VERIFICATION_SECONDS.observe(asyncio.get_running_loop().time() - begun)
-    if ended.outcome is not RunOutcome.UNKNOWN:  # that was counted when it was lost
+    if ended.outcome is not RunOutcome.UNKNOWN:  # counted when the run was lost
         RUNS.labels(ended.outcome.value).inc()
     log.info("run_verified", outcome=ended.outcome.value, is_healthy=finding.healthy_since is not None)

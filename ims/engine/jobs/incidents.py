@@ -1,4 +1,4 @@
-"""The job that hands changes of incidents to their subscribers."""
+"""The job that passes changes of incidents to the subscribers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,13 +25,13 @@ def tasks(worker: WorkerContext, subscribers: Sequence[Subscriber] = SUBSCRIBERS
     async def incidents_changed(changes: list[list[Any]], subscriber: str | None = None) -> None:
         read = [IncidentChange(UUID(id_), int(seq), EventKind(kind)) for id_, seq, kind in changes]
         if subscriber is not None:
-            if subscriber in by_name:  # else it was removed since the job was written
-                await _hand_over(worker, by_name[subscriber], read)
+            if subscriber in by_name:  # else the subscriber was removed since the job was written
+                await _deliver(worker, by_name[subscriber], read)
             return
         for one in subscribers:
             try:
-                await _hand_over(worker, one, read)
-            except Exception as error:  # noqa: BLE001 - one subscriber's fault keeps no other from hearing
+                await _deliver(worker, one, read)
+            except Exception as error:  # noqa: BLE001 - the other subscribers still get the changes
                 log.warning("subscriber_failed", subscriber=one.name, error=type(error).__name__)
                 await worker.transaction(partial(_again, changes=changes, subscriber=one.name))
 
@@ -42,7 +42,7 @@ def _again(session: Session, changes: list[list[Any]], subscriber: str) -> None:
     defer(session, Job.INCIDENTS_CHANGED, changes=changes, subscriber=subscriber)
 
 
-async def _hand_over(worker: WorkerContext, subscriber: Subscriber, changes: Sequence[IncidentChange]) -> None:
+async def _deliver(worker: WorkerContext, subscriber: Subscriber, changes: Sequence[IncidentChange]) -> None:
     wanted = [change for change in changes if change.kind in subscriber.kinds]
     if wanted:
         await subscriber.handle(worker, wanted)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -26,17 +27,18 @@ from ims.runs.supervision.execution import execute
 from ims.runs.supervision.warm import WarmRunners
 from ims.runs.usecases import Claim, claim_run, finish_playbook, store_events
 
-_PAUSE: Final = 0.25  # seconds between two tries while the database is away
-_LAST_WORDS: Final = 3.0
-"""Seconds in which a worker that is being stopped tries to write how its run ended."""
+_PAUSE: Final = 0.25  # seconds between two attempts while the database is away
+_FINAL_WRITE_SECONDS: Final = 3.0
+"""Seconds for which a stopping worker tries to write how its run ended."""
 
-_STOPPED: Final = RunResult(Outcome.CANCELLED, "The worker was stopped in the middle of the run.")
+_STOPPED: Final = RunResult(Outcome.CANCELLED, "The worker was stopped in the middle of the run.", cut_short=True)
+_STOPPED_BEFORE: Final = RunResult(Outcome.CANCELLED, "The worker was stopped before the playbook was started.")
 
 log = logger(__name__)
 
 
 class LeaseLost(IMSError):
-    """The run is not this worker's any more."""
+    """This worker has lost the lease of the run."""
 
 
 def tasks(worker: WorkerContext, warm_runners: WarmRunners) -> procrastinate.Blueprint:
@@ -52,7 +54,7 @@ def tasks(worker: WorkerContext, warm_runners: WarmRunners) -> procrastinate.Blu
 
 
 async def claim_and_execute(worker: WorkerContext, run_id: UUID, warm_runners: WarmRunners) -> None:
-    """Claim the run, execute it while its lease is held, write how it ended; nothing if somebody else has it."""
+    """Claim the run, execute it while its lease is held, write how it ended; does nothing if it cannot be claimed."""
     begun = asyncio.get_running_loop().time()
     lease = worker.settings.lease_seconds
     claiming = asyncio.create_task(
@@ -62,7 +64,7 @@ async def claim_and_execute(worker: WorkerContext, run_id: UUID, warm_runners: W
     try:
         claim = await asyncio.shield(claiming)
     except asyncio.CancelledError:
-        # The thread goes on and may commit the claim: then the run is ours to hand over.
+        # The thread continues and may commit the claim: then this worker has to write the run's end.
         is_stopping = True
         claim = await claiming
     if claim is None:
@@ -85,9 +87,9 @@ class _ClaimedRun:
         self._is_stopping = is_stopping
 
     async def carry_out(self) -> None:
-        """Execute the playbook and write its end. Raises nothing: what goes wrong is the run's outcome."""
+        """Execute the playbook and write its end. Raises nothing: an error becomes the run's outcome."""
         try:
-            result = _STOPPED if self._is_stopping else await self._execute(await self._prepare())
+            result = _STOPPED_BEFORE if self._is_stopping else await self._execute(await self._prepare())
         except LeaseLost:
             return
         except asyncio.CancelledError:
@@ -95,9 +97,9 @@ class _ClaimedRun:
             result = _STOPPED
         except (IMSError, ValidationError, OSError) as error:
             log.warning("run_denied", error=type(error).__name__)
-            result = RunResult(Outcome.FAILED, _told(error))
+            result = RunResult(Outcome.FAILED, _reason(error))
         if result.outcome is Outcome.CANCELLED and self._lease.lost.is_set():
-            # Stopped because the lease could not be held: whoever takes the run over says how it ended.
+            # Stopped because the lease was lost: the worker that takes over the run writes how it ended.
             return
         await self._finish(result)
 
@@ -112,7 +114,7 @@ class _ClaimedRun:
         raise LeaseLost
 
     async def _execute(self, request: RunRequest) -> RunResult:
-        """Execute the playbook in a task of its own, so that a stop of this worker ends it in order."""
+        """Execute the playbook in a separate task, so that a stop of this worker cancels it in an orderly way."""
         directory = self._worker.settings.state_dir / "runs" / str(self._claim.run_id)
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fencing = asyncio.create_task(self._cancel_when_lost())
@@ -128,7 +130,7 @@ class _ClaimedRun:
             self._cancel.set()
             log.info("run_stopped_with_its_worker")
             result = await execution
-            return _STOPPED if result.outcome is Outcome.CANCELLED else result
+            return replace(result, reason=_STOPPED.reason) if result.outcome is Outcome.CANCELLED else result
         finally:
             fencing.cancel()
             await asyncio.gather(fencing, return_exceptions=True)
@@ -138,7 +140,7 @@ class _ClaimedRun:
         self._cancel.set()
 
     async def _store(self, events: Sequence[RunEvent]) -> None:
-        """Store a batch, however long the database is away while the lease is held. Raises `LeaseLost`."""
+        """Store a batch; retry while the database is away and the lease is held. Raises `LeaseLost`."""
         while not self._lease.lost.is_set():
             with contextlib.suppress(DatabaseAway):
                 if await self._worker.transaction(lambda session: store_events(session, self._claim, events)):
@@ -151,7 +153,10 @@ class _ClaimedRun:
         raise LeaseLost
 
     async def _finish(self, result: RunResult) -> None:
-        """Write the end. The playbook is over, so this may take as long as the database is away: the fence decides."""
+        """Write the end of the run, retrying while the database is away.
+
+        The playbook is over, so this may take any time: the fencing token decides whether the write still counts.
+        """
         writing = asyncio.create_task(self._write_end(result))
         if not self._is_stopping:
             try:
@@ -159,8 +164,8 @@ class _ClaimedRun:
             except asyncio.CancelledError:
                 self._is_stopping = True
         if self._is_stopping:
-            # What cannot be written now is found by the sweep when the lease has run out.
-            await asyncio.wait([writing], timeout=_LAST_WORDS)
+            # If the write does not succeed in time, the sweep takes over the run when its lease has expired.
+            await asyncio.wait([writing], timeout=_FINAL_WRITE_SECONDS)
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
@@ -182,11 +187,11 @@ class _ClaimedRun:
             RUNS.labels(outcome.value).inc()
 
 
-def _told(error: Exception) -> str:
-    """A sentence for people; what an error of a library says may hold values from outside."""
+def _reason(error: Exception) -> str:
+    """A sentence for people; the message of a library's error is not used, since it may contain untrusted values."""
     if isinstance(error, IMSError):
         return error.message
     if isinstance(error, ValidationError):
         fields = ", ".join(sorted({str(wrong["loc"][0]) for wrong in error.errors() if wrong["loc"]}))
-        return f"The run was refused before anything was started: {fields} does not fit the policy."
+        return f"The run was denied before anything was started: {fields} does not match the policy."
     return f"The run could not be prepared on its worker ({type(error).__name__})."

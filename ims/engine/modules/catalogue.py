@@ -21,12 +21,12 @@ _HOUR = 3600
 def engine_modules(membership: Membership, pools: Pools, warm_runners: WarmRunners, pulse: Pulse) -> tuple[Module, ...]:
     """The modules of one worker, bound to its parts."""
 
-    async def beat(worker: WorkerContext) -> None:
-        await membership.beat(worker)
-        pulse.written()
+    async def send_heartbeat(worker: WorkerContext) -> None:
+        await membership.send_heartbeat(worker)
+        pulse.heartbeat_written()
 
     return (
-        Module("heartbeat", HEARTBEAT_SECONDS, Scope.EACH, beat),
+        Module("heartbeat", HEARTBEAT_SECONDS, Scope.EACH, send_heartbeat),
         Module("take_over_runs", 2, Scope.EACH, lost_work.take_over_runs),
         Module("retry_lost_jobs", 2, Scope.EACH, pools.retry_lost_jobs),
         Module("retry_stalled_jobs", 2, Scope.LEADER, lost_work.retry_stalled_jobs),

@@ -1,4 +1,4 @@
-"""Engine module: see which heartbeats are missed."""
+"""Engine module: detect missed heartbeats."""
 
 from ims.alerts.metrics import count_incidents
 from ims.core.clock import utc_now
@@ -10,7 +10,7 @@ log = logger(__name__)
 
 
 async def watch_heartbeats(context: WorkerContext) -> None:
-    """Tell of missed and returned heartbeats. Raises `DatabaseAway`."""
+    """Fire and resolve the alerts of missed and returned heartbeats. Raises `DatabaseAway`."""
     since = context.watching_since
     checked = await context.transaction(lambda session: check_heartbeats(session, since, utc_now()))
     if checked.outcome:

@@ -1,7 +1,7 @@
 """Engine module: follow the maintenance windows.
 
-A decision is made anew when its window is planned to end. This is for windows that were ended, edited or removed, for
-those that open while something fires already, and for decisions that got lost.
+A decision that waits for a window is made again when the window is planned to end. This module handles windows that
+were ended, edited or removed, windows that open while an alert already fires, and decisions that got lost.
 """
 
 from ims.core.clock import utc_now

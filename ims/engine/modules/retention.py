@@ -1,4 +1,4 @@
-"""Engine module: retention, gently, once an hour."""
+"""Engine module: retention, in small steps, once an hour."""
 
 import asyncio
 from typing import Final
@@ -11,15 +11,16 @@ from ims.retention.queries import oldest_kept
 from ims.retention.removal import Removed, steps
 
 PAUSE_SECONDS: Final = 0.25
-"""Between two steps: ingest comes first."""
+"""Pause between two steps, so that ingest is not delayed."""
 
 log = logger(__name__)
 
 
 async def remove_old(worker: WorkerContext) -> None:
-    """Remove what the policy does not keep any longer. Raises `DatabaseAway`; what was removed until then is gone.
+    """Remove everything older than the policy's retention.
 
-    Two workers may be at it when another one begins to lead: each takes what the other has not.
+    Raises `DatabaseAway`; the steps until then stay committed. Two workers may do this at once while leadership
+    changes: each takes only rows that the other has not locked.
     """
     kept = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
 

@@ -1,4 +1,4 @@
-"""Engine modules about sources: ask their Alertmanagers for what was missed, and notification who is stale."""
+"""Engine modules about sources: reconcile their alerts with their Alertmanagers, and detect stale sources."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,58 +17,58 @@ from ims.core.errors import ConfigurationFaulty
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
-from ims.sources.metrics import RECONCILED, REPAIRS
+from ims.sources.metrics import RECONCILED, RECONCILIATIONS
 
 AT_ONCE: Final = 4
-"""Alertmanagers that one worker asks at once."""
+"""Alertmanagers that one worker polls at once."""
 _LOOK_SECONDS: Final = 5.0
 
 log = logger(__name__)
 
 
 def poll_interval(settings: Settings) -> float:
-    """Seconds between two looks which sources are due."""
+    """Seconds between two checks which sources are due to be polled."""
     return min(_LOOK_SECONDS, settings.reconciliation_seconds)
 
 
 async def poll_sources(worker: WorkerContext) -> None:
-    """Ask the sources of this worker's shard that are due and mend what they tell. Raises `DatabaseAway`."""
+    """Poll the due sources of this worker's shard and reconcile their alerts. Raises `DatabaseAway`."""
     every = timedelta(seconds=worker.settings.reconciliation_seconds)
     pollings = await worker.transaction(lambda session: claim_pollings(session, every, utc_now(), worker.shard.owns))
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(polling: Polling) -> None:
         async with gate:
-            await _ask(worker, polling)
+            await _poll(worker, polling)
 
     await asyncio.gather(*(in_turn(polling) for polling in pollings))
 
 
-async def _ask(worker: WorkerContext, polling: Polling) -> None:
+async def _poll(worker: WorkerContext, polling: Polling) -> None:
     grace = timedelta(seconds=worker.settings.reconciliation_grace_seconds)
-    asked_at = utc_now()
+    polled_at = utc_now()
     try:
-        # Not in the pool for the database: whoever does not answer would keep others from it.
+        # Not in the threads for database work: Alertmanagers that do not answer would block them.
         snapshot = await asyncio.to_thread(
-            fetch_snapshot, polling.source, polling.url, polling.receiver, grace, asked_at
+            fetch_snapshot, polling.source, polling.url, polling.receiver, grace, polled_at
         )
     except (AlertmanagerAway, ConfigurationFaulty) as error:
-        REPAIRS.labels("away").inc()
+        RECONCILIATIONS.labels("away").inc()
         log.warning("source_not_polled", source=polling.source, reason=error.message)
         await worker.transaction(partial(finish_polling, polling=polling, problem="away", now=utc_now()))
         return
     reconciled = await worker.in_thread(reconcile, worker.database, polling, snapshot, grace, utc_now())
-    REPAIRS.labels("overtaken" if reconciled is None else "ok").inc()
+    RECONCILIATIONS.labels("overtaken" if reconciled is None else "ok").inc()
     if reconciled is not None:
         _count(reconciled.outcomes)
-        # Once, not each time that it is asked.
-        if reconciled.held != polling.held:
-            tell = log.warning if reconciled.held.alerts else log.info
-            tell(
+        # Only when it changes, not at every poll.
+        if reconciled.withheld != polling.withheld:
+            write = log.warning if reconciled.withheld.alerts else log.info
+            write(
                 "source_reconciliation_withheld",
                 source=polling.source,
-                alerts=reconciled.held.alerts,
-                reason=reconciled.held.reason,
+                alerts=reconciled.withheld.alerts,
+                reason=reconciled.withheld.reason,
             )
     if reconciled:
         RECONCILED.labels("opened").inc(reconciled.opened)
@@ -77,7 +77,7 @@ async def _ask(worker: WorkerContext, polling: Polling) -> None:
 
 
 async def mark_stale_sources(worker: WorkerContext) -> None:
-    """Tell of sources that became stale, and of those that are heard again. Raises `DatabaseAway`."""
+    """Report sources that became stale, and stale sources that send again. Raises `DatabaseAway`."""
     patience = timedelta(seconds=worker.settings.stale_seconds)
     turned = await worker.transaction(
         lambda session: turn_stale(session, patience, utc_now(), watching_since=worker.watching_since)

@@ -1,4 +1,4 @@
-"""Engine module: add what happened to incidents to the statistics of its day."""
+"""Engine module: add changes of incidents to the statistics of their day."""
 
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
@@ -8,7 +8,7 @@ log = logger(__name__)
 
 
 async def roll_up_changes(context: WorkerContext) -> None:
-    """Add up all changes that wait, in steps. Raises `DatabaseAway`; what was added until then stays."""
+    """Add up all pending changes, in steps. Raises `DatabaseAway`; the steps until then stay committed."""
     total = 0
     while added := await context.transaction(roll_up):
         total += added

@@ -1,4 +1,4 @@
-"""Engine module: keep processes ready for the runs to come."""
+"""Engine module: keep warm runners ready for the next runs."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +13,7 @@ from ims.runs.supervision.warm import WarmRunners
 
 
 def keeping(warm_runners: WarmRunners) -> Callable[[WorkerContext], Awaitable[None]]:
-    """The module's run: replaces what is missing or made for another policy than the active one."""
+    """The module's run: starts missing warm runners and replaces those of another policy than the active one."""
 
     async def keep_warm_runners(worker: WorkerContext) -> None:
         run_context = await worker.transaction(lambda session: _active_run_contexts(session, worker.settings))

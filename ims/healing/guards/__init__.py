@@ -1,8 +1,8 @@
 """Guards: whether a rule may start its playbook now.
 
-Each guard is a module of its own. All of them are asked for each decision, and what each said is kept; the first that
-objects is the outcome. A new guard is a module here, its line in `GUARDS`, its test, and the reference made anew:
-`python -m ims.healing.guards.reference > docs/reference/guards.md`.
+Each guard is a module of its own. Every decision evaluates all of them and stores each answer; the first guard that
+denies or waits determines the outcome. To add a guard, write its module here, add it to `GUARDS`, write its test, and
+regenerate the reference: `python -m ims.healing.guards.reference > docs/reference/guards.md`.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ from ims.healing.guards.facts import Facts
 from ims.healing.guards.verdict import ALLOWED, Answer, Guard, Verdict
 
 GUARDS: Final[tuple[Guard, ...]] = (
-    # What makes a run pointless comes first, what only delays it last.
+    # Guards that make a run pointless come first, guards that only delay it last.
     policy.GUARD,
     under_way.GUARD,
     maintenance.GUARD,
@@ -45,18 +45,18 @@ GUARDS: Final[tuple[Guard, ...]] = (
     target_busy.GUARD,
     cooldown.GUARD,
 )
-"""In the order in which they count."""
+"""In order of precedence."""
 
-_WORDS: Final = {reason.name: reason.words for guard in GUARDS for reason in guard.reasons}
+_PHRASES: Final = {reason.name: reason.phrase for guard in GUARDS for reason in guard.reasons}
 
 
-def ask(facts: Facts) -> dict[str, Verdict]:
-    """What each guard says about one open episode, by its name and in their order."""
+def evaluate(facts: Facts) -> dict[str, Verdict]:
+    """The answer of each guard about one open episode, by the guard's name, in order of precedence."""
     return {guard.name: guard.judge(facts) for guard in GUARDS}
 
 
 def conclude(answers: dict[str, Verdict], facts: Facts) -> Verdict:
-    """What they come to together: the first objection, or else that the run is allowed."""
+    """The outcome of all answers: the first denial or wait; without one the run is allowed."""
     for verdict in answers.values():
         if verdict.answer in (Answer.DENY, Answer.WAIT):
             return verdict
@@ -67,9 +67,9 @@ def conclude(answers: dict[str, Verdict], facts: Facts) -> Verdict:
 
 def judge(facts: Facts) -> Verdict:
     """Decide about one open episode."""
-    return conclude(ask(facts), facts)
+    return conclude(evaluate(facts), facts)
 
 
-def in_words(reason: str) -> str:
-    """A reason as the end of a sentence; one that no guard knows any more is told by its name."""
-    return _WORDS.get(reason, reason.replace("_", " "))
+def phrase_of(reason: str) -> str:
+    """A reason as the end of a sentence; a reason that no guard has any more is shown by its name."""
+    return _PHRASES.get(reason, reason.replace("_", " "))

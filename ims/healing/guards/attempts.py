@@ -8,16 +8,18 @@ from ims.policy.schema import HealingRule, Service
 
 
 def judge(facts: Facts, rule: HealingRule, _service: Service) -> Verdict:
-    """Deny what was tried often enough. A run that never started was no attempt."""
+    """Deny a run once the rule has used all its attempts. A run that never started is not an attempt."""
     started = sum(run.was_started for run in facts.runs_of_rule())
     if started >= rule.attempts:
-        return deny("attempts", f"Rule {rule.name} made {started} of {rule.attempts} attempts.")
+        return deny("attempts", f"Rule {rule.name} has made {started} of {rule.attempts} attempts.")
     return PASS
 
 
 GUARD: Final = run_guard(
     name="attempts",
     sentence="A rule makes at most `attempts` runs for one episode.",
-    reasons=(Reason("attempts", "all attempts are used up", "all attempts at this episode were made", PEOPLE),),
+    reasons=(
+        Reason("attempts", "all attempts are used up", "the rule has used all its attempts at this episode", PEOPLE),
+    ),
     judge=judge,
 )

@@ -1,4 +1,4 @@
-"""Has the target had its rest?"""
+"""Is the target's cooldown over?"""
 
 from typing import Final
 
@@ -11,22 +11,22 @@ def judge(facts: Facts, rule: HealingRule, service: Service) -> Verdict:
     """Wait until the rule's cooldown since the last run on the target is over."""
     if facts.target_ended_at is None:
         return PASS
-    rest = left_of(rule.cooldown, facts.now - facts.target_ended_at)
-    if rest is None:
+    remaining = left_of(rule.cooldown, facts.now - facts.target_ended_at)
+    if remaining is None:
         return PASS
     message = f"The last run on {service.name} ended less than {rule.cooldown:g} s ago."
-    return wait("cooldown", message, again=rest)
+    return wait("cooldown", message, again=remaining)
 
 
 GUARD: Final = run_guard(
     name="cooldown",
-    sentence="Between two runs on a target lie at least `cooldown` seconds.",
+    sentence="Two runs on a target are at least `cooldown` seconds apart.",
     reasons=(
         Reason(
             "cooldown",
-            "the last run on this target was too short a time ago",
-            "the last run on the target ended too short a time ago",
-            "decided again when the time is over",
+            "the target is cooling down after its last run",
+            "the last run on the target ended less than `cooldown` seconds ago",
+            "decided again when the cooldown is over",
         ),
     ),
     judge=judge,

@@ -1,4 +1,4 @@
-"""What a decision is made from. Guards read nothing else: no clock, no database."""
+"""The facts that a decision is based on. Guards read nothing else: no clock, no database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ims.policy.windows import Cover
 from ims.runs.models import RunOutcome
 
 MOST_RUNS: Final = 20
-"""Earlier runs that a decision's record keeps, the newest ones. A rule makes no more than twenty attempts."""
+"""How many earlier runs a decision records, newest first. A rule makes at most twenty attempts."""
 MOST_CHARACTERS: Final = 300
-"""Of a text that a record keeps."""
+"""Longest text that a decision records."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """What the guards need to know about an earlier run of the episode."""
+    """An earlier run of the episode, as guards see it."""
 
     rule: str
     attempt: int
@@ -25,7 +25,9 @@ class PastRun:
     was_started: bool
     verification_passed: bool
     ended_at: datetime | None
-    """Since when its outcome stands, its verification included; None while the run is under way."""
+    """When its outcome became final, verification included; None while the run is under way."""
+    cut_short: bool = False
+    """Whether one of its tasks may have been interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,14 @@ class Facts:
     """What is known about one open episode at the moment of its decision."""
 
     mode: HealingMode | None
-    """None: no policy is active, and nothing else of it is known."""
+    """None if no policy is active; then no other fact about the policy is known."""
     rule: HealingRule | None
     service: Service | None
     opened_at: datetime
-    """When the episode was opened."""
     runs: Sequence[PastRun]
     """Earlier runs of the episode."""
     target_is_busy: bool
-    """Another run holds the target."""
+    """Another run is active on the target."""
     target_ended_at: datetime | None
     """When the last run on the target ended, whatever started it."""
     parameter_fault: str | None
@@ -49,16 +50,17 @@ class Facts:
     cover: Cover | None = None
     """The maintenance window that covers the alert now."""
     is_flapping: bool = False
-    """The incident is flapping, and the policy lets nothing heal it then."""
+    """The incident is flapping, and the policy does not allow healing flapping incidents."""
 
     def runs_of_rule(self) -> list[PastRun]:
         """Earlier runs of the rule that matches now."""
         return [run for run in self.runs if self.rule is not None and run.rule == self.rule.name]
 
     def record(self) -> dict[str, Any]:
-        """The facts as a decision keeps them: JSON of a bounded size.
+        """The facts as a decision stores them: JSON of a bounded size.
 
-        Nothing that a sender wrote is in it, no label, annotation or value of a parameter: any of them may be a secret.
+        It contains nothing that a sender wrote (labels, annotations, values of parameters), since any of it may be a
+        secret.
         """
         rule, service, cover = self.rule, self.service, self.cover
         return {
@@ -92,6 +94,7 @@ def _record_run(run: PastRun) -> dict[str, Any]:
         "was_started": run.was_started,
         "verification_passed": run.verification_passed,
         "ended_at": _instant(run.ended_at),
+        "cut_short": run.cut_short,
     }
 
 

@@ -1,4 +1,4 @@
-"""Does the alert come and go?"""
+"""Is the alert flapping?"""
 
 from typing import Final
 
@@ -8,20 +8,20 @@ from ims.policy.schema import HealingRule, Service
 
 
 def judge(facts: Facts, _rule: HealingRule, _service: Service) -> Verdict:
-    """Deny another run that would not last either."""
+    """Deny another run: earlier ones did not fix the alert for long."""
     if facts.is_flapping:
-        return deny("flapping", "The alert comes and goes: another run of the same kind would not last.")
+        return deny("flapping", "The alert is flapping: another run would not fix it for long.")
     return PASS
 
 
 GUARD: Final = run_guard(
     name="flapping",
-    sentence="A flapping alert is not healed again and again; `flapping: {heal: true}` lets rules go on.",
+    sentence="IMS does not heal a flapping alert repeatedly, unless the policy says `flapping: {heal: true}`.",
     reasons=(
         Reason(
             "flapping",
-            "the alert comes and goes",
-            "the alert comes and goes ([more](../how-to/maintenance.md#flapping))",
+            "the alert is flapping",
+            "the alert is [flapping](../how-to/maintenance.md#flapping)",
             PEOPLE,
         ),
     ),

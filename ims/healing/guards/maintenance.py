@@ -8,7 +8,7 @@ from ims.healing.guards.verdict import PASS, Guard, Reason, Verdict, wait
 
 MAINTENANCE: Final = "maintenance"
 AGAIN: Final = timedelta(hours=1)
-"""How soon at the latest a decision is made again in a window: it may have been ended or changed."""
+"""During a window a decision is repeated at least this often: somebody may have ended or changed the window."""
 
 
 def judge(facts: Facts) -> Verdict:
@@ -22,13 +22,13 @@ def judge(facts: Facts) -> Verdict:
 
 GUARD: Final = Guard(
     name="maintenance",
-    sentence="Nothing is healed and nobody is notified in a maintenance window; a run that is under way ends in order.",
+    sentence="During a maintenance window IMS neither heals nor notifies; a run that is under way finishes normally.",
     reasons=(
         Reason(
             MAINTENANCE,
             "a maintenance window is open",
             "a [maintenance window](../how-to/maintenance.md) covers the alert",
-            "nobody is notified; decided again when it ends, and each hour until then",
+            "no notification is sent; decided again every hour and when the window ends",
         ),
     ),
     judge=judge,

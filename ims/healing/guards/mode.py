@@ -8,7 +8,7 @@ from ims.policy.schema import HealingRule, Service
 
 
 def judge(facts: Facts, _rule: HealingRule, _service: Service) -> Verdict:
-    """Deny everything when the policy switches healing off."""
+    """Deny every run when the policy switches healing off."""
     if facts.mode == "off":
         return deny("mode_off", "Healing is switched off in the policy.")
     return PASS

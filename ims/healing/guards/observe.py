@@ -8,7 +8,10 @@ from ims.policy.schema import HealingRule, Service
 
 
 def judge(facts: Facts, rule: HealingRule, service: Service) -> Verdict:
-    """Deny, and say what would have run. After all that denies for good, so that it says so truly."""
+    """Deny, and name what would have run.
+
+    Runs after all guards that deny for good; otherwise it would name runs that another guard denies.
+    """
     if facts.mode == "observe":
         return deny("observe", f"Observed only: {rule.playbook} would have run on {service.name}.")
     return PASS
@@ -16,7 +19,7 @@ def judge(facts: Facts, rule: HealingRule, service: Service) -> Verdict:
 
 GUARD: Final = run_guard(
     name="observe",
-    sentence="`healing_mode: observe` only says what would have run.",
+    sentence="With `healing_mode: observe` IMS only records what would have run.",
     reasons=(Reason("observe", "healing only observes", "`healing_mode` is `observe`", PEOPLE),),
     judge=judge,
 )

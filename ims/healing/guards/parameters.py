@@ -1,4 +1,4 @@
-"""Does the alert give the playbook what it needs?"""
+"""Does the alert provide the playbook's parameters?"""
 
 from typing import Final
 
@@ -8,18 +8,18 @@ from ims.policy.schema import HealingRule, Service
 
 
 def judge(facts: Facts, _rule: HealingRule, _service: Service) -> Verdict:
-    """Deny a run whose declared parameters have no value, or not one of their form."""
+    """Deny a run if a declared parameter has no value, or an invalid one."""
     return PASS if facts.parameter_fault is None else deny("parameter", facts.parameter_fault)
 
 
 GUARD: Final = run_guard(
     name="parameters",
-    sentence="A playbook gets the parameters that its rule declares, each in its form.",
+    sentence="A playbook gets every parameter that its rule declares, with a valid value.",
     reasons=(
         Reason(
             "parameter",
-            "the alert does not give what the playbook needs",
-            "the alert does not give a declared parameter, or not in its form",
+            "a parameter of the playbook is missing or invalid",
+            "the alert does not provide a declared parameter, or its value is invalid",
             PEOPLE,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Is there a policy at all?"""
+"""Is a policy active?"""
 
 from datetime import timedelta
 from typing import Final
@@ -10,7 +10,7 @@ RETRY: Final = timedelta(seconds=10)
 
 
 def judge(facts: Facts) -> Verdict:
-    """Wait for the first policy: an alert may come before it."""
+    """Wait for the first policy: an alert may arrive before it is loaded."""
     if facts.mode is None:
         return wait("no_policy", "No policy is active: run `ims admin policy load`.", again=RETRY)
     return PASS
@@ -18,7 +18,7 @@ def judge(facts: Facts) -> Verdict:
 
 GUARD: Final = Guard(
     name="policy",
-    sentence="Nothing is decided without an active policy.",
+    sentence="Healing needs an active policy.",
     reasons=(Reason("no_policy", "no policy is active", "no policy is active", "decided again ten seconds later"),),
     judge=judge,
 )

@@ -1,4 +1,4 @@
-"""Is it IMS that restarts the service?"""
+"""May IMS restart the service?"""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ PLATFORM_MANAGED: Final = "platform_managed"
 
 
 def judge(facts: Facts, rule: HealingRule, service: Service) -> Verdict:
-    """Leave to people and to platforms what is theirs; a platform gets as long as a verification would take."""
+    """Deny runs on services that people or a platform restart; a platform gets as long as a verification would take."""
     if service.service_recovery == "manual":
         return deny("manual", f"{service.name} is restarted by people only (service_recovery: manual).")
     if service.service_recovery == "platform":
@@ -22,7 +22,7 @@ def judge(facts: Facts, rule: HealingRule, service: Service) -> Verdict:
 
 GUARD: Final = run_guard(
     name="recovery",
-    sentence="IMS restarts what `service_recovery: ims` gives to it. A worker cannot heal what it needs to work.",
+    sentence="IMS only heals services with `service_recovery: ims`. A worker cannot heal what it depends on itself.",
     reasons=(
         Reason("manual", "only people restart this service", "`service_recovery: manual`: people restart it", PEOPLE),
         Reason(

@@ -9,7 +9,7 @@ NO_RULE: Final = "no_rule"
 
 
 def judge(facts: Facts) -> Verdict:
-    """Deny what no rule is meant for."""
+    """Deny a run if no rule matches the alert."""
     if facts.mode is None:
         return SKIP
     return PASS if facts.rule else deny(NO_RULE, "No healing rule matches the alert.")
@@ -17,7 +17,7 @@ def judge(facts: Facts) -> Verdict:
 
 GUARD: Final = Guard(
     name="rule",
-    sentence="A run is made by the first rule of the policy whose conditions all hold for the alert.",
+    sentence="The first rule of the policy whose conditions all match the alert starts the run.",
     reasons=(Reason(NO_RULE, "no rule matches", "no rule matches the alert", PEOPLE),),
     judge=judge,
 )

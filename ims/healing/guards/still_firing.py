@@ -1,4 +1,4 @@
-"""Does the alert fire although the service is healthy?"""
+"""Does the alert still fire after the service was verified healthy?"""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ def judge(facts: Facts) -> Verdict:
     """Deny another run on a service that is healthy."""
     if last_passed(facts) is None or time_to_resolve(facts) is not None:
         return PASS
-    message = "Verification passed, but the alert still fires. Look at the alert's condition."
+    message = "Verification passed, but the alert still fires. Check the alert's expression."
     return deny("still_firing", message)
 
 
 GUARD: Final = Guard(
     name="still_firing",
-    sentence="A healthy service is not healed again, however long its alert fires.",
+    sentence="IMS does not heal a service that it has verified healthy again, however long the alert fires.",
     reasons=(
         Reason(
             "still_firing",

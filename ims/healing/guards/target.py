@@ -1,4 +1,4 @@
-"""Is it known what to run on?"""
+"""Does the alert name a target?"""
 
 from typing import Final
 

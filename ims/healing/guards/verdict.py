@@ -1,4 +1,4 @@
-"""What a guard may say, and what a guard is."""
+"""Guards and their verdicts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from ims.healing.guards.facts import Facts
 from ims.policy.schema import HealingRule, Service
 
 ALLOWED: Final = "allowed"
-"""The reason of a decision that no guard objected to."""
+"""The reason of a decision that all guards passed."""
 UNDER_WAY: Final = "under_way"
-"""The one objection that denies nothing: automation is at work already."""
+"""The only reason that is not a denial: a run is under way already."""
 
 
 class Answer(StrEnum):
-    """What a guard says about a run that would start now."""
+    """A guard's answer about a run that would start now."""
 
     PASS = "pass"  # noqa: S105 - no password
     DENY = "deny"
-    """Never: automation will not do it."""
+    """Automation will not start this run."""
     WAIT = "wait"
     """Not yet."""
     SKIP = "skip"
-    """It has nothing to judge: there is no rule, or no service."""
+    """The guard does not apply: there is no rule, or no service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one guard says, or all of them together: a reason for programs, a sentence for people, when to ask again."""
+    """The verdict of one guard, or of all together: a reason for programs and a message for people."""
 
     answer: Answer
     reason: str = ""
     message: str = ""
     again: timedelta | None = None
-    """Of a wait, how soon the decision is made again; None: whatever ends the wait asks for the next decision."""
+    """For a wait, how soon the decision is repeated; None if the event that ends the wait triggers the repetition."""
 
     @property
     def is_allowed(self) -> bool:
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def is_denial(self) -> bool:
-        """Whether a run that a rule would make does not start, for now or for good."""
+        """Whether a guard denies or delays a run that a rule would start."""
         return self.answer in (Answer.DENY, Answer.WAIT) and self.reason != UNDER_WAY
 
     @property
@@ -58,30 +58,30 @@ SKIP: Final = Verdict(Answer.SKIP)
 
 
 def deny(reason: str, message: str) -> Verdict:
-    """Automation will not do it; people have to look."""
+    """Automation will not start this run; the incident needs attention."""
     return Verdict(Answer.DENY, reason, message)
 
 
 def wait(reason: str, message: str, again: timedelta | None = None) -> Verdict:
-    """Not now; the decision is made again after `again`."""
+    """Not now; the decision is repeated after `again`."""
     return Verdict(Answer.WAIT, reason, message, again)
 
 
 def left_of(period: float | timedelta, passed: timedelta) -> timedelta | None:
-    """What is left of a period, in seconds or as it is; None when it is over."""
+    """What is left of a period (a number is in seconds) after `passed`; None when it is over."""
     whole = period if isinstance(period, timedelta) else timedelta(seconds=period)
     return whole - passed if whole > passed else None
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One objection that a guard may have."""
+    """One reason for which a guard denies or waits."""
 
     name: str
-    words: str
-    """The end of a sentence on a page: "Rule x refused a run: …"."""
+    phrase: str
+    """The end of a sentence on a page: "Rule x denied a run: …"."""
     meaning: str
-    """For the reference, as are its consequences."""
+    """Stands in the reference, as is `consequence`."""
     consequence: str
 
 
@@ -91,7 +91,7 @@ class Guard:
 
     name: str
     sentence: str
-    """What it sees to, for the reference."""
+    """The rule that the guard enforces, for the reference."""
     reasons: tuple[Reason, ...]
     judge: Callable[[Facts], Verdict]
 
@@ -99,7 +99,7 @@ class Guard:
 def run_guard(
     name: str, sentence: str, reasons: tuple[Reason, ...], judge: Callable[[Facts, HealingRule, Service], Verdict]
 ) -> Guard:
-    """A guard that judges a rule's run on a service, and has nothing to say without either."""
+    """A guard that judges a rule's run on a service, and answers `skip` without a rule or a service."""
 
     def judge_run(facts: Facts) -> Verdict:
         if facts.rule is None or facts.service is None:

@@ -1,8 +1,8 @@
-"""``python -m ims.runs.supervision.child <directory>``: the process that one run has for itself.
+"""``python -m ims.runs.supervision.child <directory>``: the child process of one run.
 
-It is the parent of ansible-playbook and, as a subreaper, of everything that any task leaves behind. It stops them all
-at the deadline, on SIGTERM, and when the worker that started it ends (the kernel sends SIGTERM then). Its standard
-output is a pipe to the worker: one JSON object in each line, events first, ``{"end": ...}`` last.
+It is the parent of ansible-playbook and, as a subreaper, of every process that a task leaves behind. It stops all of
+them at the deadline, on SIGTERM, and when the worker that started it ends (the kernel sends SIGTERM then). Its standard
+output is a pipe to the worker: one JSON object per line, events first, ``{"end": ...}`` last.
 """
 
 import contextlib
@@ -31,16 +31,16 @@ from ims.runs.processes import (
 from ims.runs.supervision.sockets import remove_short_directory
 
 GRACE: Final = 1.0
-"""Seconds between SIGTERM for ansible-playbook, which runs no more tasks after it, and SIGKILL for everything."""
+"""Seconds between SIGTERM for ansible-playbook, which starts no more tasks then, and SIGKILL for all processes."""
 _PATIENCE: Final = 5.0
-"""Seconds to go on killing; only what belongs to another user survives SIGKILL."""
+"""Seconds to go on killing; only processes of another user survive SIGKILL."""
 _LAST_TICK: Final = 4
 _EXPECTED: Final = frozenset({"ssh"})
-"""Programs that may outlive a playbook without a word: ssh keeps a connection open for the next task."""
+"""Programs that may outlive a playbook without a report: ssh keeps a connection open for the next task."""
 
 
 class Stopper:
-    """Stops the run from within signal handlers: first politely, a second later for good."""
+    """Stops the run from within signal handlers: first with SIGTERM, a second later with SIGKILL."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -48,25 +48,25 @@ class Stopper:
 
     def arm(self, timeout: float) -> None:
         """Stop when ``timeout`` seconds have passed or SIGTERM or SIGINT arrives."""
-        signal.signal(signal.SIGTERM, self._asked)
-        signal.signal(signal.SIGINT, self._asked)
+        signal.signal(signal.SIGTERM, self._cancelled)
+        signal.signal(signal.SIGINT, self._cancelled)
         signal.signal(signal.SIGALRM, self._tick)
         signal.setitimer(signal.ITIMER_REAL, timeout)
 
     def disarm(self) -> None:
-        """From now on neither the deadline nor a signal does anything."""
+        """Ignore the deadline and signals from now on."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def forget(self) -> None:
-        """Leave signals to what is there without this: for a fork, which inherits handlers but no timer."""
+        """Restore the default signal handlers: for a fork, which inherits the handlers but not the timer."""
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _asked(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop("asked")
+    def _cancelled(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop("cancel")
 
     def _tick(self, _number: int, _frame: FrameType | None) -> None:
         if self.reason is None:
@@ -75,7 +75,7 @@ class Stopper:
         self._ticks += 1
         kill_all(descendants(os.getpid()))
         if self._ticks >= _LAST_TICK:
-            # Still here after everything below was killed: the pipe is full and nobody reads it.
+            # Still running although all descendants were killed: the pipe is full and the worker does not read it.
             os._exit(os.EX_TEMPFAIL)
 
     def _stop(self, reason: str) -> None:
@@ -95,7 +95,7 @@ class Wire:
         self._descriptor = descriptor
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Write one line. When the worker is gone nothing is written: its death stops this process anyway."""
+        """Write one line. If the worker has ended nothing is written: its end stops this process anyway."""
         line = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
         view = memoryview(line)
         with contextlib.suppress(BrokenPipeError):
@@ -103,12 +103,11 @@ class Wire:
                 view = view[os.write(self._descriptor, view) :]
 
     def close(self) -> None:
-        """Close this end."""
         os.close(self._descriptor)
 
 
 def main() -> int:
-    """Execute the run that is described in the directory, at once or when told; return 0 if its end was told."""
+    """Execute the run described in the directory, at once or when the worker says so; return 0 if its end was sent."""
     directory = Path(sys.argv[1])
     spec = _read_spec(directory)
     stopper = Stopper()
@@ -132,7 +131,7 @@ def main() -> int:
         left, spared = kill_descendants()
     wire.send({"end": {"rc": rc, "stop": stopper.reason, "left": left, "spared": spared}})
     if os.getppid() != spec["parent"]:
-        # Nobody else is there to remove what may hold secrets.
+        # The worker has ended and cannot remove the directory, which may contain secrets.
         remove_short_directory(directory)
         shutil.rmtree(directory, ignore_errors=True)
     return 0
@@ -144,7 +143,7 @@ def _read_spec(directory: Path) -> dict[str, Any]:
 
 
 def _is_whole(spec: Mapping[str, Any]) -> bool:
-    """Whether there is a run to be executed, and not only what is known before there is one."""
+    """Whether the spec describes a run, and not only the run context of a warm runner."""
     return "playbook" in spec
 
 
@@ -168,23 +167,23 @@ def kill_descendants() -> tuple[list[str], list[str]]:
 
 
 def _warm_up(spec: Mapping[str, Any], directory: Path, stopper: Stopper, wire: Wire) -> None:
-    """Import all that the playbook needs."""
+    """Import everything that the playbook needs."""
 
     def leave() -> None:
-        """Give back, in the fork that becomes ansible-playbook, what is this process's alone."""
+        """Release what belongs to this process only, in the fork that becomes ansible-playbook."""
         stopper.forget()
         wire.close()
 
-    # Imported here: it takes a while, in which this process must already be bound to its parent.
+    # Imported here, because the import takes a while and this process must be bound to its parent before.
     from ims.runs.supervision.runner import warm_up
 
     warm_up(spec["policy_root"], directory, leave)
 
 
 def _wait_for_run(spec: Mapping[str, Any], directory: Path, stopper: Stopper, wire: Wire) -> None:
-    """Do all that can be done before there is a run, and return when there is one; end this process when there is none.
+    """Prepare before there is a run; return when the worker assigns one, end this process when the worker closes stdin.
 
-    Until then there is nothing to clean up, and any signal ends it.
+    Until then there is nothing to clean up, and any signal ends the process.
     """
     _warm_up(spec, directory, stopper, wire)
     from ims.runs.supervision.runner import warm_up_thoroughly

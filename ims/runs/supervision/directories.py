@@ -1,4 +1,4 @@
-"""The directory that a run has for itself: what stands in it, and how it goes."""
+"""The directory of a run: its content, creation and removal."""
 
 import json
 import os
@@ -9,20 +9,20 @@ from typing import Any, Final
 
 from ims.core.errors import RunDenied
 from ims.core.log import logger
-from ims.runs.environment import CONTROL_PATHS, DIRECTORIES, EMPTY_CFG
+from ims.runs.environment import CONTROL_PATHS, EMPTY_CFG, PERSISTENT_PATHS
 from ims.runs.processes import SPEC, TEMPORARY
 from ims.runs.request import RunRequest
 from ims.runs.supervision.sockets import make_short_directory, remove_short_directory
 
 ERRORS: Final = "child.err"
-"""What the run's child said about a fault of its own."""
+"""Standard error of the run's child."""
 _EXTRA_VARS = "extra_vars.json"
 
 log = logger(__name__)
 
 
 def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
-    """Make a directory, 0700, and what a child reads first, 0600; raise FileExistsError if it exists.
+    """Create a directory, 0700, with the files that a child reads first, 0600; raise FileExistsError if it exists.
 
     Raises `NoShortPath` when no path is short enough for the sockets of a run.
     """
@@ -33,15 +33,14 @@ def make_directory(directory: Path, spec: Mapping[str, Any]) -> None:
         directory.rmdir()
         raise
     (directory / TEMPORARY).symlink_to(short, target_is_directory=True)
-    (short / CONTROL_PATHS).mkdir(mode=0o700)
-    for name in DIRECTORIES:
-        (directory / name).mkdir(mode=0o700)
+    for name in (CONTROL_PATHS, PERSISTENT_PATHS):
+        (short / name).mkdir(mode=0o700)
     _write(directory / EMPTY_CFG, "")
     _write(directory / SPEC, json.dumps(spec))
 
 
 def make_run_directory(request: RunRequest, directory: Path) -> None:
-    """Make the run's directory with all that its child reads; raise RunDenied if it exists."""
+    """Create the run's directory with all files that its child reads; raise RunDenied if it exists."""
     try:
         make_directory(directory, request.run_context.spec())
     except FileExistsError as error:
@@ -50,9 +49,9 @@ def make_run_directory(request: RunRequest, directory: Path) -> None:
 
 
 def adopt_directory(request: RunRequest, directory: Path, warm_runner: Path) -> None:
-    """Have ``directory`` mean the one of a warm runner, which stays where it is; raise RunDenied if it exists.
+    """Make ``directory`` a link to the directory of a warm runner; raise RunDenied if it exists.
 
-    All that the child was started with names its own directory, so that it cannot be moved.
+    The child's arguments and environment name its directory, so the directory cannot be moved.
     """
     try:
         directory.symlink_to(warm_runner, target_is_directory=True)
@@ -62,7 +61,7 @@ def adopt_directory(request: RunRequest, directory: Path, warm_runner: Path) -> 
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove the run's directory; what cannot be removed is left to the sweep and said in the log."""
+    """Remove the run's directory. What cannot be removed is logged and left to the sweep."""
     place = directory.resolve()
     remove_short_directory(place)
     try:
@@ -80,7 +79,7 @@ def _started_before() -> RunDenied:
 
 
 def _describe(request: RunRequest, directory: Path) -> None:
-    """Write what is to be done, as a whole or not at all."""
+    """Write the spec atomically."""
     spec = {
         **request.run_context.spec(),
         "run_id": str(request.run_id),
@@ -91,7 +90,7 @@ def _describe(request: RunRequest, directory: Path) -> None:
         "check": request.is_check,
         "extra_vars": str(directory / _EXTRA_VARS),
     }
-    # Anything but JSON would be read as YAML, in which the marks of unsafe strings mean nothing.
+    # Ansible would read anything but JSON as YAML, in which the marks of unsafe strings have no meaning.
     _write(directory / _EXTRA_VARS, json.dumps(request.extra_vars(), allow_nan=False))
     whole = directory / f"{SPEC}.new"
     _write(whole, json.dumps(spec))

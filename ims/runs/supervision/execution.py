@@ -1,9 +1,9 @@
-"""Executes one playbook in a process of its own, and leaves nothing of it behind.
+"""Executes one playbook in a separate process and leaves nothing behind.
 
-``execute`` belongs into the event loop of a worker's main thread: the kernel tells the run's process when the *thread*
-that started it ends. Whatever ends the call (the playbook's end, its deadline, a cancel, an error of the caller's
-callback, the cancellation of the task), when it returns or raises no process of the run is left on this machine and its
-directory is removed.
+Call ``execute`` in the event loop of a worker's main thread: the kernel signals the run's process when the *thread*
+that started it ends. However the call ends (the playbook's end, its deadline, a cancel, an error of the caller's
+callback, the cancellation of the task): when it returns or raises, no process of the run is left on this machine and
+its directory is removed.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ OnEvents = Callable[[Sequence[RunEvent]], Awaitable[None]]
 """Stores a batch of events, in order. If it raises, the run is stopped and ``execute`` raises the same error."""
 
 BATCH_SECONDS: Final = 0.15
-"""How long the first event of a batch waits for company."""
+"""How long the first event of a batch waits for more events."""
 BATCH_SIZE: Final = 200
 MAX_WAITING: Final = 20_000
-"""Events kept in memory while the callback does not take them; later ones are counted and dropped."""
+"""Maximum number of events in memory while the callback is slow; further events are counted and dropped."""
 
 _STOP_WAIT = GRACE + 1.5  # seconds for the run's child to stop everything itself
-_BACKSTOP = 5.0  # seconds after the deadline until the child is not trusted any more
+_BACKSTOP = 5.0  # seconds after the deadline until the caller stops a child that did not stop itself
 _MAX_ERRORS = 2_000  # characters
 
 log = logger(__name__)
@@ -53,9 +53,10 @@ async def execute(
 ) -> RunResult:
     """Run the playbook and return how it ended.
 
-    ``directory`` becomes the run's own: it must not exist, its parent must. Setting ``cancel`` stops the run, before or
-    after its start. A fitting child of ``warm runners`` is used for it if there is one. Raises RunDenied if the directory
-    exists (the same run was started before) or the caller is not in the main thread, and whatever ``on_events`` raises.
+    ``directory`` becomes the run's own directory: it must not exist, but its parent must. Setting ``cancel`` stops the
+    run, before or after its start. A matching child of ``warm_runners`` is used if one is ready. Raises RunDenied if
+    the directory exists (the same run was started before) or the caller is not in the main thread, and any error of
+    ``on_events``.
     """
     execution = _Execution(request, directory, on_events, cancel or asyncio.Event(), warm_runners)
     with warm_runners.in_use() if warm_runners else contextlib.nullcontext():
@@ -80,6 +81,7 @@ class _Execution:
         self._begun = time.monotonic()
         self._first_task: float | None = None
         self._end: dict[str, Any] = {}
+        self._was_started = False
         self._ending = Ending(target=request.limit, timeout=request.timeout)
 
     async def run(self) -> RunResult:
@@ -89,7 +91,7 @@ class _Execution:
         swept: Sweep | None = None
         try:
             if self._cancel.is_set():
-                self._ending.stop = Stop.ASKED
+                self._ending.stop = Stop.CANCEL
             else:
                 await self._supervise()
                 self._log_errors()
@@ -103,6 +105,7 @@ class _Execution:
         return self._result(swept)
 
     async def _supervise(self) -> None:
+        self._was_started = True
         process = await self._start()
         assert process.stdout is not None  # noqa: S101 - asked for in _start
         reading = asyncio.create_task(self._read(process.stdout))
@@ -112,7 +115,7 @@ class _Execution:
         try:
             await asyncio.wait(tasks, timeout=self._request.timeout + _BACKSTOP, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
-                self._ending.stop = Stop.ASKED if cancelling.done() or delivering.done() else Stop.DEADLINE
+                self._ending.stop = Stop.CANCEL if cancelling.done() or delivering.done() else Stop.DEADLINE
                 await self._stop(process, reading)
             await reading
             await process.wait()
@@ -167,13 +170,13 @@ class _Execution:
                 self._take(self._outbox.add(message))
 
     def _log_errors(self) -> None:
-        """Keep what the run's child said about a fault of its own: its directory is about to vanish."""
+        """Log the standard error of the run's child before its directory is removed."""
         errors = (self._directory / ERRORS).read_text(errors="replace").strip()
         if errors:
-            log.warning("run_child_complained", run_id=str(self._request.run_id), said=errors[-_MAX_ERRORS:])
+            log.warning("run_child_stderr", run_id=str(self._request.run_id), stderr=errors[-_MAX_ERRORS:])
 
     def _take(self, event: RunEvent) -> None:
-        """Note what the result needs."""
+        """Collect the facts that the result needs."""
         ending = self._ending
         if event.kind == STATS:
             ending.recap = read_recap(event.data["recap"])
@@ -183,11 +186,13 @@ class _Execution:
             task = event.task or event.data.get("action", "")
             ending.failures[event.host] = FailedTask(task, event.host, event.data.get("message", ""), event.play)
         elif event.kind in (VERBOSE, "error"):
-            ending.hear(event.stdout)
+            ending.note_output(event.stdout)
+        ending.note_progress(event)
         ending.note_contact(event)
 
     def _result(self, swept: Sweep) -> RunResult:
         ending = self._ending
+        ending.is_silent = self._was_started and not self._end
         ending.finished = bool(self._end) or ending.stop is not None
         ending.rc = self._end.get("rc")
         if self._end.get("stop"):
@@ -202,6 +207,7 @@ class _Execution:
         return RunResult(
             outcome=outcome,
             reason=reason,
+            cut_short=outcome is not Outcome.SUCCEEDED and ending.cut_short is not None,
             rc=ending.rc,
             recap=ending.recap or {},
             failed_task=ending.failed_task() if outcome is not Outcome.SUCCEEDED else None,
@@ -213,7 +219,7 @@ class _Execution:
 
 
 class _Outbox:
-    """Events on their way to the caller, in batches; never makes the playbook wait for a slow caller."""
+    """Delivers events to the caller in batches. A slow caller never makes the playbook wait."""
 
     def __init__(self, on_events: OnEvents) -> None:
         self._on_events = on_events

@@ -1,11 +1,11 @@
 """ansible-playbook as a fork of the run's child, which has imported Ansible before.
 
 Most of the time from the claim of a run to its first task goes into the start of Python, the imports of Ansible and the
-packing of a module. All of it can be done ahead of time (``ims.runs.supervision.warm``), and a fork has it already.
+packing of a module. A warm runner does all of it ahead of time (``ims.runs.supervision.warm``); its fork inherits it.
 
-Ansible reads its configuration when it is imported. So ``import_ansible`` is given the environment of the playbook, and
-a playbook with any other environment gets a new interpreter, as does one after an import that failed: then it is
-ansible-playbook itself that says in the run's log what is wrong, for instance with the policy's ansible.cfg.
+Ansible reads its configuration when it is imported. So ``import_ansible`` is given the environment of the playbook. A
+playbook with any other environment gets a new interpreter, and so does a playbook after a failed import: then
+ansible-playbook itself reports in the run's log what is wrong, for instance with the policy's ansible.cfg.
 """
 
 import atexit
@@ -29,7 +29,7 @@ from ims.runs.processes import RUN_ID, rename
 from ims.runs.supervision.launch import play
 
 TITLE: Final = "ansible-playbook"
-"""By which the fork is known in the process table, as far as the kernel keeps names: 15 characters."""
+"""Name of the fork in the process table; the kernel keeps 15 characters."""
 
 _PLUGINS: Final = {
     "callback": ("default",),
@@ -40,17 +40,17 @@ _PLUGINS: Final = {
     "strategy": ("linear",),
     "action": ("command", "normal"),
 }
-"""What nearly every playbook loads. Of ansible.builtin only: code of the policy has no business in this process."""
+"""Plugins that nearly every playbook loads. Only ansible.builtin: this process must not load code of the policy."""
 
 
 _MODULES: Final = tuple(f"ansible.builtin.{name}" for name in ("command", "setup", "systemd", "uri"))
-"""Modules of most healing playbooks: a tenth of a second each, some of them two."""
+"""Modules of most healing playbooks; packing takes a tenth of a second each, for some two tenths."""
 
 
 def import_ansible(environment: Mapping[str, str]) -> bool:
-    """Import Ansible as a playbook with this environment would; return whether all went well.
+    """Import Ansible as a playbook with this environment would; return whether that succeeded.
 
-    What a failed import says goes to standard error.
+    The output of a failed import goes to standard error.
     """
     try:
         with _in(environment):
@@ -67,10 +67,10 @@ def import_ansible(environment: Mapping[str, str]) -> bool:
 
 
 def pack_modules(environment: Mapping[str, str]) -> None:
-    """Pack the usual modules with all that they import, as Ansible does before it first sends one to a host.
+    """Pack the usual modules with their imports, as Ansible does before it sends a module to a host for the first time.
 
-    Ansible keeps them in the run's own temporary directory. Call it after `import_ansible`. Raises anything if this
-    function, which is Ansible's own, has changed: then each module is packed when it is needed, as always.
+    Ansible keeps them in the run's own temporary directory. Call this after `import_ansible`. Raises any exception if
+    Ansible's internal function has changed; then Ansible packs each module when it is needed, as usual.
     """
     pack = import_module("ansible.executor.module_common").modify_module
     loaders = import_module("ansible.plugins.loader")
@@ -90,7 +90,7 @@ def pack_modules(environment: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def _in(environment: Mapping[str, str]) -> Iterator[None]:
-    """Have this environment for a while."""
+    """Use this environment within the block."""
     own = dict(os.environ)
     _take_environment(environment)
     try:
@@ -105,11 +105,11 @@ def _take_environment(environment: Mapping[str, str]) -> None:
 
 
 class Forking(pexpect.spawn):  # type: ignore[misc] # pexpect is not typed
-    """A terminal with a fork of this process in it, if that can be what the command would be.
+    """A pexpect terminal that runs a fork of this process instead of the command, if the fork is equivalent to it.
 
-    ``prepared`` is the environment with which Ansible was imported, None if it was not. ``launcher`` is what stands
-    before the arguments of ansible-playbook in a command that a fork may replace. ``leave`` is called first in the fork
-    and gives back what belongs to this process alone.
+    ``prepared`` is the environment with which Ansible was imported, None if it was not. ``launcher`` is the beginning,
+    before the arguments of ansible-playbook, of a command that a fork may replace. The fork first calls ``leave``,
+    which releases what belongs to this process only.
     """
 
     prepared: Mapping[str, str] | None = None
@@ -132,7 +132,7 @@ class Forking(pexpect.spawn):  # type: ignore[misc] # pexpect is not typed
         return process
 
     def _is_prepared_for(self, environment: Mapping[str, str]) -> bool:
-        # Ansible does not look at the mark, which a warm runner got before it had a run.
+        # Ansible does not use the mark, which a warm runner got before it had a run.
         return self.prepared is not None and {**environment, RUN_ID: ""} == {**self.prepared, RUN_ID: ""}
 
 
@@ -143,7 +143,7 @@ def _be_playbook(
     environment: Mapping[str, str],
     directory: str,
 ) -> NoReturn:
-    """Be ansible-playbook until it ends, and end as an interpreter of its own would; never return to the caller."""
+    """Run ansible-playbook and exit as a separate interpreter would; never return to the caller."""
     code = 1
     try:
         leave()
@@ -154,12 +154,12 @@ def _be_playbook(
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)  # as on every terminal
-        # Ansible's own command line does it again, which changes nothing and is warned about.
+        # Ansible's own command line configures the finder again, which changes nothing but causes a warning.
         warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
         play(parent, arguments)
     except SystemExit as end:
         code = _exit_code(end)
-    except BaseException:  # noqa: BLE001 - whatever it is, it must not reach the code of the run's child above
+    except BaseException:  # noqa: BLE001 - no exception may reach the code of the run's child above
         traceback.print_exc()
     finally:
         # As the standard library's multiprocessing ends its forks.

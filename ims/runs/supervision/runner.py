@@ -1,4 +1,4 @@
-"""ansible-runner, told what to do and kept from what it would do by itself."""
+"""ansible-runner, configured for one run and without the side effects that it has by default."""
 
 import gc
 import json
@@ -19,27 +19,27 @@ from ims.runs.supervision.fork import Forking, import_ansible, pack_modules
 
 _FIXED: Final = {
     "ident": "0",
-    "fact_cache_type": "memory",  # facts of an earlier run must never be believed
+    "fact_cache_type": "memory",  # facts of an earlier run must never be used
     "suppress_env_files": True,
 }
 _EVENT_ID = re.compile(r"[0-9a-f_-]{1,64}")
 
 
 class PlaybookRunner(Runner):  # type: ignore[misc] # ansible-runner is not typed
-    """Runs one playbook and hands every event to ``emit``; keeps nothing on disk."""
+    """Runs one playbook and passes every event to ``emit``; keeps nothing on disk."""
 
     def __init__(self, config: RunnerConfig, emit: Callable[[Mapping[str, Any]], None]) -> None:
-        # A cancel callback is given because Runner would install signal handlers of its own without one; its own ways
-        # to cancel kill the process group and leave Ansible's workers, which have left that group, alive.
+        # Without a cancel callback Runner would install its own signal handlers. Its cancel kills the process group
+        # only, and Ansible's workers, which have left that group, would survive.
         super().__init__(config, cancel_callback=lambda: False)
         self._emit = emit
 
     def event_callback(self, event_data: dict[str, Any]) -> None:
         """Take one event from the stream.
 
-        The original believes whatever stands between two event tokens in the output, so that a task which prints such
-        tokens could forge a recap or name a file to be removed. Here only the callback plugin's own file of the event,
-        whose name cannot be guessed, is believed; everything else is text.
+        The original trusts whatever is between two event tokens in the output, so that a task which prints such tokens
+        could forge a recap or name a file to be removed. Here only the callback plugin's own file of the event, whose
+        name cannot be guessed, is trusted; everything else is text.
         """
         if "stdout" not in event_data and "uuid" not in event_data:
             return  # the end of the stream
@@ -61,15 +61,15 @@ class PlaybookRunner(Runner):  # type: ignore[misc] # ansible-runner is not type
         return event if isinstance(event, dict) else None
 
     def status_callback(self, status: str) -> None:
-        """Keep the status; the original hands the whole environment to every installed plugin."""
+        """Keep the status; the original passes the whole environment to every installed plugin."""
         self.status = status
         if status == "running":
-            # It holds the environment in plain text and nobody reads it.
+            # The file contains the environment in plain text and is not needed.
             Path(self.config.artifact_dir, "command").unlink(missing_ok=True)
 
 
 def warm_up(policy_root: str, directory: Path, leave: Callable[[], None]) -> None:
-    """Import all that a playbook of this policy needs, so that a run may fork it. `leave`: see `Forking`."""
+    """Import everything that a playbook of this policy needs, so that a run can fork it. `leave`: see `Forking`."""
     config = RunnerConfig(private_data_dir=str(directory), project_dir=policy_root, **_FIXED)
     config.prepare_env()
     _correct(config.env)
@@ -81,13 +81,13 @@ def warm_up(policy_root: str, directory: Path, leave: Callable[[], None]) -> Non
 
 
 def warm_up_thoroughly() -> None:
-    """After `warm_up`, do what pays only if nobody waits for it."""
+    """After `warm_up`, do the preparations that pay only if no run is waiting."""
     if Forking.prepared is not None:
         try:
             pack_modules(Forking.prepared)
-        except Exception:  # noqa: BLE001 - the run is only slower, and the worker's log tells why
+        except Exception:  # noqa: BLE001 - the run is only slower, and the worker's log has the reason
             traceback.print_exc()
-        # What is there by now is there to stay: no collection of the forks has to look at it.
+        # The objects of the imports live as long as the process: exclude them from garbage collection in the forks.
         gc.collect()
         gc.freeze()
 
@@ -98,7 +98,7 @@ def is_warm() -> bool:
 
 
 def prepare(spec: Mapping[str, Any], directory: Path, emit: Callable[[Mapping[str, Any]], None]) -> PlaybookRunner:
-    """Return a runner for ``spec`` that starts ansible-playbook in a way that it cannot outlive this process."""
+    """Return a runner for ``spec`` whose ansible-playbook cannot outlive this process."""
     config = RunnerConfig(
         private_data_dir=str(directory),
         project_dir=spec["policy_root"],
@@ -123,5 +123,5 @@ def _launcher() -> list[str]:
 
 
 def _correct(environment: dict[str, str]) -> None:
-    """Take out what is the policy's to say: whether host keys are checked, where ansible-runner would turn it off."""
+    """Remove ansible-runner's ANSIBLE_HOST_KEY_CHECKING=False: the policy decides whether host keys are checked."""
     environment.pop("ANSIBLE_HOST_KEY_CHECKING", None)

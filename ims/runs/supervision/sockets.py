@@ -1,9 +1,9 @@
-"""The short directory in which a run's sockets are.
+"""The short directory for a run's sockets.
 
 The path of a Unix socket may have 107 characters. ansible-core 2.21 and later opens one below TMPDIR for every run, and
-ssh keeps its connections in others; with the path of a run's own directory before them they would not fit, and a run
-would end with exit code 250 and no recap. So each run gets a directory of its own, 0700, with a short path: beside the
-directories of runs, or in the system's directory for temporary files when even that is too long.
+ssh uses others for persistent connections. Below a run's own directory their paths would be too long, and a run would
+end with exit code 250 and no recap. So each run gets another directory, 0700, with a short path: beside the directories
+of runs, or in the system's directory for temporary files if even that path is too long.
 """
 
 import shutil
@@ -13,11 +13,12 @@ from typing import Final
 
 from ims.core.errors import RunDenied
 from ims.runs.processes import TEMPORARY
+from ims.runs.supervision.module_files import remove_module_files
 
 LONGEST: Final = 74
 """Characters of the directory's path. What Ansible and ssh add has up to 33: `/pymp-XXXXXXXX/listener-XXXXXXXX`."""
 SHARED: Final = "tmp"
-"""Beside the directories of runs: the short directories of all of them."""
+"""Beside the directories of runs: the parent of all short directories."""
 _NAME: Final = 8
 """Characters of the random part of a name of `mkdtemp`."""
 _PREFIX: Final = "ims-"
@@ -29,8 +30,8 @@ class NoShortPath(RunDenied):
     def __init__(self, tried: list[Path]) -> None:
         places = " and ".join(map(str, tried))
         super().__init__(
-            f"The paths of {places} are too long for the sockets of a run, which may have {LONGEST} characters before"
-            " their names. Choose a shorter IMS_STATE_DIR, or a shorter TMPDIR for the worker."
+            f"The paths of {places} are too long for the sockets of a run: a directory of sockets may have {LONGEST}"
+            " characters. Choose a shorter IMS_STATE_DIR, or a shorter TMPDIR for the worker."
         )
 
 
@@ -55,6 +56,7 @@ def remove_short_directory(directory: Path) -> None:
     place = link.resolve()
     is_beside = place.parent == (directory.parent / SHARED).resolve()
     if is_beside or place.name.startswith(_PREFIX):
+        remove_module_files(place)
         shutil.rmtree(place, ignore_errors=True)
 
 

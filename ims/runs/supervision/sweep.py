@@ -1,8 +1,8 @@
 """Finds processes that a run left behind, by the mark in their environment, and kills them.
 
-The run's child does that for what descends from it. This is for the case that the child itself was killed, or the
-worker and the child both: every process of a run carries ``IMS_RUN_ID``, ``IMS_RUN_OWNER`` and, when the caller set it,
-``IMS_INSTANCE``.
+The run's child kills its own descendants. The sweep is for the case that the child, or both the worker and the child,
+were killed: every process of a run has ``IMS_RUN_ID``, ``IMS_RUN_OWNER`` and, if the caller set it, ``IMS_INSTANCE`` in
+its environment.
 """
 
 import json
@@ -30,7 +30,7 @@ from ims.runs.processes import (
 from ims.runs.supervision.sockets import SHARED, remove_short_directory
 
 _PATIENCE: Final = 5.0
-"""Seconds to go on killing before the survivors are only reported."""
+"""Seconds to go on killing before the survivors are reported."""
 _PAUSE: Final = 0.005
 _NEW: Final = 60.0
 """Seconds in which a directory without a description may still get one."""
@@ -91,7 +91,7 @@ def remove_orphaned_directories(runs: Path) -> list[str]:
 
 
 def _remove_unused_short_directories(runs: Path) -> None:
-    """Remove short directories to which no run's directory leads: their worker died between the two."""
+    """Remove short directories without a link from a run's directory: their worker died before it made the link."""
     used = {(entry / TEMPORARY).resolve() for entry in runs.iterdir() if (entry / TEMPORARY).is_symlink()}
     shared = runs / SHARED
     for entry in shared.iterdir() if shared.is_dir() else ():
@@ -125,7 +125,7 @@ def _kill(is_wanted: Callable[[_Marked], bool]) -> Sweep:
     run_ids: set[str] = set()
     killed: dict[int, str] = {}
     survivors: list[str] = []
-    # A program that is started from within a run inherits the mark; it must not kill itself or what holds it.
+    # A program that is started within a run inherits the mark; it must not kill itself or its ancestors.
     untouchable = ancestors(os.getpid()) | {os.getpid()}
     deadline = time.monotonic() + _PATIENCE
     while victims := [found for found in _marked() if is_wanted(found) and found.process.pid not in untouchable]:

@@ -1,8 +1,8 @@
-"""Children of runs that were started ahead: they have imported what a playbook needs, and wait for their run.
+"""Warm runners: children that were started before their run, have imported what a playbook needs, and wait.
 
-A warm runner is a child like any other, with a directory and an environment of its own, started for a policy before there is
-a run of it. A run that finds a ready one takes it over; one that does not starts a child itself and is only slower.
-Nothing else depends on warm runners: one that died, or does not answer, is forgotten.
+A warm runner is an ordinary child with its own directory and environment, started for a policy before there is a run. A
+run takes over a ready warm runner; without one the run starts a child itself and is only slower. Nothing else depends
+on warm runners: one that has died or does not answer is discarded.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ READY: Final = b'{"ready":true}\n'
 BEGUN: Final = b'{"begun":true}\n'
 _LINE_LIMIT: Final = 1 << 20  # bytes; condensed events are far smaller
 _ANSWER_SECONDS: Final = 1.0
-"""Within which a warm runner that is told to begin must answer: it only reads a file."""
+"""Timeout for the answer of a warm runner to the start signal: it only reads a file."""
 _REST_SECONDS: Final = 15.0
-"""After a warm runner died by itself: one that dies at once must not be started without end."""
+"""Pause after a warm runner died by itself, so that runners that die at once are not started in a loop."""
 
 _QUIET_SECONDS: Final = 5.0
-"""How long a run has the processors for itself before a warm runner is started beside it."""
+"""Seconds after the start of a run in which no warm runner is started beside it."""
 
 log = logger(__name__)
 
@@ -40,7 +40,7 @@ log = logger(__name__)
 async def start_child(
     directory: Path, environment: Mapping[str, str], *, waits: bool = False
 ) -> asyncio.subprocess.Process:
-    """Start the child that works in ``directory``, which is made. One that waits is told by its standard input."""
+    """Start the child in an existing ``directory``. With ``waits`` it waits for a line on its standard input."""
     with (directory / ERRORS).open("wb") as errors:
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -68,7 +68,7 @@ class WarmRunner:
 
     @classmethod
     async def start(cls, run_context: RunContext, runs: Path) -> "WarmRunner":
-        """Start one, with a directory in ``runs``, and do not wait until it is ready."""
+        """Start a warm runner with a directory in ``runs``, without waiting until it is ready."""
         mark = warm_mark(uuid4())
         directory = runs / mark
         make_directory(directory, run_context.spec())
@@ -77,26 +77,26 @@ class WarmRunner:
         except BaseException:
             remove_directory(directory)
             raise
-        assert process.stdout is not None  # noqa: S101 - asked for in start_child
+        assert process.stdout is not None  # noqa: S101 - start_child requests it
         return cls(run_context, directory, process, asyncio.create_task(process.stdout.readline()))
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has imported everything and waits."""
+        """Whether it has imported everything and waits for a run."""
         return self.is_healthy and self.first_line.done()
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it is there and is, or may still become, ready."""
+        """Whether it is running and is ready or may become ready."""
         if self.process.returncode is not None:
             return False
         line = self.first_line
         return not line.done() or (not line.cancelled() and line.exception() is None and line.result() == READY)
 
     async def begin(self) -> bool:
-        """Have it begin the run that its directory describes; return whether it does. If not, it is gone."""
+        """Start the run that the directory describes; return whether it started. If not, the process is killed."""
         there, back = self.process.stdin, self.process.stdout
-        assert there is not None  # noqa: S101 - asked for in start_child
+        assert there is not None  # noqa: S101 - start_child requests it
         assert back is not None  # noqa: S101
         with contextlib.suppress(TimeoutError, OSError, ValueError):
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -110,8 +110,8 @@ class WarmRunner:
         return False
 
     async def kill(self) -> None:
-        """End it at once. It has started nothing yet that could be left behind."""
-        # Not by asyncio, whose way to signal takes the exit status of one that is dead already from its own watcher.
+        """Kill it. It has not started any process yet that could be left behind."""
+        # Not with asyncio: its signalling takes the exit status of a dead process away from asyncio's own watcher.
         if (process := read_process(self.process.pid)) is not None and self.process.returncode is None:
             process.send(signal.SIGKILL)
         self.first_line.cancel()
@@ -119,13 +119,13 @@ class WarmRunner:
         await self.process.wait()
 
     async def discard(self) -> None:
-        """End it and remove its directory."""
+        """Kill it and remove its directory."""
         await self.kill()
         remove_directory(self.directory)
 
 
 class WarmRunners:
-    """The warm runners of one worker. ``runs`` is the directory of runs, ``count`` how many to keep ready."""
+    """The warm runners of one worker. ``runs`` is the directory of runs, ``count`` the number to keep ready."""
 
     def __init__(self, runs: Path, count: int) -> None:
         self._runs = runs
@@ -136,7 +136,7 @@ class WarmRunners:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """While a run is executed: the start of another warm runner would only slow it down, and waits for a while."""
+        """Mark the execution of a run: starting a warm runner in its first seconds would slow it down."""
         self._executing += 1
         self._last_begun = time.monotonic()
         try:
@@ -146,13 +146,13 @@ class WarmRunners:
 
     @property
     def are_ready(self) -> bool:
-        """Whether there are as many as there should be, and all of them wait for a run."""
+        """Whether all wanted warm runners exist and are ready."""
         return len(self._warm_runners) == self._count and all(
             warm_runner.is_ready for warm_runner in self._warm_runners
         )
 
     def take(self, run_context: RunContext) -> WarmRunner | None:
-        """A ready one for these run_context, which is the caller's from now on; None if there is none."""
+        """A ready warm runner for this run context, which the caller owns from now on; None if there is none."""
         for warm_runner in self._warm_runners:
             if warm_runner.is_ready and warm_runner.run_context == run_context:
                 self._warm_runners.remove(warm_runner)
@@ -161,7 +161,7 @@ class WarmRunners:
         return None
 
     async def keep(self, run_context: RunContext) -> None:
-        """Let those go that died or are for other run_context, and start one if any is missing and it is time for it."""
+        """Discard warm runners that died or have another run context; start one if one is missing and it is time."""
         for warm_runner in [
             warm_runner
             for warm_runner in self._warm_runners
@@ -180,7 +180,7 @@ class WarmRunners:
         self._count_ready()
 
     async def close(self) -> None:
-        """End them all."""
+        """Discard all warm runners."""
         warm_runners, self._warm_runners = self._warm_runners, []
         for warm_runner in warm_runners:
             await warm_runner.discard()

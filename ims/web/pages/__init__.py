@@ -1,1 +1,1 @@
-"""The pages, one module for each area."""
+"""The web pages, one module for each area."""

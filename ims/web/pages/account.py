@@ -1,4 +1,4 @@
-"""Pages: sign in, sign out, one's own account with its password and tokens, the theme of the pages."""
+"""Pages: sign in, sign out, the user's own account with its password and tokens, and the theme."""
 
 from datetime import timedelta
 from typing import Final
@@ -36,13 +36,13 @@ THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
 OVERLAP: Final = timedelta(hours=1)
-"""How long a rotated token goes on working."""
+"""How long a rotated token stays valid."""
 
 
 @accounts.get("/sign-in")
 @public
 def sign_in_page() -> Response | str:
-    """The form; somebody who is signed in goes on to where they wanted to."""
+    """The form; a signed-in user is redirected to the page they wanted."""
     if identify():
         return redirect(next_page())
     return render_template("accounts/sign_in.html", next=request.args.get("next", ""))
@@ -51,7 +51,7 @@ def sign_in_page() -> Response | str:
 @accounts.post("/sign-in")
 @public
 def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
-    """Check name and password. Says neither whether the name exists nor which of the two was wrong."""
+    """Check name and password. The response reveals neither whether the name exists nor which of the two was wrong."""
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     address, account = client_host(), None
     try:
@@ -72,12 +72,12 @@ def sign_in_by_password() -> Response | tuple[str, int] | tuple[str, int, dict[s
 
 
 def _take_try(name: str) -> tuple[Counted, Counted]:
-    """Count a try of this name from where the request came; committed before any password is looked at.
+    """Count an attempt for this name and client address; committed before the password is checked.
 
     Raises `TooManyTries`.
     """
     secret = settings().secret_key
-    assert secret is not None  # noqa: S101 - create_app asked for it
+    assert secret is not None  # noqa: S101 - create_app requires it
     tries = counted(secret.get_secret_value(), client_host(), name)
     with transaction() as session:
         take_try(session, tries, clock())
@@ -99,7 +99,7 @@ def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tup
 @accounts.post("/sign-out")
 @allow(Role.VIEWER)
 def sign_out() -> Response:
-    """End this session, or with `everywhere` all sessions of the account."""
+    """End this session; with `everywhere`, all sessions of the account."""
     if request.form.get("everywhere"):
         with use_case() as context:
             actions.end_own_sessions(context)
@@ -110,7 +110,7 @@ def sign_out() -> Response:
 @accounts.get("/account")
 @allow(Role.VIEWER)
 def own() -> str:
-    """Who one is here, one's password and one's tokens."""
+    """The user's own account, password and tokens."""
     return _own_page()
 
 
@@ -135,12 +135,12 @@ def _own_page(wrong: object = (), values: object = None, new_token: NewToken | N
 @accounts.post("/account/password")
 @allow(Role.VIEWER)
 def change_password() -> Response | tuple[str, int]:
-    """Change one's own password: every other session ends, this one goes on."""
+    """Change the user's own password. All other sessions of the account end."""
     present, wanted = request.form.get("present", ""), request.form.get("password", "")
     try:
         tries = _take_try(signed_in().name)
     except TooManyTries as limited:
-        # Who has found somebody's session open may not go on to guess the password.
+        # Someone who finds an open session must not be able to guess its password.
         wrong = FieldError("present", f"was wrong too often: wait {limited.seconds} seconds")
         return _own_page([wrong]), Invalid.status
     try:
@@ -152,14 +152,14 @@ def change_password() -> Response | tuple[str, int]:
         return _own_page(error.fields), error.status
     _give_back(tries)
     begin_session(account)
-    flash("Your password is changed. You are signed out everywhere else.")
+    flash("Your password has been changed. All your other sessions have ended.")
     return redirect(url_for(".own"))
 
 
 @accounts.post("/account/tokens")
 @allow(Role.VIEWER)
 def create_token() -> tuple[str, int]:
-    """Make a token of one's own; its text is in this answer and nowhere else."""
+    """Create a token for the user's own account. Only this response contains its text."""
     form = request.form
     try:
         scope, lifetime = chosen_scope(form.get("scope", "")), chosen_lifetime(form.get("lifetime", ""))
@@ -173,7 +173,7 @@ def create_token() -> tuple[str, int]:
 @accounts.post("/account/tokens/<token>/rotate")
 @allow(Role.VIEWER)
 def rotate(token: str) -> tuple[str, int]:
-    """Make the successor of a token of one's own; the old one works an hour more. Raises `NotFound`, `TokenEnded`."""
+    """Rotate one of the user's own tokens; the old one is valid for another hour. Raises `NotFound`, `TokenEnded`."""
     with use_case() as context:
         new = rotate_own_token(context, token, OVERLAP)
     return _own_page(new_token=new), 200
@@ -182,17 +182,17 @@ def rotate(token: str) -> tuple[str, int]:
 @accounts.post("/account/tokens/<token>/revoke")
 @allow(Role.VIEWER)
 def revoke(token: str) -> Response:
-    """End a token of one's own. Raises `NotFound`."""
+    """Revoke one of the user's own tokens. Raises `NotFound`."""
     with use_case() as context:
         revoke_own_token(context, token)
-    flash(f"{token_name(token_id(token))} has ended.")
+    flash(f"{token_name(token_id(token))} has been revoked.")
     return redirect(url_for(".own"))
 
 
 @accounts.post("/theme")
 @public
 def set_theme() -> Response:
-    """Remember light or dark in a cookie; anything else follows the system again."""
+    """Remember light or dark in a cookie; an empty theme follows the system's setting."""
     theme = request.form.get("theme", "")
     if theme and theme not in THEMES:
         abort(400)
@@ -203,12 +203,12 @@ def set_theme() -> Response:
 
 
 def sign_in_again(message: str) -> str:
-    """The form with why it did not work: whoever cannot come by the identity provider may have a password."""
+    """The sign-in form with the error: a user whose sign-in at the identity provider failed may have a password."""
     return render_template("accounts/sign_in.html", name="", message=message, next="")
 
 
 def next_page() -> str:
-    """Where to go on: a path of ours and nothing else, so that a link cannot send people elsewhere."""
+    """Where to redirect to: only a local path, so that a link cannot redirect users to another host."""
     wanted = request.values.get("next", "")
     own_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
     # Browsers drop tabs and newlines: "/<tab>/elsewhere" would be another host.

@@ -1,4 +1,4 @@
-"""Pages: the audit log, for administrators, and the same as JSON lines."""
+"""Pages for administrators: the audit log, and its export as JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -26,44 +26,44 @@ KINDS: Final = ("user", "team", "token", "incident", "source", "maintenance", "d
 @audit.get("/audit")
 @allow(Role.ADMIN)
 def index() -> str | tuple[str, int]:
-    """Entries, newest first, as the filters in the address say."""
-    asked = {name: request.args.get(name, "") for name in FIELDS}
-    bound_to = list(asked.values())
+    """Entries that match the filters, newest first."""
+    given = {name: request.args.get(name, "") for name in FIELDS}
+    bound_to = list(given.values())
     try:
-        filters = read_filters(asked)
+        filters = read_filters(given)
         before = number_in(request.args.get("cursor"), bound_to)
     except Invalid as error:
-        return _page(asked, [], None, error.fields), error.status
+        return _page(given, [], None, error.fields), error.status
     with transaction() as session:
         found = list_entries(session, filters, PAGE_ROWS + 1, before)
     rows, following = cut(found, PAGE_ROWS, lambda entry: entry.id, bound_to)
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value}
-    more = url_for(".index", **given, cursor=following) if following else None
-    return _page(asked, [(row, changes_of(row)) for row in rows], more)
+    used: dict[str, Any] = {name: value for name, value in given.items() if value}
+    more = url_for(".index", **used, cursor=following) if following else None
+    return _page(given, [(row, changes_of(row)) for row in rows], more)
 
 
-def _page(asked: dict[str, str], rows: object, more: str | None, wrong: object = ()) -> str:
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+def _page(given: dict[str, str], rows: object, more: str | None, wrong: object = ()) -> str:
+    used: dict[str, Any] = {name: value for name, value in given.items() if value}
     return render_template(
         "audit/list.html",
-        asked=asked,
+        given=given,
         rows=rows,
         more=more,
         wrong=wrong,
         kinds=KINDS,
-        is_filtered=bool(given),
+        is_filtered=bool(used),
         is_first="cursor" not in request.args,
-        export=url_for(".export", **given),
+        export=url_for(".export", **used),
     )
 
 
 @audit.get("/audit.jsonl")
 @allow(Role.ADMIN)
 def export() -> Response:
-    """All entries that the filters leave, one JSON object a line, streamed. Raises `Invalid`."""
+    """All entries that match the filters, one JSON object per line, streamed. Raises `Invalid`."""
     filters = read_filters({name: request.args.get(name, "") for name in FIELDS})
     entries = exported(database(), filters)
-    # The first are read before the answer begins, so that an error can still be told.
+    # Read the first entry before the response starts, so that an error still gets an error response.
     first = next(entries, None)
     answer = Response(_lines(first, entries), mimetype="application/jsonl")
     answer.headers["Content-Disposition"] = 'attachment; filename="audit.jsonl"'

@@ -1,4 +1,4 @@
-"""Pages: what senders sent and nobody could read."""
+"""Pages: alerts that could not be processed."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -16,8 +16,8 @@ PAGE_ROWS = 50
 _MOST_DIGITS = 18
 
 
-@alerts.get("/rejected")
-def rejected() -> str:
+@alerts.get("/dead-letters")
+def index() -> str:
     """Dead letters, newest first."""
     before = request.args.get("before", "")
     if before and not (before.isascii() and before.isdigit() and len(before) <= _MOST_DIGITS):
@@ -32,21 +32,21 @@ def rejected() -> str:
     )
 
 
-@alerts.post("/rejected/<int:rejected_id>/retry")
-def retry_rejected(rejected_id: int) -> Response:
-    """Read it again as it would be read today. Raises `NoSuchDeadLetter`."""
+@alerts.post("/dead-letters/<int:dead_letter_id>/retry")
+def retry_dead_letter(dead_letter_id: int) -> Response:
+    """Process it again with the current parsers and source. Raises `NoSuchDeadLetter`."""
     with use_case() as context:
-        retried = retry(context, rejected_id)
-    log.info("dead_letter_retried", rejected_id=rejected_id, result=retried.result)
-    flash(f"{rejected_id}: {retried.result}. {retried.message}".strip())
-    return redirect(url_for(".rejected"))
+        retried = retry(context, dead_letter_id)
+    log.info("dead_letter_retried", dead_letter_id=dead_letter_id, result=retried.result)
+    flash(f"{dead_letter_id}: {retried.result}. {retried.message}".strip())
+    return redirect(url_for(".index"))
 
 
-@alerts.post("/rejected/<int:rejected_id>/drop")
-def drop_rejected(rejected_id: int) -> Response:
-    """Remove it for good. Raises `NoSuchDeadLetter`."""
+@alerts.post("/dead-letters/<int:dead_letter_id>/drop")
+def drop_dead_letter(dead_letter_id: int) -> Response:
+    """Delete it. Raises `NoSuchDeadLetter`."""
     with use_case() as context:
-        drop(context, [rejected_id])
-    log.info("dead_letter_dropped", rejected_id=rejected_id)
-    flash(f"{rejected_id}: dropped.")
-    return redirect(url_for(".rejected"))
+        drop(context, [dead_letter_id])
+    log.info("dead_letter_dropped", dead_letter_id=dead_letter_id)
+    flash(f"{dead_letter_id}: dropped.")
+    return redirect(url_for(".index"))

@@ -1,4 +1,4 @@
-"""Pages: the list of incidents, one incident, and what people do to it."""
+"""Pages: the list of incidents, one incident, and the actions on it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -40,7 +40,7 @@ Answer = Response | tuple[str, int]
 PAGE_ROWS = 40
 UNRESOLVED_ROWS = 40
 RESOLVED_ROWS = 25
-"""Both on the overview, which has other panels to carry: no page is larger than 150 kB."""
+"""Both on the overview, which has other panels too: no page is larger than 150 kB."""
 UNRESOLVED_ONLY, RESOLVED_ONLY = Filters(UNRESOLVED), Filters((Status.RESOLVED,))
 LIST_MOVES_SECONDS = 5
 PAGE_MOVES_SECONDS = 2
@@ -52,7 +52,7 @@ MOST_EVENTS_EVER = 2**31 - 1
 @incidents.get("/")
 @incidents.get("/incidents")
 def index() -> Response:
-    """Statistics, the services, what is not resolved, and what was; or one filtered list."""
+    """The overview (statistics, services, unresolved and resolved incidents), or one filtered list."""
     listing, now = read_listing(request.args), clock()
     return _overview(now) if listing.is_everything else _filtered(listing, now)
 
@@ -106,7 +106,7 @@ def _filtered(listing: Listing, now: datetime) -> Response:
 
 
 def _form(session: Session, listing: Listing) -> dict[str, object]:
-    """What the form of the filters needs; `choices` are what is known to be a sensible value of a further one."""
+    """Data of the filter form; `choices` are suggested values of the less common filters."""
     services = read_catalogue(session).services
     known = services.values()
     return {
@@ -130,7 +130,6 @@ def _address(parameters: dict[str, str] | None) -> str | None:
 
 @incidents.get("/incidents/<reference>")
 def one(reference: str) -> Response:
-    """One incident."""
     now, before = clock(), request.args.get("before")
     with transaction() as session:
         page = incident_page(session, reference, now, _number(before, "before") if before else None)
@@ -171,13 +170,12 @@ def _plain(text: str) -> Response:
 @incidents.get("/incidents/new")
 @allow(Role.RESPONDER)
 def new() -> str:
-    """The form that opens an incident by hand. Its id makes sending it twice harmless."""
+    """The form that opens an incident. Its id makes submitting it twice harmless."""
     return _new_form({"severity": "medium", "id": str(uuid4())}, ())
 
 
 @incidents.post("/incidents/new")
 def create() -> Response | tuple[str, int]:
-    """Open an incident by hand."""
     form = request.form.to_dict()
     try:
         incident_id = _form_id(form.get("id", ""))
@@ -193,7 +191,7 @@ def _form_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise Invalid(fields=[FieldError("id", "is missing: load the form again")]) from error
+        raise Invalid(fields=[FieldError("id", "is missing: reload the form")]) from error
 
 
 def _new_form(values: object, wrong: object) -> str:
@@ -205,7 +203,7 @@ def _new_form(values: object, wrong: object) -> str:
 
 
 def _whose(session: Session) -> dict[str, list[str]]:
-    """Whom an incident may be given to: what the forms offer."""
+    """The assignees and teams that the forms offer."""
     return {"people": account_names(session), "teams": known_teams(session)}
 
 
@@ -220,7 +218,7 @@ def edit_form(reference: str) -> str:
 
 @incidents.post("/incidents/<reference>/edit")
 def edit(reference: str) -> Response | tuple[str, int]:
-    """Change what may be edited; what somebody else changed meanwhile is told and nothing is overwritten."""
+    """Edit an incident. If another user has changed a field since, the form shows that and overwrites nothing."""
     form = request.form.to_dict()
     seen: dict[str, Any] = {name: form.get(f"seen_{name}", "") for name in EDITABLE}
     try:
@@ -237,12 +235,12 @@ def edit(reference: str) -> Response | tuple[str, int]:
 
 
 def _unix_lines(values: dict[str, str]) -> dict[str, Any]:
-    """Browsers send CRLF for the line breaks of a text."""
+    """Browsers send line breaks in a textarea as CRLF."""
     return {name: value.replace("\r\n", "\n").strip() for name, value in values.items()}
 
 
 def _version(text: str) -> int:
-    return _number(text, "version", "is missing: load the form again")
+    return _number(text, "version", "is missing: reload the form")
 
 
 def _number(text: str, name: str, remedy: str = "must be the number of an event") -> int:
@@ -268,38 +266,36 @@ def _edit_page(
 
 @incidents.post("/incidents/<reference>/acknowledge")
 def acknowledge(reference: str) -> Answer:
-    """Somebody is looking."""
     return _do(reference, usecases.acknowledge)
 
 
 @incidents.post("/incidents/<reference>/start")
 def start(reference: str) -> Answer:
-    """Somebody is working on it."""
+    """Set the status to in progress."""
     return _do(reference, usecases.start_progress)
 
 
 @incidents.post("/incidents/<reference>/resolve")
 def resolve(reference: str) -> Answer:
-    """It is over; what was done may be said."""
+    """Resolve the incident, with an optional note."""
     return _do(reference, lambda context, name: usecases.resolve(context, name, read(Closing, request.form).text))
 
 
 @incidents.post("/incidents/<reference>/notes")
 def note(reference: str) -> Answer:
-    """Write a note."""
     return _do(reference, lambda context, name: usecases.add_note(context, name, read(Note, request.form).text))
 
 
 @incidents.post("/incidents/<reference>/assign")
 def assign(reference: str) -> Answer:
-    """Give the incident to somebody; without a name to nobody."""
+    """Set the assignee; an empty name unassigns."""
     return _do(reference, lambda context, name: usecases.assign(context, name, read(Assignment, request.form).assignee))
 
 
 def _do(reference: str, step: Callable[[Context, str], Incident]) -> Answer:
-    """Do one thing to one incident and show it again.
+    """Apply an action to an incident and redirect to its page.
 
-    What is refused is told on the incident's own page, beside what can be done instead, and nothing typed is lost.
+    If the action is rejected, the incident's page shows the error, the allowed actions, and the text that was typed.
     """
     try:
         with use_case() as context:
@@ -309,12 +305,12 @@ def _do(reference: str, step: Callable[[Context, str], Incident]) -> Answer:
             raise
         with transaction() as session:
             page = incident_page(session, reference, clock())
-        return _incident_page(page, refused=error, written=request.form.get("text", "")), error.status
+        return _incident_page(page, error=error, written=request.form.get("text", "")), error.status
     return redirect(url_for("incidents.one", reference=f"INC-{incident.number}"))
 
 
 def _to_act_on(session: Session, reference: str) -> Incident:
-    """An incident that whoever asks may change. Raises `NotFound` and `NotYourIncident`."""
+    """An incident that the signed-in user may change. Raises `NotFound` and `NotYourIncident`."""
     incident = find_incident(session, reference)
     require_may_act_on(signed_in(), incident)
     return incident

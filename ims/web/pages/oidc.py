@@ -1,4 +1,4 @@
-"""Pages: to the identity provider and back."""
+"""Pages: sign-in with the identity provider."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,18 +23,18 @@ log = logger(__name__)
 
 _PROVIDER: Final = "ims.oidc"
 _BEGUN: Final = "oidc"
-"""Where the session cookie keeps the sign-ins that were begun in this browser, by their state."""
+"""Key in the session cookie of the sign-ins started in this browser, by OIDC state."""
 MOST_BEGUN: Final = 3
-"""Tabs in which somebody may begin to sign in; a cookie has little room."""
+"""Concurrent sign-ins per browser (one per tab); the cookie's size is limited."""
 BEGUN_FOR: Final = timedelta(minutes=10)
 
 
 class NoProvider(NotFound):
-    """People do not sign in at an identity provider here: IMS_OIDC_ISSUER is not set."""
+    """Sign-in with an identity provider is not configured: IMS_OIDC_ISSUER is not set."""
 
 
 def provide(extensions: dict[str, Any], settings: Settings) -> None:
-    """Hand the application its identity provider, if it has one."""
+    """Register the identity provider, if one is configured."""
     extensions[_PROVIDER] = Provider(settings) if settings.oidc_issuer else None
 
 
@@ -49,7 +49,7 @@ def _provider() -> Provider:
 @oidc.get("/sign-in/oidc")
 @public
 def begin() -> Response | tuple[str, int]:
-    """Go to the identity provider; this browser remembers that it did."""
+    """Redirect to the identity provider and remember the sign-in in the session cookie."""
     try:
         begun = _provider().begin(_callback())
     except SignInRefused as refused:
@@ -64,7 +64,7 @@ def begin() -> Response | tuple[str, int]:
 @oidc.get("/sign-in/oidc/callback")
 @public
 def finish() -> Response | tuple[str, int]:
-    """Come back from the identity provider, and go on to where one wanted to."""
+    """Complete the sign-in and redirect to the page the user wanted."""
     identity: Identity | None = None
     try:
         provider = _provider()
@@ -90,7 +90,7 @@ def _admit(identity: Identity) -> Account:
 
 
 def _begun(state: str) -> tuple[Begun, str]:
-    """The sign-in that this browser began with this state, which is used up by that. Raises `SignInForgotten`."""
+    """The sign-in that this browser started with this state. A state is valid once. Raises `SignInForgotten`."""
     kept = session.get(_BEGUN)
     mine = kept.get(state) if isinstance(kept, dict) else None
     if not isinstance(kept, dict) or not isinstance(mine, dict):
@@ -108,5 +108,5 @@ def _begun(state: str) -> tuple[Begun, str]:
 
 
 def _callback() -> str:
-    """Our address as people know it: what a request says of its host decides nothing."""
+    """The callback URL, built from the setting: the Host header of a request is not trusted."""
     return settings().web_url.rstrip("/") + url_for(".finish")

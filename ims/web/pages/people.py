@@ -1,4 +1,4 @@
-"""Pages for administrators: accounts, teams, and everybody's tokens."""
+"""Pages for administrators: accounts, teams, and the tokens of all accounts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,6 @@ ROLES = tuple(role.value for role in Role)
 @administration.get("/users")
 @allow(Role.ADMIN)
 def index() -> str:
-    """All accounts and all teams."""
     return _list_page()
 
 
@@ -40,14 +39,14 @@ def _list_page(values: object = (), wrong: object = ()) -> str:
 @administration.get("/users/new")
 @allow(Role.ADMIN)
 def new() -> str:
-    """The form that makes an account."""
+    """The form that creates an account."""
     return _new_page({"role": Role.RESPONDER.value}, ())
 
 
 @administration.post("/users/new")
 @allow(Role.ADMIN)
 def create() -> Response | tuple[str, int]:
-    """Make an account; its password is told to whoever gets it by other ways."""
+    """Create an account. IMS does not send the password to the user."""
     form = request.form
     try:
         given = read(NewAccount, {**form.to_dict(), "teams": form.getlist("teams")})
@@ -70,11 +69,11 @@ def _new_page(values: object, wrong: object) -> str:
 @administration.get("/users/<name>")
 @allow(Role.ADMIN)
 def one(name: str) -> str:
-    """One account and what may be changed of it. Raises `NoSuchAccount`."""
+    """One account and the forms that change it. Raises `NoSuchAccount`."""
     return _one_page(name)
 
 
-def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (), refused: str = "") -> str:
+def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (), message: str = "") -> str:
     now = clock()
     with transaction() as session:
         account, teams = person(session, name), team_names(session)
@@ -84,7 +83,7 @@ def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (
         person=account,
         values=values or {"role": account.role, "email": account.email or "", "teams": account.teams},
         wrong=wrong,
-        refused=refused,
+        message=message,
         teams=teams,
         tokens=tokens,
         roles=ROLES,
@@ -95,7 +94,7 @@ def _one_page(name: str, values: dict[str, Any] | None = None, wrong: object = (
 @administration.post("/users/<name>")
 @allow(Role.ADMIN)
 def change(name: str) -> Response | tuple[str, int]:
-    """Change role, address and teams."""
+    """Change role, e-mail address and teams."""
     form = request.form
     values = {"role": form.get("role", ""), "email": form.get("email", ""), "teams": form.getlist("teams")}
     return _do(name, lambda context: actions.change_account(context, name, values), "Saved.", values)
@@ -104,45 +103,43 @@ def change(name: str) -> Response | tuple[str, int]:
 @administration.post("/users/<name>/password")
 @allow(Role.ADMIN)
 def set_password(name: str) -> Response | tuple[str, int]:
-    """Give the account another password, which ends its sessions."""
+    """Set another password, which ends the account's sessions."""
     password = request.form.get("password", "")
     return _do(
         name,
         lambda context: actions.set_password(context, name, password),
-        "The password is changed, and all sessions have ended.",
+        "The password has been changed, and all sessions have ended.",
     )
 
 
 @administration.post("/users/<name>/disable")
 @allow(Role.ADMIN)
 def disable(name: str) -> Response | tuple[str, int]:
-    """Let nobody in by this account any more."""
+    """Disable the account and revoke its sessions and tokens."""
     return _do(
         name,
         lambda context: actions.disable_account(context, name),
-        "Disabled; its sessions and tokens have ended.",
+        "The account is disabled; its sessions and tokens have been revoked.",
     )
 
 
 @administration.post("/users/<name>/enable")
 @allow(Role.ADMIN)
 def enable(name: str) -> Response | tuple[str, int]:
-    """Let the account in again."""
-    return _do(name, lambda context: actions.enable_account(context, name), "Enabled.")
+    return _do(name, lambda context: actions.enable_account(context, name), "The account is enabled.")
 
 
 @administration.post("/users/<name>/sign-out")
 @allow(Role.ADMIN)
 def sign_out(name: str) -> Response | tuple[str, int]:
-    """End all sessions of the account."""
     return _do(name, lambda context: actions.end_sessions(context, name), "All sessions have ended.")
 
 
 @administration.post("/users/<name>/tokens/<token>/revoke")
 @allow(Role.ADMIN)
 def revoke(name: str, token: str) -> Response | tuple[str, int]:
-    """End a token of the account. Raises `NotFound`."""
-    return _do(name, lambda context: revoke_token(context, token, user=name), f"{token.upper()} has ended.")
+    """Revoke a token of the account. Raises `NotFound`."""
+    return _do(name, lambda context: revoke_token(context, token, user=name), f"{token.upper()} has been revoked.")
 
 
 def _do(
@@ -151,7 +148,7 @@ def _do(
     done: str,
     values: dict[str, Any] | None = None,
 ) -> Response | tuple[str, int]:
-    """Do one thing to one account and show it again; what was refused is told in its place."""
+    """Apply an action to an account and redirect to its page; if it is rejected, the page shows the error."""
     try:
         with use_case() as context:
             action(context)
@@ -166,7 +163,6 @@ def _do(
 @administration.post("/teams")
 @allow(Role.ADMIN)
 def add_team() -> Response | tuple[str, int]:
-    """Make a team."""
     try:
         given = read(NewTeam, request.form)
         with use_case() as context:
@@ -175,16 +171,16 @@ def add_team() -> Response | tuple[str, int]:
         if not error.fields:
             raise
         return _list_page(request.form, error.fields), error.status
-    flash(f"Team {given.name} is added." if is_new else f"There is a team {given.name} already.")
+    flash(f"Team {given.name} has been added." if is_new else f"Team {given.name} already exists.")
     return redirect(url_for(".index"))
 
 
 @administration.post("/teams/remove")
 @allow(Role.ADMIN)
 def remove() -> Response:
-    """Remove a team with its memberships. Raises `Invalid` and `NoSuchTeam`."""
+    """Remove a team and its memberships. Raises `Invalid` and `NoSuchTeam`."""
     given = read(NewTeam, request.form)
     with use_case() as context:
         remove_team(context, given.name)
-    flash(f"Team {given.name} is removed.")
+    flash(f"Team {given.name} has been removed.")
     return redirect(url_for(".index"))

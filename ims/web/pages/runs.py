@@ -20,7 +20,7 @@ _MOST = 2**31 - 1
 
 @runs.get("/runs/<reference>")
 def one(reference: str) -> AnyResponse:
-    """The run: what it did, to what, why, how it ended, and its log."""
+    """One run: playbook, target, reason, outcome and log."""
     with transaction() as session:
         run = run_by_name(session, reference)
         incident = session.get(Incident, run.incident_id) if run.incident_id else None
@@ -39,7 +39,7 @@ def one(reference: str) -> AnyResponse:
 
 @runs.get("/runs/<reference>/log")
 def log_part(reference: str) -> Response:
-    """The lines behind `after` as markup, for a page that follows; header X-IMS-Cursor says where to go on."""
+    """The log lines after `after` as markup. Header X-IMS-Cursor is the `after` of the next request."""
     after = request.args.get("after", "0")
     if not after.isascii() or not after.isdecimal() or int(after[:12]) > _MOST:
         raise Invalid(fields=[FieldError("after", "must be the number of a line")])
@@ -54,7 +54,6 @@ def log_part(reference: str) -> Response:
 
 @runs.get("/runs/<reference>/log.txt")
 def log_text(reference: str) -> Response:
-    """The whole log as plain text."""
     with transaction() as session:
         run_id = run_by_name(session, reference).id
     return Response(stream_with_context(plain_log(database(), run_id)), mimetype="text/plain")

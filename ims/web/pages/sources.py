@@ -1,4 +1,4 @@
-"""Pages for administrators: who sends alerts, how each was last heard, and the tokens they send by."""
+"""Pages for administrators: sources of alerts, their last notification, and their tokens."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -24,13 +24,13 @@ sources = Blueprint("sources", __name__, url_prefix="/admin/sources")
 
 PAGE_ROWS: Final = 50
 ENDED_ROWS: Final = 20
-"""As many tokens that have ended are shown, the newest: each rotation leaves one."""
+"""How many ended tokens are shown, newest first: each rotation leaves one."""
 
 
 @sources.get("")
 @allow(Role.ADMIN)
 def index() -> str:
-    """Sources by name, a page at a time; `after` is the last name of the page before."""
+    """Sources by name, paginated; `after` is the last name of the previous page."""
     after, now = request.args.get("after", ""), clock()
     with transaction() as session:
         found = [source for source in all_sources(session) if source.name > after]
@@ -60,10 +60,10 @@ def _one_page(
     wrong: object = (),
     *,
     rotating: str = "",
-    refused: str = "",
+    message: str = "",
     new_token: NewToken | None = None,
 ) -> str:
-    """`rotating` is the token whose rotation was wrong: what is wrong is told in its row."""
+    """`rotating` is the token whose rotation failed: the error is shown in its row."""
     now = clock()
     with transaction() as session:
         source = source_named(session, name)
@@ -82,7 +82,7 @@ def _one_page(
         values=values or {},
         wrong=wrong,
         rotating=rotating,
-        refused=refused,
+        message=message,
         new_token=new_token,
         now=now,
     )
@@ -91,7 +91,7 @@ def _one_page(
 @sources.post("/<name>/tokens")
 @allow(Role.ADMIN)
 def create(name: str) -> tuple[str, int]:
-    """Make a token of the source; its text is in this answer and nowhere else. Raises `NotFound`."""
+    """Create a token of the source. Only this response contains its text. Raises `NotFound`."""
     form = request.form
 
     def make(context: Context) -> NewToken:
@@ -104,7 +104,7 @@ def create(name: str) -> tuple[str, int]:
 @sources.post("/<name>/tokens/<token>/rotate")
 @allow(Role.ADMIN)
 def rotate(name: str, token: str) -> tuple[str, int]:
-    """Make the successor of a token of the source; the old one works on for the chosen time. Raises `NotFound`."""
+    """Rotate a token of the source; the old one stays valid for the chosen time. Raises `NotFound`."""
 
     def make(context: Context) -> NewToken:
         return rotate_token(context, token, chosen_overlap(request.form.get("overlap", "")), source=name)
@@ -113,23 +113,23 @@ def rotate(name: str, token: str) -> tuple[str, int]:
 
 
 def _make(name: str, make: Callable[[Context], NewToken], rotating: str = "") -> tuple[str, int]:
-    """Make a token of a source and show it once; what was refused is told in its place."""
+    """Create a token of a source and show it once; if that is rejected, the page shows the error."""
     try:
         with use_case() as context:
             new = make(context)
     except IMSError as error:
         if error.status not in (400, 409):
             raise
-        refused = "" if error.fields else error.message
-        return _one_page(name, request.form, error.fields, rotating=rotating, refused=refused), error.status
+        message = "" if error.fields else error.message
+        return _one_page(name, request.form, error.fields, rotating=rotating, message=message), error.status
     return _one_page(name, new_token=new), 200
 
 
 @sources.post("/<name>/tokens/<token>/revoke")
 @allow(Role.ADMIN)
 def revoke(name: str, token: str) -> Response:
-    """End a token of the source. Raises `NotFound`."""
+    """Revoke a token of the source. Raises `NotFound`."""
     with use_case() as context:
         revoke_token(context, token, source=name)
-    flash(f"{token_name(token_id(token))} has ended.")
+    flash(f"{token_name(token_id(token))} has been revoked.")
     return redirect(url_for(".one", name=name))

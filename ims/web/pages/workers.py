@@ -1,4 +1,4 @@
-"""Page for administrators: who takes jobs, who leads, and what their engine modules last did."""
+"""Page for administrators: the workers, which one is the leader, and the last run of each engine module."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ workers = Blueprint("workers", __name__, url_prefix="/admin/workers")
 @workers.get("")
 @allow(Role.ADMIN)
 def index() -> str:
-    """All workers: those that live, and those that were lost lately."""
+    """Live workers, and workers that were lost within the last hour."""
     with transaction() as session:
         known = list_workers(session)
         waiting = unserved_pools(session, known)

@@ -1,12 +1,12 @@
-// Keeps the page up to date: asks for the page again each second while it is visible, says what it has, and puts in
-// place what changed. An answer 304 costs nothing. Rows that changed glow once; nothing moves under the pointer.
+// Keeps the page up to date: polls it each second while it is visible, sending the ETag of the version it has, and
+// replaces what changed. A 304 renders nothing. Changed rows glow once; nothing moves under the pointer.
 const EVERY = 1000;
 const AFTER_FAILURE = 2000;
 const PATIENCE = 8000;
 
 const connection = document.getElementById("connection");
 const lost = document.getElementById("lost");
-// The page of a refused step has the address of the step; what can be asked for again is named in its head.
+// After a rejected action the page has the URL of that action; the canonical link names the URL to poll.
 const address = document.querySelector("link[rel=canonical]")?.href ?? location.href;
 const reload = () => (address === location.href ? location.reload() : location.replace(address));
 const servers = new WeakMap(); // element → its markup as the server sent it, before times were made local
@@ -17,7 +17,7 @@ for (const element of document.querySelectorAll("[data-region], [data-keyed] > *
   servers.set(element, element.outerHTML);
 }
 
-function told(element) {
+function markupOf(element) {
   return servers.get(element) ?? element.outerHTML;
 }
 
@@ -43,14 +43,14 @@ function replace(old, fresh, changed) {
 
 const keys = (list) => [...list.children].map((child) => child.dataset.key);
 
-// Rows keep their element as long as they are the same incident or event.
+// A row keeps its element as long as it shows the same incident or event.
 function patch(list, fresh) {
   const known = new Map([...list.children].map((child) => [child.dataset.key, child]));
   const moves = keys(list).join() !== keys(fresh).join();
   const isUnderPointer = matchMedia("(hover: hover)").matches && list.matches(":hover") && !list.matches(".timeline");
   for (const child of [...fresh.children]) {
     const old = known.get(child.dataset.key);
-    if (old && told(old) !== child.outerHTML) {
+    if (old && markupOf(old) !== child.outerHTML) {
       replace(old, child.cloneNode(true), old.dataset.version !== child.dataset.version);
     }
   }
@@ -73,17 +73,17 @@ function isBusy(region) {
     || region.querySelector("details.menu[open], [aria-busy]");
 }
 
-// Tokens of forms are new with each answer and never a change.
+// CSRF tokens differ in each response and do not count as a change.
 const content = (markup) => markup.replaceAll(/name="csrf_token" value="[^"]*"/g, "");
 const regions = (root) => new Map([...root.querySelectorAll("[data-region]")].map((r) => [r.dataset.region, r]));
 const listIn = (region) => (region.matches("[data-keyed]") ? region : region.querySelector("[data-keyed]"));
 
-// Puts a fresh page in place; false if something has to wait, for the pointer or for a form that is in use.
+// Applies a new version of the page; false if an update has to wait because of the pointer or a form in use.
 function apply(page) {
   const here = regions(document);
   const there = regions(page);
   if ([...here.keys()].join() !== [...there.keys()].join()) {
-    reload(); // a part came or went, such as the notification that a person is needed
+    reload(); // a region appeared or disappeared, such as the banner that an incident needs attention
     return true;
   }
   let isComplete = true;
@@ -92,7 +92,7 @@ function apply(page) {
     const old = here.get(name);
     if (listIn(old) && listIn(fresh)) {
       isComplete = !patch(listIn(old), listIn(fresh)) && isComplete;
-    } else if (content(told(old)) !== content(fresh.outerHTML)) {
+    } else if (content(markupOf(old)) !== content(fresh.outerHTML)) {
       if (isBusy(old)) isComplete = false;
       else replace(old, document.importNode(fresh, true), false);
     }
@@ -101,44 +101,44 @@ function apply(page) {
   return isComplete;
 }
 
-function say(isAlive, words = "") {
+function showConnection(isAlive, message = "") {
   connection.hidden = false;
   connection.dataset.state = isAlive ? "live" : "lost";
   connection.textContent = isAlive ? "live" : "lost";
   lost.hidden = isAlive;
-  if (lost.textContent !== words) lost.textContent = words;
+  if (lost.textContent !== message) lost.textContent = message;
 }
 
-async function ask() {
+async function poll() {
   const headers = { "X-IMS-Live": "1" };
   if (tag) headers["If-None-Match"] = tag;
   const answer = await fetch(address, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (answer.status === 401) {
-    reload(); // signed out: the server sends to the form and back here
+    reload(); // signed out: the server redirects to the sign-in form and back
     return;
   }
   if (answer.status !== 304) {
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    // What could not be shown yet is asked for again.
+    // Without a tag the next poll fetches the whole page, with the updates that had to wait.
     tag = apply(page) ? answer.headers.get("ETag") : null;
   }
   lastHeard = new Date();
-  say(true);
+  showConnection(true);
 }
 
 async function watch() {
   let pause = EVERY;
   if (!document.hidden) {
     try {
-      await ask();
+      await poll();
     } catch {
-      say(false, `No connection. What you see is from ${lastHeard.toLocaleTimeString()}; trying again.`);
+      showConnection(false, `Connection lost. This page is from ${lastHeard.toLocaleTimeString()}; retrying.`);
       pause = AFTER_FAILURE;
     }
   }
   setTimeout(watch, pause);
 }
 
-document.addEventListener("visibilitychange", () => document.hidden || ask().catch(() => {}));
+document.addEventListener("visibilitychange", () => document.hidden || poll().catch(() => {}));
 setTimeout(watch, EVERY);

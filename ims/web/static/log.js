@@ -1,4 +1,4 @@
-// The log of a run: appends new lines each second while the run is active, follows them unless you scrolled up.
+// The log of a run: appends new lines each second while the run is active, and follows them unless the user scrolls up.
 const log = document.getElementById("log");
 const follow = document.getElementById("follow");
 const toFailed = document.getElementById("to-failed");
@@ -28,11 +28,11 @@ async function read() {
   after = cursor;
   if (lines.trim()) {
     document.getElementById("log-empty")?.remove();
-    log.insertAdjacentHTML("beforeend", lines); // markup of our own server, everything in it escaped
+    log.insertAdjacentHTML("beforeend", lines); // markup from our own server, with all text escaped
     showFailed();
     toEnd();
   }
-  // The last lines may arrive together with the end of the run: ask once more.
+  // The last lines may arrive together with the end of the run: poll once more.
   isActive = answer.headers.get("X-IMS-Active") === "yes" || hasMore;
 }
 

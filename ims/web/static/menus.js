@@ -13,18 +13,18 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Chosen in a list: the filter applies at once.
+// Selecting an option applies the filter at once.
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
 });
 
-// An address names only the filters that are used.
+// The URL contains only the filters that are set.
 document.addEventListener("formdata", (event) => {
   if (!event.target.matches("form.filters")) return;
   for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
 });
 
-// A button shows that it was pressed and cannot be pressed twice. Pages that come back from history start afresh.
+// A pressed button shows that it is busy and cannot be pressed twice. Pages restored from history are reset.
 document.addEventListener("submit", (event) => {
   if (event.target.matches("form[data-busy]")) event.submitter?.setAttribute("aria-busy", "true");
 });
@@ -32,7 +32,7 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
 });
 
-// The theme changes in place; the server remembers it.
+// The theme changes without a reload; the server stores it in a cookie.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("form[data-theme-form]")) return;

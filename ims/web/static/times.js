@@ -1,4 +1,4 @@
-// Times in the reader's own time zone, ages that keep counting.
+// Shows times in the browser's time zone and keeps ages counting.
 const pad = (number) => String(number).padStart(2, "0");
 const clock = (moment) => [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(pad).join(":");
 const stamp = (moment) =>

@@ -64,7 +64,7 @@ def test_an_account_s_life(ims: Ims, database: Database) -> None:
     assert ims("user", "list").split("\n")[0].split()[:3] == ["USER", "ROLE", "STATE"]
     with database.begin() as session:
         entries = session.scalars(select(AuditEntry)).all()
-    # What was asked over the API came from an address, by a token; `ims admin` is a person on this machine.
+    # Changes over the API have an address and a token; `ims admin` acts as a person on this machine.
     assert {(entry.address, entry.actor_kind) for entry in entries} == {("127.0.0.1", "token"), (None, "person")}
 
 

@@ -1,4 +1,4 @@
-"""How often somebody may try a password, whichever process is asked."""
+"""The rate limit of sign-in attempts, shared by all processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -49,13 +49,13 @@ def test_addresses_of_one_network_of_ipv6_count_as_one(session: Session) -> None
     assert is_taken(session, address="2001:db8:0:2::1")
 
 
-def test_a_right_password_begins_anew_for_its_name(session: Session) -> None:
+def test_a_correct_password_resets_the_limit_of_its_name(session: Session) -> None:
     for _ in range(MOST_OF_ADDRESS + 1):
         assert is_taken(session)
         give_back(session, counted("secret", "192.0.2.1", "bob"))
 
 
-def test_what_is_over_is_removed(session: Session) -> None:
+def test_expired_attempts_are_removed(session: Session) -> None:
     assert is_taken(session, seconds=-7200)
     assert is_taken(session, "alice", address="192.0.2.2", seconds=7200)
     (step,) = [step for step in STEPS if step.kind == "sign_in_tries"]
@@ -63,7 +63,7 @@ def test_what_is_over_is_removed(session: Session) -> None:
     assert len(session.scalars(select(SignInTries.key)).all()) == 2
 
 
-def test_processes_count_together_and_many_tries_at_once_are_no_way_round(
+def test_processes_share_the_limit_and_parallel_attempts_do_not_evade_it(
     settings: Settings, database: Database
 ) -> None:
     apps = [create_app(settings, database) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Signing in at a real identity provider, through its own pages: who gets in, as what, and what must not work."""
+"""Sign-in at a real identity provider, through its own pages: who can sign in, with which role, and what must fail."""
 
 import base64
 import hmac
@@ -63,20 +63,20 @@ def ims(settings: Settings, database: Database, provider: IdentityProvider, monk
 
 
 def begin(client: FlaskClient, following: str = "/account") -> str:
-    """The address of the provider to which ims-web sends somebody who wants to sign in."""
+    """The address of the provider to which ims-web redirects for a sign-in."""
     answer = client.get(f"/sign-in/oidc?next={following}")
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
 
 
 def come_back(client: FlaskClient, address: str) -> TestResponse:
-    """What ims-web says to the provider's answer, and to where it leads on."""
+    """The response of ims-web to the provider's answer, and where it redirects."""
     assert address.startswith(IMS)
     return client.get(address.removeprefix(IMS), follow_redirects=True)
 
 
 def sign_in(name: str, app: Flask) -> tuple[FlaskClient, int, str]:
-    """The whole way; gives the browser, and status and text of the page where it ends."""
+    """A complete sign-in; returns the browser, and status and text of the last page."""
     client = app.test_client()
     page = come_back(client, Surfer(name).answer_of_provider(begin(client)))
     return client, page.status_code, page.text
@@ -97,19 +97,19 @@ def names(database: Database) -> list[str]:
 
 
 def test_the_sign_in_page_offers_it_only_where_there_is_a_provider(ims: Ims, settings: Settings) -> None:
-    assert "Sign in at the identity provider" in ims().test_client().get("/sign-in?next=/account").text
+    assert "Sign in with the identity provider" in ims().test_client().get("/sign-in?next=/account").text
     client = create_app(settings).test_client()
     assert "identity provider" not in client.get("/sign-in").text
     assert [client.get(path).status_code for path in ("/sign-in/oidc", CALLBACK)] == [404, 404]
 
 
-def test_people_come_in_as_what_their_groups_say(ims: Ims, database: Database) -> None:
+def test_people_get_the_role_of_their_groups(ims: Ims, database: Database) -> None:
     app = ims()
-    for name, told in (("alice", "<dd>Admin</dd>"), ("bob", "<dd>Responder</dd>")):
+    for name, shown in (("alice", "<dd>Admin</dd>"), ("bob", "<dd>Responder</dd>")):
         _, status, page = sign_in(name, app)
-        assert (status, told in page, "the identity provider" in page) == (200, True, True)
+        assert (status, shown in page, "the identity provider" in page) == (200, True, True)
     _, status, page = sign_in("charlie", app)
-    assert (status, "None of your groups may use IMS" in page) == (403, True)
+    assert (status, "None of your groups has access to IMS" in page) == (403, True)
     with database.begin() as session:
         found = {one.name: (one.role, one.teams, one.email, one.signs_in_by) for one in people(session)}
     assert found == {
@@ -137,9 +137,7 @@ def test_role_and_teams_follow_the_groups_at_each_sign_in(ims: Ims, database: Da
     assert (entry.actor, entry.before, entry.after) == ("identity provider", {"role": "admin"}, {"role": "viewer"})
 
 
-def test_without_rules_everybody_has_the_default_role_at_first_and_then_what_is_given_here(
-    ims: Ims, database: Database
-) -> None:
+def test_without_rules_people_start_with_the_default_role_and_keep_later_changes(ims: Ims, database: Database) -> None:
     app = ims(oidc_roles=(), oidc_teams=(), oidc_default_role="viewer")
     assert "<dd>Viewer</dd>" in sign_in("charlie", app)[2]
     with database.begin() as session:
@@ -147,7 +145,7 @@ def test_without_rules_everybody_has_the_default_role_at_first_and_then_what_is_
     assert "<dd>Responder</dd>" in sign_in("charlie", app)[2]
 
 
-def test_an_account_of_the_same_name_stays_whose_it_is_until_it_is_linked(
+def test_an_existing_account_with_the_same_name_is_not_taken_over_until_it_is_linked(
     ims: Ims, database: Database, provider: IdentityProvider
 ) -> None:
     app = ims()
@@ -184,7 +182,7 @@ def test_the_last_administrator_is_neither_demoted_nor_let_in_as_more_than_the_g
         assert person(session, "alice").role is Role.ADMIN
 
 
-def test_whoever_does_not_consent_is_not_let_in(ims: Ims, database: Database) -> None:
+def test_without_consent_the_sign_in_is_denied(ims: Ims, database: Database) -> None:
     client = ims().test_client()
     page = come_back(client, Surfer("bob").answer_of_provider(begin(client), consent="deny"))
     assert (page.status_code, "you did not consent" in page.text) == (403, True)
@@ -202,7 +200,7 @@ CHANGED: list[tuple[dict[str, str | None], int]] = [
 ]
 
 
-def test_an_answer_that_somebody_changed_lets_nobody_in(ims: Ims, database: Database) -> None:
+def test_a_tampered_answer_is_refused(ims: Ims, database: Database) -> None:
     client, bob = ims().test_client(), Surfer("bob")
     for change, status in CHANGED:
         page = come_back(client, changed(bob.answer_of_provider(begin(client)), **change))
@@ -212,8 +210,8 @@ def test_an_answer_that_somebody_changed_lets_nobody_in(ims: Ims, database: Data
     assert names(database) == []
 
 
-def test_a_code_that_was_made_for_another_sign_in_lets_nobody_in(ims: Ims, database: Database) -> None:
-    """Somebody else's nonce, verifier or client: their answer, brought into this browser."""
+def test_the_code_of_another_sign_in_is_refused(ims: Ims, database: Database) -> None:
+    """Another person's nonce, verifier or client: their answer, injected into this browser."""
     client, bob = ims().test_client(), Surfer("bob")
     for name, value in (
         ("nonce", "another"),
@@ -225,7 +223,7 @@ def test_a_code_that_was_made_for_another_sign_in_lets_nobody_in(ims: Ims, datab
     assert names(database) == []
 
 
-def test_an_answer_works_once_and_in_the_browser_that_asked(ims: Ims) -> None:
+def test_an_answer_works_once_and_only_in_the_browser_that_began_the_sign_in(ims: Ims) -> None:
     app = ims()
     client, charlies = app.test_client(), app.test_client()
     at_provider = begin(client)
@@ -234,7 +232,7 @@ def test_an_answer_works_once_and_in_the_browser_that_asked(ims: Ims) -> None:
     answer = Surfer("bob").answer_of_provider(at_provider)
     begin(charlies)
     assert [come_back(browser, answer).status_code for browser in (charlies, client, client)] == [400, 200, 400]
-    # Also for somebody who has saved the cookies of before: the provider knows the code as used.
+    # Also with the earlier cookies restored: the provider knows that the code was used.
     client.set_cookie(kept.key, kept.value)
     assert come_back(client, answer).status_code == 502
 
@@ -259,7 +257,7 @@ def test_several_tabs_may_begin_and_the_way_on_is_ours(ims: Ims) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
-def test_an_id_token_that_no_key_of_the_provider_has_signed_is_none(
+def test_an_id_token_not_signed_by_a_key_of_the_provider_is_refused(
     ims: Ims, database: Database, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, algorithm: str
 ) -> None:
     """The provider offers unsigned tokens itself; one signed by our own secret would be worth no more."""
@@ -286,9 +284,7 @@ def part(text: bytes) -> str:
 
 
 @pytest.mark.parametrize("path", ["/", "/realms/a"])
-def test_a_provider_that_calls_itself_otherwise_is_not_believed(
-    ims: Ims, provider: IdentityProvider, path: str
-) -> None:
+def test_a_provider_with_another_issuer_is_not_trusted(ims: Ims, provider: IdentityProvider, path: str) -> None:
     page = ims(oidc_issuer=provider.issuer + path).test_client().get("/sign-in/oidc")
     assert (page.status_code, "cannot be trusted" in page.text) == (502, True)
 

@@ -1,4 +1,4 @@
-"""Accounts and teams: what may be made of them, and what they always keep."""
+"""Accounts and teams: allowed changes, and invariants."""
 
 import threading
 from collections.abc import Callable
@@ -104,14 +104,14 @@ def test_every_change_that_matters_ends_the_sessions(session: Session, bob: User
     assert generation() == before
 
 
-def test_only_who_knows_the_password_changes_it(session: Session, bob: UserAccount) -> None:
+def test_changing_a_password_requires_the_present_one(session: Session, bob: UserAccount) -> None:
     with pytest.raises(Invalid) as refused:
         change_own_password(by_account(session, "bob", NOW), "not the password", "another long password")
     assert refused.value.fields[0].field == "present"
     assert signs_in(session, "bob")
 
 
-def test_a_disabled_account_is_nobody_until_it_is_enabled(session: Session, bob: UserAccount) -> None:
+def test_a_disabled_account_cannot_sign_in_until_it_is_enabled(session: Session, bob: UserAccount) -> None:
     assert disable_account(by(session, ALICE, NOW), "bob")
     assert not disable_account(by(session, ALICE, NOW), "bob")
     assert account_by_id(session, bob.id) is None
@@ -130,10 +130,10 @@ def test_an_account_of_the_identity_provider_has_no_password_here(session: Sessi
 
 
 @pytest.mark.parametrize("name", ["bob", "disabled", "oidc", "nobody", "nobody's name that is no name"])
-def test_whoever_is_refused_cost_one_comparison(
+def test_every_failed_sign_in_costs_one_comparison(
     session: Session, bob: UserAccount, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """So the time of an answer tells nothing about the account."""
+    """So the time of a response reveals nothing about the account."""
     for other in ("disabled", "oidc"):
         create_account(by(session, ALICE, NOW), NewAccount(name=other), PASSWORD)
     disable_account(by(session, ALICE, NOW), "disabled")
@@ -163,7 +163,7 @@ def test_the_last_administrator_stays(session: Session, bob: UserAccount) -> Non
         return raised.type
 
     assert take_away() == [LastAdministrator] * 2
-    # A disabled administrator is none to fall back on.
+    # A disabled administrator does not count as a remaining one.
     change_account(by(session, ALICE, NOW), "bob", {"role": "admin"})
     disable_account(by(session, ALICE, NOW), "bob")
     assert take_away() == [LastAdministrator] * 2
@@ -171,7 +171,7 @@ def test_the_last_administrator_stays(session: Session, bob: UserAccount) -> Non
     assert disable_account(by(session, ALICE, NOW), "alice")
 
 
-def test_two_administrators_who_send_each_other_away_at_once_leave_one(database: Database) -> None:
+def test_of_two_administrators_who_demote_each_other_at_once_one_remains(database: Database) -> None:
     names = ("alice", "bob", "charlie")
     with database.begin() as session:
         for name in names:
@@ -240,7 +240,7 @@ def test_every_change_stands_in_the_audit_log_and_no_other(session: Session, bob
     assert (entry.before, entry.after, entry.address) == ({"role": "responder"}, {"role": "viewer"}, "192.0.2.7")
 
 
-def test_an_unknown_account_is_told(session: Session) -> None:
+def test_an_unknown_account_is_reported(session: Session) -> None:
     for name in ("nobody", "no\0body"):
         with pytest.raises(NoSuchAccount):
             person(session, name)

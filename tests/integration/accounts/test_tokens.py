@@ -88,7 +88,7 @@ def test_a_revoked_token_ends_at_once_and_has_no_successor(session: Session, tok
         revoke_token(by(session, ALICE, NOW), "T-4711")
 
 
-def test_nobody_sends_for_our_own_source(session: Session) -> None:
+def test_no_token_can_be_created_for_the_built_in_source(session: Session) -> None:
     session.add(Source(name="ims", kind="internal", created_at=NOW))
     with pytest.raises(Conflict):
         create_source_token(by(session, ALICE, NOW), "ims", "")
@@ -163,12 +163,12 @@ def test_a_label_is_one_short_line(session: Session, bob: str, label: str) -> No
 
 
 @pytest.mark.parametrize("seconds", [0, -5, 1e9])
-def test_a_lifetime_is_one(session: Session, bob: str, seconds: float) -> None:
+def test_a_lifetime_must_be_positive_and_bounded(session: Session, bob: str, seconds: float) -> None:
     with pytest.raises(Invalid):
         create_user_token(by(session, ALICE, NOW), bob, Scope.READ, "", lifetime=timedelta(seconds=seconds))
 
 
-def test_nobody_finds_the_token_of_another_account(session: Session, bob: str) -> None:
+def test_an_account_cannot_reach_the_token_of_another_account(session: Session, bob: str) -> None:
     create_account(by(session, ALICE, NOW), NewAccount(name="charlie"), None)
     token = create_user_token(by(session, ALICE, NOW), bob, Scope.READ, "")
     with pytest.raises(NotFound):
@@ -179,7 +179,7 @@ def test_nobody_finds_the_token_of_another_account(session: Session, bob: str) -
         revoke_token(by(session, ALICE, NOW), token.name, user="charlie")
 
 
-def test_a_token_makes_none_that_may_do_more_than_itself(session: Session, bob: str) -> None:
+def test_a_token_cannot_create_one_with_a_wider_scope(session: Session, bob: str) -> None:
     wide = create_own_token(by_account(session, bob, NOW), Scope.WRITE, "by a session")
     with pytest.raises(ScopeTooNarrow):
         create_own_token(by_account(session, bob, NOW, Scope.READ, "T-1"), Scope.READ, "")
@@ -197,6 +197,6 @@ def test_a_token_makes_none_that_may_do_more_than_itself(session: Session, bob: 
 
 
 @pytest.mark.parametrize("name", ["", "T-", "x", "T-99999999999999999999", "²", "-1", "9223372036854775808"])
-def test_what_is_no_token_s_name_names_none(name: str) -> None:
+def test_an_invalid_token_name_is_not_found(name: str) -> None:
     with pytest.raises(NotFound):
         token_id(name)

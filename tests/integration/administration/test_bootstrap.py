@@ -64,10 +64,10 @@ def test_a_new_token_in_the_file_replaces_the_old_one(secrets: Path, database: D
         assert session.scalar(select(func.count()).select_from(Source)) == 1
 
 
-def test_a_source_of_before_learns_which_receiver_is_for_alerts(
+def test_an_existing_source_gets_its_receiver(
     secrets: Path, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Else the repair would take for a missed alert what Alertmanager sends elsewhere, as the Watchdog."""
+    """Otherwise reconciliation would take alerts for other receivers, such as the Watchdog, for missed ones."""
     main(["admin", "bootstrap"])
     with database.begin() as session:
         session.scalars(select(Source)).one().receiver = None

@@ -100,7 +100,7 @@ class Model:
         return "closed"
 
     def _fires_anew(self, said: Said, current: ModelEpisode, now: datetime) -> bool:
-        """A person has called it over, and it is told again as something new."""
+        """A person has resolved it, and it fires again as a new episode."""
         left_at = current.incident.resolved_at
         if left_at is None:
             return False

@@ -70,7 +70,7 @@ def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None
 def test_what_was_cut_cannot_be_tried_again(session: Session) -> None:
     long = alertmanager_alert("Long", more="x" * (BODY_LENGTH + 1))
     [id_] = put_aside(session, long)
-    assert "too long" in retry(by(session, ALICE, at(60)), id_).message
+    assert "truncated" in retry(by(session, ALICE, at(60)), id_).message
     assert kept(session) == 1
 
 
@@ -116,19 +116,19 @@ def ims(terminal: Database, capsys: pytest.CaptureFixture[str]) -> Ims:
 
 
 def test_the_commands_list_show_retry_and_drop(ims: Ims, database: Database) -> None:
-    assert ims("list") == (0, "Everything could be processed.")
+    assert ims("list") == (0, "No dead letters.")
     with database.begin() as session:
         good, bad = put_aside(session, alertmanager_alert("Good"), BROKEN)
     code, table = ims("list")
     assert (code, len(table.splitlines())) == (0, 3)
     code, shown = ims("show", str(bad), "--json")
     assert json.loads(json.loads(shown)["body"]) == BROKEN
-    code, told = ims("retry", "--all", "--json")
+    code, output = ims("retry", "--all", "--json")
     assert code == 1
-    assert {one["id"]: one["result"] for one in json.loads(told)} == {good: "opened", bad: "still rejected"}
+    assert {one["id"]: one["result"] for one in json.loads(output)} == {good: "opened", bad: "still rejected"}
     assert ims("retry", str(bad))[0] == 1
     assert ims("drop", str(bad)) == (0, "1 dropped")
-    assert ims("retry", "--all") == (0, "There is nothing to try again.")
+    assert ims("retry", "--all") == (0, "Nothing to retry.")
 
 
 @pytest.mark.parametrize("arguments", [("drop",), ("retry",), ("drop", "1", "--all")])

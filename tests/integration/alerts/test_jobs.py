@@ -29,12 +29,12 @@ from tests.support.postgres import free_port
 
 @contextmanager
 def answering(body: bytes) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers every GET with `body`; gives its URL and the paths that were asked."""
-    asked: list[str] = []
+    """A server that answers every GET with `body`; gives its URL and the paths that were requested."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -47,7 +47,7 @@ def answering(body: bytes) -> Iterator[tuple[str, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requested
     finally:
         server.shutdown()
         thread.join()
@@ -69,12 +69,12 @@ def listed(name: str, receiver: str = "ims") -> dict[str, Any]:
 
 def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerContext) -> None:
     alerts: list[Any] = [listed("Cut"), listed("AlsoCut"), listed("NotForUs", "someone-else"), "no alert"]
-    with answering(json.dumps(alerts).encode()) as (url, asked):
+    with answering(json.dumps(alerts).encode()) as (url, requested):
         with worker.database.begin() as session:
             add_source(session, alertmanager_url=f"{url}/am/")
         assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
         assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
-    assert asked[0].startswith("/am/api/v2/alerts?active=true&silenced=false&inhibited=false")
+    assert requested[0].startswith("/am/api/v2/alerts?active=true&silenced=false&inhibited=false")
     with worker.database.begin() as session:
         assert sorted(session.scalars(select(Alert.name))) == ["AlsoCut", "Cut"]
         assert session.scalars(text("SELECT notifications FROM episode WHERE closed_at IS NULL")).all() == [2, 2]

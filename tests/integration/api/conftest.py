@@ -1,4 +1,4 @@
-"""The REST API, asked by the people of tests.support.cast, each by a token."""
+"""The REST API, called by the accounts of tests.support.cast, each with a token."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def app(settings: Settings, database: Database) -> Flask:
 
 @pytest.fixture
 def ask(app: Flask, database: Database) -> Ask:
-    """`ask(name, method, path, …)`: one request below /api/v1 by a token; nobody's name sends none."""
+    """`ask(name, method, path, …)`: one request below /api/v1 with a token of the account; None sends none."""
     tokens: dict[tuple[str, Scope], str] = {}
 
     def ask(
@@ -66,6 +66,6 @@ def incident(ask: Ask) -> str:
 
 
 def errors_of(answer: TestResponse, status: int = 400) -> dict[str, str]:
-    """What a refused request is told, by field."""
+    """The messages of a rejected request, by field."""
     assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
     return {wrong["field"]: wrong["message"] for wrong in answer.get_json()["errors"]}

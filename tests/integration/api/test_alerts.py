@@ -37,10 +37,10 @@ def _alert(name: str, **more: Any) -> dict[str, Any]:
     return {"message": f"{name} is wrong", "name": name, "severity": "high", **more}
 
 
-def test_what_was_sent_is_told_one_by_one_and_can_be_read(ask: Ask, send: Send) -> None:
-    told = send(_alert("Disk", service="checkout"), {"no": "message"}).get_json()
-    assert (told["source"], told["accepted"], told["rejected"]) == ("scripts", 1, 1)
-    opened, rejected = told["alerts"]
+def test_each_sent_alert_has_a_result_and_can_be_read(ask: Ask, send: Send) -> None:
+    shown = send(_alert("Disk", service="checkout"), {"no": "message"}).get_json()
+    assert (shown["source"], shown["accepted"], shown["rejected"]) == ("scripts", 1, 1)
+    opened, rejected = shown["alerts"]
     assert set(opened) == {"place", "fingerprint", "result"}
     assert (rejected["place"], rejected["result"], rejected["reason"]) == (1, "rejected", "wrong_field")
     (listed,) = ask("victor", "GET", "/alerts").get_json()["items"]

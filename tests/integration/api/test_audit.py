@@ -16,7 +16,7 @@ def done(ask: Ask, incident: str) -> str:
     return incident
 
 
-def test_the_log_tells_who_changed_what_and_from_where(ask: Ask, done: str) -> None:
+def test_the_log_shows_who_changed_what_and_from_where(ask: Ask, done: str) -> None:
     newest, team, changed, _ = ask("root", "GET", "/audit").get_json()["items"]
     assert (newest["object"], newest["after"]["status"], team["action"]) == (done, "acknowledged", "team.created")
     assert (changed["before"], changed["after"]) == ({"severity": "high"}, {"severity": "low"})

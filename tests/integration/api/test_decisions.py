@@ -23,7 +23,7 @@ def incidents(database: Database) -> list[str]:
         return [f"INC-{tale.incident.number}" for tale in (down, slow)]
 
 
-def test_a_decision_tells_what_each_guard_said(ask: Ask, incidents: list[str]) -> None:
+def test_a_decision_shows_the_result_of_each_guard(ask: Ask, incidents: list[str]) -> None:
     (listed,) = ask("victor", "GET", "/decisions?reason=observe").get_json()["items"]
     assert (listed["incident"], listed["rule"], listed["outcome"]) == (incidents[1], RULE, "denied")
     assert [(said["guard"], said["answer"]) for said in listed["guards"]] == [("mode", "pass"), ("observe", "deny")]
@@ -47,11 +47,11 @@ def test_decisions_are_filtered_and_listed_a_page_at_a_time(ask: Ask, incidents:
         "outcome=allowed": [],
         "incident=INC-999999": [],
     }.items():
-        told = ask("bob", "GET", f"/decisions?{query}").get_json()["items"]
-        assert [one["reason"] for one in told] == found, query
+        shown = ask("bob", "GET", f"/decisions?{query}").get_json()["items"]
+        assert [one["reason"] for one in shown] == found, query
 
 
-def test_an_incident_tells_its_denials(ask: Ask, incidents: list[str]) -> None:
+def test_an_incident_shows_its_denials(ask: Ask, incidents: list[str]) -> None:
     whole = ask("victor", "GET", f"/incidents/{incidents[0]}").get_json()
     assert [(one["rule"], one["reason"], one["count"]) for one in whole["denials"]] == [
         (RULE, "manual", 1), (RULE, "mode_off", 1),
@@ -69,5 +69,5 @@ def test_an_unknown_decision_is_not_found(ask: Ask, reference: str) -> None:
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
 
 
-def test_nobody_reads_without_a_token(ask: Ask) -> None:
+def test_reading_needs_a_token(ask: Ask) -> None:
     assert ask(None, "GET", "/decisions").status_code == 401

@@ -15,10 +15,10 @@ WINDOW = {"name": "upgrade", "services": ["checkout"], "seconds": 3600, "reason"
 def test_a_window_begins_now_and_what_it_covers_is_in_maintenance(ask: Ask) -> None:
     answer = ask("charlie", "POST", "/maintenance-windows", json=WINDOW)
     assert (answer.status_code, answer.headers["Location"]) == (201, "/api/v1/maintenance-windows/upgrade")
-    told = answer.get_json()
-    assert (told["state"], told["origin"], told["services"]) == ("open", "command", ["checkout"])
-    assert told["actor"].startswith("charlie (T-")
-    assert ask("victor", "GET", "/maintenance-windows/upgrade").get_json() == told
+    shown = answer.get_json()
+    assert (shown["state"], shown["origin"], shown["services"]) == ("open", "command", ["checkout"])
+    assert shown["actor"].startswith("charlie (T-")
+    assert ask("victor", "GET", "/maintenance-windows/upgrade").get_json() == shown
     service = ask("victor", "GET", "/services/checkout").get_json()
     assert (service["state"], service["maintenance"]["window"]) == ("maintenance", "upgrade")
     assert ask("bob", "POST", "/maintenance-windows", json=WINDOW).status_code == 409
@@ -27,9 +27,9 @@ def test_a_window_begins_now_and_what_it_covers_is_in_maintenance(ask: Ask) -> N
 def test_a_window_recurs_on_the_clocks_of_its_zone(ask: Ask) -> None:
     body = {"name": "sundays", "match": {"alertname": {"regex": "Disk.*"}}, "from": "2026-03-01 02:00",
             "to": "2026-03-01 04:00", "timezone": "Europe/Berlin", "rrule": "FREQ=WEEKLY;BYDAY=SU"}  # fmt: skip
-    told = ask("bob", "POST", "/maintenance-windows", json=body).get_json()
-    assert (told["match"], told["rrule"]) == ({"alertname": {"regex": "Disk.*"}}, "FREQ=WEEKLY;BYDAY=SU")
-    assert (told["from"], told["timezone"]) == ("2026-03-01T02:00:00", "Europe/Berlin")
+    shown = ask("bob", "POST", "/maintenance-windows", json=body).get_json()
+    assert (shown["match"], shown["rrule"]) == ({"alertname": {"regex": "Disk.*"}}, "FREQ=WEEKLY;BYDAY=SU")
+    assert (shown["from"], shown["timezone"]) == ("2026-03-01T02:00:00", "Europe/Berlin")
 
 
 def test_windows_are_listed_by_name_a_page_at_a_time(ask: Ask) -> None:
@@ -50,8 +50,8 @@ def test_a_window_is_ended_once_and_removed_once_and_all_is_audited(ask: Ask, da
     assert ask("bob", "DELETE", "/maintenance-windows/upgrade").status_code == 204
     assert ask("bob", "DELETE", "/maintenance-windows/upgrade").status_code == 404
     with database.begin() as session:
-        told = session.execute(select(AuditEntry.action, AuditEntry.object).order_by(AuditEntry.id)).all()
-    assert [tuple(one) for one in told] == [
+        shown = session.execute(select(AuditEntry.action, AuditEntry.object).order_by(AuditEntry.id)).all()
+    assert [tuple(one) for one in shown] == [
         (f"maintenance.{verb}", "upgrade") for verb in ("added", "ended", "removed")
     ]
 
@@ -92,4 +92,4 @@ def test_what_makes_no_sense_is_named(ask: Ask, change: dict[str, Any], field: s
 def test_each_wrong_condition_is_named_as_it_was_written(ask: Ask) -> None:
     body = {**WINDOW, "seconds": 3600.0, "match": {"alertname": 5, "job": {"regex": 5}}}
     errors = errors_of(ask("bob", "POST", "/maintenance-windows", json=body))
-    assert errors == {"match.alertname": "must be a text", "match.job.regex": "must be a text"}
+    assert errors == {"match.alertname": "must be a string", "match.job.regex": "must be a string"}

@@ -15,9 +15,9 @@ BOT = {"name": "deploy-bot", "role": "responder", "teams": ["payments"]}
 def test_an_account_is_added_once_and_read(ask: Ask) -> None:
     answer = ask("root", "POST", "/users", json=BOT)
     assert (answer.status_code, answer.headers["Location"]) == (201, "/api/v1/users/deploy-bot")
-    told = ask("root", "GET", "/users/deploy-bot").get_json()
-    assert told == answer.get_json()
-    assert (told["teams"], told["state"], told["signs_in_by"]) == (["payments"], "enabled", "nothing")
+    shown = ask("root", "GET", "/users/deploy-bot").get_json()
+    assert shown == answer.get_json()
+    assert (shown["teams"], shown["state"], shown["signs_in_by"]) == (["payments"], "enabled", "nothing")
     taken = ask("root", "POST", "/users", json=BOT)
     assert (taken.status_code, taken.get_json()["errors"][0]["field"]) == (409, "name")
 
@@ -25,8 +25,8 @@ def test_an_account_is_added_once_and_read(ask: Ask) -> None:
 def test_an_account_is_changed_at_once_or_not_at_all(ask: Ask) -> None:
     assert ask("bob", "GET", "/me").status_code == 200
     body = {"role": "viewer", "teams": [], "enabled": False}
-    told = ask("root", "PATCH", "/users/bob", json=body).get_json()
-    assert (told["role"], told["teams"], told["state"]) == ("viewer", [], "disabled")
+    shown = ask("root", "PATCH", "/users/bob", json=body).get_json()
+    assert (shown["role"], shown["teams"], shown["state"]) == ("viewer", [], "disabled")
     assert ask("bob", "GET", "/me").status_code == 401
     refused = ask("root", "PATCH", "/users/alice", json={"role": "viewer", "teams": ["nothing"]})
     assert list(errors_of(refused, 422)) == ["teams"]
@@ -38,7 +38,7 @@ def test_the_last_administrator_stays_one(ask: Ask) -> None:
         assert ask("root", "PATCH", "/users/root", json=body).status_code == 409
 
 
-def test_a_password_keeps_its_blanks_and_is_never_told(ask: Ask, database: Database) -> None:
+def test_a_password_keeps_its_blanks_and_is_never_returned(ask: Ask, database: Database) -> None:
     password = "  twelve characters  "
     assert ask("root", "POST", "/users/bob/password", json={"password": password}).status_code == 204
     assert ask("root", "POST", "/users/bob/sign-out").status_code == 204

@@ -32,7 +32,7 @@ def _name(run: Run) -> str:
     return f"R-{run.number}"
 
 
-def test_a_run_tells_what_it_did_to_what_and_how_it_ended(ask: Ask, runs: list[Run]) -> None:
+def test_a_run_shows_its_playbook_target_and_outcome(ask: Ask, runs: list[Run]) -> None:
     failed = ask("victor", "GET", f"/runs/{_name(runs[0])}").get_json()
     assert (failed["status"], failed["outcome"]) == ("failed", "failed")
     assert (failed["failed_task"], failed["rule"], failed["verification"]) == ("Restart it", RULE, None)
@@ -55,8 +55,8 @@ def test_runs_are_filtered_and_listed_a_page_at_a_time(ask: Ask, runs: list[Run]
         "incident=INC-999999": [],
         "rule=another": [],
     }.items():
-        told = ask("bob", "GET", f"/runs?{query}").get_json()["items"]
-        assert [one["run"] for one in told] == [_name(run) for run in found], query
+        shown = ask("bob", "GET", f"/runs?{query}").get_json()["items"]
+        assert [one["run"] for one in shown] == [_name(run) for run in found], query
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_a_service_is_what_the_inventory_says_and_how_it_is_now(ask: Ask, databa
     assert (healing["state"], healing["run"]) == ("healing", f"R-{run}")
 
 
-def test_nobody_tells_of_a_service_when_no_source_is_heard(ask: Ask, database: Database) -> None:
+def test_a_service_is_unknown_when_every_source_is_stale(ask: Ask, database: Database) -> None:
     with database.begin() as session:
         session.get_one(Source, "alertmanager").stale_since = utc_now()
     assert ask("victor", "GET", "/services/checkout").get_json()["state"] == "unknown"

@@ -15,7 +15,7 @@ from tests.integration.api.conftest import Ask, errors_of
 SOURCE = {"name": "backups", "kind": "generic", "rate_limit": 5, "networks": ["192.0.2.7"]}
 
 
-def test_a_source_is_added_once_and_read_with_its_figures(ask: Ask) -> None:
+def test_a_source_is_added_once_and_read_with_its_statistics(ask: Ask) -> None:
     answer = ask("root", "POST", "/sources", json=SOURCE)
     assert (answer.status_code, answer.headers["Location"]) == (201, "/api/v1/sources/backups")
     assert (answer.get_json()["networks"], answer.get_json()["state"]) == (["192.0.2.7/32"], "ok")
@@ -30,7 +30,8 @@ def test_what_is_left_out_stays_and_null_takes_away(ask: Ask) -> None:
     changed = ask("root", "PATCH", "/sources/backups", json={"rate_limit": None, "enabled": False}).get_json()
     assert (changed["rate_limit"], changed["networks"], changed["state"]) == (None, ["192.0.2.7/32"], "disabled")
     assert ask("root", "PATCH", "/sources/backups", json={"enabled": True}).get_json()["state"] == "ok"
-    assert errors_of(ask("root", "PATCH", "/sources/backups", json={})) == {"body": "must name something to change"}
+    errors = errors_of(ask("root", "PATCH", "/sources/backups", json={}))
+    assert errors == {"body": "must name at least one field to change"}
 
 
 def test_sources_are_listed_by_name_a_page_at_a_time(ask: Ask) -> None:

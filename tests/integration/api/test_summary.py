@@ -18,12 +18,12 @@ def test_a_range_of_days_is_summed_up(ask: Ask, database: Database) -> None:
         tale.run(1, 5, RunOutcome.HEALED, verify=4)
         tale.clear(20)
         Tale(session, began, "search", "search is slow", severity="low")
-    told = ask("victor", "GET", "/incidents/stats/summary").get_json()
-    assert told["counts"] == {"opened": 2, "acknowledged": 0, "resolved": 1, "healed": 1}
-    assert told["by_severity"]["low"]["opened"] == 1
-    assert (told["to_heal"]["incidents"], told["to_heal"]["mean"]) == (1, 10.0)
-    assert told["to_resolve"]["p95"] == pytest.approx(20, rel=0.05)
-    assert sum(day["opened"] for day in told["days"]) == 2
+    shown = ask("victor", "GET", "/incidents/stats/summary").get_json()
+    assert shown["counts"] == {"opened": 2, "acknowledged": 0, "resolved": 1, "healed": 1}
+    assert shown["by_severity"]["low"]["opened"] == 1
+    assert (shown["to_heal"]["incidents"], shown["to_heal"]["mean"]) == (1, 10.0)
+    assert shown["to_resolve"]["p95"] == pytest.approx(20, rel=0.05)
+    assert sum(day["opened"] for day in shown["days"]) == 2
     of_checkout = ask("victor", "GET", "/incidents/stats/summary?service=checkout&severity=critical").get_json()
     assert of_checkout["counts"]["opened"] == 1
     day = began.date().isoformat()

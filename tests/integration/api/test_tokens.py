@@ -16,11 +16,11 @@ def _me(app: Flask, secret: str) -> Any:
     return app.test_client().get("/api/v1/me", headers={"Authorization": f"Bearer {secret}"})
 
 
-def test_who_asks_is_told_what_they_may(ask: Ask) -> None:
-    told = ask("bob", "GET", "/me", scope=Scope.READ).get_json()
-    token = told.pop("token")
+def test_a_caller_sees_their_rights(ask: Ask) -> None:
+    result = ask("bob", "GET", "/me", scope=Scope.READ).get_json()
+    token = result.pop("token")
     assert token.startswith("T-")
-    assert told == {"name": "bob", "role": "responder", "teams": ["payments"], "scope": "read"}
+    assert result == {"name": "bob", "role": "responder", "teams": ["payments"], "scope": "read"}
 
 
 def test_a_token_of_one_s_own_works_until_it_is_ended(ask: Ask, app: Flask, database: Database) -> None:
@@ -55,7 +55,7 @@ def test_a_token_is_never_wider_than_the_role(ask: Ask) -> None:
     assert ask("victor", "POST", "/me/tokens", json={"scope": "read"}).status_code == 201
 
 
-def test_somebody_else_s_token_is_not_there_for_one_s_own(ask: Ask) -> None:
+def test_tokens_of_other_users_are_not_found(ask: Ask) -> None:
     of_bob = ask("bob", "POST", "/me/tokens", json={}).get_json()["token"]
     assert ask("alice", "DELETE", f"/me/tokens/{of_bob}").status_code == 404
     assert ask("alice", "POST", f"/me/tokens/{of_bob}/rotate", json={}).status_code == 404
@@ -91,7 +91,7 @@ def test_administrators_make_tokens_of_sources_and_of_accounts(ask: Ask, app: Fl
         ({"user": "bob", "label": "\0"}, "label", 400),
     ],
 )
-def test_a_token_that_makes_no_sense_is_refused(ask: Ask, body: dict[str, Any], field: str, status: int) -> None:
+def test_an_invalid_token_request_is_rejected(ask: Ask, body: dict[str, Any], field: str, status: int) -> None:
     assert list(errors_of(ask("root", "POST", "/tokens", json=body), status)) == [field]
 
 

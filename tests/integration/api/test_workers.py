@@ -1,4 +1,4 @@
-"""Workers by the REST API: who lives, who leads, and which pools nobody serves."""
+"""Workers by the REST API: live workers, the leader, and unserved pools."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_workers_are_listed_with_what_they_do(ask: Ask, database: Database) -> N
     assert answer["unserved_pools"] == []
 
 
-def test_a_pool_that_nobody_serves_is_told_while_jobs_wait_in_it(ask: Ask, database: Database) -> None:
+def test_an_unserved_pool_is_listed_while_jobs_wait_in_it(ask: Ask, database: Database) -> None:
     with database.begin() as session:
         add_worker(session, "one")
         for pool in ("edge", "edge", "default"):

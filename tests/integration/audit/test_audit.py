@@ -1,4 +1,4 @@
-"""The audit log: nobody rewrites it, it is found by what it says, and it goes only when it is old."""
+"""The audit log: it cannot be rewritten, filters find entries, and only retention removes old entries."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def written(session: Session) -> Session:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("filters", "found"),
     [
         ({}, [2, 1, 0]),
         ({"actor": "alice"}, [0]),
@@ -53,8 +53,8 @@ def written(session: Session) -> Session:
         ({"actor": "charlie"}, []),
     ],
 )
-def test_entries_are_found_by_what_they_say(written: Session, asked: dict[str, str], found: list[int]) -> None:
-    assert [entry.after for entry in list_entries(written, read_filters(asked), 10)] == [{"n": n} for n in found]
+def test_filters_find_entries(written: Session, filters: dict[str, str], found: list[int]) -> None:
+    assert [entry.after for entry in list_entries(written, read_filters(filters), 10)] == [{"n": n} for n in found]
 
 
 def test_pages_follow_each_other_without_a_gap(written: Session) -> None:
@@ -73,7 +73,7 @@ def test_a_wrong_filter_is_named(name: str, value: str) -> None:
     assert [wrong.field for wrong in refused.value.fields] == [name]
 
 
-def test_a_change_tells_what_differs_and_in_words(written: Session) -> None:
+def test_a_change_shows_the_fields_that_differ_as_text(written: Session) -> None:
     before, after = differences(
         {"role": "viewer", "email": "a", "teams": []}, {"role": "admin", "email": "a", "x": True}
     )
@@ -105,7 +105,7 @@ def test_the_programs_cannot_rewrite_the_log(written: Session, statement: str) -
 
 
 @pytest.mark.parametrize("days", ["NULL", "now()", "now() - interval '89 days'"])
-def test_nothing_younger_than_90_days_can_be_removed_whatever_is_asked(written: Session, days: str) -> None:
+def test_entries_younger_than_90_days_can_never_be_removed(written: Session, days: str) -> None:
     with pytest.raises(DBAPIError) as refused:
         written.execute(text(f"SELECT remove_old_audit_entries({days}, 10)"))
     assert isinstance(refused.value.orig, CheckViolation)
@@ -132,7 +132,7 @@ def test_an_export_is_read_in_small_transactions(database: Database, monkeypatch
             record(by(session, ALICE, NOW), "user.changed", "bob", after={"n": number})
     entries = exported(database, Filters(actor="alice"))
     assert next(entries).after == {"n": 24}
-    # What is written meanwhile comes too late.
+    # Entries written meanwhile are not included.
     with database.begin() as session:
         record(by(session, ALICE, NOW), "user.changed", "bob", after={"n": 25})
     assert [entry.after for entry in entries] == [{"n": number} for number in range(23, -1, -1)]

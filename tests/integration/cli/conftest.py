@@ -20,7 +20,7 @@ ODD = "[bold]odd[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it is, and tokens of an administrator and of somebody who may only look."""
+    """Its URL, and the tokens of an administrator and of a viewer."""
 
     url: str
     token: str

@@ -75,7 +75,7 @@ def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
         assert (process.stderr.read(), process.wait(30)) == (b"", 0)
 
 
-def test_whoever_may_not_is_told_by_which_token_and_what_to_do(server: Server) -> None:
+def test_a_forbidden_command_names_the_token_and_what_to_do(server: Server) -> None:
     wrong = typed(environment(IMS_URL=server.url, IMS_TOKEN="ims_wrong"), "incident", "list")
     assert wrong.returncode == 6
     assert "The token of IMS_TOKEN is not valid" in wrong.stderr
@@ -105,11 +105,11 @@ def test_the_profile_says_which_server_and_who(server: Server, tmp_path: Path) -
     token.write_text("ims_revoked")
     revoked = typed(stored, "incident", "list")
     assert revoked.returncode == 6
-    assert f"The token of {token} is not valid (any more). `make up` replaces it" in revoked.stderr
+    assert f"The token from {token} is invalid or has expired. `make up` replaces it" in revoked.stderr
     profile.chmod(0o644)
     refused = typed(stored, "incident", "list")
     assert refused.returncode == 6
-    assert f"{profile} may be read by others" in refused.stderr
+    assert f"{profile} is readable by other users" in refused.stderr
 
 
 def test_a_server_that_is_away_is_named_with_where_its_address_stands() -> None:
@@ -152,7 +152,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
 
 class Other(Quiet):
-    """What somebody may have behind a URL that is not IMS's; the URL's first part says what."""
+    """A server that is not IMS; the first part of the path selects its behaviour."""
 
     def do_GET(self) -> None:
         problem = {"title": "x", "detail": "no\x1b]0;title\x07", "errors": [{"field": "a\x9b2J", "message": "b"}]}

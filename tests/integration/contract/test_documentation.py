@@ -1,4 +1,4 @@
-"""The pages that explain the API: what they show works as it stands, and they tell of everything."""
+"""The API's documentation pages: their examples work unchanged, and they cover every operation."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def app(settings: Settings, database: Database) -> Flask:
 
 @pytest.fixture
 def pages(app: Flask) -> dict[str, str]:
-    """The pages by their addresses, as somebody sees them who is not signed in."""
+    """The pages by URL, as seen without signing in."""
     client = app.test_client()
     answers = {address: client.get(address) for address in ADDRESSES}
     assert {answer.status_code for answer in answers.values()} == {200}
@@ -90,16 +90,16 @@ def test_pages_are_small_and_stand_alone(pages: dict[str, str]) -> None:
         assert not re.findall(r'(?:src|href)="https?://', page), address
 
 
-def test_the_document_tells_of_every_route(app: Flask) -> None:
+def test_the_document_has_every_route(app: Flask) -> None:
     paths = Documentation(GROUPS).openapi["paths"]
-    told = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    shown = {(method.upper(), path) for path, operations in paths.items() for method in operations}
     served_ = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/") and rule.rule != "/api/v1/openapi.json"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert told == served_
+    assert shown == served_
 
 
 def test_the_document_is_the_one_that_is_served(app: Flask) -> None:

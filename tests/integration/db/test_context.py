@@ -1,4 +1,4 @@
-"""What follows a commit follows only a commit."""
+"""Callbacks after a commit run only after a commit."""
 
 from sqlalchemy import text
 
@@ -7,7 +7,7 @@ from ims.core.db.engine import Database
 from tests.support.context import by_ims
 
 
-def test_what_is_counted_after_the_commit_is_counted_once_and_not_at_a_savepoint(database: Database) -> None:
+def test_the_callback_runs_once_after_the_commit_and_not_at_a_savepoint(database: Database) -> None:
     counted: list[str] = []
     with database.begin() as session:
         with session.begin_nested():
@@ -18,7 +18,7 @@ def test_what_is_counted_after_the_commit_is_counted_once_and_not_at_a_savepoint
     assert counted == ["inside", "behind"]
 
 
-def test_what_was_rolled_back_is_not_counted(database: Database) -> None:
+def test_a_rolled_back_transaction_is_not_counted(database: Database) -> None:
     counted: list[str] = []
     try:
         with database.begin() as session:

@@ -1,4 +1,4 @@
-"""Runs and refusals of the version before: every state is rewritten, and nothing that was promised or known is lost."""
+"""Runs and denials of the previous version: every state is converted, and no fact or job is lost."""
 
 import json
 from collections.abc import Iterator
@@ -155,7 +155,7 @@ def test_every_state_of_before_is_rewritten(before: Settings) -> None:
                 assert run.outcome == outcome_of(run.kind, RunStatus(run.status), status)
             assert verifications == {}
             _check_spec(runs["healed"])
-            # What had a job, or waits for one, gets one again; nothing else does.
+            # Only runs that had a job or wait for one get one.
             assert redefer_forgotten_runs(session, NOW + timedelta(hours=1)) == 3
             _check_denials(session.scalars(select(Decision)).all(), denials_of(session, [INCIDENT])[INCIDENT])
         _check_promises(database, {name: run.id for name, run in runs.items()})

@@ -1,4 +1,4 @@
-"""A job that cannot be written is trouble of the database, told like any other."""
+"""A job that cannot be written raises the same error as any other failure of the database."""
 
 import pytest
 from sqlalchemy import text

@@ -44,7 +44,7 @@ def test_results_may_be_read_in_any_order(direct: DirectConnection) -> None:
 
 
 @pytest.mark.parametrize("is_read", [True, False])
-def test_an_error_takes_the_whole_transaction_back(database: Database, direct: DirectConnection, is_read: bool) -> None:
+def test_an_error_rolls_the_whole_transaction_back(database: Database, direct: DirectConnection, is_read: bool) -> None:
     """Also one that shows only at the commit; statements that were new in it, and the connection, are used again."""
     take(direct, "before")
     backend = backend_of(direct)
@@ -67,7 +67,7 @@ def test_an_error_takes_the_whole_transaction_back(database: Database, direct: D
     assert (keys(database), backend_of(direct)) == (["b", "before"], backend)
 
 
-def test_a_fault_of_the_caller_takes_the_transaction_back(database: Database, direct: DirectConnection) -> None:
+def test_an_error_of_the_caller_rolls_the_transaction_back(database: Database, direct: DirectConnection) -> None:
     def fails() -> None:
         with direct.begin() as execute:
             execute(TAKE, {"key": "a"})

@@ -1,4 +1,4 @@
-"""Incidents that were there before words and daily figures are found and counted like those that come after."""
+"""Incidents from before the search index and daily statistics are found and counted like later ones."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from ims.reports.statistics import count_by_status
 from ims.reports.summary import Chosen, Metric, read_summary
 from tests.support.postgres import PostgresServer
 
-NAME = "before_figures"
+NAME = "before_statistics"
 NOW = datetime(2026, 3, 1, 3, 12, 7, tzinfo=UTC)
 
 
@@ -58,7 +58,7 @@ def test_what_was_there_before_is_found_and_counted(before: Settings) -> None:
     assert migrate(before)
     database = Database(app_url(before), pool_size=1)
     with database.begin() as session:
-        assert [row.number for row in list_incidents(session, Filters(words="disk journal")).rows] == [1]
+        assert [row.number for row in list_incidents(session, Filters(search="disk journal")).rows] == [1]
         for _ in range(2):
             summary = read_summary(session, NOW, NOW + timedelta(days=1), Chosen(), NOW)
             assert (summary.counts[Metric.RESOLVED], summary.to_resolve.mean) == (1, 90)

@@ -58,7 +58,7 @@ TAKEN: Final = {"name": "upgrade"}
 HOUR: Final = timedelta(hours=1)
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 NOT_STEPS: Final = {"accounts.set_theme", "accounts.sign_in_by_password"}
-"""A cookie of one's own; and signing in, by which somebody becomes one who may take steps."""
+"""Forms that change only the own session: settings in a cookie, and signing in."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +66,21 @@ class Step:
     """One step, how each door takes it, and what becomes of it."""
 
     outcome: str | type[IMSError]
-    """How the audit log calls it; or the error by which it is refused to those who may take it, for what it names."""
+    """The action in the audit log; or the error with which it fails for authorised people."""
     do: Do
     page: Form | None = None
     rest: Call | None = None
     may: frozenset[str] = ADMINS
     own: bool = False
-    """It is done to one's own account, which a command on this machine has none of."""
+    """It changes the own account, and a command on this machine has none."""
     others: Mapping[str, type[IMSError]] = field(default_factory=dict)
-    """What those are told who may not, if it is something else than `Forbidden`."""
+    """The error for people who are not authorised, if it is not `Forbidden`."""
 
     def __str__(self) -> str:
         return self.outcome if isinstance(self.outcome, str) else kind_of(self.outcome)
 
     def refusal(self, person: str) -> type[IMSError] | None:
-        """How it is refused to somebody; None if it is taken."""
+        """The error for a person; None if the step succeeds."""
         if person not in self.may:
             return self.others.get(person, Forbidden)
         return None if isinstance(self.outcome, str) else self.outcome
@@ -189,13 +189,13 @@ STEPS: Final = [
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
-         Form("/rejected/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
+         Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.broken)),
-         Form("/rejected/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
+         Form("/dead-letters/{broken}/retry"), post("/dead-letters/{broken}/retry"), RESPONDERS),
     Step("dead_letter.dropped", lambda c, w: dead_letters.drop(c, [int(w.broken)]),
-         Form("/rejected/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
+         Form("/dead-letters/{broken}/drop"), delete("/dead-letters/{broken}"), RESPONDERS),
     Step(dead_letters.NoSuchDeadLetter, lambda c, w: dead_letters.drop(c, [4711]),
-         Form("/rejected/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
+         Form("/dead-letters/4711/drop"), delete("/dead-letters/4711"), RESPONDERS),
     # Policy.
     Step("policy.activated", lambda c, w: store_and_activate(c, revision())),
     # Incidents.
@@ -244,12 +244,12 @@ def test_every_door_does_the_same(doors: Doors, step: Step) -> None:
     for person in PEOPLE:
         refused = step.refusal(person)
         happened = doors.by_account(person, step.do)
-        told = (kind_of(refused), refused.status) if refused else ("", 0)
-        assert (happened.refused, happened.status) == told, person
+        expected = (kind_of(refused), refused.status) if refused else ("", 0)
+        assert (happened.refused, happened.status) == expected, person
         assert [entry[0] for entry in happened.entries] == ([] if refused else [step.outcome]), person
         if step.page:
             page = doors.by_page(person, step.page)
-            # A form that is shown again says what was wrong in its place, and not how programs call it.
+            # A form that is shown again names the wrong field for people, without the error's kind.
             assert (replace(page, refused=happened.refused) if page.refused == "page" else page) == happened, person
         if step.rest:
             assert doors.by_rest(person, step.rest) == happened, person

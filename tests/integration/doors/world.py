@@ -72,22 +72,22 @@ class Call:
 
 @dataclass(frozen=True)
 class Happened:
-    """What became of a step, without what differs each time: numbers of things, who did it, and from where."""
+    """The effects of a step, without what differs each time: numbers of objects, the actor, and the address."""
 
     refused: str = ""
-    """The error as REST names it, empty if the step was taken."""
+    """The error's kind in REST; empty if the step succeeded."""
     status: int = 0
     """The error's status."""
     entries: tuple[Any, ...] = ()
-    """Of the audit log: action, object, and what it says of before and after."""
+    """Entries of the audit log: action, object, and the fields before and after."""
     events: tuple[Any, ...] = ()
-    """Of timelines."""
+    """Timeline events."""
     counted: Mapping[str, float] = field(default_factory=dict)
-    """Metrics, by how much they grew."""
+    """Metrics, with their increments."""
 
 
 def create_world(session: Session, now: datetime) -> dict[str, str]:
-    """alice administers, bob responds for the payments, charlie looks on; the names of what steps are taken on."""
+    """alice is administrator, bob responder of the payments, charlie viewer; and the names of the objects of steps."""
     add_cast(session, now)
     add_policy(session, now)
     ims = by_ims(session, now)
@@ -128,7 +128,7 @@ def create_world(session: Session, now: datetime) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Who:
-    """Who stands in the audit log when a step came by this door."""
+    """The actor in the audit log when a step came through this door."""
 
     kind: ActorKind
     name: str
@@ -137,7 +137,7 @@ class _Who:
 
 @dataclass
 class Doors:
-    """Takes steps, each in the same world, which is as it was again afterwards."""
+    """Takes steps, each in the same world, which is restored afterwards."""
 
     app: Flask
     database: Database
@@ -151,7 +151,7 @@ class Doors:
             client.post("/sign-in", data={"name": person, "password": PASSWORD, **csrf_token(client, "/sign-in")})
             given = {**self._filled(person, form.fields), **csrf_token(client, "/account")}
             path = self._filled(person, form.path)
-            # As a program, for a page tells only people why something was refused.
+            # As a program, since a page gives the reason of a refusal as text for people only.
             headers = {"Accept": "application/problem+json"}
             by = _Who(ActorKind.PERSON, person, "127.0.0.1")
             return self._watch(by, lambda: client.post(path, data=given, headers=headers))
@@ -166,13 +166,13 @@ class Doors:
             return self._watch(by, lambda: client.open(path, method=call.method, headers=headers, json=body))
 
     def by_command(self, do: Do) -> Happened:
-        """By a command on this machine, which may do everything that needs no account of one's own."""
+        """By a command on this machine, which may do everything that does not require an own account."""
         with self._undone():
             by = _Who(ActorKind.PERSON, getpass.getuser(), None)
             return self._watch(by, lambda: self._called(lambda: local_context(self.database), "alice", do))
 
     def by_account(self, person: str, do: Do, scope: Scope = Scope.ADMIN) -> Happened:
-        """The use case itself, by an account: nothing but it decides whether it may."""
+        """The use case itself, called by an account: it alone authorises the step."""
 
         @contextmanager
         def context() -> Iterator[Context]:
@@ -196,7 +196,7 @@ class Doors:
         return None
 
     def _filled(self, person: str, given: Any) -> Any:
-        """The same with the names of the world for what stands in braces."""
+        """The values with the names of the world in place of braces."""
         if isinstance(given, str):
             return given.format(**self.names, own=self.names[f"own_{person}"])
         if isinstance(given, Mapping):
@@ -224,7 +224,7 @@ class Doors:
         return Happened(
             refused,
             status,
-            tuple(_told(entry) for entry in entries),
+            tuple(_comparable(entry) for entry in entries),
             tuple(sorted(self._events() - events)),
             {name: value - counts.get(name, 0) for name, value in _counts().items() if value != counts.get(name, 0)},
         )
@@ -245,7 +245,7 @@ class Doors:
             return {(title, seq, kind) for title, seq, kind in session.execute(found)}
 
 
-def _told(entry: AuditEntry) -> tuple[str, str, str, list[str], list[str]]:
+def _comparable(entry: AuditEntry) -> tuple[str, str, str, list[str], list[str]]:
     is_numbered = entry.object_kind in ("token", "incident")
     named = _NUMBER.sub("#", entry.object) if is_numbered else entry.object
     return entry.action, entry.object_kind, named, sorted(entry.before or ()), sorted(entry.after or ())

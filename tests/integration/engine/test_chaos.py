@@ -28,7 +28,7 @@ from ims.core.db.migrate import migrate
 from ims.core.settings import Settings
 from ims.incidents.models import Incident
 from ims.runs.models import ACTIVE, Run, RunOutcome
-from tests.support.healing import Site, fire, resolve, runs_of, story
+from tests.support.healing import Site, fire, resolve, runs_of, timeline_text
 from tests.support.postgres import WHEEL_TREE, PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, playbooks_of_runs, run_processes, wait_until
 
@@ -155,20 +155,20 @@ def play(scene: Scene, database: Database, victim: str) -> Round:
     settled = wait_until(lambda: is_settled(scene.settings, this), SETTLED_WITHIN, every=0.25)
     this.seconds = time.monotonic() - begun
     with database.begin() as session:
-        stories = "\n\n".join(story(session, incident) for incident in this.episodes.values())
-        assert settled, f"{victim}: an incident is stuck\n{stories}"
+        timelines = "\n\n".join(timeline_text(session, incident) for incident in this.episodes.values())
+        assert settled, f"{victim}: an incident is stuck\n{timelines}"
         for episode, incident_id in this.episodes.items():
             check_incident(session, episode, session.get_one(Incident, incident_id))
             resolve(session, episode)
     for service in SERVICES:
         work = scene.site.work_of(service)
-        assert len(work) == len(set(work)), f"{victim}: two runs worked on {service} at once: {work}\n{stories}"
+        assert len(work) == len(set(work)), f"{victim}: two runs worked on {service} at once: {work}\n{timelines}"
         scene.site.mend_service(service)
     return this
 
 
 def is_settled(settings: Settings, this: Round) -> bool:
-    """Whether each incident of the round is healed or has called people, and no run is under way."""
+    """Whether each incident of the round is healed or needs attention, and no run is under way."""
     database = Database(Database.of(settings).url, pool_size=1)
     try:
         with database.begin() as session:
@@ -185,7 +185,7 @@ def is_settled(settings: Settings, this: Round) -> bool:
 
 
 def check_incident(session: Session, episode: int, incident: Incident) -> None:
-    """Healed, or it plainly says why not; and what is said about its runs fits."""
+    """Healed, or escalated with a reason; and its timeline matches its runs."""
     runs = runs_of(session, episode)
     assert incident.healed_at or (incident.attention_at and incident.attention_reason)
     assert [run.attempt for run in runs] == list(range(1, len(runs) + 1))

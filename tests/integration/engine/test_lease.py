@@ -1,4 +1,4 @@
-"""A worker that cannot reach its database stops its run before anybody may start another one."""
+"""A worker that cannot reach its database stops its run before another worker may start one."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ LEASE = 6.0
 
 @contextmanager
 def frozen(*pids: int) -> Iterator[None]:
-    """Processes that are there and answer nothing, as behind a network that swallows everything."""
+    """Processes that run but do not answer, as behind a network that drops all packets."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

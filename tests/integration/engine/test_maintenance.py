@@ -58,9 +58,9 @@ def test_a_window_is_waited_for_and_then_the_service_is_healed(
     assert 'ims_maintenance_marks_total{change="ended"} ' in figures
 
 
-@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_announced", [True, False])
 def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
-    make_site: MakeSite, start_worker: StartWorker, database: Database, *, is_told: bool
+    make_site: MakeSite, start_worker: StartWorker, database: Database, *, is_announced: bool
 ) -> None:
     make_site()
     open_window(database)
@@ -70,10 +70,10 @@ def test_a_window_that_ends_while_no_worker_lives_is_noticed_by_the_next_one(
     assert wait_until(lambda: marks(database) == ["work"], 20)
     worker.kill()
     with database.begin() as session:
-        if is_told:
+        if is_announced:
             end_window(by(session, ALICE, now()), "work")
         else:
-            # As when a policy without the window was loaded: nobody is told of it.
+            # As when a policy without the window was loaded: no job announces it.
             session.execute(delete(StoredWindow))
     start_worker()
     assert wait_until(lambda: is_healed(database), 40)

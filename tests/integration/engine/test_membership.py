@@ -1,4 +1,4 @@
-"""Workers know of each other: one leads, the others take over when it dies, and each has its shard."""
+"""Workers know each other: one is leader, another takes over when it dies, and each has its shard."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ from ims.engine.membership import Membership
 from ims.engine.module import Reports
 from ims.workers.models import EngineLeader, Worker, WorkerState
 from ims.workers.queries import list_workers
-from ims.workers.usecases import FORGOTTEN_AFTER, LEADER_LEASE, beat, forget_lost_workers, step_down
+from ims.workers.usecases import FORGOTTEN_AFTER, LEADER_LEASE, forget_lost_workers, step_down, write_heartbeat
 from tests.integration.engine.conftest import StartWorker
 from tests.support.registered import add_worker, registered
 from tests.support.workers import WorkerProcess, wait_until
@@ -31,7 +31,7 @@ WORKING = WorkerState.WORKING
 
 
 def leader_pid(database: Database) -> int | None:
-    """The process that leads as the database has it now."""
+    """The process id of the present leader in the database."""
     with database.begin() as session:
         return next((one.row.pid for one in list_workers(session) if one.is_leader), None)
 
@@ -45,31 +45,31 @@ def led_since(worker: WorkerProcess) -> bool:
 
 
 def end_lease(session: Session) -> None:
-    """As if the leader had been silent for as long as its lease."""
+    """As if the leader had sent no heartbeat for the duration of its lease."""
     session.execute(update(EngineLeader).values(until=EngineLeader.until - LEADER_LEASE))
 
 
 def test_the_first_leads_until_its_lease_ends(session: Session) -> None:
-    assert beat(session, A, WORKING).leader == A.id
-    assert beat(session, B, WORKING).leader == A.id
+    assert write_heartbeat(session, A, WORKING).leader == A.id
+    assert write_heartbeat(session, B, WORKING).leader == A.id
     end_lease(session)
-    assert beat(session, B, WORKING).leader == B.id
-    assert beat(session, A, WORKING).leader == B.id
+    assert write_heartbeat(session, B, WORKING).leader == B.id
+    assert write_heartbeat(session, A, WORKING).leader == B.id
 
 
-def test_who_starts_or_stops_does_not_lead(session: Session) -> None:
-    assert beat(session, A, WorkerState.STARTING).leader is None
-    assert beat(session, A, WORKING).leader == A.id
+def test_a_starting_or_stopping_worker_does_not_lead(session: Session) -> None:
+    assert write_heartbeat(session, A, WorkerState.STARTING).leader is None
+    assert write_heartbeat(session, A, WORKING).leader == A.id
     step_down(session, A)
-    standing = beat(session, B, WORKING)
+    standing = write_heartbeat(session, B, WORKING)
     assert standing.leader == B.id
     assert [peer.id for peer in standing.peers] == [B.id]
 
 
-def test_the_lease_of_one_who_is_known_to_be_dead_is_not_waited_for(session: Session) -> None:
-    beat(session, A, WORKING)
-    assert beat(session, B, WORKING, dead=[C.id]).leader == A.id
-    assert beat(session, B, WORKING, dead=[A.id]).leader == B.id
+def test_the_lease_of_a_worker_known_to_be_dead_ends_at_once(session: Session) -> None:
+    write_heartbeat(session, A, WORKING)
+    assert write_heartbeat(session, B, WORKING, dead=[C.id]).leader == A.id
+    assert write_heartbeat(session, B, WORKING, dead=[A.id]).leader == B.id
 
 
 def test_workers_that_begin_at_once_agree_on_one_leader(database: Database) -> None:
@@ -77,7 +77,7 @@ def test_workers_that_begin_at_once_agree_on_one_leader(database: Database) -> N
 
     def begin(number: int) -> str | None:
         with database.begin() as session:
-            return beat(session, me[number], WORKING).leader
+            return write_heartbeat(session, me[number], WORKING).leader
 
     with ThreadPoolExecutor(8) as threads:
         found = set(threads.map(begin, range(8)))
@@ -85,10 +85,10 @@ def test_workers_that_begin_at_once_agree_on_one_leader(database: Database) -> N
     assert found <= {one.id for one in me}
 
 
-def test_a_silent_worker_has_no_shard_and_is_forgotten_later(session: Session) -> None:
+def test_a_worker_without_heartbeats_has_no_shard_and_is_removed_later(session: Session) -> None:
     add_worker(session, "a")
     add_worker(session, "b", silent=11)
-    assert [peer.id for peer in beat(session, A, WORKING).peers] == [A.id]
+    assert [peer.id for peer in write_heartbeat(session, A, WORKING).peers] == [A.id]
     assert forget_lost_workers(session) == 0
     add_worker(session, "c", silent=FORGOTTEN_AFTER.total_seconds() + 1)
     assert forget_lost_workers(session) == 1
@@ -109,19 +109,19 @@ def test_a_worker_that_cannot_renew_stops_leading_before_another_begins(
     context = WorkerContext(settings, database, new_worker_id(), threads)
     membership = Membership(context, Reports())
     membership.state = WORKING
-    asyncio.run(membership.beat(context))
+    asyncio.run(membership.send_heartbeat(context))
     assert membership.is_leader
 
     def other_leads() -> bool:
         believed = membership.is_leader
         with database.begin() as session:
-            leads = beat(session, B, WORKING).leader == B.id
-        # Looked at before the other asked: had both led at once, it would still have believed so.
+            leads = write_heartbeat(session, B, WORKING).leader == B.id
+        # Read before the other's heartbeat: if both had led at once, this would still be true.
         assert not (leads and believed)
         return leads
 
     assert wait_until(other_leads, 10, every=0.01)
-    asyncio.run(membership.beat(context))
+    asyncio.run(membership.send_heartbeat(context))
     assert not membership.is_leader
 
 
@@ -133,14 +133,14 @@ def test_two_workers_share_the_sources(settings: Settings, database: Database, t
         membership.state = WORKING
         members.append((membership, context))
     for membership, context in (*members, *members):
-        asyncio.run(membership.beat(context))
+        asyncio.run(membership.send_heartbeat(context))
     names = [f"source-{number}" for number in range(100)]
     shares = [{name for name in names if membership.shard.owns(name)} for membership, _ in members]
     assert shares[0] | shares[1] == set(names)
     assert not shares[0] & shares[1]
     assert all(shares)
     asyncio.run(members[1][0].step_down())
-    asyncio.run(members[0][0].beat(members[0][1]))
+    asyncio.run(members[0][0].send_heartbeat(members[0][1]))
     assert all(members[0][0].shard.owns(name) for name in names)
 
 
@@ -173,7 +173,7 @@ def test_a_leader_that_hangs_loses_its_lease_and_says_so_when_it_is_back(
     second = start_worker()
     assert wait_until(lambda: _hosts(database) == {"working": 2}, 20)
     assert first.process is not None
-    # It lives, so that its lease must run out.
+    # Its process is alive, so its lease must expire.
     first.process.send_signal(signal.SIGSTOP)
     try:
         assert wait_until(lambda: leads(second, database), 10)
@@ -192,7 +192,7 @@ def _hosts(database: Database) -> dict[str, int]:
     return found
 
 
-def test_the_row_of_a_worker_tells_what_its_modules_did(start_worker: StartWorker, database: Database) -> None:
+def test_the_row_of_a_worker_shows_the_last_run_of_its_modules(start_worker: StartWorker, database: Database) -> None:
     start_worker(worker_pools="edge, default")
 
     def modules() -> dict[str, str]:
@@ -205,5 +205,5 @@ def test_the_row_of_a_worker_tells_what_its_modules_did(start_worker: StartWorke
     assert set(modules().values()) == {"ok"}
     with database.begin() as session:
         assert session.scalars(select(Worker.pools)).one() == ["edge", "default"]
-        beats = session.scalar(text("SELECT heartbeat_at > clock_timestamp() - interval '10 seconds' FROM worker"))
-    assert beats
+        is_fresh = session.scalar(text("SELECT heartbeat_at > clock_timestamp() - interval '10 seconds' FROM worker"))
+    assert is_fresh

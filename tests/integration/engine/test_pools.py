@@ -27,7 +27,7 @@ def waiting_in(database: Database) -> list[str]:
 
 
 def decided(database: Database) -> int:
-    """An episode that was decided about, and nothing else."""
+    """An episode with a decision, and nothing else."""
     episode, _ = begin(database)
     with database.begin() as session:
         session.execute(text("DELETE FROM procrastinate_jobs"))
@@ -51,7 +51,7 @@ def test_a_run_waits_for_the_pool_that_its_service_had_when_it_was_decided(
         session.execute(text("UPDATE run SET queued_at = queued_at - interval '1 minute'"))
         assert sweep.redefer_forgotten_runs(session, now()) == 1
     assert waiting_in(database) == ["runs:edge"]
-    # A run keeps what was decided for it; what is decided from now on follows the policy.
+    # A run keeps the pool of its decision; later decisions follow the new policy.
     site.host_vars = {}
     site.activate(database)
     with database.begin() as session:
@@ -66,15 +66,15 @@ def test_a_run_of_a_service_without_a_pool_waits_for_the_default_one(make_site: 
     assert waiting_in(database) == ["runs:default"]
 
 
-def test_a_worker_of_the_pool_takes_the_run_and_no_other_one_and_that_it_waits_is_told(
+def test_only_a_worker_of_the_pool_takes_the_run_and_a_metric_shows_that_it_waits(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     make_site(host_vars={"worker_pool": "edge"})
     other = start_worker()
     episode, incident_id = begin(database)
-    told = 'ims_queue_depth{queue="runs:edge"} 1.0'
+    depth = 'ims_queue_depth{queue="runs:edge"} 1.0'
     assert wait_until(lambda: other.log.read_text().count('"pool_has_no_worker"') == 1, 30)
-    assert wait_until(lambda: told in metrics(other), 10)
+    assert wait_until(lambda: depth in metrics(other), 10)
     assert 'ims_queue_workers{queue="runs:edge"} 0.0' in metrics(other)
     assert 'ims_queue_workers{queue="runs:default"} 1.0' in metrics(other)
     with database.begin() as session:

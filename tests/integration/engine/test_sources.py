@@ -1,4 +1,4 @@
-"""The real worker asks a real Alertmanager: a notification that never came is no reason not to heal."""
+"""The real worker polls a real Alertmanager: a service is healed even if its notification was lost."""
 
 import urllib.request
 from pathlib import Path

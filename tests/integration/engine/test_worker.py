@@ -1,4 +1,4 @@
-"""The real worker: what it heals, what it says when it does not, how it stops, what it exports."""
+"""The real worker: what it heals, what it reports if it cannot, how it stops, and its metrics."""
 
 import time
 import urllib.error
@@ -16,7 +16,7 @@ from ims.runs.models import Run, RunEvent, RunOutcome, RunStatus, Verification
 from ims.runs.processes import is_alive
 from ims.runs.spec import Kind, RunSpec
 from tests.integration.engine.conftest import MakeSite, StartWorker
-from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, story
+from tests.support.healing import FAILING, USELESS, fire, kinds, now, resolve, runs_of, timeline_text
 from tests.support.postgres import PostgresServer
 from tests.support.workers import WorkerProcess, children_of_runs, run_processes, wait_until, warm_runners_of
 
@@ -32,7 +32,7 @@ def begin(database: Database, service: str = "shop") -> tuple[int, UUID]:
 
 
 def settle(database: Database, episode: int, incident_id: UUID, timeout: float = 40) -> tuple[list[Run], Incident]:
-    """Wait until automation has healed the incident or has called people."""
+    """Wait until automation has healed the incident or the incident needs attention."""
 
     def is_settled() -> bool:
         with database.begin() as session:
@@ -41,7 +41,7 @@ def settle(database: Database, episode: int, incident_id: UUID, timeout: float =
 
     settled = wait_until(is_settled, timeout)
     with database.begin() as session:
-        assert settled, story(session, incident_id)
+        assert settled, timeline_text(session, incident_id)
         return runs_of(session, episode), session.get_one(Incident, incident_id)
 
 
@@ -56,7 +56,7 @@ def ask(worker: WorkerProcess, path: str) -> tuple[int, str]:
         return 0, ""
 
 
-def test_a_killed_service_is_healed_verified_and_told(
+def test_a_killed_service_is_healed_verified_and_recorded(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
@@ -74,10 +74,13 @@ def test_a_killed_service_is_healed_verified_and_told(
         printed = session.scalars(select(RunEvent.stdout).filter_by(run_id=run.id)).all()
         assert any("Start the service" in line for line in printed)
     assert wait_until(lambda: 'ims_runs_total{outcome="healed"} 1.0' in ask(worker, "/metrics")[1], 5)
-    figures = ask(worker, "/metrics")[1]
-    assert 'ims_healing_decisions_total{reason="allowed"} 1.0' in figures
-    assert 'ims_queue_depth{queue="runs:default"}' in figures
-    assert 'ims_queue_depth{queue="fast"}' in figures
+    exported = (
+        'ims_healing_decisions_total{reason="allowed"} 1.0',
+        'ims_queue_depth{queue="runs:default"}',
+        'ims_queue_depth{queue="fast"}',
+    )
+    for line in exported:
+        assert wait_until(lambda line=line: line in ask(worker, "/metrics")[1], 10), line
     assert [ask(worker, path)[0] for path in ("/health", "/health/ready", "/nothing")] == [200, 200, 404]
     assert worker.terminate() == 0
     assert run_processes(worker.settings.state_dir) == []
@@ -88,7 +91,7 @@ def test_a_killed_service_is_healed_verified_and_told(
     ("playbook", "outcome", "said"),
     [(USELESS, "ineffective", "HTTP 503."), (FAILING, "failed", "It does not work.")],
 )
-def test_what_does_not_help_is_tried_again_and_then_people_are_called(
+def test_an_ineffective_rule_is_tried_again_and_then_the_incident_needs_attention(
     make_site: MakeSite, start_worker: StartWorker, database: Database, playbook: str, outcome: str, said: str
 ) -> None:
     make_site(playbook=playbook, rule=QUICK)
@@ -120,7 +123,7 @@ def test_a_service_without_a_url_is_healed_when_its_alert_resolves(
     assert (run.outcome, run.reason) == (RunOutcome.HEALED, "The alert was resolved.")
 
 
-def test_a_run_finds_a_child_that_was_started_ahead_and_a_new_policy_gets_another(
+def test_a_run_uses_a_warm_runner_and_a_new_policy_gets_new_ones(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     site = make_site()
@@ -166,6 +169,34 @@ def test_a_stopped_worker_hands_its_run_over_and_leaves_nothing_running(
     assert [run.outcome for run in runs] == [RunOutcome.CANCELLED, RunOutcome.HEALED]
 
 
+KILLS_ITS_WORKER = """
+- name: Restart
+  hosts: services
+  gather_facts: false
+  tasks:
+    - name: Restart the service
+      ansible.builtin.shell:
+        cmd: |
+          echo restarted >> {{ journal }}
+          pid=$PPID
+          until [ $(cut -d' ' -f6 /proc/$pid/stat) = $pid ]; do pid=$(cut -d' ' -f4 /proc/$pid/stat); done
+          kill -9 $pid
+          sleep 5
+"""
+
+
+@pytest.mark.parametrize(("safe_to_repeat", "times"), [(False, 1), (True, 2)])
+def test_a_command_of_which_nobody_saw_the_end_is_repeated_only_if_that_is_safe(
+    make_site: MakeSite, start_worker: StartWorker, database: Database, safe_to_repeat: bool, times: int
+) -> None:
+    site = make_site(playbook=KILLS_ITS_WORKER, rule={**QUICK, "safe_to_repeat": safe_to_repeat})
+    start_worker()
+    runs, incident = settle(database, *begin(database))
+    assert [(run.outcome, run.cut_short) for run in runs] == [(RunOutcome.UNKNOWN, True)] * times
+    assert (site.directory / "shop.journal").read_text() == "restarted\n" * times
+    assert incident.attention_at is not None
+
+
 def test_a_run_that_waits_without_a_job_gets_one(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
@@ -179,7 +210,7 @@ def test_a_run_that_waits_without_a_job_gets_one(
     settle(database, episode, incident_id)
 
 
-def test_an_open_episode_about_which_nothing_was_decided_is_found(
+def test_an_open_episode_without_a_decision_gets_one(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     make_site()
@@ -191,7 +222,7 @@ def test_an_open_episode_about_which_nothing_was_decided_is_found(
     settle(database, episode, incident_id, timeout=60)
 
 
-def test_jobs_of_a_worker_that_went_silent_are_done_by_another(
+def test_jobs_of_a_worker_without_heartbeats_go_to_another(
     make_site: MakeSite, start_worker: StartWorker, database: Database
 ) -> None:
     make_site()

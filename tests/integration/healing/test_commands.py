@@ -38,9 +38,9 @@ def test_show_tells_what_each_guard_said(capsys: Captured) -> None:
     (one,) = json.loads(capsys.readouterr().out)
     for name in (one["decision"], one["decision"].lower(), one["decision"].removeprefix("D-")):
         assert main(["decision", "show", name]) == 0
-        told = capsys.readouterr().out
-        assert "No healing rule matches the alert." in told
-        assert ["cooldown", "skip"] in [line.split() for line in told.splitlines()]
+        output = capsys.readouterr().out
+        assert "No healing rule matches the alert." in output
+        assert ["cooldown", "skip"] in [line.split() for line in output.splitlines()]
 
 
 @pytest.mark.parametrize("name", ["D-999999", "nonsense", "9" * 40])

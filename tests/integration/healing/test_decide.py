@@ -1,4 +1,4 @@
-"""Deciding on the real database: once whatever the repetition, never twice on a target, never silent."""
+"""Decisions on the real database: made once however often repeated, and one run per target at most."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,7 +16,7 @@ from ims.incidents.models import Incident
 from ims.runs.models import Run, RunStatus, VerificationStatus
 from ims.runs.spec import RunSpec
 from tests.integration.healing.conftest import MakeSite
-from tests.support.healing import fire, kinds, now, resolve, runs_of, told
+from tests.support.healing import fire, kinds, now, resolve, runs_of, timeline
 from tests.support.workers import wait_until
 
 
@@ -44,7 +44,7 @@ def test_an_allowed_run_its_line_and_its_job_are_one_commit(make_site: MakeSite,
         (run,) = runs_of(session, episode)
         assert (run.status, run.target, run.rule, run.attempt) == ("queued", "shop", "restart", 1)
         assert [job["args"] for job in jobs(session, "execute_run")] == [{"run_id": str(run.id)}]
-        kind, data = told(session, incident)[0]
+        kind, data = timeline(session, incident)[0]
         assert (kind, data["number"], data["playbook"]) == ("rule_allowed", run.number, "playbooks/heal/restart.yml")
 
 
@@ -219,7 +219,7 @@ def test_without_a_policy_the_decision_waits_for_one(make_site: MakeSite, databa
     assert decide_now(database, episode) == ["allowed"]
 
 
-def test_an_alert_without_a_rule_calls_nobody_while_another_of_its_incident_is_healed(
+def test_an_alert_without_a_rule_needs_no_attention_while_another_of_its_incident_is_healed(
     make_site: MakeSite, database: Database
 ) -> None:
     make_site()

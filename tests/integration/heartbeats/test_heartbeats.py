@@ -81,7 +81,7 @@ def test_what_could_not_come_while_ims_was_down_is_not_missed(session: Session) 
     take_heartbeat(by_source(session, "scripts", at(0)), "backup")
     assert check(session, 1000, watching=999) == Checked()
     assert check(session, 1090, watching=999).missed == ("backup",)
-    # A worker that starts now does not take silence for a return.
+    # A worker that starts now does not take missing heartbeats for a return.
     assert check(session, 1091, watching=1091) == Checked()
 
 
@@ -119,7 +119,7 @@ def test_two_workers_tell_once(database: Database) -> None:
         assert check(session, 92) == Checked()
 
 
-def test_the_end_of_a_watchdog_is_no_sign_of_life() -> None:
+def test_a_resolved_watchdog_is_not_a_heartbeat() -> None:
     assert is_heartbeat({"status": "firing", "alerts": []})
     assert is_heartbeat(None)
     assert not is_heartbeat({"status": "resolved", "alerts": []})

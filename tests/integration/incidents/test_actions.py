@@ -205,7 +205,7 @@ def test_two_people_at_once_see_one_success_and_one_refusal_and_no_note_is_lost(
                     actions.add_note(by(session, actor, later(1)), str(own_id), f"{actor.name} is here")
                 outcomes.append("done")
             except Conflict:
-                outcomes.append("refused")
+                outcomes.append("not allowed")
             with database.begin() as session:
                 actions.add_note(by(session, actor, later(2)), str(own_id), "second")
 
@@ -214,12 +214,12 @@ def test_two_people_at_once_see_one_success_and_one_refusal_and_no_note_is_lost(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcomes) == ["done"] * 12 + ["refused"] * 12
+    assert sorted(outcomes) == ["done"] * 12 + ["not allowed"] * 12
     with database.begin() as session:
         for own_id in ids:
-            told = timeline_of(session, own_id)
-            assert [event.seq for event in told] == list(range(1, len(told) + 1))
-            assert sorted(event.kind for event in told) == ["acknowledged", "incident_opened", "note", "note", "note"]
+            events = timeline_of(session, own_id)
+            assert [event.seq for event in events] == list(range(1, len(events) + 1))
+            assert sorted(event.kind for event in events) == ["acknowledged", "incident_opened", "note", "note", "note"]
 
 
 def test_incidents_are_found_by_number_and_by_id(session: Session) -> None:

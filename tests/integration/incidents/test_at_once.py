@@ -44,7 +44,7 @@ def _do(database: Database, barrier: threading.Barrier, own_id: UUID, step: Step
     except Conflict:
         with database.begin() as session:
             actions.add_note(by(session, actor, utc_now()), str(own_id), f"{actor.name} was here")
-        return "refused"
+        return "not allowed"
     return "done"
 
 

@@ -13,7 +13,7 @@ import pytest
 from ims.cli.main import main
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.incidents import search as words
+from ims.incidents import search
 from tests.support.history import Tale
 from tests.support.shop import fill
 
@@ -44,9 +44,9 @@ def test_the_list_goes_on_where_a_search_for_words_stopped(
     assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     whole = json.loads(capsys.readouterr().out)
     assert len({row["opened_at"][:10] for row in whole}) > 1
-    monkeypatch.setattr(words, "affordable_days", lambda *_given, **_more: 1)
-    monkeypatch.setattr(words, "WALK_ROWS", 1)
-    monkeypatch.setattr(words, "WALK_ON_ROWS", 1)
+    monkeypatch.setattr(search, "affordable_days", lambda *_given, **_more: 1)
+    monkeypatch.setattr(search, "WALK_ROWS", 1)
+    monkeypatch.setattr(search, "WALK_ON_ROWS", 1)
     assert main(["incident", "list", "--search", "down", "--limit", "25", "--json"]) == 0
     assert [row["incident"] for row in json.loads(capsys.readouterr().out)] == [row["incident"] for row in whole]
 
@@ -75,22 +75,22 @@ def test_an_incident_that_does_not_exist_is_told(numbers: dict[str, int], capsys
 def test_an_incident_is_opened_changed_and_measured(
     numbers: dict[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told(*words: str) -> Any:
+    def output_of(*words: str) -> Any:
         assert main(["incident", *words, "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
-    opened = told("open", "Backups are late", "--severity", "low", "--service", "checkout")
+    opened = output_of("open", "Backups are late", "--severity", "low", "--service", "checkout")
     assert (opened["status"], opened["team"], opened["environment"]) == ("open", "payments", "production")
     name = opened["incident"]
     monkeypatch.setattr("sys.stdin", io.StringIO("The disk of the *backup host* is full.\n"))
-    told("note", name, "-")
-    assert told("set", name, "--severity", "high", "--assignee", "bob")["assignee"] == "bob"
-    assert [told(step, name)["status"] for step in ("ack", "start")] == ["acknowledged", "in_progress"]
-    whole = told("show", name)
+    output_of("note", name, "-")
+    assert output_of("set", name, "--severity", "high", "--assignee", "bob")["assignee"] == "bob"
+    assert [output_of(step, name)["status"] for step in ("ack", "start")] == ["acknowledged", "in_progress"]
+    whole = output_of("show", name)
     assert [note["text"] for note in whole["notes"]] == ["The disk of the *backup host* is full."]
-    assert told("metrics", name)["time_to_acknowledge"] >= 0
-    assert told("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
-    assert [one["incident"] for one in told("list", "--search", "backup host", "--assignee", "bob")] == [name]
+    assert output_of("metrics", name)["time_to_acknowledge"] >= 0
+    assert output_of("summary", "--severity", "high")["counts"]["acknowledged"] >= 1
+    assert [one["incident"] for one in output_of("list", "--search", "backup host", "--assignee", "bob")] == [name]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_incident_is_opened_changed_and_measured(
     [
         (["incident", "open", " "], 2, "title"),
         (["incident", "open", "x", "--assignee", "mallory"], 2, "assignee"),
-        (["incident", "set", "INC-1"], 2, "Name something to change"),
+        (["incident", "set", "INC-1"], 2, "Give at least one field to change"),
         (["incident", "note", "INC-1", ""], 2, "TEXT"),
         (["incident", "summary", "--since", "2030-01-01"], 2, "since"),
         (["alert", "show", "99999"], 3, "no alert"),

@@ -1,4 +1,4 @@
-"""The list of incidents, and the figures over it."""
+"""The list of incidents, and the statistics over it."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -34,7 +34,7 @@ def add(session: Session, count: int, **values: object) -> None:
 
 @pytest.mark.parametrize("sort", list(Sort))
 @pytest.mark.parametrize(
-    "filters", [Filters(), Filters(service="checkout"), Filters(severity="low"), Filters(words="INCID 1")]
+    "filters", [Filters(), Filters(service="checkout"), Filters(severity="low"), Filters(search="INCID 1")]
 )
 def test_pages_follow_each_other_without_gaps_or_repeats(session: Session, filters: Filters, sort: Sort) -> None:
     add(session, 40)
@@ -67,17 +67,17 @@ def test_an_incident_that_appears_meanwhile_moves_nothing_on_the_next_page(sessi
 def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort: Sort) -> None:
     add(session, 300)
     after = list_incidents(session, Filters(), sort=sort, limit=5).next
-    asked: list[tuple[str, object]] = []
+    executed: list[tuple[str, object]] = []
 
     def remember(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        asked.append((statement, parameters))
+        executed.append((statement, parameters))
 
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", remember)
     list_incidents(session, Filters(), sort=sort, limit=5, after=after)
     event.remove(connection, "before_cursor_execute", remember)
     session.execute(text("SET LOCAL enable_seqscan = off"))
-    (statement, parameters) = asked[0]
+    (statement, parameters) = executed[0]
     plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
     assert "ix_incident_opened_at" in plan
     assert "Index Cond" in plan
@@ -85,17 +85,17 @@ def test_a_page_far_into_the_list_is_served_by_its_index(session: Session, sort:
 
 def test_the_statistics_of_a_night(session: Session) -> None:
     fill(session, NOW)
-    figures = read_statistics(session, NOW)
-    assert (figures.open, figures.needing_people, figures.healing) == (4, 1, 1)
-    assert figures.healed == 5
-    assert figures.mtta.seconds
-    assert figures.mttr.seconds
-    assert figures.mttr.change
+    statistics = read_statistics(session, NOW)
+    assert (statistics.open, statistics.needing_attention, statistics.healing) == (4, 1, 1)
+    assert statistics.healed == 5
+    assert statistics.mtta.seconds
+    assert statistics.mttr.seconds
+    assert statistics.mttr.change
     assert count_by_status(session) == {"open": 3, "acknowledged": 1, "in_progress": 0, "resolved": 26}
 
 
 def test_statistics_of_nothing_are_none_and_zero(session: Session) -> None:
-    figures = read_statistics(session, NOW)
-    assert (figures.open, figures.healing, figures.healed) == (0, 0, 0)
-    assert figures.mtta.seconds is None
-    assert figures.mttr.change is None
+    statistics = read_statistics(session, NOW)
+    assert (statistics.open, statistics.healing, statistics.healed) == (0, 0, 0)
+    assert statistics.mtta.seconds is None
+    assert statistics.mttr.change is None

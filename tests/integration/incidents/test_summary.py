@@ -85,8 +85,8 @@ def assert_plain(summary: Summary, chosen: Chosen, rows: list[dict[str, Any]]) -
     }
     for day in summary.days:
         assert day.counts == {m: sum(name == m and on == day.day for name, on, *_ in facts) for m in Metric}
-    told = (summary.to_acknowledge, summary.to_resolve, summary.to_heal)
-    for metric, durations in zip(TIMED, told, strict=True):
+    found = (summary.to_acknowledge, summary.to_resolve, summary.to_heal)
+    for metric, durations in zip(TIMED, found, strict=True):
         assert_durations(durations, sorted(seconds for name, _, _, seconds in facts if name == metric))
 
 
@@ -143,16 +143,16 @@ def facts_of(row: dict[str, Any]) -> Iterator[tuple[str, date, str, float]]:
             yield metric, at.date(), row["severity"], (at - row["opened_at"]).total_seconds()
 
 
-def assert_durations(told: Durations, seconds: list[float]) -> None:
+def assert_durations(found: Durations, seconds: list[float]) -> None:
     """The mean to the microsecond, the percentiles within their error."""
-    assert told.incidents == len(seconds)
+    assert found.incidents == len(seconds)
     if not seconds:
-        assert told == Durations()
+        assert found == Durations()
         return
-    assert told.mean == pytest.approx(sum(seconds) / len(seconds), abs=1e-6)
+    assert found.mean == pytest.approx(sum(seconds) / len(seconds), abs=1e-6)
     for percent in PERCENTILES:
         true = max(seconds[-(-len(seconds) * percent // 100) - 1], SHORTEST)
-        assert told.percentiles[percent] == pytest.approx(true, rel=RELATIVE_ERROR + 1e-9)
+        assert found.percentiles[percent] == pytest.approx(true, rel=RELATIVE_ERROR + 1e-9)
 
 
 def test_what_is_added_up_leaves_the_queue_and_is_added_once(session: Session) -> None:

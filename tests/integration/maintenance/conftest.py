@@ -1,4 +1,4 @@
-"""A policy with windows in the database, alerts of its services, and what timelines tell."""
+"""A policy with windows in the database, alerts of its services, and their timelines."""
 
 import hashlib
 from dataclasses import dataclass
@@ -87,8 +87,8 @@ class Site:
         self.session.expire_all()
         return self.session.get_one(Incident, self.session.get_one(Episode, episode_id).incident_id)
 
-    def told(self, incident_id: UUID) -> list[str]:
-        """The kinds of an incident's timeline, without what ingest always writes."""
+    def events(self, incident_id: UUID) -> list[str]:
+        """The kinds of an incident's timeline, without the kinds that ingest always writes."""
         query = select(TimelineEvent.kind).where(TimelineEvent.incident_id == incident_id).order_by(TimelineEvent.seq)
         usual = ("incident_opened", "alert_firing", "alert_resolved", "resolved")
         return [kind for kind in self.session.scalars(query) if kind not in usual]

@@ -1,4 +1,4 @@
-"""An alert that comes and goes marks its incident, once, and is not healed for ever."""
+"""A flapping alert marks its incident, once, and is not healed forever."""
 
 from typing import Any
 
@@ -30,15 +30,15 @@ def test_an_alert_that_fires_more_often_than_allowed_marks_its_incident_once(sit
     assert [site.incident_of(episode).flapping_since for episode in calm] == [None] * 3
     incident = site.incident_of(last)
     assert incident.flapping_since == at(180)
-    assert site.told(incident.id) == ["flapping"]
-    told = site.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == "flapping")).one()
-    assert told.data == {"alert": "ServiceDown", "episodes": 3, "within": 600}
+    assert site.events(incident.id) == ["flapping"]
+    event = site.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == "flapping")).one()
+    assert event.data == {"alert": "ServiceDown", "episodes": 3, "within": 600}
 
 
 def test_an_incident_is_noted_once_however_often_its_alert_comes_back(site: Site) -> None:
     site.activate(policy_of(correlation={"flapping": {"episodes": 3, "within": 600}, "auto_resolve": "never"}))
     *_, last = flap(site, 9)
-    assert site.told(site.incident_of(last).id) == ["flapping"]
+    assert site.events(site.incident_of(last).id) == ["flapping"]
     assert site.incident_of(last).flapping_since == at(180)
 
 
@@ -54,14 +54,14 @@ def test_many_alerts_of_one_service_that_fire_once_are_not_flapping(site: Site) 
     assert site.incident_of(first).flapping_since is None
 
 
-def test_a_flapping_incident_is_not_healed_and_a_person_is_called(site: Site) -> None:
+def test_a_flapping_incident_is_not_healed_and_needs_attention(site: Site) -> None:
     site.activate(flapping_policy())
     *_, last = flap(site, 4)
     (decision,) = site.decide(last, now=at(181))
     assert (decision.verdict.reason, decision.verdict.is_final) == ("flapping", True)
     incident = site.incident_of(last)
     assert incident.attention_at == at(181)
-    assert site.told(incident.id) == ["flapping", "rule_denied", "automation_gave_up"]
+    assert site.events(incident.id) == ["flapping", "rule_denied", "automation_gave_up"]
 
 
 def test_the_policy_may_let_rules_go_on(site: Site) -> None:
@@ -98,7 +98,7 @@ def test_counting_is_one_statement_for_any_batch_and_none_for_first_alerts_and_r
         assert (first, repeated, resolved, counts(size, 20)) == (0, 0, 0, 1)
 
 
-def test_an_alert_that_comes_and_goes_within_one_batch_is_flapping_too(site: Site) -> None:
+def test_an_alert_that_fires_repeatedly_within_one_batch_is_flapping_too(site: Site) -> None:
     site.activate(flapping_policy())
     come_and_go = [
         part
@@ -107,4 +107,4 @@ def test_an_alert_that_comes_and_goes_within_one_batch_is_flapping_too(site: Sit
     ]
     outcome = site.take(*come_and_go, notification(starts=10), now=at(20))
     assert len(outcome.flapping_incidents) == 1
-    assert site.told(outcome.flapping_incidents[0]) == ["flapping"]
+    assert site.events(outcome.flapping_incidents[0]) == ["flapping"]

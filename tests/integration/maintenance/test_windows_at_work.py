@@ -1,4 +1,4 @@
-"""While a window is open nobody is told and nothing is healed; what still fires at its end is treated as new."""
+"""During a window IMS neither heals nor notifies; alerts that still fire at its end are treated as new."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -29,7 +29,7 @@ def test_in_a_window_an_alert_is_recorded_marked_and_left_alone(site: Site) -> N
     assert decision.verdict.reason == "maintenance"
     incident = site.incident_of(episode)
     assert (incident.maintenance, incident.attention_at, incident.status) == ("patching", None, "open")
-    assert site.told(incident.id) == ["maintenance_began"]
+    assert site.events(incident.id) == ["maintenance_began"]
     assert site.session.scalar(select(func.count()).select_from(Run)) == 0
     (decision,) = site.session.scalars(select(Decision))
     assert (decision.reason, decision.count) == ("maintenance", 1)
@@ -37,13 +37,13 @@ def test_in_a_window_an_alert_is_recorded_marked_and_left_alone(site: Site) -> N
     assert event.data == {"window": "patching", "until": at(3600).isoformat(), "reason": "Patches"}
 
 
-def test_what_no_rule_matches_wakes_nobody_in_a_window(site: Site) -> None:
+def test_an_alert_without_a_rule_needs_no_attention_in_a_window(site: Site) -> None:
     site.activate(policy_of(window()))
     (episode,) = site.take(notification("DiskFull")).new_episodes
     (decision,) = site.decide(episode, now=at(1))
     assert decision.verdict.reason == "maintenance"
     assert site.incident_of(episode).attention_at is None
-    assert site.told(site.incident_of(episode).id) == ["maintenance_began"]
+    assert site.events(site.incident_of(episode).id) == ["maintenance_began"]
 
 
 def test_a_decision_repeated_in_a_window_tells_nothing_more(site: Site) -> None:
@@ -51,7 +51,7 @@ def test_a_decision_repeated_in_a_window_tells_nothing_more(site: Site) -> None:
     (episode,) = site.take(notification()).new_episodes
     for second in (1, 2, 3):
         site.decide(episode, now=at(second))
-    assert site.told(site.incident_of(episode).id) == ["maintenance_began"]
+    assert site.events(site.incident_of(episode).id) == ["maintenance_began"]
     assert site.session.scalars(select(Decision.count)).one() == 3
 
 
@@ -74,7 +74,7 @@ def test_what_still_fires_at_the_end_is_healed_as_if_it_were_new(site: Site) -> 
     assert decision.verdict.reason == "allowed"
     incident = site.incident_of(episode)
     assert incident.maintenance is None
-    assert site.told(incident.id) == ["maintenance_began", "maintenance_ended", "rule_allowed"]
+    assert site.events(incident.id) == ["maintenance_began", "maintenance_ended", "rule_allowed"]
 
 
 def test_the_sweep_ends_what_no_decision_ended(site: Site) -> None:
@@ -87,7 +87,7 @@ def test_the_sweep_ends_what_no_decision_ended(site: Site) -> None:
     assert follow_windows(site.session, at(3600)) == Followed(open_windows=0, began=0, ended=1)
     assert [arguments for arguments, _ in site.jobs()] == [{"episode_ids": list(episodes)}]
     assert follow_windows(site.session, at(3601)) == Followed(open_windows=0, began=0, ended=0)
-    assert site.told(site.incident_of(episodes[0]).id) == ["maintenance_began", "maintenance_ended"]
+    assert site.events(site.incident_of(episodes[0]).id) == ["maintenance_began", "maintenance_ended"]
 
 
 def test_a_policy_without_the_window_ends_it(site: Site) -> None:
@@ -202,7 +202,7 @@ def test_a_mark_without_a_policy_is_cleared(site: Site) -> None:
     incident = site.incident_of(episode)
     site.session.execute(update(Incident).values(maintenance="gone"))
     assert follow_windows(site.session, at(1)).ended == 1
-    assert site.told(incident.id) == ["maintenance_ended"]
+    assert site.events(incident.id) == ["maintenance_ended"]
 
 
 def test_many_incidents_are_marked_and_let_go_in_steps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_a_single_file_is_an_inventory_too(tree: Path) -> None:
     assert revision.policy.services["web"].url == "http://127.0.0.1:8080/health"
 
 
-def test_every_broken_file_is_told_with_its_line(tree: Path, write: Write) -> None:
+def test_every_broken_file_is_reported_with_its_line(tree: Path, write: Write) -> None:
     write("hosts.yml", "services:\n  hosts:\n    web: {\n")
     write("group_vars/all/platform.yml", "address: 1\nweb_port: [\n")
     found = faults(tree)
@@ -86,7 +86,7 @@ def test_an_inventory_of_the_wrong_shape_says_what_is_wrong(tree: Path, write: W
     assert "requires a dictionary, found list" in found[0]
 
 
-def test_variables_that_are_no_mapping_are_told(tree: Path, write: Write) -> None:
+def test_variables_that_are_no_mapping_are_reported(tree: Path, write: Write) -> None:
     write("group_vars/all/platform.yml", "- a\n")
     assert faults(tree) == [
         f"{INVENTORY}/group_vars/all/platform.yml:1:1: must be a mapping of variable names to values."
@@ -98,8 +98,8 @@ def test_a_platform_without_tasks_has_the_line_where_it_is_named(tree: Path, wri
     write("host_vars/web.yml", "description: The shop\nplatform: kubernetes\n")
     write("host_vars/db.yml", "platform: systemd\n")
     assert faults(tree) == [
-        f"{INVENTORY}/host_vars/web.yml:2:11: services.web.platform: 'kubernetes' is no platform of the role "
-        "managed_service, which has: systemd. Name one of them, or add "
+        f"{INVENTORY}/host_vars/web.yml:2:11: services.web.platform: 'kubernetes' is not a platform of the role "
+        "managed_service, which has: systemd. Use one of them, or add "
         "roles/managed_service/tasks/platforms/kubernetes.yml."
     ]
 
@@ -148,7 +148,7 @@ def test_maintenance_windows_are_read_and_their_faults_have_lines(tree: Path, wr
     assert "did you mean web" in found
 
 
-def test_a_misspelt_group_variable_is_told_where_it_stands(tree: Path, write: Write) -> None:
+def test_a_misspelt_group_variable_is_reported_where_it_stands(tree: Path, write: Write) -> None:
     write("group_vars/all/more.yml", "# ours\nhealing_ruls: []\n")
     write("group_vars/services.yml", "runbok: docs/x.md\n")
     found = faults(tree)
@@ -169,14 +169,14 @@ def test_a_template_fault_in_one_variable_hides_no_other(tree: Path, write: Writ
 
 def test_a_value_that_depends_on_where_the_policy_lies_is_refused(tree: Path, write: Write) -> None:
     write("host_vars/db.yml", 'description: "see {{ inventory_dir }}/README"\n')
-    assert "another one on every machine" in faults(tree)[0]
+    assert "differs on every machine" in faults(tree)[0]
 
 
 def test_a_setting_on_one_host_is_refused(tree: Path, write: Write) -> None:
     write("host_vars/web.yml", "healing_mode: observe\n")
     assert faults(tree) == [
         f"{INVENTORY}/host_vars/web.yml:1:15: services.web.healing_mode: "
-        "healing_mode is for the policy as a whole: set it in group_vars/all only."
+        "healing_mode applies to the whole policy: set it in group_vars/all only."
     ]
 
 
@@ -189,21 +189,45 @@ def test_an_encrypted_value_needs_the_password_only_where_it_matters(tree: Path,
     found = faults(tree)
     assert len(found) == 1
     assert found[0].startswith(f"{INVENTORY}/host_vars/db.yml:1:")
-    assert "ANSIBLE_VAULT_PASSWORD_FILE" in found[0]
+    assert "set vault_password_file" in found[0]
 
-    policy = read(tree, ANSIBLE_VAULT_PASSWORD_FILE=str(password)).policy
-    assert policy.services["db"].url == "http://secret.example/"
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {password}\n")
+    revision = read(tree)
+    assert revision.policy.services["db"].url == "http://secret.example/"
+    assert revision.warnings == ()
 
 
-def test_an_encrypted_file_without_password_is_told(tree: Path, write: Write) -> None:
+def test_what_only_a_playbook_decrypts_is_a_warning_with_its_line(tree: Path, write: Write, tmp_path: Path) -> None:
+    _, value = encrypt(tmp_path, "swordfish")
+    write("group_vars/services.yml", f"db:\n  passwords:\n    - {indented(value, 8)}\n")
+    (warning,) = read(tree).warnings
+    assert str(warning).startswith(f"{INVENTORY}/group_vars/services.yml:3:")
+    assert "db is encrypted and no vault password of the policy fits" in warning.message
+
+
+@pytest.mark.parametrize("variable", ["ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST"])
+def test_a_vault_password_that_a_run_would_not_have_is_refused(
+    tree: Path, write: Write, tmp_path: Path, variable: str
+) -> None:
+    password, value = encrypt(tmp_path, "swordfish")
+    write("group_vars/services.yml", f"db_password: {value}\n")
+    (found,) = faults(tree, **{variable: str(password)})
+    assert found.startswith(f"{INVENTORY}/group_vars/services.yml:1:")
+    assert f"{variable} of this shell is not used" in found
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {password}\n")
+    assert read(tree, **{variable: str(password)}).warnings == ()
+
+
+def test_an_encrypted_file_without_password_is_reported(tree: Path, write: Write) -> None:
     write("group_vars/all/secret.yml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n")
     found = faults(tree)
     assert found[0].startswith(f"{INVENTORY}/group_vars/all/secret.yml: ")
-    assert "ANSIBLE_VAULT_PASSWORD_FILE" in found[0]
+    assert "set vault_password_file" in found[0]
 
 
 def test_a_vault_password_file_that_is_missing_is_told(tree: Path, write: Write, tmp_path: Path) -> None:
-    found = faults(tree, ANSIBLE_VAULT_PASSWORD_FILE=str(tmp_path / "nowhere"))
+    write("/ansible.cfg", f"[defaults]\nvault_password_file = {tmp_path / 'nowhere'}\n")
+    found = faults(tree)
     assert "vault password cannot be read" in found[0]
 
 
@@ -225,13 +249,13 @@ def test_an_executable_in_the_inventory_is_refused_and_not_run(tree: Path, write
     script = write("hosts.sh", f"#!/bin/sh\ntouch {trace}\necho '{{}}'\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     found = faults(tree)
-    assert found[0].startswith(f"{INVENTORY}/hosts.sh: is no inventory source that IMS reads")
+    assert found[0].startswith(f"{INVENTORY}/hosts.sh: is not an inventory source that IMS reads")
     assert not trace.exists()
 
 
 def test_a_plugin_that_asks_another_system_is_refused(tree: Path, write: Write) -> None:
     write("cloud.yml", "plugin: amazon.aws.aws_ec2\n")
-    assert faults(tree)[0].startswith(f"{INVENTORY}/cloud.yml: is no inventory source that IMS reads")
+    assert faults(tree)[0].startswith(f"{INVENTORY}/cloud.yml: is not an inventory source that IMS reads")
 
 
 def test_groups_may_be_constructed(tree: Path, write: Write) -> None:
@@ -242,9 +266,9 @@ def test_groups_may_be_constructed(tree: Path, write: Write) -> None:
     assert read(tree).policy.groups["mine"] == ("db", "web")
 
 
-def test_a_playbook_that_is_none_is_told(tree: Path, write: Write) -> None:
+def test_a_playbook_that_is_none_is_reported(tree: Path, write: Write) -> None:
     write("/playbooks/heal/restart_service.yml", "hosts: services\n")
-    assert faults(tree) == ["playbooks/heal/restart_service.yml:1:1: is no playbook: it must be a list of plays."]
+    assert faults(tree) == ["playbooks/heal/restart_service.yml:1:1: is not a playbook: it must be a list of plays."]
     write("/playbooks/heal/restart_service.yml", "- hosts: services\n  tasks: [\n")
     assert faults(tree)[0].startswith("playbooks/heal/restart_service.yml:3:1: YAML parsing failed")
 
@@ -305,11 +329,11 @@ def test_a_reader_that_takes_too_long_is_ended_with_all_it_started(tree: Path, w
 
 def test_an_answer_that_is_too_large_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "ANSWER_BYTES", 10)
-    with pytest.raises(ReaderFailed, match="more than 10 bytes"):
+    with pytest.raises(ReaderFailed, match="larger than 10 bytes"):
         read(tree)
 
 
-def test_a_reader_that_crashes_is_told_and_not_taken_for_a_policy(tree: Path, write: Write) -> None:
+def test_a_reader_that_crashes_is_reported_and_not_taken_for_a_policy(tree: Path, write: Write) -> None:
     write("/filter_plugins/bad.py", "import os\nos._exit(3)\n")
     write("host_vars/db.yml", "owner: \"{{ 'bob' | bad }}\"\n")
     with pytest.raises(ReaderFailed, match="exit 3"):

@@ -45,12 +45,12 @@ def test_a_dry_run_counts_what_a_run_then_removes(
     past: Database, terminal: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("--dry-run", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["dry_run"], told["incidents"], told["alerts"]) == (True, 2, 2)
+    removed = json.loads(capsys.readouterr().out)
+    assert (removed["dry_run"], removed["incidents"], removed["alerts"]) == (True, 2, 2)
     assert incidents(past) == 3
     run("--json")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["dry_run"], told["incidents"], told["alerts"]) == (False, 2, 2)
+    removed = json.loads(capsys.readouterr().out)
+    assert (removed["dry_run"], removed["incidents"], removed["alerts"]) == (False, 2, 2)
     assert incidents(past) == 1
     run()
     assert "0 incidents" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A caller's own name for a request is kept for a day, and then it may be used again."""
+"""Idempotency keys are kept for a day, and then may be used again."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""What is old goes, whole; what is not, stays, whole. And nobody gets at a single event."""
+"""Retention removes old incidents as a whole and keeps all others as a whole; no single event can be removed."""
 
 import threading
 from datetime import datetime, timedelta
@@ -190,7 +190,7 @@ def test_a_key_whose_incident_is_gone_begins_anew(history: History) -> None:
     assert history.counts()["incident"] == 1
 
 
-def test_a_step_is_small_and_leaves_what_somebody_is_working_on(history: History) -> None:
+def test_a_step_is_small_and_skips_locked_incidents(history: History) -> None:
     ids = [history.incident(f"Old{number}", -100, -95) for number in range(5)]
     with history.database.begin() as other:
         other.execute(text("SELECT 1 FROM incident WHERE id = :id FOR UPDATE"), {"id": ids[0]})
@@ -247,7 +247,7 @@ def test_the_programs_cannot_remove_a_single_event_by_it(history: History) -> No
         " updated_at = '2000-01-01' WHERE id = :id",
     ],
 )
-def test_no_lie_about_an_incident_makes_a_young_timeline_removable(history: History, lie: str) -> None:
+def test_no_false_column_of_an_incident_makes_a_young_timeline_removable(history: History, lie: str) -> None:
     incident = history.incident("Young", -3)
     with history.database.begin() as session:
         session.execute(text(lie), {"id": incident})
@@ -265,7 +265,7 @@ def test_nothing_younger_than_a_week_can_be_named(session: Session, before: str)
     assert isinstance(error, CheckViolation)
 
 
-def test_nobody_s_own_tables_stand_in_for_ours(history: History) -> None:
+def test_temporary_tables_cannot_replace_ours(history: History) -> None:
     incident = history.incident("Young", -3)
     with history.database.begin() as session:
         session.execute(text("CREATE TEMPORARY TABLE timeline_event (incident_id uuid, at timestamptz)"))

@@ -54,13 +54,13 @@ class Machine:
         """Include the role as playbooks do, and print what it registered."""
         given = {"managed_service_name": unit, "managed_service_state": state}
         given |= {f"managed_service_{name}": value for name, value in variables.items()}
-        told = {"msg": "said: {{ managed_service_status.status | default('nothing') }}"}
+        printed = {"msg": "said: {{ managed_service_status.status | default('nothing') }}"}
         play = {
             "hosts": "all",
             "gather_facts": state == "ready",
             "tasks": [
                 {"ansible.builtin.include_role": {"name": "managed_service"}, "vars": given},
-                {"ansible.builtin.debug": told, "when": state in ("restarted", "status")},
+                {"ansible.builtin.debug": printed, "when": state in ("restarted", "status")},
             ],
         }
         playbook = self.directory / "playbook.yml"

@@ -1,7 +1,7 @@
-"""A process that calls for one run, as a worker does; tests kill it.
+"""A process that executes one run, as a worker does; tests kill it.
 
-Arguments: a JSON file with the fields of the request, the run's directory, a file for the result, and `warm runner` if the
-run shall find a child that was started ahead.
+Arguments: a JSON file with the fields of the request, the run's directory, a file for the result, and `warm runner` if
+the run shall use a warm runner.
 """
 
 import asyncio

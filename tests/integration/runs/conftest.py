@@ -76,8 +76,8 @@ class Policy:
 
 
 @dataclass
-class Story:
-    """What a run told, and how it ended."""
+class Execution:
+    """The events of a run, and how it ended."""
 
     result: RunResult
     events: list[RunEvent] = field(default_factory=list)
@@ -104,10 +104,10 @@ def policy(tmp_path: Path) -> Iterator[Policy]:
 
 
 @pytest.fixture
-def play(policy: Policy) -> Callable[[RunRequest], Story]:
+def play(policy: Policy) -> Callable[[RunRequest], Execution]:
     """Execute a request to its end; nothing may be left of it."""
 
-    def run(request: RunRequest) -> Story:
+    def run(request: RunRequest) -> Execution:
         events: list[RunEvent] = []
 
         async def keep(batch: Sequence[RunEvent]) -> None:
@@ -115,7 +115,7 @@ def play(policy: Policy) -> Callable[[RunRequest], Story]:
 
         result = asyncio.run(execute(request, policy.directory(request), on_events=keep))
         assert_nothing_left(policy, request)
-        return Story(result, events)
+        return Execution(result, events)
 
     return run
 

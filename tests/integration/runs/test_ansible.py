@@ -9,9 +9,9 @@ import pytest
 
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
-from tests.integration.runs.conftest import Policy, Story
+from tests.integration.runs.conftest import Execution, Policy
 
-Play = Callable[[RunRequest], Story]
+Play = Callable[[RunRequest], Execution]
 
 SOCKET = """
 - name: Open a socket as deep below TMPDIR as Ansible does
@@ -109,7 +109,7 @@ def test_a_missing_vars_file_is_stale(policy: Policy, play: Play) -> None:
     header = "hosts: services\n  vars_files: [missing.yml]"
     playbook = policy.playbook("- ansible.builtin.debug: {msg: hello}", header=header)
     result = play(policy.request(playbook)).result
-    # Nothing tells it: the task that uses one of its variables fails.
+    # Ansible does not report it: the task that uses one of its variables fails.
     assert result.outcome is Outcome.SUCCEEDED
 
 
@@ -129,10 +129,10 @@ def test_whether_a_task_with_no_log_changed_something_is_unknown(policy: Policy,
     - name: Plain
       ansible.builtin.command: {argv: ["true"]}
     """
-    story = play(policy.request(policy.playbook(tasks)))
-    told = {event.task: event.data for event in story.events if event.kind == "runner_on_ok"}
-    assert "changed" not in told["Secret"]
-    assert told["Plain"]["changed"] is True
+    execution = play(policy.request(policy.playbook(tasks)))
+    data = {event.task: event.data for event in execution.events if event.kind == "runner_on_ok"}
+    assert "changed" not in data["Secret"]
+    assert data["Plain"]["changed"] is True
 
 
 def test_an_undefined_handler_is_a_failure_that_names_it(policy: Policy, play: Play) -> None:

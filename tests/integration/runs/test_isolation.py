@@ -14,9 +14,9 @@ from ims.runs.processes import Process
 from ims.runs.recap import Outcome
 from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
-from tests.integration.runs.conftest import Policy, Story, marked
+from tests.integration.runs.conftest import Execution, Policy, marked
 
-Play = Callable[[RunRequest], Story]
+Play = Callable[[RunRequest], Execution]
 
 SECRET = "hunter2-of-the-worker"
 
@@ -70,8 +70,8 @@ def evil(trap: Path) -> str:
 
 def test_a_template_in_any_place_of_an_alert_stays_text(policy: Policy, play: Play, trap: Path, evil: str) -> None:
     request = policy.request(policy.playbook(USES), alert=alert(evil), parameters={"parameter": evil})
-    story = play(request)
-    assert story.result.outcome is Outcome.SUCCEEDED, story.log
+    execution = play(request)
+    assert execution.result.outcome is Outcome.SUCCEEDED, execution.log
     assert not trap.exists()
     assert evil in (policy.root / "written").read_text()
 
@@ -94,8 +94,8 @@ def nested(depth: int) -> list[Any]:
 def test_nothing_makes_ansible_read_the_variables_as_yaml(policy: Policy, play: Play, trap: Path, evil: str) -> None:
     playbook = policy.playbook('- ansible.builtin.debug: {msg: "{{ alert.value }} {{ alert | to_json }}"}')
     poisons = {"surrogate": "\ud800", "not a number": float("nan"), "deep": nested(3_000)}
-    story = play(policy.request(playbook, alert={"value": evil} | poisons))
-    assert story.result.outcome is Outcome.SUCCEEDED, story.log
+    execution = play(policy.request(playbook, alert={"value": evil} | poisons))
+    assert execution.result.outcome is Outcome.SUCCEEDED, execution.log
     assert not trap.exists()
 
 
@@ -116,10 +116,10 @@ def test_output_cannot_forge_an_event_or_name_a_file(policy: Policy, play: Play,
     - name: "{{ lookup('ansible.builtin.file', 'forged') }}"
       ansible.builtin.debug: {msg: hello}
     """
-    story = play(policy.request(policy.playbook(tasks), alert={"forged": forged}))
+    execution = play(policy.request(policy.playbook(tasks), alert={"forged": forged}))
     assert victim.exists()
-    assert set(story.result.recap) == {"checkout"}
-    assert not any("forged" in str(event.data.get("recap", "")) for event in story.events)
+    assert set(execution.result.recap) == {"checkout"}
+    assert not any("forged" in str(event.data.get("recap", "")) for event in execution.events)
 
 
 def test_the_worker_s_environment_reaches_neither_playbook_nor_artifacts_nor_process_table(
@@ -131,10 +131,10 @@ def test_the_worker_s_environment_reaches_neither_playbook_nor_artifacts_nor_pro
     - ansible.builtin.shell:
         cmd: |
           env > env.txt
-          ls "$HOME/.ansible/tmp" > modules.txt
-          grep -rsl 'hunter[2]' "$HOME/.." > leaks.txt
-          stat -c '%a run' "$HOME/.." > modes.txt
-          cd "$HOME/.." && stat -c '%a %n' *.json >> "$OLDPWD/modes.txt"
+          run=$(dirname "$ANSIBLE_CONFIG")
+          grep -rsl 'hunter[2]' "$run" > leaks.txt
+          stat -c '%a run' "$run" > modes.txt
+          cd "$run" && stat -c '%a %n' *.json >> "$OLDPWD/modes.txt"
         chdir: "{{ playbook_dir }}"
     """
     request = policy.request(policy.playbook(tasks), environment={"IMS_STATE_DIR": "/state"})
@@ -147,15 +147,13 @@ def test_the_worker_s_environment_reaches_neither_playbook_nor_artifacts_nor_pro
     assert result.outcome is Outcome.SUCCEEDED
     assert environments
     assert all(SECRET not in environment.values() for environment in environments)
-    told = (policy.root / "env.txt").read_text()
-    assert SECRET not in told
-    assert "IMS_STATE_DIR=/state" in told
-    assert f"IMS_RUN_ID={request.run_id}" in told
+    printed = (policy.root / "env.txt").read_text()
+    assert SECRET not in printed
+    assert "IMS_STATE_DIR=/state" in printed
+    assert f"IMS_RUN_ID={request.run_id}" in printed
     # ansible-runner would turn it off, and the worker's own setting is not the policy's.
-    assert "HOST_KEY_CHECKING" not in told
+    assert "HOST_KEY_CHECKING" not in printed
     assert (policy.root / "leaks.txt").read_text() == ""
-    # What Ansible copies for a module, arguments and all, is in the run's directory too.
-    assert (policy.root / "modules.txt").read_text().startswith("ansible-tmp-")
     modes = dict(line.split()[::-1] for line in (policy.root / "modes.txt").read_text().splitlines())
     assert (modes["run"], modes["extra_vars.json"], modes["spec.json"]) == ("700", "600", "600")
 
@@ -186,11 +184,11 @@ def test_what_a_task_hides_appears_in_no_event(policy: Policy, play: Play) -> No
       ansible.builtin.command: {argv: [sh, -c, "echo {{ lookup('ansible.builtin.file', 'secret') }}; exit 1"]}
       no_log: true
     """
-    story = play(policy.request(policy.playbook(tasks)))
-    assert story.result.outcome is Outcome.FAILED
-    assert SECRET not in str(story.events)
-    assert SECRET not in str(story.result)
-    assert "no_log" in str(story.result.failed_task)
+    execution = play(policy.request(policy.playbook(tasks)))
+    assert execution.result.outcome is Outcome.FAILED
+    assert SECRET not in str(execution.events)
+    assert SECRET not in str(execution.result)
+    assert "no_log" in str(execution.result.failed_task)
 
 
 def test_the_policy_s_settings_hold_and_no_home_or_path_is_needed(
@@ -203,9 +201,9 @@ def test_the_policy_s_settings_hold_and_no_home_or_path_is_needed(
     (policy.root / "ansible.cfg").write_text("[defaults]\ncallback_result_format = yaml\n")
     playbook = policy.playbook("- ansible.builtin.command: {argv: [id]}\n- ansible.builtin.debug: {msg: [one, two]}")
     try:
-        story = play(policy.request(playbook))
+        execution = play(policy.request(playbook))
     finally:
         tmp_path.chmod(0o700)
-    assert story.result.outcome is Outcome.SUCCEEDED, story.log
-    assert "- one" in story.log
+    assert execution.result.outcome is Outcome.SUCCEEDED, execution.log
+    assert "- one" in execution.log
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == [".ansible.cfg"]

@@ -87,7 +87,7 @@ VICTIMS = {
     "child": ("child",),
     "ansible-playbook": ("playbook",),
     "worker and child": ("worker", "child"),
-    # From below, so that nobody is told before it dies itself.
+    # From below, so that no process is signalled before it is killed itself.
     "all three": ("playbook", "child", "worker"),
 }
 ENDLESS = 2_000

@@ -15,15 +15,15 @@ from ims.runs.request import RunRequest
 from ims.runs.supervision.execution import execute
 from tests.integration.runs.conftest import (
     HOSTS,
+    Execution,
     Policy,
-    Story,
     assert_nothing_left,
     assert_stands_still,
     marked,
     until,
 )
 
-Play = Callable[[RunRequest], Story]
+Play = Callable[[RunRequest], Execution]
 
 # Counts for as long as nobody stops it, and does not listen to SIGTERM.
 STUBBORN = """
@@ -41,16 +41,16 @@ async def ignore(_events: Sequence[RunEvent]) -> None:
 
 
 def test_a_playbook_that_does_its_work_succeeds_and_tells_its_story(policy: Policy, play: Play) -> None:
-    story = play(policy.request(policy.playbook("- name: Say hello\n  ansible.builtin.debug: {msg: hello}")))
-    assert story.result.outcome is Outcome.SUCCEEDED
-    assert story.result.rc == 0
-    assert story.result.recap["checkout"].ok == 1
-    assert set(story.result.recap) == {"checkout"}
-    assert story.result.failed_task is None
-    assert story.result.left_behind == ()
-    assert story.result.first_task_seconds is not None
-    assert [event.counter for event in story.events] == list(range(1, len(story.events) + 1))
-    ok = next(event for event in story.events if event.kind == "runner_on_ok")
+    execution = play(policy.request(policy.playbook("- name: Say hello\n  ansible.builtin.debug: {msg: hello}")))
+    assert execution.result.outcome is Outcome.SUCCEEDED
+    assert execution.result.rc == 0
+    assert execution.result.recap["checkout"].ok == 1
+    assert set(execution.result.recap) == {"checkout"}
+    assert execution.result.failed_task is None
+    assert execution.result.left_behind == ()
+    assert execution.result.first_task_seconds is not None
+    assert [event.counter for event in execution.events] == list(range(1, len(execution.events) + 1))
+    ok = next(event for event in execution.events if event.kind == "runner_on_ok")
     assert (ok.play, ok.task, ok.host) == ("services", "Say hello", "checkout")
     assert "\x1b[0;32m" in ok.stdout
     assert '"msg": "hello"' in ok.stdout
@@ -265,9 +265,9 @@ def test_programs_that_a_playbook_leaves_behind_are_stopped_and_named(policy: Po
 
 
 def test_long_output_is_cut_with_a_note(policy: Policy, play: Play) -> None:
-    story = play(policy.request(policy.playbook("- ansible.builtin.debug: {msg: \"{{ 'x' * 100000 }}\"}")))
-    assert story.result.outcome is Outcome.SUCCEEDED
-    ok = next(event for event in story.events if event.kind == "runner_on_ok")
+    execution = play(policy.request(policy.playbook("- ansible.builtin.debug: {msg: \"{{ 'x' * 100000 }}\"}")))
+    assert execution.result.outcome is Outcome.SUCCEEDED
+    ok = next(event for event in execution.events if event.kind == "runner_on_ok")
     assert MAX_STDOUT < len(ok.stdout) < MAX_STDOUT + 100
     assert "[cut: " in ok.stdout
 

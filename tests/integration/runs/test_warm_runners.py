@@ -1,4 +1,4 @@
-"""A run that takes over a child which was started ahead is like any other, only sooner; and runs need no warm runner."""
+"""A run with a warm runner is like any other, only faster; and a run does not need a warm runner."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from ims.runs.supervision.execution import execute
 from ims.runs.supervision.sweep import remove_orphaned_directories
 from ims.runs.supervision.warm import WarmRunners
 from tests.integration.runs import caller
-from tests.integration.runs.conftest import Policy, Story, assert_nothing_left, marked, until
+from tests.integration.runs.conftest import Execution, Policy, assert_nothing_left, marked, until
 from tests.support.workers import PLAYBOOK
 
 HELLO = "- name: Say hello\n  ansible.builtin.command: echo hello"
@@ -49,12 +49,14 @@ def waiting(policy: Policy) -> list[Process]:
     for process in processes():
         environment = process.environment() if process.is_running else {}
         is_spare = environment.get(RUN_ID, "").startswith(WARM_PREFIX)
-        if is_spare and environment["HOME"].startswith(str(policy.runs)):
+        if is_spare and environment["ANSIBLE_CONFIG"].startswith(str(policy.runs)):
             found.append(process)
     return found
 
 
-async def run(policy: Policy, request: RunRequest, warm_runners: WarmRunners | None, **more: asyncio.Event) -> Story:
+async def run(
+    policy: Policy, request: RunRequest, warm_runners: WarmRunners | None, **more: asyncio.Event
+) -> Execution:
     events: list[RunEvent] = []
 
     async def keep(batch: Sequence[RunEvent]) -> None:
@@ -62,13 +64,13 @@ async def run(policy: Policy, request: RunRequest, warm_runners: WarmRunners | N
 
     result = await execute(request, policy.directory(request), on_events=keep, warm_runners=warm_runners, **more)
     assert_nothing_left(policy, request)
-    return Story(result, events)
+    return Execution(result, events)
 
 
-def told(story: Story) -> list[tuple[str, str | None, str]]:
-    """What a story tells, without the times."""
+def events_of(execution: Execution) -> list[tuple[str, str | None, str]]:
+    """The events of a run, without the times."""
     times = re.compile(r'"(delta|start|end)": "[^"]*"')
-    return [(event.kind, event.task, times.sub("", event.stdout)) for event in story.events]
+    return [(event.kind, event.task, times.sub("", event.stdout)) for event in execution.events]
 
 
 def test_a_run_with_a_warm_runner_tells_the_same_story(policy: Policy) -> None:
@@ -90,13 +92,13 @@ def test_a_run_with_a_warm_runner_tells_the_same_story(policy: Policy) -> None:
         without = await run(policy, policy.request(playbook), None)
         async with spares_for(policy, request) as warm_runners:
             (warm_runner,) = waiting(policy)
-            story = await run(policy, request, warm_runners)
+            execution = await run(policy, request, warm_runners)
             assert not warm_runner.send(signal.SIGCONT), "the run did not use the warm runner"
-        assert story.result.outcome is without.result.outcome is Outcome.FAILED
-        assert story.result.rc == without.result.rc == 2
-        assert (story.result.recap, story.result.reason) == (without.result.recap, without.result.reason)
-        assert story.result.failed_task == without.result.failed_task
-        assert told(story) == told(without)
+        assert execution.result.outcome is without.result.outcome is Outcome.FAILED
+        assert execution.result.rc == without.result.rc == 2
+        assert (execution.result.recap, execution.result.reason) == (without.result.recap, without.result.reason)
+        assert execution.result.failed_task == without.result.failed_task
+        assert events_of(execution) == events_of(without)
 
     asyncio.run(scene())
 
@@ -122,10 +124,10 @@ def test_all_that_a_run_with_a_spare_starts_carries_the_mark_of_the_run(policy: 
             assert PLAYBOOK in {process.command for process in below}
             assert {process.pid for process in marked(request.run_id)} == {warm_runner.pid, *(one.pid for one in below)}
             cancel.set()
-            story = await running
-        assert story.result.outcome is Outcome.CANCELLED
+            execution = await running
+        assert execution.result.outcome is Outcome.CANCELLED
         assert f"IMS_RUN_ID={request.run_id}" in (policy.root / "env").read_text().splitlines()
-        assert f'"msg": "{request.run_id}"' in story.log
+        assert f'"msg": "{request.run_id}"' in execution.log
 
     asyncio.run(scene())
 
@@ -176,9 +178,9 @@ def test_a_run_goes_on_without_a_spare_that_is_dead_or_does_not_answer(
             warm_runner.send(number)
             await until(lambda: warm_runner.pid not in {process.pid for process in waiting(policy)} or number != 9)
             before = REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) or 0
-            story = await run(policy, request, warm_runners)
+            execution = await run(policy, request, warm_runners)
             assert REGISTRY.get_sample_value("ims_run_children_total", {"child": "new"}) == before + 1
-            assert story.result.outcome is Outcome.SUCCEEDED
+            assert execution.result.outcome is Outcome.SUCCEEDED
             assert not warm_runner.send(signal.SIGCONT)
 
     asyncio.run(scene())
@@ -229,17 +231,17 @@ def test_the_deadline_counts_from_the_beginning_of_the_run(policy: Policy) -> No
     assert result.seconds >= 1.5
 
 
-def test_a_faulty_configuration_is_told_by_ansible_itself(policy: Policy) -> None:
+def test_a_faulty_configuration_is_reported_by_ansible_itself(policy: Policy) -> None:
     (policy.root / "ansible.cfg").write_text("[defaults]\nforks = many\n")
     playbook = policy.playbook(HELLO)
 
     async def scene() -> None:
         request = policy.request(playbook)
         async with spares_for(policy, request) as warm_runners:
-            story = await run(policy, request, warm_runners)
-        assert story.result.outcome is Outcome.FAILED
-        assert "forks" in story.log.lower()
-        assert story.result.rc not in (0, None)
+            execution = await run(policy, request, warm_runners)
+        assert execution.result.outcome is Outcome.FAILED
+        assert "forks" in execution.log.lower()
+        assert execution.result.rc not in (0, None)
 
     asyncio.run(scene())
 
@@ -265,6 +267,8 @@ def test_a_spare_ends_with_its_worker_and_its_directory_is_swept(policy: Policy,
     assert list(policy.runs.iterdir()) == []
 
 
-def test_exit_codes_are_those_of_an_interpreter_of_its_own(policy: Policy, play: Callable[[RunRequest], Story]) -> None:
+def test_exit_codes_are_those_of_an_interpreter_of_its_own(
+    policy: Policy, play: Callable[[RunRequest], Execution]
+) -> None:
     (policy.root / "broken.yml").write_text("- hosts: services\n  tasks: [{nonsense\n")
     assert play(policy.request("broken.yml")).result.rc == 4

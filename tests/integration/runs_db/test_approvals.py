@@ -29,7 +29,7 @@ def context_of(session: Session, name: str = "bob", role: Role = Role.RESPONDER,
     return Context(session, Principal(actor, name, role), Origin("192.0.2.7"), now() + timedelta(**ahead))
 
 
-def asked(database: Database, queued: Queued) -> Run:
+def awaiting_approval(database: Database, queued: Queued) -> Run:
     """A run that waits, on the target that the queued one holds."""
     with database.begin() as session:
         return request_approval(context_of(session), SPEC, revision_of(session), incident_id=queued.incident)
@@ -52,7 +52,7 @@ def end(database: Database, run_id: UUID) -> None:
 
 
 def test_a_run_that_waits_holds_no_target_and_has_no_job(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     assert (run.status, run.outcome, run.ended_at) == ("awaiting_approval", RunOutcome.AWAITING_APPROVAL, None)
     assert jobs(database) == []
     with database.begin() as session:
@@ -63,7 +63,7 @@ def test_a_run_that_waits_holds_no_target_and_has_no_job(database: Database, que
 def test_an_approved_run_waits_for_a_busy_target_and_is_queued_when_it_is_free(
     database: Database, queued: Queued
 ) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     with database.begin() as session:
         assert approve(context_of(session, "alice"), f"R-{run.number}", reason="Go.").status == "awaiting_approval"
     with database.begin() as session:
@@ -82,7 +82,7 @@ def test_an_approved_run_waits_for_a_busy_target_and_is_queued_when_it_is_free(
 
 
 def test_on_a_free_target_it_is_queued_at_once(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     end(database, queued.run_id)
     with database.begin() as session:
         assert approve(context_of(session), str(run.id), spec_digest=SPEC.digest).status == "queued"
@@ -90,7 +90,7 @@ def test_on_a_free_target_it_is_queued_at_once(database: Database, queued: Queue
 
 
 def test_of_many_who_answer_at_once_one_does(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     end(database, queued.run_id)
 
     def answer(place: int) -> bool:
@@ -107,7 +107,7 @@ def test_of_many_who_answer_at_once_one_does(database: Database, queued: Queued)
 
 
 def test_two_approved_runs_of_one_target_are_queued_one_after_the_other(database: Database, queued: Queued) -> None:
-    runs = [asked(database, queued) for _ in range(2)]
+    runs = [awaiting_approval(database, queued) for _ in range(2)]
     for run in runs:
         with database.begin() as session:
             approve(context_of(session), f"R-{run.number}")
@@ -123,7 +123,7 @@ def test_two_approved_runs_of_one_target_are_queued_one_after_the_other(database
 
 
 def test_a_rejected_run_is_cancelled_and_says_by_whom(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     with database.begin() as session:
         rejected = reject(context_of(session, "alice"), f"R-{run.number}", reason="Not today.")
         assert (rejected.status, rejected.reason) == ("cancelled", "alice rejected it.")
@@ -134,18 +134,18 @@ def test_a_rejected_run_is_cancelled_and_says_by_whom(database: Database, queued
 
 
 def test_nobody_approves_after_the_time_is_over(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     with database.begin() as session, pytest.raises(Conflict):
         approve(context_of(session, hours=2), f"R-{run.number}")
     with database.begin() as session:
         assert attend_to_approvals(session, now() + timedelta(hours=2)) == 1
         assert kinds(session, queued.incident)[-1] == "run_finished"
     late = run_row(database, run.id)
-    assert (late.status, late.reason) == ("cancelled", "Nobody approved it in time.")
+    assert (late.status, late.reason) == ("cancelled", "The run was not approved in time.")
 
 
 def test_what_was_approved_is_what_was_looked_at(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     other = SPEC.model_copy(update={"timeout": 600.0})
     with database.begin() as session, pytest.raises(Conflict):
         approve(context_of(session), f"R-{run.number}", spec_digest=other.digest)
@@ -158,7 +158,7 @@ def test_what_was_approved_is_what_was_looked_at(database: Database, queued: Que
 
 
 def test_who_only_looks_on_neither_asks_nor_answers(database: Database, queued: Queued) -> None:
-    run = asked(database, queued)
+    run = awaiting_approval(database, queued)
     with database.begin() as session:
         charlie = context_of(session, "charlie", Role.VIEWER)
         with pytest.raises(Forbidden):

@@ -1,6 +1,7 @@
 """A run's changes on the real database: who may write what, and what follows."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -27,9 +28,9 @@ from ims.runs.usecases import (
     store_events,
 )
 from tests.integration.runs_db.conftest import Queued, run_row, verification_row
-from tests.support.healing import kinds, now, resolve, told
+from tests.support.healing import kinds, now, resolve, timeline
 
-GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop ended well.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
+GOOD = RunResult(Outcome.SUCCEEDED, "All tasks on shop succeeded.", rc=0, recap={"shop": HostRecap(ok=2)}, seconds=1.5)
 BAD = RunResult(
     Outcome.FAILED, "Task 'Start' failed on shop.", rc=2, recap={"shop": HostRecap(failures=1)},
     failed_task=FailedTask("Start", "shop", "No such \0 file \ud800."),
@@ -108,8 +109,25 @@ def test_a_bad_end_is_decided_about_next_and_says_why(database: Database, queued
     assert run.reason == "Task 'Start' failed on shop. No such \ufffd file ?."
     assert jobs(database) == ["decide"]
     with database.begin() as session:
-        kind, data = told(session, queued.incident)[-1]
+        kind, data = timeline(session, queued.incident)[-1]
         assert (kind, data["outcome"], data["failed_task"]) == ("run_finished", "failed", "Start")
+
+
+def test_what_a_run_left_behind_is_still_known_after_its_verification(database: Database, queued: Queued) -> None:
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        finish_playbook(session, mine, replace(GOOD, left_behind=("sleep", "python3 \0")), now())
+    with database.begin() as session:
+        finish_verification(session, queued.run_id, Finding(now(), "It is healthy."), now())
+    run = run_row(database, queued.run_id)
+    assert (run.reason, run.left_behind, run.cut_short) == ("It is healthy.", ["sleep", "python3 \ufffd"], False)
+
+
+def test_whether_a_run_was_cut_short_is_kept(database: Database, queued: Queued) -> None:
+    mine = claimed(database, queued.run_id)
+    with database.begin() as session:
+        finish_playbook(session, mine, RunResult(Outcome.TIMED_OUT, "At its deadline.", cut_short=True), now())
+    assert run_row(database, queued.run_id).cut_short
 
 
 def test_an_end_that_nobody_saw_is_probed_first(database: Database, queued: Queued) -> None:
@@ -189,7 +207,7 @@ def test_a_verification_is_written_once(database: Database, queued: Queued, is_h
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
         expected = "verification_passed" if is_healthy else "verification_failed"
-        assert [kind for kind in kinds(session, queued.incident) if "verified" in kind] == [expected]
+        assert [kind for kind in kinds(session, queued.incident) if kind.startswith("verification_")] == [expected]
 
 
 def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_healed(
@@ -206,7 +224,7 @@ def test_a_lost_run_whose_service_is_well_stays_unknown_and_its_incident_is_heal
     assert verification_row(database, queued.run_id).healthy_since == since
     with database.begin() as session:
         assert session.get_one(Incident, queued.incident).healed_at == since
-        kind, data = told(session, queued.incident)[-1]
+        kind, data = timeline(session, queued.incident)[-1]
         assert (kind, data["end_was_seen"]) == ("verification_passed", False)
         again = session.scalar(text("SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = 'decide'"))
         assert again > now() + timedelta(minutes=5), "the alert gets time to resolve"

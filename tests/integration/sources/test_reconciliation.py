@@ -1,4 +1,4 @@
-"""What was missed is mended, and nothing that was not."""
+"""Reconciliation opens missed alerts and closes those that are over, and changes nothing else."""
 
 import threading
 from dataclasses import replace
@@ -63,14 +63,14 @@ class World:
             [polling] = claim_pollings(session, EVERY, at(seconds))
         return polling
 
-    def repair(self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None) -> Reconciled:
+    def reconcile(self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None) -> Reconciled:
         polling, now = self.claim(seconds), at(seconds)
         snapshot = take_snapshot(listing, SOURCE, None, by or one(), GRACE, now)
         reconciled = reconcile(self.database, polling, snapshot, GRACE, now)
         assert reconciled is not None
         return reconciled
 
-    def held(self) -> tuple[int, str | None]:
+    def withheld(self) -> tuple[int, str | None]:
         source = self.source()
         return source.reconciliation_withheld, source.reconciliation_withheld_reason
 
@@ -95,11 +95,11 @@ def world(database: Database) -> World:
     return World(database)
 
 
-def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
+def test_an_alert_whose_notification_was_missed_is_opened_once(world: World) -> None:
     world.hear(notification("Known"))
-    first = world.repair(listed("Known"), listed("Missed"), seconds=100)
+    first = world.reconcile(listed("Known"), listed("Missed"), seconds=100)
     assert (first.opened, first.closed) == (1, 0)
-    second = world.repair(listed("Known"), listed("Missed"), seconds=200)
+    second = world.reconcile(listed("Known"), listed("Missed"), seconds=200)
     assert not second
     assert world.open() == {"Known": 1, "Missed": 1}
     with world.database.begin() as session:
@@ -110,13 +110,13 @@ def test_what_fires_and_never_came_is_opened_once(world: World) -> None:
 
 def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world: World) -> None:
     world.hear(notification("Over"), notification("Silenced"))
-    world.repair(listed("Over"), listed("Silenced"), seconds=50)
+    world.reconcile(listed("Over"), listed("Silenced"), seconds=50)
     for seconds, closed in ((100, 0), (159, 0), (190, 1)):
-        reconciled = world.repair(listed("Silenced", state="suppressed"), seconds=seconds)
+        reconciled = world.reconcile(listed("Silenced", state="suppressed"), seconds=seconds)
         assert reconciled.closed == closed
     assert world.open() == {"Silenced": 1}
-    world.repair(seconds=300)
-    world.repair(seconds=400)
+    world.reconcile(seconds=300)
+    world.reconcile(seconds=400)
     assert world.open() == {}
     with world.database.begin() as session:
         assert session.scalars(text("SELECT DISTINCT status FROM incident")).all() == ["resolved"]
@@ -124,22 +124,22 @@ def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world:
 
 def test_an_alert_that_is_listed_again_or_heard_of_is_not_over(world: World) -> None:
     world.hear(notification("Back"), notification("Heard"))
-    world.repair(listed("Back"), listed("Heard"), seconds=50)
-    world.repair(seconds=100)
+    world.reconcile(listed("Back"), listed("Heard"), seconds=50)
+    world.reconcile(seconds=100)
     world.hear(notification("Heard"), seconds=140)
-    world.repair(listed("Back"), seconds=150)
-    world.repair(seconds=190)
+    world.reconcile(listed("Back"), seconds=150)
+    world.reconcile(seconds=190)
     assert world.open() == {"Back": 1, "Heard": 1}
-    world.repair(seconds=300)
+    world.reconcile(seconds=300)
     assert world.open() == {}
 
 
 def test_right_after_its_start_an_alertmanager_s_empty_list_closes_nothing(world: World) -> None:
     world.hear(notification("Lasting"))
-    world.repair(listed("Lasting"), seconds=50)
+    world.reconcile(listed("Lasting"), seconds=50)
     for seconds in (100, 200, 300):
-        world.repair(seconds=seconds, by=one("second", up_since=60))
-        assert world.held() == (1, "started_lately")
+        world.reconcile(seconds=seconds, by=one("second", up_since=60))
+        assert world.withheld() == (1, "started_lately")
     assert world.open() == {"Lasting": 1}
 
 
@@ -147,13 +147,13 @@ def test_an_alertmanager_that_never_listed_an_alert_cannot_end_it(world: World) 
     world.hear(notification("Lasting"), notification("Other"))
     for seconds in (100, 200, 300):
         # It is the wrong one, though it lists something.
-        world.repair(listed("Theirs"), seconds=seconds)
-        assert world.held() == (2, "never_listed")
+        world.reconcile(listed("Theirs"), seconds=seconds)
+        assert world.withheld() == (2, "never_listed")
     assert world.open() == {"Lasting": 1, "Other": 1, "Theirs": 1}
-    world.repair(listed("Lasting"), listed("Other"), listed("Theirs"), seconds=400)
-    assert world.held() == (0, None)
-    world.repair(listed("Lasting"), listed("Theirs"), seconds=500)
-    world.repair(listed("Lasting"), listed("Theirs"), seconds=600)
+    world.reconcile(listed("Lasting"), listed("Other"), listed("Theirs"), seconds=400)
+    assert world.withheld() == (0, None)
+    world.reconcile(listed("Lasting"), listed("Theirs"), seconds=500)
+    world.reconcile(listed("Lasting"), listed("Theirs"), seconds=600)
     assert world.open() == {"Lasting": 1, "Theirs": 1}
 
 
@@ -162,15 +162,15 @@ def test_of_a_cluster_only_those_count_that_listed_an_alert_before(world: World)
     full, empty = one("full", is_alone=False), one("empty", up_since=-5000, is_alone=False)
     world.hear(notification("Lasting"))
     for seconds in range(100, 900, 200):
-        world.repair(listed("Lasting"), seconds=seconds, by=full)
-        world.repair(seconds=seconds + 100, by=empty)
-        assert world.held() == (1, "never_listed")
+        world.reconcile(listed("Lasting"), seconds=seconds, by=full)
+        world.reconcile(seconds=seconds + 100, by=empty)
+        assert world.withheld() == (1, "never_listed")
     # A start does not make it the full one's heir.
-    world.repair(listed("Elsewhere"), seconds=2000, by=one("again", up_since=1000, is_alone=False))
-    world.repair(listed("Elsewhere"), seconds=2100, by=one("again", up_since=1000, is_alone=False))
+    world.reconcile(listed("Elsewhere"), seconds=2000, by=one("again", up_since=1000, is_alone=False))
+    world.reconcile(listed("Elsewhere"), seconds=2100, by=one("again", up_since=1000, is_alone=False))
     assert "Lasting" in world.open()
-    world.repair(seconds=2200, by=full)
-    world.repair(seconds=2300, by=full)
+    world.reconcile(seconds=2200, by=full)
+    world.reconcile(seconds=2300, by=full)
     assert "Lasting" not in world.open()
 
 
@@ -178,53 +178,53 @@ def test_a_restarted_alertmanager_ends_what_ended_meanwhile_when_it_has_settled_
     world: World,
 ) -> None:
     world.hear(notification("Ended"), notification("Lasting"))
-    world.repair(listed("Ended"), listed("Lasting"), seconds=50)
+    world.reconcile(listed("Ended"), listed("Lasting"), seconds=50)
     again, settled = one("second", up_since=100), 101 + SETTLING.total_seconds()
     for seconds in (settled, settled + 100):
-        world.repair(seconds=seconds, by=again)
-        assert world.held() == (2, "never_listed")
+        world.reconcile(seconds=seconds, by=again)
+        assert world.withheld() == (2, "never_listed")
     for seconds in (settled + 200, settled + 300):
         # It is another one: it is at another address.
-        world.repair(listed("Lasting"), seconds=seconds, by=replace(again, place="elsewhere"))
+        world.reconcile(listed("Lasting"), seconds=seconds, by=replace(again, place="elsewhere"))
     assert world.open() == {"Ended": 1, "Lasting": 1}
     for seconds in (settled + 400, settled + 500):
-        world.repair(listed("Lasting"), seconds=seconds, by=again)
+        world.reconcile(listed("Lasting"), seconds=seconds, by=again)
     assert world.open() == {"Lasting": 1}
-    assert world.held() == (0, None)
+    assert world.withheld() == (0, None)
 
 
-def test_what_a_person_called_over_ends_when_it_is_not_listed(world: World) -> None:
+def test_what_a_person_resolved_ends_when_it_is_not_listed(world: World) -> None:
     world.hear(notification("Brief"))
-    world.repair(seconds=100)
-    assert world.held() == (1, "never_listed")
+    world.reconcile(seconds=100)
+    assert world.withheld() == (1, "never_listed")
     with world.database.begin() as session:
         [incident] = session.scalars(text("SELECT id FROM incident"))
         resolve(by(session, SYSTEM, at(150)), str(incident))
-    world.repair(seconds=200)
-    world.repair(seconds=300)
+    world.reconcile(seconds=200)
+    world.reconcile(seconds=300)
     assert world.open() == {}
-    assert world.held() == (0, None)
+    assert world.withheld() == (0, None)
 
 
-def test_another_address_is_not_blamed_for_what_the_one_before_held_back(world: World) -> None:
+def test_a_new_address_clears_what_was_withheld_for_the_old_one(world: World) -> None:
     world.hear(notification("Lasting"))
-    world.repair(seconds=100)
+    world.reconcile(seconds=100)
     with world.database.begin() as session:
         change_source(by_ims(session, at(150)), SOURCE, {"alertmanager_url": "http://right:9093"})
-    assert world.held() == (0, None)
+    assert world.withheld() == (0, None)
 
 
-def test_only_the_last_eight_that_listed_an_alert_are_remembered(world: World) -> None:
+def test_only_the_last_eight_that_listed_an_alert_are_stored(world: World) -> None:
     world.hear(notification("Lasting"))
     for number in range(12):
-        world.repair(listed("Lasting"), seconds=100 * (number + 1), by=one(str(number)))
+        world.reconcile(listed("Lasting"), seconds=100 * (number + 1), by=one(str(number)))
     with world.database.begin() as session:
         [listed_by] = session.scalars(text("SELECT listed_by FROM episode"))
     assert listed_by == [f"here.{number}" for number in range(4, 12)]
 
 
-def test_a_notification_that_comes_after_its_repair_is_a_duplicate(world: World) -> None:
-    world.repair(listed("Late", starts=-100), seconds=0)
+def test_a_notification_that_comes_after_its_reconciliation_is_a_duplicate(world: World) -> None:
+    world.reconcile(listed("Late", starts=-100), seconds=0)
     world.hear(notification("Late", starts=-100), seconds=5)
     world.hear(notification("Late", starts=-100, ends=60), seconds=70)
     assert world.open() == {}
@@ -235,7 +235,7 @@ def test_a_notification_that_comes_after_its_repair_is_a_duplicate(world: World)
 def test_what_was_just_resolved_is_not_opened_again_by_an_older_answer(world: World) -> None:
     world.hear(notification("Brief"))
     world.hear(notification("Brief", ends=90), seconds=95)
-    world.repair(listed("Brief"), seconds=100)
+    world.reconcile(listed("Brief"), seconds=100)
     assert world.open() == {}
 
 
@@ -246,7 +246,7 @@ def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(wo
     world.hear(notification("Lasting"), seconds=330)
     assert world.open() == {}
     later = 301 + SETTLING.total_seconds()
-    world.repair(listed("Lasting"), seconds=later)
+    world.reconcile(listed("Lasting"), seconds=later)
     assert world.open() == {"Lasting": 2}
     # The old resolve once more does not end it; the real one does.
     world.hear(notification("Lasting", ends=300), seconds=later + 1)
@@ -255,7 +255,7 @@ def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(wo
     assert world.open() == {}
 
 
-def test_an_answer_that_a_newer_asking_has_overtaken_is_not_used(world: World) -> None:
+def test_an_answer_that_a_newer_polling_has_overtaken_is_not_used(world: World) -> None:
     slow = world.claim(0)
     world.claim(30)
     late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
@@ -278,7 +278,7 @@ def test_several_workers_claim_a_source_once(world: World) -> None:
     assert sum(claims) == 1
 
 
-def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
+def test_while_another_worker_reconciles_nothing_is_done(world: World) -> None:
     polling = world.claim(0)
     snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
     with world.database.begin() as other:
@@ -289,23 +289,23 @@ def test_while_another_worker_mends_nothing_is_done(world: World) -> None:
     assert reconcile(world.database, polling, snapshot, GRACE, at(1))
 
 
-def test_more_than_a_chunk_is_mended(world: World) -> None:
+def test_more_than_a_chunk_is_reconciled(world: World) -> None:
     listing = [listed(f"Missed{number}") for number in range(1203)]
-    reconciled = world.repair(*listing, seconds=100)
+    reconciled = world.reconcile(*listing, seconds=100)
     assert reconciled.opened == 1203
-    world.repair(seconds=200)
-    reconciled = world.repair(seconds=300)
+    world.reconcile(seconds=200)
+    reconciled = world.reconcile(seconds=300)
     assert reconciled.closed == 1203
     assert world.open() == {}
 
 
-def test_how_the_asking_ended_is_noted(world: World) -> None:
+def test_how_the_polling_ended_is_stored(world: World) -> None:
     polling = world.claim(0)
     with world.database.begin() as session:
         finish_polling(session, polling, "away", at(1))
     source = world.source()
     assert (source.reconciliation_problem, source.reconciled_at) == ("away", None)
-    world.repair(seconds=30)
+    world.reconcile(seconds=30)
     source = world.source()
     assert (source.reconciliation_problem, source.reconciled_at) == (None, at(30))
     with world.database.begin() as session:
@@ -314,7 +314,7 @@ def test_how_the_asking_ended_is_noted(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", [{"disabled_at": NOW}, {"alertmanager_url": None}, {"kind": "generic"}])
-def test_only_sources_that_have_an_alertmanager_are_asked(world: World, change: dict[str, Any]) -> None:
+def test_only_sources_that_have_an_alertmanager_are_polled(world: World, change: dict[str, Any]) -> None:
     with world.database.begin() as session:
         source = session.get_one(Source, SOURCE)
         for field, value in change.items():
@@ -323,10 +323,10 @@ def test_only_sources_that_have_an_alertmanager_are_asked(world: World, change: 
         assert claim_pollings(session, EVERY, NOW) == []
 
 
-def test_the_timeline_says_that_no_notification_came(world: World) -> None:
-    world.repair(listed("Missed"), seconds=100)
-    world.repair(seconds=200)
-    world.repair(seconds=300)
+def test_the_timeline_says_that_no_notification_arrived(world: World) -> None:
+    world.reconcile(listed("Missed"), seconds=100)
+    world.reconcile(seconds=200)
+    world.reconcile(seconds=300)
     with world.database.begin() as session:
         rows = session.execute(text("SELECT kind, data FROM timeline_event WHERE kind LIKE 'alert_%' ORDER BY seq"))
         assert [(row.kind, row.data["missed"]) for row in rows] == [("alert_firing", True), ("alert_resolved", True)]

@@ -1,4 +1,4 @@
-"""Each source is asked by its own worker, and by anybody when that one does not."""
+"""Each source is polled by its own worker, and by any worker when that one does not."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ EVERY = timedelta(seconds=30)
 
 @pytest.fixture
 def sources(session: Session) -> Session:
-    """Two sources that can be asked, and one that cannot."""
+    """Two sources that can be polled, and one that cannot."""
     for name, url in (("a", "http://127.0.0.1:1"), ("b", "http://127.0.0.1:1"), ("c", None)):
         session.add(Source(name=name, kind="alertmanager", alertmanager_url=url, created_at=at(0)))
     session.flush()

@@ -81,7 +81,7 @@ def test_what_alertmanager_never_sent_is_found_and_what_is_over_ends(
     alertmanager.resolve("Missed")
     alertmanager.wait_for_state(Silenced="suppressed", NotOurs="active")
     look(worker)
-    # It has only just started: it might not have been told again what still fires.
+    # It has only just started: Prometheus might not have resent all firing alerts yet.
     assert rows(worker, OPEN) == ["Missed"]
     monkeypatch.setattr(snapshot, "SETTLING", NO_TIME)
     look(worker)
@@ -90,10 +90,10 @@ def test_what_alertmanager_never_sent_is_found_and_what_is_over_ends(
     assert rows(worker, "SELECT reconciliation_problem, reconciled_at IS NULL FROM source") == [(None, False)]
 
 
-HELD = "SELECT reconciliation_withheld, reconciliation_withheld_reason FROM source WHERE name = 'shop'"
+WITHHELD = "SELECT reconciliation_withheld, reconciliation_withheld_reason FROM source WHERE name = 'shop'"
 
 
-def held() -> float | None:
+def withheld() -> float | None:
     return REGISTRY.get_sample_value("ims_source_reconciliation_withheld", {"source": SHOP})
 
 
@@ -113,12 +113,12 @@ def test_a_wrong_alertmanager_ends_nothing(
         look(worker)
         look(worker)
     assert rows(worker, OPEN) == ["Lasting"]
-    assert rows(worker, HELD) == [(1, "never_listed")]
-    assert held() == 1
+    assert rows(worker, WITHHELD) == [(1, "never_listed")]
+    assert withheld() == 1
     address(worker, alertmanager.url)
     look(worker)
-    assert rows(worker, HELD) == [(0, None)]
-    assert held() == 0
+    assert rows(worker, WITHHELD) == [(0, None)]
+    assert withheld() == 0
     alertmanager.resolve("Lasting")
     alertmanager.wait_for_state()
     look(worker)
@@ -137,17 +137,17 @@ def test_a_restarted_alertmanager_ends_nothing_until_it_has_settled_and_is_told_
     with running_alertmanager(tmp_path, port=alertmanager.port) as again:
         look(worker)
         look(worker)
-        assert rows(worker, HELD) == [(2, "started_lately")]
+        assert rows(worker, WITHHELD) == [(2, "started_lately")]
         monkeypatch.setattr(snapshot, "SETTLING", NO_TIME)
         look(worker)
         look(worker)
-        assert rows(worker, HELD) == [(2, "never_listed")]
+        assert rows(worker, WITHHELD) == [(2, "never_listed")]
         assert rows(worker, OPEN) == ["Ended", "Lasting"]
         again.fire("Lasting")
         again.wait_for_state(Lasting="active")
         look(worker)
         assert rows(worker, OPEN) == ["Lasting"]
-        assert rows(worker, HELD) == [(0, None)]
+        assert rows(worker, WITHHELD) == [(0, None)]
 
 
 def address(worker: WorkerContext, url: str) -> None:

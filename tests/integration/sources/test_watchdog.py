@@ -19,12 +19,12 @@ ROLE = Path(__file__).resolve().parents[3] / "roles/alertmanager"
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Its address, and what came: path and name of the alert."""
-    told: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            told.extend((self.path, alert["labels"]["alertname"]) for alert in body["alerts"])
+            received.extend((self.path, alert["labels"]["alertname"]) for alert in body["alerts"])
             self.send_response(202)
             self.end_headers()
 
@@ -34,7 +34,7 @@ def webhook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", told
+    yield f"http://127.0.0.1:{server.server_port}", received
     server.shutdown()
     thread.join()
     server.server_close()
@@ -62,9 +62,9 @@ def configuration(directory: Path, webhook_url: str) -> str:
 
 
 def test_the_watchdog_is_a_heartbeat_and_no_alert(webhook: tuple[str, list[tuple[str, str]]], tmp_path: Path) -> None:
-    url, told = webhook
+    url, received = webhook
     with running_alertmanager(tmp_path, configuration(tmp_path, url)) as alertmanager:
         alertmanager.fire("Watchdog", severity="none")
         alertmanager.fire("ServiceDown", service="checkout", severity="critical")
-        assert wait_until(lambda: len(told) >= 2, 30)
-        assert sorted(told) == [("/alerts", "ServiceDown"), ("/heartbeats/prometheus", "Watchdog")]
+        assert wait_until(lambda: len(received) >= 2, 30)
+        assert sorted(received) == [("/alerts", "ServiceDown"), ("/heartbeats/prometheus", "Watchdog")]

@@ -15,14 +15,14 @@ from tests.integration.web.conftest import SignIn, token
 from tests.support.history import PASSWORD
 
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
-         "/runs/R-29/log.txt", "/rejected", "/incidents/INC-28/description.txt",
+         "/runs/R-29/log.txt", "/dead-letters", "/incidents/INC-28/description.txt",
          "/incidents/INC-29/notes/5.txt", "/account"]  # fmt: skip
 ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob", "/admin/sources",
                "/admin/sources/alertmanager", "/admin/workers"]  # fmt: skip
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
-           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/rejected/1/retry",
-           "/rejected/1/drop"]  # fmt: skip
+           "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/dead-letters/1/retry",
+           "/dead-letters/1/drop"]  # fmt: skip
 OWN_CHANGES = ["/sign-out", "/account/password", "/account/tokens", "/account/tokens/T-1/rotate",
                "/account/tokens/T-1/revoke"]  # fmt: skip
 ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/password", "/admin/users/bob/disable",
@@ -128,7 +128,7 @@ def test_signing_in_never_leads_to_another_host(app: Flask, wanted: str) -> None
     ("name", "password"),
     [("bob", "wrong"), ("nobody", PASSWORD), ("", ""), ("bob\0", PASSWORD), ("bob", "x" * 5000), ("x" * 5000, "x")],
 )
-def test_a_wrong_name_and_a_wrong_password_are_told_alike(app: Flask, name: str, password: str) -> None:
+def test_a_wrong_name_and_a_wrong_password_get_the_same_response(app: Flask, name: str, password: str) -> None:
     client = app.test_client()
     answer = client.post("/sign-in", data={"name": name, "password": password, **token(client, "/sign-in")})
     assert answer.status_code == 401
@@ -154,7 +154,7 @@ def test_signing_in_begins_a_new_session(app: Flask) -> None:
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
-    # The token of before belongs to nobody any more.
+    # The token is no longer valid.
     assert client.post("/incidents/INC-28/acknowledge", data=before).status_code == 400
 
 
@@ -186,7 +186,7 @@ def test_a_session_ends_after_its_hours(sign_in: SignIn, monkeypatch: pytest.Mon
     assert bob.get("/incidents").status_code == 302
 
 
-def test_a_forged_session_is_nobody_s(app: Flask) -> None:
+def test_a_forged_session_is_not_signed_in(app: Flask) -> None:
     client: FlaskClient = app.test_client()
     client.set_cookie(app.config["SESSION_COOKIE_NAME"], "eyJhY2NvdW50IjoiMSJ9.aaaa.bbbb")
     assert client.get("/incidents").status_code == 302

@@ -39,7 +39,7 @@ def test_a_new_password_ends_every_other_session(sign_in: SignIn, app: Flask) ->
     assert [signs_in(app, "charlie", password) for password in (PASSWORD, ANOTHER)] == [False, True]
 
 
-def test_what_is_wrong_with_a_password_is_told_at_its_field(sign_in: SignIn, app: Flask) -> None:
+def test_an_error_of_a_password_is_shown_at_its_field(sign_in: SignIn, app: Flask) -> None:
     bob = sign_in("bob")
     status, page = post(bob, "/account/password", present="not this one", password=ANOTHER)
     assert (status, 'id="wrong-present">This is not your present password' in page) == (400, True)
@@ -75,13 +75,13 @@ def test_a_token_is_shown_once_and_works(sign_in: SignIn, app: Flask) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("scope", "admin"), ("scope", "everything"), ("lifetime", "1"), ("label", "x" * 65)]
 )
-def test_what_is_wrong_with_a_token_is_told_at_its_field(sign_in: SignIn, field: str, value: str) -> None:
+def test_an_error_of_a_token_is_shown_at_its_field(sign_in: SignIn, field: str, value: str) -> None:
     given = {"label": "cron", "scope": "read", "lifetime": "30", field: value}
     status, page = post(sign_in("bob"), "/account/tokens", **given)
     assert (status, f'id="wrong-{field}"' in page) == (400, True)
 
 
-def test_nobody_touches_the_tokens_of_others(sign_in: SignIn, database: Database) -> None:
+def test_users_cannot_change_tokens_of_other_users(sign_in: SignIn, database: Database) -> None:
     with database.begin() as session:
         made = create_user_token(by(session, ALICE, utc_now()), "alice", Scope.ADMIN, "")
     for path in ("rotate", "revoke"):
@@ -89,7 +89,7 @@ def test_nobody_touches_the_tokens_of_others(sign_in: SignIn, database: Database
         assert post(sign_in("alice"), f"/admin/users/bob/tokens/{made.name}/revoke")[0] == 404
 
 
-def test_an_administrator_adds_somebody_who_then_signs_in(sign_in: SignIn, app: Flask, database: Database) -> None:
+def test_an_administrator_adds_a_user_who_then_signs_in(sign_in: SignIn, app: Flask, database: Database) -> None:
     alice = sign_in("alice")
     given = {"name": "dora", "password": ANOTHER, "role": "responder", "email": "", "teams": ["payments"]}
     assert post(alice, "/admin/users/new", **given)[0] == 302
@@ -104,20 +104,18 @@ def test_an_administrator_adds_somebody_who_then_signs_in(sign_in: SignIn, app: 
     [("name", "bob", 409), ("name", "No Name", 400), ("password", "short", 400), ("role", "emperor", 400),
      ("email", "nowhere", 400), ("teams", "no such team", 400)],
 )  # fmt: skip
-def test_what_is_wrong_with_a_new_account_is_told_at_its_field(
-    sign_in: SignIn, field: str, value: str, status: int
-) -> None:
+def test_an_error_of_a_new_account_is_shown_at_its_field(sign_in: SignIn, field: str, value: str, status: int) -> None:
     given = {"name": "dora", "password": ANOTHER, "role": "viewer", "email": "d@example.org", field: value}
     answered, page = post(sign_in("alice"), "/admin/users/new", **given)
     assert (answered, f'id="wrong-{field}"' in page) == (status, True)
     assert ANOTHER not in page
 
 
-def test_the_last_administrator_is_told_why_not(sign_in: SignIn) -> None:
+def test_the_last_administrator_cannot_be_demoted_and_sees_why(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     for path, given in (("/admin/users/alice/disable", {}), ("/admin/users/alice", {"role": "viewer", "email": ""})):
         status, page = post(alice, path, **given)
-        assert (status, "This is the last administrator who may sign in" in page) == (409, True)
+        assert (status, "This is the last administrator who can sign in" in page) == (409, True)
     assert alice.get("/admin/users").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""What the audit log tells of changes by pages, and how administrators read it; `doors` walks every change."""
+"""Audit log entries of changes by pages, and the page that shows them; tests/integration/doors covers every change."""
 
 import re
 from html import unescape
@@ -38,7 +38,7 @@ def send(client: FlaskClient, path: str, form: dict[str, str]) -> None:
     assert answer.status_code in (200, 302), (path, answer.text)
 
 
-def test_what_changed_is_told_before_and_after(sign_in: SignIn, database: Database) -> None:
+def test_changes_are_shown_with_the_values_before_and_after(sign_in: SignIn, database: Database) -> None:
     alice = sign_in("alice")
     send(alice, "/incidents/INC-28/acknowledge", {})
     assert (newest(database).before, newest(database).after) == ({"status": "open"}, {"status": "acknowledged"})
@@ -50,12 +50,12 @@ def test_what_changed_is_told_before_and_after(sign_in: SignIn, database: Databa
     assert entry.after["title"] == "Slower"
 
 
-def test_what_changes_nothing_and_what_is_refused_leave_no_entry(sign_in: SignIn, database: Database) -> None:
+def test_actions_without_effect_and_rejected_actions_leave_no_entry(sign_in: SignIn, database: Database) -> None:
     alice = sign_in("alice")
     before = count(database)
     alice.post("/incidents/INC-28/start", data=token(alice))
     alice.post("/incidents/new", data={"title": "", **token(alice)})
-    alice.post("/rejected/4711/retry", data=token(alice))
+    alice.post("/dead-letters/4711/retry", data=token(alice))
     assert count(database) == before
 
 
@@ -75,13 +75,13 @@ def test_the_page_shows_the_log_and_filters_it(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     send(alice, "/incidents/INC-28/notes", {"text": "<script>alert(1)</script>"})
     page = alice.get("/audit").text
-    for told in ("incident.noted", "INC-28", "127.0.0.1", "user.signed_in", "&lt;script&gt;alert(1)"):
-        assert told in page
+    for shown in ("incident.noted", "INC-28", "127.0.0.1", "user.signed_in", "&lt;script&gt;alert(1)"):
+        assert shown in page
     assert "<script>alert(1)" not in page
     page = alice.get("/audit?kind=user&actor=alice").text
     assert "user.signed_in" in page
     assert "incident.noted" not in page
-    assert "No entry fits this filter." in alice.get("/audit?actor=nobody").text
+    assert "No entry matches this filter." in alice.get("/audit?actor=nobody").text
     wrong = alice.get("/audit?since=yesterday&cursor=x")
     assert wrong.status_code == 400
     assert "This must be a time such as" in wrong.text

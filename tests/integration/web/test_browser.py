@@ -93,7 +93,7 @@ def test_what_others_do_appears_by_itself(browser: Browser, address: str, alice:
     browser.evaluate("document.getElementById('note').value = 'half a thought'")
     alice(actions.add_note, "The mail server answers again.")
     browser.wait_for("document.querySelector('.timeline').innerText.includes('The mail server answers again.')")
-    # What somebody is writing stays.
+    # Text that the user is typing is kept.
     assert browser.evaluate("document.getElementById('note').value") == "half a thought"
     alice(actions.resolve)
     browser.wait_for("document.querySelector('[data-region=meta]').innerText.includes('Resolved in')")
@@ -119,7 +119,7 @@ def test_a_log_is_followed_while_the_run_goes_on(browser: Browser, address: str,
     assert not browser.evaluate("document.getElementById('to-failed').hidden")
 
 
-def test_a_lost_connection_is_told_and_found_again(settings: Settings, stored: Database) -> None:
+def test_a_lost_connection_is_shown_and_recovers(settings: Settings, stored: Database) -> None:
     app = create_app(settings, stored)
     with Browser() as browser:
         with serving(app) as address:
@@ -127,7 +127,7 @@ def test_a_lost_connection_is_told_and_found_again(settings: Settings, stored: D
             sign_in(browser, address, "charlie")
             browser.wait_for("document.querySelector('#connection')?.textContent === 'live' && !connection.hidden")
         browser.wait_for("!document.getElementById('lost').hidden")
-        assert "No connection" in text(browser, "#lost")
+        assert "Connection lost" in text(browser, "#lost")
         with serving(app, port):
             browser.wait_for("document.getElementById('lost').hidden")
 
@@ -188,7 +188,7 @@ def test_further_filters_apply_and_leave_no_empty_ones_in_the_address(browser: B
     browser.wait_for("!location.search.includes('environment')")
 
 
-def test_a_refused_step_is_told_and_the_page_goes_on_living(
+def test_a_rejected_action_is_shown_and_the_page_stays_live(
     browser: Browser, address: str, alice: Callable[..., None]
 ) -> None:
     browser.open(f"{address}/incidents/INC-28")
@@ -205,7 +205,7 @@ def test_a_refused_step_is_told_and_the_page_goes_on_living(
     browser.faults.clear()  # Chromium reports an answer 409 as one
 
 
-def test_a_hostile_note_does_nothing_and_asks_for_nothing(
+def test_a_hostile_note_does_nothing_and_loads_nothing(
     browser: Browser, address: str, alice: Callable[..., None]
 ) -> None:
     hostile = (

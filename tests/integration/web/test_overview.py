@@ -24,7 +24,7 @@ LIVE = {"X-IMS-Live": "1"}
 
 def conditions(database: Database, now: datetime) -> dict[str, ServiceStatus]:
     with database.begin() as session:
-        return {one.name: one.condition for one in read_service_statuses(session, now)}
+        return {one.name: one.status for one in read_service_statuses(session, now)}
 
 
 def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
@@ -44,7 +44,7 @@ def test_each_service_says_how_it_is(database: Database, now: datetime) -> None:
     }  # fmt: skip
 
 
-def test_without_a_sender_nobody_knows_how_a_service_is(database: Database, now: datetime) -> None:
+def test_without_a_sender_the_state_of_a_service_is_unknown(database: Database, now: datetime) -> None:
     with database.begin() as session:
         session.execute(text("UPDATE episode SET closed_at = :now WHERE closed_at IS NULL"), {"now": now})
         session.execute(update(Source).values(stale_since=now))
@@ -82,7 +82,7 @@ def test_what_moves_makes_a_new_page_and_what_does_not_is_not_sent(
         run.status, run.verification = RunStatus.SUCCEEDED, VerificationStatus.PENDING
     after = bob.get("/", headers={**LIVE, "If-None-Match": tags[1]})
     assert after.status_code == 200
-    assert "all tasks done; is ims-web healthy again?" in after.text
+    assert "all tasks done; verifying that ims-web is healthy" in after.text
 
 
 def test_any_change_of_the_last_day_is_seen_although_no_row_of_it_is_read(database: Database, now: datetime) -> None:
@@ -134,7 +134,7 @@ def test_a_storm_makes_no_large_page(sign_in: SignIn, database: Database, now: d
     assets = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
     assert len(page.data) + sum(len(bob.get(path, buffered=True).data) for path in assets) < 150_000
     assert "256 more services" in page.text
-    assert "There were more incidents than can be drawn" in page.text
+    assert "Only the newest incidents are drawn" in page.text
     assert "is down &lt;&amp;&gt;" in page.text
     with database.begin() as session:
         overview = read_overview(session, now)
@@ -178,14 +178,14 @@ def test_a_quiet_day_without_services_says_what_to_do(sign_in: SignIn, database:
         session.execute(text("UPDATE incident SET opened_at = opened_at - interval '3 days', status = 'resolved',"
                              " resolved_at = opened_at - interval '2 days'"))  # fmt: skip
     page = sign_in("bob").get("/").text
-    for told in (
-        "No service is known yet.",
+    for shown in (
+        "There are no services yet.",
         "ims admin policy load",
-        "No run is at work.",
-        "A quiet day",
-        "Nothing is wrong",
+        "No runs are active.",
+        "No incidents in the last 24 hours",
+        "There are no unresolved incidents",
     ):
-        assert told in page
+        assert shown in page
 
 
 def test_what_belongs_to_no_service_has_a_lane_too(sign_in: SignIn, database: Database, now: datetime) -> None:

@@ -22,18 +22,18 @@ from tests.support.postgres import free_port
 
 def test_the_overview_shows_what_matters(sign_in: SignIn) -> None:
     page = sign_in("charlie").get("/").text
-    assert "Needs a person" in page
+    assert "Needs attention" in page
     assert re.search(r"Healing now</dt><dd>.*1</dd>", page)
     assert page.index("INC-30") < page.index("INC-28") < page.index("INC-25")
     assert page.count('class="lifeline"') == 4 + 25
 
 
-def test_the_page_of_an_incident_tells_its_story(sign_in: SignIn) -> None:
+def test_the_page_of_an_incident_shows_its_timeline(sign_in: SignIn) -> None:
     page = sign_in("bob").get("/incidents/INC-25").text
-    for told in ("Healed in 1:55", "search is still unhealthy", "Verification passed: search", "attempt 2",
+    for shown in ("Healed in 1:55", "search is still unhealthy", "Verification passed: search", "attempt 2",
                  "/runs/R-26", "restart-a-dead-service", "5f1c6a0e9b7d", "wiki.example.org",
                  "resolved after 2:01"):  # fmt: skip
-        assert told in page
+        assert shown in page
     assert page.index("Run R-25 started") < page.index("Run R-26 started") < page.index("Incident resolved")
 
 
@@ -45,7 +45,7 @@ def test_no_page_is_large(sign_in: SignIn) -> None:
         assert shared + len(bob.get(path).data) < 150_000, path
 
 
-def test_static_files_are_kept_for_ever_and_pages_by_nobody(sign_in: SignIn) -> None:
+def test_static_files_are_cached_forever_and_pages_are_not(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     page = bob.get("/")
     assert page.headers["Cache-Control"] == "no-store"
@@ -85,7 +85,7 @@ def test_filters_stand_in_the_address(sign_in: SignIn) -> None:
     bob = sign_in("bob")
     page = bob.get("/incidents?service=checkout&severity=critical&status=unresolved&q=DOWN").text
     assert re.findall(r">INC-(\d+)</span>", page) == ["28"]
-    assert "No incident fits this filter." in bob.get("/incidents?q=nothing-like-it").text
+    assert "No incident matches this filter." in bob.get("/incidents?q=nothing-like-it").text
 
 
 def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypat
         assert re.search(rf"No {further}incident since <time [^>]+>[^<]+ 00:00:00 UTC</time> fits", page)
         address = on[1].replace("&amp;", "&")
     assert len(seen) > 1
-    assert "<strong>No incident fits this filter.</strong>" in page
+    assert "<strong>No incident matches this filter.</strong>" in page
 
 
 def test_pages_of_the_list_follow_each_other(sign_in: SignIn, database: Database, now: datetime) -> None:
@@ -128,7 +128,7 @@ def test_a_wrong_filter_is_named_and_is_no_fault_of_ours(sign_in: SignIn, query:
     bob = sign_in("bob")
     field = query.partition("=")[0]
     answer = bob.get(f"/incidents?{query}", headers={"Accept": "application/json"})
-    # A cursor is well formed or not only to whoever made it.
+    # Clients cannot know whether a cursor is well-formed.
     assert answer.status_code == (422 if field == "cursor" else 400)
     assert answer.json
     assert answer.json["errors"][0]["field"] == field
@@ -164,9 +164,9 @@ def test_bob_works_through_an_incident(sign_in: SignIn) -> None:
     bob.post("/incidents/INC-28/notes", data={**data, "text": "Port 8443 <is> taken\r\nby an old worker."})
     bob.post("/incidents/INC-28/resolve", data={**data, "text": "Ended the old worker."})
     page = bob.get("/incidents/INC-28").text
-    for told in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken<br>\nby",
+    for shown in ("bob is working on it", "bob changed assignee from none to bob", "Port 8443 &lt;is&gt; taken<br>\nby",
                  "bob resolved the incident", "Ended the old worker."):  # fmt: skip
-        assert told in page
+        assert shown in page
     assert ">Acknowledge</button>" not in page
 
 
@@ -245,6 +245,15 @@ def test_a_log_goes_on_where_the_reader_is(sign_in: SignIn) -> None:
     assert bob.get("/runs/R-29/log?after=7").headers["X-IMS-Cursor"] == "7"
 
 
+def test_the_page_of_a_run_says_what_it_left_behind(sign_in: SignIn, database: Database, now: datetime) -> None:
+    with database.begin() as session:
+        run = Tale(session, now, "checkout", "checkout is down").run(1, 5, RunOutcome.HEALED)
+        run.left_behind = ["sleep", "<python3>"]
+        number = run.number
+    page = sign_in("alice").get(f"/runs/R-{number}").text
+    assert "What the run left behind was stopped: sleep, &lt;python3&gt;." in page
+
+
 def test_a_failure_that_is_ignored_is_not_shown_as_one(sign_in: SignIn, database: Database, now: datetime) -> None:
     with database.begin() as session:
         run = Tale(session, now, "checkout", "checkout is down").run(1, 5, RunOutcome.HEALED)
@@ -268,7 +277,7 @@ def test_a_long_log_shows_its_end_and_the_plain_text_has_all(
     page = bob.get(f"/runs/R-{number}")
     assert "line 899 " in page.text
     assert "line 1 " not in page.text
-    assert "The beginning is left out" in page.text
+    assert "Only the end is shown" in page.text
     assert len(page.data) < 120_000
     whole = bob.get(f"/runs/R-{number}/log.txt").text
     assert whole.count("\n") == 900

@@ -1,4 +1,4 @@
-"""The pages about sources: how each was last heard, and its tokens."""
+"""The pages about sources: last notification, state, and tokens."""
 
 import re
 from datetime import timedelta
@@ -35,7 +35,7 @@ def post(client: FlaskClient, path: str, **data: object) -> tuple[int, str]:
 
 def shown(page: str) -> tuple[str, str]:
     """Name and text of the token that a page shows."""
-    found = re.search(r'<strong>(T-[0-9]+) is made\..*?value="(ims_[^"]+)"', page, re.DOTALL)
+    found = re.search(r'<strong>(T-[0-9]+) was created\..*?value="(ims_[^"]+)"', page, re.DOTALL)
     assert found
     return found[1], found[2]
 
@@ -73,22 +73,22 @@ def test_a_rotated_token_works_until_its_overlap_ends_and_a_revoked_one_no_more(
     assert (may_send(database, old), may_send(database, new)) == (True, True)
     assert post(alice, f"{PAGE}/tokens/{new_name}/revoke")[0] == 302
     page = alice.get(PAGE).text
-    assert f"{new_name} has ended." in page
+    assert f"{new_name} has been revoked." in page
     assert (may_send(database, old), may_send(database, new)) == (True, False)
     status, page = post(alice, f"{PAGE}/tokens/{new_name}/rotate", overlap="0")
-    assert (status, "This token does not work any more" in page) == (409, True)
+    assert (status, "This token no longer works" in page) == (409, True)
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("label", "x" * 65), ("label", "a\0b"), ("lifetime", "1"), ("lifetime", "-30")]
 )
-def test_what_is_wrong_with_a_new_token_is_told_at_its_field(sign_in: SignIn, field: str, value: str) -> None:
+def test_an_error_of_a_new_token_is_shown_at_its_field(sign_in: SignIn, field: str, value: str) -> None:
     status, page = post(sign_in("alice"), f"{PAGE}/tokens", **{"label": "", "lifetime": "30", field: value})
-    assert (status, f'id="wrong-{field}"' in page, "is made" in page) == (400, True, False)
+    assert (status, f'id="wrong-{field}"' in page, "was created" in page) == (400, True, False)
 
 
 @pytest.mark.parametrize("overlap", ["", "1", "-1", "forever"])
-def test_what_is_wrong_with_a_rotation_is_told_in_the_row_of_its_token(sign_in: SignIn, overlap: str) -> None:
+def test_an_error_of_a_rotation_is_shown_in_the_row_of_its_token(sign_in: SignIn, overlap: str) -> None:
     alice = sign_in("alice")
     names = [shown(post(alice, f"{PAGE}/tokens", lifetime="")[1])[0] for _ in range(2)]
     status, page = post(alice, f"{PAGE}/tokens/{names[0].lower()}/rotate", overlap=overlap)
@@ -135,9 +135,9 @@ def test_the_list_says_who_is_stale_and_what_the_repair_said(sign_in: SignIn, da
         )  # fmt: skip
     alice = sign_in("alice")
     page = alice.get("/admin/sources").text
-    for told in ("Stale for", "No answer", "it never answered", "3 withheld: never listed", "/alerts/generic",
+    for result in ("Stale for", "No answer", "never succeeded", "3 withheld: never listed", "/alerts/generic",
                  "2.5 alerts/s", "1 network<", "no token"):  # fmt: skip
-        assert told in page, told
+        assert result in page, result
     assert "http://192.0.2.1:9093" in alice.get(PAGE).text
     assert "192.0.2.7/32" in alice.get("/admin/sources/shop").text
 
@@ -147,9 +147,9 @@ def test_our_own_source_is_shown_and_offered_no_token(sign_in: SignIn, database:
         if session.get(Source, OWN_SOURCE) is None:
             session.add(Source(name=OWN_SOURCE, kind="internal", created_at=utc_now()))
     alice = sign_in("alice")
-    assert "Make token" not in alice.get(f"/admin/sources/{OWN_SOURCE}").text
+    assert "Create token" not in alice.get(f"/admin/sources/{OWN_SOURCE}").text
     status, page = post(alice, f"/admin/sources/{OWN_SOURCE}/tokens", lifetime="")
-    assert (status, "nobody sends for it" in page) == (409, True)
+    assert (status, "it cannot have tokens" in page) == (409, True)
 
 
 def test_pages_of_many_sources_and_tokens_stay_small(sign_in: SignIn, database: Database) -> None:
@@ -169,7 +169,7 @@ def test_pages_of_many_sources_and_tokens_stay_small(sign_in: SignIn, database: 
     assert [first.count('class="title"'), rest.count("shop-") > 0, "More sources" in rest] == [PAGE_ROWS, True, False]
     assert one.index("it works") < one.index("y" * 64)
     assert one.count("y" * 64) == ENDED_ROWS
-    assert "4 more have ended" in one
+    assert "4 more tokens have ended" in one
     shared = sum(
         len(alice.get(path, buffered=True).data) for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', first)
     )

@@ -1,4 +1,4 @@
-"""From where and how fast a source may send, asked of the application."""
+"""Allowed networks and rate limits of sources, tested on the application."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -56,7 +56,7 @@ def test_a_source_is_let_in_from_its_networks_only(proxied: FlaskClient, source:
     assert post(proxied, "Good", forwarded="192.0.2.7").status_code == 202
     refused = post(proxied, "Elsewhere", forwarded="198.51.100.1")
     assert (refused.status_code, refused.json and refused.json["type"]) == (403, "urn:ims:problem:address-refused")
-    # Nobody but a trusted proxy is believed, and of what it says only what it saw itself.
+    # Only a trusted proxy is believed, and only the address that it saw itself.
     assert post(proxied, "Liar", peer="198.51.100.1", forwarded="192.0.2.7").status_code == 403
     assert post(proxied, "Liar", forwarded="192.0.2.7, 198.51.100.1").status_code == 403
     assert post(proxied, "Direct", peer="192.0.2.7").status_code == 202
@@ -68,7 +68,9 @@ def test_without_trusted_proxies_no_header_is_believed(client: FlaskClient, sour
     assert post(client, "Liar", forwarded="192.0.2.7").status_code == 403
 
 
-def test_who_is_too_fast_is_told_to_come_again_and_never_dropped(client: FlaskClient, source: Database) -> None:
+def test_a_source_over_its_rate_limit_gets_a_retry_after_and_loses_no_alert(
+    client: FlaskClient, source: Database
+) -> None:
     describe(source, rate_limit=0.05)
     assert post(client, "A", "B", "C").status_code == 202
     late = post(client, "D")

@@ -157,7 +157,7 @@ class Load:
         return alertmanager_alert(name, instance=f"host-{self.number}-{self.count}:9100")
 
     def send(self, alerts: list[dict[str, Any]], *, is_patient: bool) -> bool:
-        """Whether it was taken; a patient sender comes again until it is."""
+        """Whether it was accepted; a patient sender repeats it until it is."""
         body = json.dumps(alertmanager_body(*alerts)).encode()
         fingerprints = [alert["fingerprint"] for alert in alerts]
         while True:
@@ -188,7 +188,7 @@ def test_whatever_is_killed_nothing_that_was_taken_is_lost_and_nothing_is_there_
         try:
             play(scene)
         finally:
-            # Whoever is in the middle of something comes again until it is taken: everything works again.
+            # A sender with a request under way repeats it until it is accepted: everything works again.
             enough.set()
         for one in sending:
             ledger.add(one.result())
@@ -200,7 +200,7 @@ def test_whatever_is_killed_nothing_that_was_taken_is_lost_and_nothing_is_there_
     assert compared.lost == []
     assert compared.doubled == []
     assert compared.faults == {}
-    # Whatever happens, a sender hears that it should come again, or nothing.
+    # In every case a sender gets a status code that means retry, or no response.
     assert set(ledger.answers) <= {"202", "503", "no answer"}
     assert ledger.answers["202"] > ROUNDS
 

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed under the running webhook: senders are told to come again, and then everything works."""
+"""PostgreSQL is killed under the running webhook: senders get a 503 and retry, and then everything works."""
 
 from sqlalchemy import text
 

@@ -1,4 +1,4 @@
-"""A real Alertmanager sends to the webhook, which is killed and away for a while: nothing is missing at the end.
+"""A real Alertmanager sends to the webhook, which is killed and down for a while: no alert is missing at the end.
 
 `IMS_OUTAGE_SECONDS=300` makes the time long.
 """
@@ -23,7 +23,7 @@ OUTAGE = float(os.environ.get("IMS_OUTAGE_SECONDS", "20"))
 DELIVERED_WITHIN = 60
 KNOWN_BEFORE = 12
 REFRESH_SECONDS = 30
-"""Prometheus tells again that an alert fires; else it would be given up after five minutes."""
+"""Prometheus sends a firing alert again; otherwise Alertmanager would resolve it after five minutes."""
 CONFIGURATION = """
 route: {{receiver: ims, group_by: [alertname], group_wait: 1s, group_interval: 4s, repeat_interval: 1h}}
 receivers:
@@ -59,7 +59,7 @@ def open_alerts(database: Database) -> list[str]:
 
 
 class Prometheus:
-    """What it would tell: which alerts fire. Several instances share a name, and so a notification."""
+    """The firing alerts it would send. Several instances share a name, and so a notification."""
 
     def __init__(self, alertmanager: Alertmanager) -> None:
         self.alertmanager = alertmanager
@@ -86,7 +86,7 @@ def hash_of(instance: str) -> int:
     return sum(instance.encode()) % 5
 
 
-# What is tried here is Alertmanager's patience and ours; both versions of PostgreSQL answer alike.
+# This is about retries by Alertmanager and by us; the version of PostgreSQL makes no difference.
 @pytest.mark.parametrize("postgres", ["18"], indirect=True)
 @pytest.mark.timeout(OUTAGE + 2 * DELIVERED_WITHIN + 60)
 def test_after_the_webhook_was_away_nothing_is_missing(
@@ -102,7 +102,7 @@ def test_after_the_webhook_was_away_nothing_is_missing(
         go_on_without_us(prometheus)
     finally:
         stop(served)
-    # Also those that Alertmanager has tried to tell and given up: it tells them with the group's next notification.
+    # Also alerts whose notification Alertmanager gave up: it sends them with the group's next notification.
     served = serve(settings, tmp_path, port)
     try:
         assert wait_until(lambda: open_alerts(source) == sorted(prometheus.firing), DELIVERED_WITHIN)
@@ -121,7 +121,7 @@ def test_after_the_webhook_was_away_nothing_is_missing(
 
 
 def go_on_without_us(prometheus: Prometheus) -> None:
-    """Alerts begin, end, begin again, and come and go while nobody listens."""
+    """Alerts fire, resolve, fire again, and fire and resolve while the webhook is down."""
     prometheus.resolve("before-0")
     prometheus.fire("before-0", timedelta(0))
     end, number = time.monotonic() + OUTAGE, 0

@@ -15,8 +15,8 @@ from tests.support.notifications import alertmanager_alert, alertmanager_body, p
 
 @pytest.fixture(autouse=True)
 def expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = policy().model_copy(update={"heartbeats": (Heartbeat(name="prometheus", every=60),)})
-    monkeypatch.setattr("ims.heartbeats.usecases.policy_in_force", lambda _session: told)
+    expected = policy().model_copy(update={"heartbeats": (Heartbeat(name="prometheus", every=60),)})
+    monkeypatch.setattr("ims.heartbeats.usecases.policy_in_force", lambda _session: expected)
 
 
 def post(client: FlaskClient, body: bytes = b"", name: str = "prometheus", token: str = TOKEN) -> TestResponse:
@@ -25,16 +25,16 @@ def post(client: FlaskClient, body: bytes = b"", name: str = "prometheus", token
 
 def known(database: Database) -> list[tuple[str, str | None]]:
     with database.begin() as session:
-        return [(beat.name, beat.last_source) for beat in session.scalars(select(StoredHeartbeat))]
+        return [(heartbeat.name, heartbeat.last_source) for heartbeat in session.scalars(select(StoredHeartbeat))]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_any_body_is_a_sign_of_life(client: FlaskClient, source: Database, name: str) -> None:
+def test_a_heartbeat_may_have_any_body(client: FlaskClient, source: Database, name: str) -> None:
     assert post(client, HOSTILE[name]).status_code == 202
     assert known(source) == [("prometheus", "alertmanager")]
 
 
-def test_a_watchdog_is_taken_while_it_fires_and_ignored_when_it_is_resolved(
+def test_a_watchdog_is_a_heartbeat_while_it_fires_and_ignored_when_it_resolves(
     client: FlaskClient, source: Database
 ) -> None:
     body = alertmanager_body(alertmanager_alert("Watchdog"))
@@ -47,7 +47,7 @@ def test_a_watchdog_is_taken_while_it_fires_and_ignored_when_it_is_resolved(
 
 
 @pytest.mark.parametrize("name", ["nobody", "a%00b", "%ff", "x" * 5000, "\U0001f480"])
-def test_an_unknown_name_is_told_so(client: FlaskClient, name: str) -> None:
+def test_an_unknown_name_is_not_found(client: FlaskClient, name: str) -> None:
     assert post(client, name=name).status_code == 404
 
 

@@ -31,7 +31,7 @@ def post(client: FlaskClient, body: Any, headers: dict[str, str] = AUTHORIZED) -
     return client.post("/alerts", data=data, headers={"Content-Type": "application/json", **headers})
 
 
-def test_an_alert_is_taken_and_the_answer_tells_what_became_of_it(client: FlaskClient, source: Database) -> None:
+def test_an_alert_is_accepted_and_the_response_contains_its_result(client: FlaskClient, source: Database) -> None:
     answer = post(client, alertmanager_body(alertmanager_alert(), {"labels": 7, "status": "firing"}))
     assert answer.status_code == 202
     assert answer.json == {
@@ -79,13 +79,13 @@ def test_an_expired_token_and_one_of_another_scope_are_refused(client: FlaskClie
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"not json", b"\xff\xfe\x00", b'{"alerts": NaN}', b"{'alerts': []}"])
-def test_what_is_not_json_is_told_so(client: FlaskClient, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(client: FlaskClient, body: bytes) -> None:
     answer = post(client, body)
     assert (answer.status_code, answer.json and answer.json["type"]) == (400, "urn:ims:problem:not-json")
 
 
 @pytest.mark.parametrize("body", [None, 1, "alerts", [], {}, {"alerts": None}, {"alerts": {"0": 1}}])
-def test_json_of_another_shape_is_told_so(client: FlaskClient, body: Any) -> None:
+def test_json_of_another_shape_is_refused(client: FlaskClient, body: Any) -> None:
     answer = post(client, body)
     assert (answer.status_code, answer.json and answer.json["type"]) == (400, "urn:ims:problem:not-alertmanager")
 
@@ -98,7 +98,7 @@ def test_a_body_over_the_cap_is_refused(client: FlaskClient) -> None:
     assert "200000 bytes" in answer.json["detail"]
 
 
-def test_who_posts_to_no_path_of_ours_is_told_the_paths(client: FlaskClient) -> None:
+def test_the_response_to_an_unknown_path_names_the_paths(client: FlaskClient) -> None:
     answer = client.post("/alerts/", headers=AUTHORIZED)
     assert answer.status_code == 404
     assert answer.json is not None
@@ -106,7 +106,9 @@ def test_who_posts_to_no_path_of_ours_is_told_the_paths(client: FlaskClient) -> 
 
 
 @pytest.mark.parametrize("place", [0, 1, 50, 99])
-def test_one_bad_alert_among_99_good_ones_hurts_nobody(client: FlaskClient, source: Database, place: int) -> None:
+def test_one_invalid_alert_among_99_valid_ones_affects_no_other(
+    client: FlaskClient, source: Database, place: int
+) -> None:
     alerts: list[Any] = [alertmanager_alert(f"Good{n}") for n in range(99)]
     alerts.insert(place, {"status": "firing", "labels": {"alertname": ["no", "text"]}})
     answer = post(client, alertmanager_body(*alerts))
@@ -148,7 +150,7 @@ def test_any_json_is_taken_or_refused(client: FlaskClient) -> None:
     @settings_of_hypothesis(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(json_values | st.lists(alerts | json_values, max_size=4).map(lambda said: {"alerts": said}))
     def check(body: Any) -> None:
-        # Floats that JSON does not have are written all the same; that is part of the test.
+        # Python also writes floats that JSON does not allow; that is part of the test.
         assert post(client, body).status_code in (202, 400)
 
     check()
@@ -164,7 +166,7 @@ def test_template_text_stays_text(client: FlaskClient, source: Database) -> None
     assert (stored.name, stored.annotations) == (evil, {"summary": evil, evil: evil})
 
 
-def test_what_the_sender_cut_is_fetched_later(client: FlaskClient, source: Database) -> None:
+def test_truncated_alerts_are_fetched_later(client: FlaskClient, source: Database) -> None:
     answer = post(client, alertmanager_body(alertmanager_alert(), truncated=12))
     assert answer.json is not None
     assert answer.json["truncated"] == 12
@@ -181,7 +183,7 @@ def test_it_is_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/nothing").status_code == 404
 
 
-def test_without_a_database_senders_are_told_to_come_again(settings: Settings) -> None:
+def test_without_a_database_senders_get_a_503_and_a_retry_after(settings: Settings) -> None:
     away = settings.model_copy(update={"database_url": f"postgresql://ims_app@127.0.0.1:{free_port()}/ims"})
     client = create_app(away).test_client()
     answer = post(client, alertmanager_body(alertmanager_alert()))

@@ -1,4 +1,4 @@
-"""Each path takes what its kinds of source send, and nothing that anybody sends breaks it."""
+"""Each path accepts what its kinds of source send, and no body breaks it."""
 
 import json
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_an_alert_is_taken_and_a_repeat_is_known(post: Post, source: Database, p
 
 
 @pytest.mark.parametrize("path", GOOD)
-def test_a_source_of_another_kind_is_told_where_to_send(post: Post, source: Database, path: str) -> None:
+def test_a_source_of_another_kind_gets_the_right_path_in_the_error(post: Post, source: Database, path: str) -> None:
     kind, body = GOOD[path]
     set_kind(source, "cloudevents" if kind != "cloudevents" else "generic")
     answer = post(path, body)
@@ -79,7 +79,7 @@ def test_a_source_of_another_kind_is_told_where_to_send(post: Post, source: Data
 
 
 @pytest.mark.parametrize("path", ["/alerts/generic", "/alerts/cloudevents", API])
-def test_a_list_is_taken_and_what_is_wrong_in_it_is_named(post: Post, source: Database, path: str) -> None:
+def test_a_list_is_accepted_and_its_invalid_alerts_are_named(post: Post, source: Database, path: str) -> None:
     kind, body = GOOD[path]
     set_kind(source, kind)
     answer = post(path, [body, {}])
@@ -89,7 +89,7 @@ def test_a_list_is_taken_and_what_is_wrong_in_it_is_named(post: Post, source: Da
     assert answer.json["alerts"][1]["message"].startswith(named)
 
 
-def test_an_event_in_binary_mode_is_told_how_to_come(client: FlaskClient, source: Database) -> None:
+def test_an_event_in_binary_mode_gets_the_supported_mode_in_the_error(client: FlaskClient, source: Database) -> None:
     set_kind(source, "cloudevents")
     headers = {"Authorization": f"Bearer {TOKEN}", "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s"}
     answer = client.post("/alerts/cloudevents", json=generic_alert(), headers=headers)
@@ -98,14 +98,14 @@ def test_an_event_in_binary_mode_is_told_how_to_come(client: FlaskClient, source
     assert "structured mode" in answer.json["detail"]
 
 
-def test_a_source_of_heartbeats_is_told_where_they_go(client: FlaskClient, source: Database) -> None:
+def test_a_source_of_heartbeats_gets_their_path_in_the_error(client: FlaskClient, source: Database) -> None:
     set_kind(source, "heartbeat")
     answer = client.post("/alerts", json={}, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.json is not None
     assert "send to /heartbeats/<name>" in answer.json["detail"]
 
 
-def test_ims_web_lets_in_whom_the_webhook_would_let_in(post: Post, source: Database) -> None:
+def test_ims_web_admits_the_senders_that_the_webhook_admits(post: Post, source: Database) -> None:
     set_kind(source, "generic", rate_limit=0.1)
     assert post(API, generic_alert(), token="wrong").status_code == 401
     assert post(API, [generic_alert()] * 5).status_code == 202

@@ -22,7 +22,8 @@ def counts(database: Database) -> dict[str, Any]:
             session.execute(
                 text(
                     "SELECT (SELECT count(*) FROM alert) AS alerts, (SELECT count(*) FROM episode) AS episodes,"
-                    " (SELECT sum(notifications) FROM episode) AS notifications, (SELECT count(*) FROM incident) AS incidents,"
+                    " (SELECT sum(notifications) FROM episode) AS notifications,"
+                    " (SELECT count(*) FROM incident) AS incidents,"
                     " (SELECT count(*) FROM timeline_event) AS events,"
                     " (SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide') AS decides"
                 )
@@ -112,7 +113,7 @@ def test_a_killed_process_loses_nothing_of_what_was_counted(served: Served, sour
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_body_over_the_cap_is_refused_whether_its_length_is_told_or_not(
+def test_a_body_over_the_cap_is_refused_with_and_without_a_content_length(
     served: Served, source: Database, is_chunked: bool
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)

@@ -21,12 +21,12 @@ ALERTS = int(os.environ.get("IMS_STORM_ALERTS", "1000"))
 SERVICES = tuple(f"storm-{number:02}" for number in range(100))
 RATE = 10_000 / 60
 MOST_GROWTH = 200.0
-"""MB; generous, for it is there to find what is kept for ever, not what is large."""
+"""MB; generous, since it is meant to find leaks, not large objects."""
 
 
 @pytest.fixture
 def pages(settings: Settings, source: Database, tmp_path: Path) -> Iterator[Reader]:
-    """Somebody who is signed in to a running ims-web."""
+    """A browser that is signed in to a running ims-web."""
     with source.begin() as session:
         add_cast(session, utc_now())
     served = serve_pages(settings, tmp_path)

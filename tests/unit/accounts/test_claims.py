@@ -1,4 +1,4 @@
-"""What an identity provider says, in every shape that providers say it."""
+"""Claims of an identity provider, in every shape that providers send them."""
 
 from typing import Any
 
@@ -38,12 +38,12 @@ def test_a_claim_may_lie_inside_others_and_a_name_may_have_dots() -> None:
 
 
 @pytest.mark.parametrize("subject", [None, "", 3, ["a"], "x" * 256, "a\0b", "a\nb"])
-def test_without_a_subject_it_is_nobody(subject: Any) -> None:
+def test_claims_without_a_subject_are_refused(subject: Any) -> None:
     with pytest.raises(ProviderFaulty):
         read_identity({"sub": subject}, "i", "name", "groups")
 
 
-def test_a_name_is_lower_case_and_what_is_no_name_is_empty() -> None:
+def test_a_name_is_lower_case_and_an_invalid_name_is_empty() -> None:
     assert identity(preferred_username=" Alice ").name == "alice"
     assert [identity(preferred_username=name).name for name in (None, 3, "x" * 300)] == ["", "", ""]
 

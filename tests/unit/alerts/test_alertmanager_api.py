@@ -1,8 +1,8 @@
-"""What is asked of an Alertmanager, before anything is sent."""
+"""The requests to an Alertmanager, before anything is sent."""
 
 import pytest
 
-from ims.alerts.alertmanager import conversation
+from ims.alerts.alertmanager import connect
 from ims.core.errors import ConfigurationFaulty
 
 
@@ -17,6 +17,6 @@ from ims.core.errors import ConfigurationFaulty
         "http://a b",
     ],
 )
-def test_an_address_that_is_none_is_refused_before_anybody_is_asked(address: str) -> None:
-    with pytest.raises(ConfigurationFaulty, match="http:// or https:// with a host"), conversation(address):
+def test_an_address_that_is_none_is_refused_before_any_request(address: str) -> None:
+    with pytest.raises(ConfigurationFaulty, match="http:// or https:// with a host"), connect(address):
         pass

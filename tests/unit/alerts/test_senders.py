@@ -108,8 +108,8 @@ def test_an_event_holds_a_generic_alert() -> None:
 
 
 def test_an_event_sent_again_is_the_same_alert_and_another_producers_is_not() -> None:
-    told = [event(), event(id="A-2"), event(source="/other")]
-    first, again, other = (one.fingerprint for one in told if isinstance(one, AlertNotification))
+    given = [event(), event(id="A-2"), event(source="/other")]
+    first, again, other = (one.fingerprint for one in given if isinstance(one, AlertNotification))
     assert first == again != other
 
 

@@ -1,4 +1,4 @@
-"""Engine modules run in their own time and scope; one that fails is run again, and hinders no other."""
+"""Engine modules run at their own interval and scope; a failing module runs again and does not affect the others."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ from ims.engine.modules.catalogue import engine_modules
 
 @dataclass
 class Place:
-    """Where a worker stands, as the test says."""
+    """A worker's share of the work, chosen by the test."""
 
     is_leader: bool = True
     shard: Shard = field(default_factory=lambda: Shard("a", frozenset({"a", "b"})))
@@ -42,7 +42,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_JITTER", 0.0)
-    monkeypatch.setattr(engine, "_WITHOUT_TURN", 0.01)
+    monkeypatch.setattr(engine, "_LEADER_CHECK_SECONDS", 0.01)
 
 
 def run_until(
@@ -73,7 +73,7 @@ def run_until(
     ],
     ids=["database", "error", "group", "cancelled-inside"],
 )
-def test_a_failing_module_is_run_again_and_the_others_go_on(
+def test_a_failing_module_runs_again_and_the_others_continue(
     worker: WorkerContext, failure: BaseException, result: Result
 ) -> None:
     tries, others = [], []
@@ -99,7 +99,7 @@ def test_a_failing_module_is_run_again_and_the_others_go_on(
     assert (reports.last["fail"].result, reports.last["work"].result) == (result, Result.OK)
 
 
-def test_a_failure_is_logged_once_until_it_is_another_one_or_over(worker: WorkerContext) -> None:
+def test_a_failure_is_logged_once_until_it_changes_or_ends(worker: WorkerContext) -> None:
     failures: list[Exception | None] = [ValueError("a"), ValueError("b"), KeyError("c"), None, None, ValueError("d")]
     left = list(failures)
 
@@ -138,7 +138,7 @@ def test_a_module_that_hangs_keeps_no_other_waiting(worker: WorkerContext, is_in
     )
 
 
-def test_only_the_leader_runs_what_is_the_leader_s_and_a_new_one_begins_at_once(worker: WorkerContext) -> None:
+def test_only_the_leader_runs_modules_of_scope_leader_and_a_new_leader_begins_at_once(worker: WorkerContext) -> None:
     place, led, own = Place(is_leader=False), [], []
 
     async def lead(_: WorkerContext) -> None:
@@ -146,7 +146,7 @@ def test_only_the_leader_runs_what_is_the_leader_s_and_a_new_one_begins_at_once(
 
     async def work(_: WorkerContext) -> None:
         own.append(1)
-        # Nothing of the leader's happened until now; from now on this worker leads.
+        # No module of scope leader has run until now; from now on this worker is leader.
         if len(own) == 5:
             assert not led
             place.is_leader = True
@@ -179,7 +179,7 @@ def test_an_interval_may_come_from_the_settings(worker: WorkerContext) -> None:
 
 @pytest.fixture
 def catalogue(worker: WorkerContext) -> Sequence[Module]:
-    """All modules; only their names, times and scopes are looked at."""
+    """All modules; the tests look only at their names, intervals and scopes."""
 
     class NoPools:
         async def retry_lost_jobs(self, _: WorkerContext) -> None:

@@ -1,4 +1,4 @@
-"""Each key belongs to one member, and moves only when that member comes or goes."""
+"""Each key belongs to one member, and moves only when that member joins or leaves."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def test_every_key_has_one_owner(members: frozenset[str], keys: list[str]) -> No
 
 
 @given(MEMBERS, KEYS, st.text(min_size=1, max_size=8))
-def test_who_comes_takes_keys_only_for_himself(members: frozenset[str], keys: list[str], newcomer: str) -> None:
+def test_a_new_member_takes_keys_only_for_itself(members: frozenset[str], keys: list[str], newcomer: str) -> None:
     for key in keys:
         assert owners(members | {newcomer}, key) in ([newcomer], owners(members, key))
 
@@ -30,6 +30,6 @@ def test_many_keys_are_shared_out() -> None:
     assert min(shares) > 60
 
 
-def test_who_is_alone_owns_everything() -> None:
+def test_a_single_member_owns_all_keys() -> None:
     assert EVERYTHING.owns("anything")
     assert Shard("a").owns("anything")

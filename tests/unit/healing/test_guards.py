@@ -1,4 +1,4 @@
-"""The guards: what allows a run, what refuses it, what only delays it."""
+"""The guards: which facts allow a run, deny it, or only delay it."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ims.healing.guards import GUARDS, ask, conclude, judge
+from ims.healing.guards import GUARDS, conclude, evaluate, judge
 from ims.healing.guards.facts import Facts, PastRun, next_attempt
 from ims.healing.guards.target_busy import BUSY_RETRY
 from ims.healing.guards.verdict import Answer
@@ -65,10 +65,11 @@ def test_a_matching_rule_on_a_service_that_ims_recovers_is_allowed() -> None:
         ({"mode": "off"}, "mode_off"),
         ({"mode": "observe"}, "observe"),
         ({"service": SERVICE.model_copy(update={"service_recovery": "manual"})}, "manual"),
-        ({"parameter_fault": "Parameter size is no whole number."}, "parameter"),
+        ({"parameter_fault": "Parameter size is not a whole number."}, "parameter"),
         ({"runs": [past(RunOutcome.FAILED), past(RunOutcome.INEFFECTIVE, 2)]}, "attempts"),
         ({"runs": [past(RunOutcome.UNKNOWN)]}, "not_repeatable"),
-        ({"runs": [past(RunOutcome.CANCELLED)]}, "not_repeatable"),
+        ({"runs": [past(RunOutcome.CANCELLED, cut_short=True)]}, "not_repeatable"),
+        ({"runs": [past(RunOutcome.TIMED_OUT, cut_short=True)]}, "not_repeatable"),
     ],
 )
 def test_a_denial_is_final_and_says_why(changes: dict[str, Any], expected: str) -> None:
@@ -78,7 +79,7 @@ def test_a_denial_is_final_and_says_why(changes: dict[str, Any], expected: str) 
     assert verdict.message.endswith(".")
 
 
-def test_observing_tells_what_would_have_run() -> None:
+def test_observing_names_what_would_have_run() -> None:
     message = judge(replace(FACTS, mode="observe")).message
     assert "playbooks/heal/restart.yml" in message
     assert "shop" in message
@@ -115,13 +116,14 @@ def test_a_lost_run_is_under_way_until_its_service_was_probed() -> None:
     assert reason(runs=[past(RunOutcome.UNKNOWN, ended=None)]) == "under_way"
 
 
-def test_a_run_whose_end_nobody_saw_may_be_repeated_if_the_rule_says_so() -> None:
+def test_a_run_that_was_cut_short_may_be_repeated_if_the_rule_says_so() -> None:
     rule = RULE.model_copy(update={"safe_to_repeat": True})
     assert reason(rule=rule, runs=[past(RunOutcome.UNKNOWN)]) == "allowed"
+    assert reason(rule=rule, runs=[past(RunOutcome.TIMED_OUT, cut_short=True)]) == "allowed"
     assert next_attempt(replace(FACTS, rule=rule, runs=[past(RunOutcome.UNKNOWN)])) == 2
 
 
-def test_a_run_that_never_started_is_no_attempt() -> None:
+def test_a_run_that_never_started_is_not_an_attempt() -> None:
     never = past(RunOutcome.CANCELLED, was_started=False)
     facts = replace(FACTS, runs=[never, past(RunOutcome.FAILED, 2)])
     assert judge(facts).reason == "allowed"
@@ -136,7 +138,7 @@ def test_attempts_of_another_rule_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("status", [RunOutcome.HEALED, RunOutcome.UNKNOWN])
-def test_a_service_whose_verification_passed_is_not_healed_again_and_people_look_if_the_alert_stays(
+def test_a_service_whose_verification_passed_is_not_healed_again_and_needs_attention_if_the_alert_stays(
     status: RunOutcome,
 ) -> None:
     runs = [past(status, verification_passed=True)]
@@ -147,7 +149,7 @@ def test_a_service_whose_verification_passed_is_not_healed_again_and_people_look
     assert late.is_final
 
 
-def test_what_makes_a_run_pointless_is_said_before_what_only_delays_it() -> None:
+def test_what_makes_a_run_pointless_comes_before_what_only_delays_it() -> None:
     assert reason(target_is_busy=True, mode="off") == "mode_off"
     assert reason(target_is_busy=True, runs=[past(RunOutcome.FAILED), past(RunOutcome.FAILED, 2)]) == "attempts"
 
@@ -157,9 +159,9 @@ def test_without_a_policy_the_decision_waits_for_one() -> None:
     assert (verdict.reason, verdict.again, verdict.is_final) == ("no_policy", timedelta(seconds=10), False)
 
 
-def test_every_guard_is_asked_and_the_first_objection_is_the_outcome() -> None:
+def test_every_guard_is_evaluated_and_the_first_objection_is_the_outcome() -> None:
     facts = replace(FACTS, mode="observe", target_is_busy=True, target_ended_at=NOW, is_flapping=True)
-    answers = ask(facts)
+    answers = evaluate(facts)
     assert list(answers) == [guard.name for guard in GUARDS]
     objecting = {name for name, verdict in answers.items() if verdict.answer in (Answer.DENY, Answer.WAIT)}
     assert objecting == {"flapping", "observe", "target_busy", "cooldown"}
@@ -167,7 +169,7 @@ def test_every_guard_is_asked_and_the_first_objection_is_the_outcome() -> None:
 
 
 def test_guards_of_a_run_have_nothing_to_judge_without_a_rule() -> None:
-    answers = ask(replace(FACTS, rule=None, target_is_busy=True))
+    answers = evaluate(replace(FACTS, rule=None, target_is_busy=True))
     assert {name for name, verdict in answers.items() if verdict.answer is Answer.SKIP} == {
         "mode", "recovery", "parameters", "flapping", "attempts", "not_repeatable", "observe", "target_busy",
         "cooldown",
@@ -189,3 +191,8 @@ def test_healing_specs_carry_all_that_a_run_needs_of_its_rule() -> None:
     assert (spec.timeout, spec.parameters, spec.safe_to_repeat) == (RULE.timeout, {"size": 3}, False)
     assert spec.verification == VerificationSpec(url="http://shop/health", green_for=3.0, within=60.0, interval=0.5)
     assert RunSpec.from_stored(spec.stored()) == spec
+
+
+@pytest.mark.parametrize("outcome", [RunOutcome.CANCELLED, RunOutcome.TIMED_OUT, RunOutcome.FAILED])
+def test_a_run_that_ended_between_two_tasks_may_be_repeated(outcome: RunOutcome) -> None:
+    assert reason(runs=[past(outcome)]) == "allowed"

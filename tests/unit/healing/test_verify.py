@@ -55,21 +55,21 @@ def test_a_service_that_becomes_and_stays_green_is_healthy_since_its_first_green
     assert before < found.healthy_since < datetime.now(UTC)
 
 
-def test_a_service_that_stays_down_is_not_well_and_the_last_probe_says_why() -> None:
+def test_a_service_that_stays_down_is_not_healthy_and_the_last_probe_says_why() -> None:
     found = look([False])
     assert found.healthy_since is None
     assert "The connection was refused." in found.reason
 
 
-def test_a_service_that_flaps_is_not_well() -> None:
+def test_a_service_that_flaps_is_not_healthy() -> None:
     assert look([True, False] * 40).healthy_since is None
 
 
 @pytest.mark.parametrize("url", ["http://shop", None])
-def test_the_resolve_of_the_alert_counts_as_well(url: str | None) -> None:
+def test_the_resolution_of_the_alert_counts_as_healthy(url: str | None) -> None:
     found = look([False], resolved_at_look=0, url=url)
     assert found.healthy_since == RESOLVED
 
 
-def test_without_a_url_only_the_alert_can_tell() -> None:
+def test_without_a_url_only_the_alert_counts() -> None:
     assert look([True], url=None).healthy_since is None

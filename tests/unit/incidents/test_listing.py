@@ -27,7 +27,7 @@ def test_an_address_is_read_and_written_again_as_it_was() -> None:
     listing = read_listing(EVERYTHING)
     assert listing.filters == Filters(
         statuses=UNRESOLVED, service="checkout", environment="production", severity="high", assignee="bob",
-        team="payments", words="disk full", since=datetime(2026, 3, 1, 3, tzinfo=UTC),
+        team="payments", search="disk full", since=datetime(2026, 3, 1, 3, tzinfo=UTC),
         until=datetime(2026, 3, 2, 3, 12, 7, tzinfo=UTC),
     )  # fmt: skip
     assert written(listing.filters, listing.sort) == EVERYTHING
@@ -67,11 +67,11 @@ def test_a_cursor_belongs_to_one_value_of_each_filter(field: str) -> None:
      ["x", "x"], []],
 )  # fmt: skip
 def test_a_cursor_with_an_impossible_place_is_damaged(texts: list[str]) -> None:
-    filters = Filters(words="disk")
+    filters = Filters(search="disk")
     cursor = encode_cursor(texts, list(written(filters, Sort.NEWEST).values()))
     with pytest.raises(Unprocessable) as raised:
         read_listing({"q": "disk", "cursor": cursor})
-    assert "is damaged" in raised.value.fields[0].message
+    assert "is invalid: start with the first page" in raised.value.fields[0].message
 
 
 def test_every_wrong_parameter_is_named() -> None:

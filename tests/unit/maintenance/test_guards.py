@@ -38,7 +38,7 @@ def test_a_run_that_is_under_way_is_left_to_finish() -> None:
     assert judge(covered(runs=[past(RunOutcome.RUNNING, ended=None)])).reason == "under_way"
 
 
-def test_flapping_is_refused_for_good() -> None:
+def test_flapping_is_denied_for_good() -> None:
     verdict = judge(replace(FACTS, is_flapping=True))
     assert (verdict.reason, verdict.is_final) == ("flapping", True)
 

@@ -1,4 +1,4 @@
-"""Patterns of rules, windows and parameters: RE2's syntax, and a match that nobody can make slow."""
+"""Patterns of rules, windows and parameters: RE2's syntax, and a match that no value can make slow."""
 
 import re
 
@@ -64,9 +64,9 @@ def test_a_value_made_to_search_for_ever_is_answered() -> None:
     ],
 )
 def test_a_pattern_that_re2_does_not_accept_is_refused_with_the_place(pattern: str, position: int, reason: str) -> None:
-    told = check_pattern(pattern) or ""
-    assert f"at position {position}: " in told
-    assert reason in told
+    problem = check_pattern(pattern) or ""
+    assert f"at position {position}: " in problem
+    assert reason in problem
 
 
 def test_a_pattern_that_is_not_accepted_cannot_be_matched_either() -> None:
@@ -110,10 +110,10 @@ def test_a_pattern_matches_the_whole_value(pattern: str, value: str, fits: bool)
 
 @given(st.text(alphabet="ab()[]{}*+?\\^$|.,12-<>=!:P]", max_size=30))
 def test_any_pattern_gets_an_answer(pattern: str) -> None:
-    told = check_pattern(pattern)
-    if told is None:
+    problem = check_pattern(pattern)
+    if problem is None:
         assert compile_pattern(pattern)("a") in (True, False)
-    elif (found := re.search(r"at position (\d+)", told)) is not None:
+    elif (found := re.search(r"at position (\d+)", problem)) is not None:
         assert 1 <= int(found[1]) <= len(pattern)
 
 

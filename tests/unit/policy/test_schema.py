@@ -70,21 +70,21 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({}, "no value"),
         ({"from": "labels.disk"}, "pattern"),
         ({"from": "status", "type": "int"}, "labels.<name>"),
         ({"type": "int", "default": "3"}, "type int"),
         ({"type": "int", "default": True}, "type int"),
-        ({"pattern": "a+", "default": "b"}, "does not fit"),
+        ({"pattern": "a+", "default": "b"}, "does not match"),
         ({"type": "int", "pattern": "a", "default": 1}, "for type str"),
     ],
 )
-def test_an_incomplete_parameter_is_refused(given: dict[str, Any], told: str) -> None:
+def test_an_incomplete_parameter_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as error:
         Parameter.model_validate(given)
-    assert told in messages(error)
+    assert message in messages(error)
 
 
 def test_a_complete_parameter_is_accepted() -> None:

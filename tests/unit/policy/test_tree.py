@@ -133,7 +133,7 @@ def test_a_pipe_in_the_tree_is_refused_and_not_read(tree: Path) -> None:
         pack(tree, INVENTORY)
 
 
-def test_a_file_that_vanishes_while_it_is_packed_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_while_it_is_packed_is_reported(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_bytes
 
     def read_bytes(path: Path) -> bytes:

@@ -62,7 +62,7 @@ def test_off_that_yaml_read_as_false_is_off() -> None:
     assert policy.healing_mode == "off"
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     found = faults_of(
         reading(
             services={"web": {"url": "ftp://x"}, "db": {"service_recovery": "nobody"}},
@@ -90,7 +90,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "field", "told"),
+    ("change", "field", "message"),
     [
         ({"cooldwn": 1}, "cooldwn", "did you mean cooldown"),
         ({"verify": {"gren_for": 1}}, "verify.gren_for", "did you mean green_for"),
@@ -113,10 +113,10 @@ def test_all_faults_are_told_at_once() -> None:
         ({"parameters": {"ansible_connection": {"default": "x"}}}, "parameters", "reserved"),
     ],
 )
-def test_a_rules_fault_names_its_field_and_the_remedy(change: dict[str, Any], field: str, told: str) -> None:
+def test_a_rules_fault_names_its_field_and_the_remedy(change: dict[str, Any], field: str, message: str) -> None:
     found = faults_of(reading(settings={"healing_rules": [{**RULE, **change}]}))
     assert set(found) == {f"healing_rules.0.{field}"}
-    assert told in found[f"healing_rules.0.{field}"]
+    assert message in found[f"healing_rules.0.{field}"]
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
@@ -189,18 +189,18 @@ def test_a_logical_name_that_is_a_host_of_another_service_is_refused() -> None:
 
 
 def test_a_machine_that_the_inventory_does_not_have_is_refused() -> None:
-    assert "no host" in faults_of(reading(services={"web": {"machine": "nowhere"}}))["services.web.machine"]
+    assert "is not a host" in faults_of(reading(services={"web": {"machine": "nowhere"}}))["services.web.machine"]
 
 
-def test_what_could_not_be_rendered_is_told_once() -> None:
-    told = Fault("inventory/local/hosts.yml", 3, 5, "services.web.url", "cannot be rendered: 'x' is undefined")
+def test_what_could_not_be_rendered_is_reported_once() -> None:
+    fault = Fault("inventory/local/hosts.yml", 3, 5, "services.web.url", "cannot be rendered: 'x' is undefined")
     read = reading(
         services={"web": {"url": None, "instances": ["h:1", None]}},
         settings={"healing_rules": [None, RULE]},
-        faults=(told,),
+        faults=(fault,),
         unrendered=frozenset({"services.web.url", "services.web.instances.1", "healing_rules.0"}),
     )
-    assert validate(read, FILES) == (None, [told])
+    assert validate(read, FILES) == (None, [fault])
 
 
 def test_a_setting_that_a_host_overrides_is_refused() -> None:
@@ -222,7 +222,7 @@ def test_a_fault_is_placed_at_the_nearest_thing_that_has_a_place() -> None:
     )
 
 
-def test_one_wrong_line_for_many_services_is_told_once() -> None:
+def test_one_wrong_line_for_many_services_is_reported_once() -> None:
     faults = [Fault("group_vars/services.yml", 2, 6, f"services.s{n}.url", "must be a URL") for n in range(1000)]
     assert len(FaultsFound(faults).faults) == 1
 
@@ -250,7 +250,7 @@ def test_windows_and_flapping_become_part_of_the_policy() -> None:
     assert Policy.from_stored(policy.model_dump(mode="json")) == policy
 
 
-def test_every_fault_of_every_window_is_told_with_its_field() -> None:
+def test_every_fault_of_every_window_is_reported_with_its_field() -> None:
     windows = [
         {**WINDOW, "services": ["wob"], "groups": ["services", "machine"]},
         {**WINDOW, "rrule": "FREQ=MINUTELY", "form": "x"},
@@ -258,11 +258,12 @@ def test_every_fault_of_every_window_is_told_with_its_field() -> None:
         "nonsense",
     ]
     found = faults_of(reading(settings={"maintenance_windows": windows, "flapping": {"episodes": 0, "in": 3}}))
-    assert found["maintenance_windows.0.services.0"] == "'wob' is none of the services here; did you mean web."
-    assert found["maintenance_windows.0.groups.1"] == "'machine' is none of the groups here; did you mean machines."
+    window = "maintenance_windows.0"
+    assert found[f"{window}.services.0"] == "'wob' is not one of the services of the policy; did you mean web."
+    assert found[f"{window}.groups.1"] == "'machine' is not one of the groups of the policy; did you mean machines."
     assert "name of window 1" in found["maintenance_windows.1.name"]
     assert "did you mean from" in found["maintenance_windows.1.form"]
-    assert "no time zone" in found["maintenance_windows.2.timezone"]
+    assert "not a time zone" in found["maintenance_windows.2.timezone"]
     assert "must be a time" in found["maintenance_windows.2.from"]
     assert found["maintenance_windows.3"] == "must be a mapping."
     assert found["flapping.episodes"] == "must be at least 1."
@@ -275,21 +276,21 @@ def test_windows_that_are_no_list_are_a_fault() -> None:
     }
 
 
-def test_a_misspelt_list_of_windows_is_told() -> None:
+def test_a_misspelt_list_of_windows_is_reported() -> None:
     found = faults_of(reading(settings={"healing_rules": []}, names={"": ["maintenance_window"], "web": ["url"]}))
     assert "did you mean maintenance_windows" in found["maintenance_window"]
 
 
 def test_heartbeats_are_read_and_their_faults_are_named() -> None:
-    beat = {"name": "backup", "every": 60}
-    policy, faults = validate(reading(settings={"heartbeats": [beat]}), FILES)
+    heartbeat = {"name": "backup", "every": 60}
+    policy, faults = validate(reading(settings={"heartbeats": [heartbeat]}), FILES)
     assert faults == []
     assert policy is not None
     assert [(one.name, one.every, one.grace, one.severity) for one in policy.heartbeats] == [("backup", 60, 30, "high")]
-    wrong = [beat, {**beat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
+    wrong = [heartbeat, {**heartbeat, "service": "wob"}, {"name": "A b", "every": 0, "severity": "page"}]
     found = faults_of(reading(settings={"heartbeats": wrong}))
     assert "name of heartbeat 1" in found["heartbeats.1.name"]
-    assert found["heartbeats.1.service"] == "'wob' is none of the services here; did you mean web."
+    assert found["heartbeats.1.service"] == "'wob' is not a service of the policy; did you mean web."
     assert {"heartbeats.2.name", "heartbeats.2.every", "heartbeats.2.severity"} <= set(found)
 
 
@@ -297,7 +298,7 @@ def test_a_platform_that_the_role_does_not_have_is_a_fault_that_names_those_it_h
     faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": "kubernetes"}}))
     assert faults == {
         "services.web.platform": (
-            "'kubernetes' is no platform of the role managed_service, which has: supervisor. Name one of them, or add"
+            "'kubernetes' is not a platform of the role managed_service, which has: supervisor. Use one of them, or add"
             " roles/managed_service/tasks/platforms/kubernetes.yml."
         )
     }
@@ -308,8 +309,8 @@ def test_a_platform_that_could_not_be_added_by_that_name_says_what_names_look_li
     faults = faults_of(reading({"web": {"url": "http://h:1/", "platform": name}}))
     assert faults == {
         "services.web.platform": (
-            f"{name!r} is no platform of the role managed_service, which has: supervisor. Name one of them, or add one"
-            " whose name has only a-z, 0-9 and underscores and begins with a letter."
+            f"{name!r} is not a platform of the role managed_service, which has: supervisor. Use one of them, or add"
+            " one whose name consists of a-z, 0-9 and underscores and begins with a letter."
         )
     }
 

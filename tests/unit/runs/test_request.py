@@ -1,4 +1,4 @@
-"""What a run may be asked to do, and what is refused before anything starts."""
+"""Valid and invalid requests for a run, checked before anything starts."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def fields(tmp_path: Path) -> dict[str, Any]:
 
 
 def wrong(fields: dict[str, Any], **changes: Any) -> list[str]:
-    """Return the names of the fields that are refused."""
+    """Return the names of the invalid fields."""
     with pytest.raises(RunDenied) as refused:
         RunRequest.check(**(fields | changes))
     return [fault.field for fault in refused.value.fields]

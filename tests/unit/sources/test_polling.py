@@ -1,4 +1,4 @@
-"""Who answers when an Alertmanager is asked, and what is made of an answer that is none."""
+"""Which instance answers when an Alertmanager is polled, and what follows from an invalid answer."""
 
 import json
 import threading
@@ -56,7 +56,7 @@ def send(handler: BaseHTTPRequestHandler, content: Any, length: int | None = Non
     handler.wfile.write(body)
 
 
-def asked(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
+def polled(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
     """What comes of an address behind which these answer in turn."""
     turns = cycle(names)
 
@@ -68,21 +68,21 @@ def asked(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
         return fetch_snapshot("shop", url, None, timedelta(0), NOW)
 
 
-def test_one_that_answers_is_believed() -> None:
-    assert asked("one", peers=1).uncertainty is None
-    assert asked("one", peers=3).uncertainty is None
+def test_the_answer_of_a_single_one_is_certain() -> None:
+    assert polled("one", peers=1).uncertainty is None
+    assert polled("one", peers=3).uncertainty is None
 
 
-def test_of_several_behind_one_address_none_is_believed() -> None:
-    assert asked("one", "one", "two", peers=2).uncertainty is Uncertainty.SEVERAL_ANSWERED
+def test_answers_of_several_behind_one_address_are_uncertain() -> None:
+    assert polled("one", "one", "two", peers=2).uncertainty is Uncertainty.SEVERAL_ANSWERED
 
 
-def test_a_member_of_a_cluster_is_believed_over_one_connection_only() -> None:
-    assert asked("one", peers=2, protocol="HTTP/1.0").uncertainty is Uncertainty.SEVERAL_ANSWERED
-    assert asked("one", peers=1, protocol="HTTP/1.0").uncertainty is None
+def test_the_answer_of_a_cluster_member_is_certain_over_one_connection_only() -> None:
+    assert polled("one", peers=2, protocol="HTTP/1.0").uncertainty is Uncertainty.SEVERAL_ANSWERED
+    assert polled("one", peers=1, protocol="HTTP/1.0").uncertainty is None
 
 
-def test_a_redirection_is_told_and_not_followed() -> None:
+def test_a_redirect_is_reported_and_not_followed() -> None:
     def elsewhere(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(302)
         handler.send_header("Location", "https://elsewhere.example/")
@@ -91,7 +91,7 @@ def test_a_redirection_is_told_and_not_followed() -> None:
 
     with answering(elsewhere) as url, pytest.raises(AlertmanagerAway) as away:
         fetch_alerts(url)
-    assert "HTTP 302 and points to 'https://elsewhere.example/'" in away.value.message
+    assert "HTTP 302 and redirects to 'https://elsewhere.example/'" in away.value.message
 
 
 def test_an_answer_that_breaks_off_is_none() -> None:

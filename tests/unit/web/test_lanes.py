@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ims.reports.lanes import CELLS, LEAST, lay
-from ims.reports.lifeline import Attempt, Lifeline, Phase, Story, draw
+from ims.reports.lifeline import Attempt, History, Lifeline, Phase, draw
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -15,14 +15,14 @@ def ago(hours: float) -> datetime:
 
 def people(begins: float, ends: float | None = None) -> Lifeline:
     """An incident that people had from its beginning, so many hours ago."""
-    return draw(Story(ago(begins), ago(ends) if ends is not None else None, attention_at=ago(begins)), NOW)
+    return draw(History(ago(begins), ago(ends) if ends is not None else None, attention_at=ago(begins)), NOW)
 
 
 def healed(hours: float) -> Lifeline:
     """Half a minute of healing."""
     opened = ago(hours)
     moment = opened + timedelta(seconds=30)
-    return draw(Story(opened, moment, moment, attempts=[Attempt(opened, moment, moment)]), NOW)
+    return draw(History(opened, moment, moment, attempts=[Attempt(opened, moment, moment)]), NOW)
 
 
 def test_a_long_incident_lies_where_its_time_is() -> None:

@@ -127,15 +127,15 @@ def test_names_and_addresses_become_links_where_they_stand_alone() -> None:
 
 
 def test_pictures_are_links_and_load_nothing() -> None:
-    told = markup("![graph](https://a.example/g.png) [![in a link](https://a.example/i.png)](https://b.example)")
-    assert "<img" not in told
-    assert re.findall(r'href="([^"]+)"[^>]*>([^<]+)<', told) == [
+    shown = markup("![graph](https://a.example/g.png) [![in a link](https://a.example/i.png)](https://b.example)")
+    assert "<img" not in shown
+    assert re.findall(r'href="([^"]+)"[^>]*>([^<]+)<', shown) == [
         ("https://a.example/g.png", "graph"), ("https://b.example", "in a link")
     ]  # fmt: skip
 
 
 def test_lists_tables_code_and_strikethrough_are_understood() -> None:
-    told = markup("1. a\n   - b\n\n|x|y|\n|-|-:|\n|1|2|\n\n~~no~~ **yes**\n\n```sh\nrm x\n```\none\ntwo")
+    shown = markup("1. a\n   - b\n\n|x|y|\n|-|-:|\n|1|2|\n\n~~no~~ **yes**\n\n```sh\nrm x\n```\none\ntwo")
     for piece in ("<ol>", "<ul>", '<td class="right">2</td>', "<s>no</s>", "<strong>yes</strong>",
                   "<pre><code>rm x\n</code></pre>", "one<br>\ntwo"):  # fmt: skip
-        assert piece in told
+        assert piece in shown

@@ -11,7 +11,7 @@ from tests.support.notifications import NOW, SOURCE, alertmanager_alert, alertma
 from tests.unit.alerts.test_notifications import json_values
 
 
-def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
+def test_a_notification_is_read_with_its_truncation_and_its_receiver() -> None:
     parsed = parse(alertmanager_body(alertmanager_alert(), 7, alertmanager_alert("Other"), truncated=3), SOURCE, NOW)
     assert [one.name for one in parsed.notifications] == ["ServiceDown", "Other"]
     assert parsed.places == (0, 2)
@@ -19,17 +19,17 @@ def test_a_notification_is_read_with_what_was_cut_and_for_whom() -> None:
     assert (parsed.truncated, parsed.receiver) == (3, "ims")
 
 
-def test_an_empty_notification_is_none() -> None:
+def test_an_empty_notification_has_no_alerts() -> None:
     assert parse({"alerts": []}, SOURCE, NOW).notifications == ()
 
 
-def test_millions_of_nothings_are_not_read_one_by_one() -> None:
+def test_millions_of_invalid_alerts_are_not_read_one_by_one() -> None:
     with pytest.raises(TooLarge):
         parse({"alerts": [0] * (MOST_ALERTS + 1)}, SOURCE, NOW)
 
 
 @pytest.mark.parametrize("cut", [None, -1, "12", True, 1.5, [], {}])
-def test_nonsense_about_what_was_cut_means_nothing(cut: Any) -> None:
+def test_an_invalid_truncation_count_is_ignored(cut: Any) -> None:
     assert parse({"alerts": [], "truncatedAlerts": cut, "receiver": cut}, SOURCE, NOW).truncated == 0
 
 

@@ -1,4 +1,4 @@
-"""Requests that wait together are committed together; each is answered after its own commit."""
+"""Group commit: requests that wait at the same time share a commit; each is answered after its own commit."""
 
 import threading
 import time
@@ -101,7 +101,7 @@ def run_together(store: Store, first: Request, *others: Request) -> list[BaseExc
     return errors
 
 
-def test_those_who_waited_share_one_commit(store: Store) -> None:
+def test_waiting_requests_share_one_commit(store: Store) -> None:
     others = [request(f"Other{n}", "Too") for n in range(8)]
     errors = run_together(store, request("First"), *others)
     assert errors == [None] * 9
@@ -111,7 +111,7 @@ def test_those_who_waited_share_one_commit(store: Store) -> None:
     assert all(len(one.results) == 2 for one in others)
 
 
-def test_a_commit_waits_for_those_who_were_answered_a_moment_ago(store: Store) -> None:
+def test_a_commit_waits_for_senders_that_were_just_answered(store: Store) -> None:
     committer = Committer(store)
     committer._expected, committer._patient_until = 2, time.monotonic() + 60
     threads = [threading.Thread(target=committer.commit, args=(request(name),)) for name in ("A", "B")]
@@ -125,7 +125,7 @@ def test_a_commit_waits_for_those_who_were_answered_a_moment_ago(store: Store) -
     assert store.commits == [["A", "B"]]
 
 
-def test_nobody_is_waited_for_in_vain_for_long(store: Store) -> None:
+def test_a_commit_does_not_wait_long_for_senders_that_stay_away(store: Store) -> None:
     committer = Committer(store)
     committer._expected, committer._patient_until = 2, time.monotonic() + 0.05
     committer.commit(request("A"))
@@ -148,7 +148,7 @@ def test_large_bodies_do_not_share_a_transaction(store: Store) -> None:
     assert store.commits == [["First"], ["Other"], ["Other"], ["Other"]]
 
 
-def test_what_the_database_refuses_is_put_aside_and_hurts_nobody(store: Store) -> None:
+def test_a_notification_that_the_database_rejects_becomes_a_dead_letter_and_affects_no_other(store: Store) -> None:
     bad = request("Good", POISON, "Fine")
     errors = run_together(store, request("First"), request("Other"), bad)
     assert errors == [None] * 3
@@ -157,7 +157,7 @@ def test_what_the_database_refuses_is_put_aside_and_hurts_nobody(store: Store) -
     assert [one.reason.value for one in store.rejected] == ["not_storable"]
 
 
-def test_everyone_is_told_when_the_database_is_away(store: Store) -> None:
+def test_every_waiting_request_fails_when_the_database_is_away(store: Store) -> None:
     committer = Committer(store)
     store.is_away = True
     with pytest.raises(DatabaseAway):
@@ -167,7 +167,7 @@ def test_everyone_is_told_when_the_database_is_away(store: Store) -> None:
     assert store.commits == [["A"]]
 
 
-def test_a_fault_of_ours_leaves_nobody_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_leaves_no_request_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     committer = Committer(store)
 
     def broken(*_: Any, **__: Any) -> Outcome:

@@ -1,10 +1,10 @@
-"""A body is JSON, or the sender is told."""
+"""A body is JSON, or the error says why not."""
 
 import gzip
 
 import pytest
 
-from ims.alerts.bodies import told
+from ims.alerts.bodies import response_body
 from ims.alerts.episodes import Result
 from ims.alerts.notifications import Parsed
 from ims.core.errors import TooLarge
@@ -26,28 +26,28 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     ("body", "where"),
     [
         (b" \n", "it is empty"),
-        (b'{"alerts":\n [1, nope]}', "it goes wrong at line 2, column 6"),
-        (b'{"a": "\xff"}', "byte 8 is no UTF-8"),
-        (b'{"a": NaN}', "NaN and Infinity are no numbers of JSON"),
-        (gzip.compress(b"{}"), "it is compressed, which is not read: send it plain"),
+        (b'{"alerts":\n [1, nope]}', "syntax error at line 2, column 6"),
+        (b'{"a": "\xff"}', "byte 8 is not valid UTF-8"),
+        (b'{"a": NaN}', "JSON does not allow NaN and Infinity"),
+        (gzip.compress(b"{}"), "it is compressed, which is not supported: send it uncompressed"),
     ],
-    # A compressed body holds the second in which it was made: by their values, two workers would collect other tests.
+    # A gzip body contains its time of creation: without fixed ids, pytest workers would collect different tests.
     ids=["blank", "syntax", "encoding", "constant", "gzip"],
 )
-def test_where_it_goes_wrong_is_told(body: bytes, where: str) -> None:
+def test_the_error_says_where_the_json_is_wrong(body: bytes, where: str) -> None:
     with pytest.raises(NotJson) as refused:
         read_json(body)
     assert refused.value.message == f"The body is not JSON: {where}."
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_what_is_nested_too_deep_is_refused(opening: bytes) -> None:
+def test_a_body_nested_too_deeply_is_refused(opening: bytes) -> None:
     with pytest.raises(TooLarge):
         read_json(opening * 200_000)
 
 
-def test_a_notification_that_the_database_refused_is_told_as_rejected() -> None:
+def test_a_notification_that_the_database_refused_is_reported_as_rejected() -> None:
     parsed = Parsed((notification("Good"), notification("Bad")), (), places=(0, 1))
-    answer = told(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
+    answer = response_body(SOURCE, parsed, (Result.OPENED, Result.REJECTED))
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
     assert answer["alerts"][1]["reason"] == "not_storable"

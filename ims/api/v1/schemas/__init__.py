@@ -1,1 +1,1 @@
-"""What the REST API takes and answers, one module for each resource."""
+"""Request and response models of the REST API, one module for each resource."""

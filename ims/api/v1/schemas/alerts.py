@@ -1,4 +1,4 @@
-"""Alerts as programs see them, and what a sender is told."""
+"""Alerts, dead letters, and the response to a sender."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,21 +14,21 @@ from ims.incidents.models import Incident, Status
 
 
 class AlertResponse(ResponseModel):
-    """What one source reports about one thing."""
+    """An alert of one source, identified by its fingerprint."""
 
     id: int
     name: str
     source: str
-    service: Annotated[str | None, Field(description="The service that its labels mean, if the policy knows one.")]
+    service: Annotated[str | None, Field(description="The service that its labels match, if the policy has one.")]
     environment: str
-    severity: Annotated[str, Field(description="Ours: critical, high, medium or low.")]
-    firing: Annotated[bool, Field(description="Whether it fires now.")]
-    fingerprint: Annotated[str, Field(description="By this its source tells it from its other alerts.")]
+    severity: Annotated[str, Field(description="IMS severity: critical, high, medium or low.")]
+    firing: Annotated[bool, Field(description="Whether it is firing.")]
+    fingerprint: Annotated[str, Field(description="Identifies the alert within its source.")]
     labels: dict[str, str]
     annotations: dict[str, str]
     generator_url: str | None
     first_seen_at: datetime
-    last_seen_at: Annotated[datetime, Field(description="When its source last said anything about it.")]
+    last_seen_at: Annotated[datetime, Field(description="When its source last sent a notification about it.")]
 
 
 class AlertList(Listing[AlertResponse]):
@@ -36,18 +36,18 @@ class AlertList(Listing[AlertResponse]):
 
 
 class AlertEpisodeResponse(ResponseModel):
-    """One time that the alert fired."""
+    """One firing of the alert."""
 
     id: int
     incident: Annotated[str, Field(examples=["INC-42"])]
     opened_at: datetime
     closed_at: datetime | None
     last_notification_at: datetime
-    notifications: Annotated[int, Field(description="How often the sender said so.")]
+    notifications: Annotated[int, Field(description="Notifications received in this episode.")]
 
 
 class AlertIncidentResponse(ResponseModel):
-    """An incident that the alert belongs to."""
+    """An incident that the alert is part of."""
 
     incident: Annotated[str, Field(examples=["INC-42"])]
     title: str
@@ -56,96 +56,93 @@ class AlertIncidentResponse(ResponseModel):
     resolved_at: datetime | None
 
 
-class AlertWhole(AlertResponse):
-    """One alert with the times it fired."""
+class AlertDetails(AlertResponse):
+    """An alert with its episodes and incidents."""
 
     episodes: Annotated[list[AlertEpisodeResponse], Field(description="The newest 100, newest first.")]
-    incidents: Annotated[list[AlertIncidentResponse], Field(description="Those of these episodes, newest first.")]
+    incidents: Annotated[list[AlertIncidentResponse], Field(description="Incidents of these episodes, newest first.")]
 
 
 def _is_none(value: object) -> bool:
     return value is None
 
 
-class TakenAlert(ResponseModel):
-    """What became of one alert."""
+class SentAlertResponse(ResponseModel):
+    """Result of one sent alert."""
 
-    place: Annotated[int, Field(description="Its place in what was sent, from 0.")]
-    fingerprint: Annotated[str | None, Field(exclude_if=_is_none, description="By this it is known from now on.")] = (
-        None
-    )
+    place: Annotated[int, Field(description="Its index in the request, from 0.")]
+    fingerprint: Annotated[
+        str | None, Field(exclude_if=_is_none, description="Identifies the alert within its source.")
+    ] = None
     result: Annotated[
         Result,
         Field(
-            description="`opened`: it fires; `extended`: it still does, with another start; `closed`: it is resolved; "
-            "`duplicate` and `late`: nothing new; `rejected`: kept aside, for the reason told."
+            description="`opened`: a new episode; `extended`: still firing, with another start; `closed`: resolved; "
+            "`duplicate` and `late`: no change; `rejected`: stored as a dead letter, with the reason."
         ),
     ]
     reason: Annotated[str | None, Field(exclude_if=_is_none)] = None
-    message: Annotated[str | None, Field(exclude_if=_is_none, description="What is wrong with it.")] = None
+    message: Annotated[str | None, Field(exclude_if=_is_none, description="Why it was rejected.")] = None
 
 
-class Taken(ResponseModel):
-    """What became of what was sent."""
+class SendResponse(ResponseModel):
+    """Result of sending alerts."""
 
     source: str
     accepted: int
-    rejected: Annotated[int, Field(description="Kept aside with their reasons; the others were taken.")]
-    truncated: Annotated[int, Field(description="How many the sender left out.")]
-    alerts: Annotated[list[TakenAlert], Field(description="In the order sent.")]
+    rejected: Annotated[int, Field(description="Alerts stored as dead letters; the others were accepted.")]
+    truncated: Annotated[int, Field(description="Alerts that the sender left out of the notification.")]
+    alerts: Annotated[list[SentAlertResponse], Field(description="In the order of the request.")]
 
 
 class DeadLetterResponse(ResponseModel):
-    """Something that was sent and could not be accepted."""
+    """An alert that could not be processed."""
 
     id: int
     received_at: datetime
     source: str
     reason: str
-    message: Annotated[str, Field(description="What is wrong with it.")]
-    place: Annotated[int | None, Field(description="Its place in what was sent, from 0.")]
+    message: Annotated[str, Field(description="Why it could not be processed.")]
+    place: Annotated[int | None, Field(description="Its index in the request, from 0.")]
     occurrences: Annotated[
         int, Field(description="How many it stands for: beyond a limit, what has the same reason is only counted.")
     ]
-    body: Annotated[str, Field(description="As it came, at most 64 KiB of it.")]
+    body: Annotated[str, Field(description="As received, at most 64 KiB.")]
 
 
-class RejectedList(Listing[DeadLetterResponse]):
+class DeadLetterList(Listing[DeadLetterResponse]):
     """A page of the list of dead letters."""
 
 
 class RetryResponse(ResponseModel):
-    """What became of it when it was read again."""
+    """Result of a retry."""
 
     id: int
-    result: Annotated[str, Field(description="As of an alert that is sent, or `still rejected`.")]
-    message: Annotated[str, Field(description="What is still wrong with it.")]
+    result: Annotated[str, Field(description="As for a sent alert, or `still rejected`.")]
+    message: Annotated[str, Field(description="Why it still could not be processed.")]
 
 
 def show_alert(listed: ListedAlert) -> AlertResponse:
-    """An alert as programs see it."""
     return AlertResponse(**_fields(listed))
 
 
-def show_alert_whole(listed: ListedAlert, episodes: Sequence[tuple[Episode, Incident]]) -> AlertWhole:
-    """An alert with its episodes and their incidents."""
+def show_alert_details(listed: ListedAlert, episodes: Sequence[tuple[Episode, Incident]]) -> AlertDetails:
     incidents = {incident.id: incident for _, incident in episodes}
-    return AlertWhole(
+    return AlertDetails(
         **_fields(listed),
         episodes=[_show_episode(episode, incident) for episode, incident in episodes],
         incidents=[_show_incident(incident) for incident in incidents.values()],
     )
 
 
-def show_rejected(one: DeadLetter) -> DeadLetterResponse:
-    """A dead letter as programs see it."""
-    told = {
-        "message": one.details.get("message", ""),
-        "place": one.details.get("place"),
-        "occurrences": one.details.get("occurrences", 1),
+def show_dead_letter(letter: DeadLetter) -> DeadLetterResponse:
+    derived = {
+        "message": letter.details.get("message", ""),
+        "place": letter.details.get("place"),
+        "occurrences": letter.details.get("occurrences", 1),
     }
-    own = {name: getattr(one, name) for name in DeadLetterResponse.model_fields if name not in told}
-    return DeadLetterResponse(**own, **told)
+    own = {name: getattr(letter, name) for name in DeadLetterResponse.model_fields if name not in derived}
+    return DeadLetterResponse(**own, **derived)
 
 
 def _fields(listed: ListedAlert) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Entries of the audit log as programs see them."""
+"""Entries of the audit log."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,19 +10,19 @@ from ims.core.schemas import Listing, ResponseModel
 
 
 class AuditEntryResponse(ResponseModel):
-    """One change by a person, a token or a command."""
+    """One change by a user, a token or a command."""
 
     id: int
     at: datetime
     actor_kind: ActorKind
     actor: Annotated[str, Field(examples=["alice (T-3)"])]
-    address: Annotated[str | None, Field(description="Where the request came from; null for `ims admin`.")]
-    request_id: Annotated[str | None, Field(description="The same id stands in the log of IMS.")]
+    address: Annotated[str | None, Field(description="Client address of the request; null for `ims admin`.")]
+    request_id: Annotated[str | None, Field(description="The same id is in the log of IMS.")]
     action: Annotated[str, Field(description="Object and verb, such as `user.disabled`.")]
     object_kind: str
     object: Annotated[str, Field(examples=["INC-42"])]
-    before: Annotated[dict[str, Any] | None, Field(description="What changed, as it was.")]
-    after: Annotated[dict[str, Any] | None, Field(description="What changed, as it is.")]
+    before: Annotated[dict[str, Any] | None, Field(description="Values before the change.")]
+    after: Annotated[dict[str, Any] | None, Field(description="Values after the change.")]
 
 
 class AuditList(Listing[AuditEntryResponse]):

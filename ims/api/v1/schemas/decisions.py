@@ -1,4 +1,4 @@
-"""A decision as programs see it: the same in the API and in `ims decision … --json`."""
+"""Decisions, as in the API and in `ims decision … --json`."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,36 +12,34 @@ from ims.healing.queries import ListedDecision
 
 
 class GuardAnswer(ResponseModel):
-    """What one guard said."""
+    """Result of one guard."""
 
     guard: str
     answer: Answer
     reason: str | None = None
     message: str | None = None
-    until: Annotated[datetime | None, Field(description="Of a wait: when the guard is asked again.")] = None
+    until: Annotated[datetime | None, Field(description="For a wait: when the guard is evaluated again.")] = None
 
 
 class DecisionResponse(ResponseModel):
-    """What was decided about one time an alert fired. Equal decisions are one that counts."""
+    """A decision about one firing of an alert. Repeated equal decisions are one entry with a count."""
 
-    decision: Annotated[str, Field(description="People's name for it.", examples=["D-12"])]
+    decision: Annotated[str, Field(description="Short name.", examples=["D-12"])]
     incident: Annotated[str, Field(examples=["INC-42"])]
-    episode: Annotated[
-        int | None, Field(description="The one time the alert fired; null in what earlier versions counted.")
-    ]
+    episode: Annotated[int | None, Field(description="The firing of the alert; null in decisions of earlier versions.")]
     rule: Annotated[str | None, Field(description="The rule that matched; null if none did.")]
-    attempt: Annotated[int, Field(description="The attempt of the rule that was decided about.")]
+    attempt: Annotated[int, Field(description="The attempt of the rule.")]
     revision: Annotated[str | None, Field(description="Digest of the policy; null without one.")]
     outcome: DecisionOutcome
     reason: str
     message: str
-    until: Annotated[datetime | None, Field(description="Of a wait: when it is decided again.")]
-    run: Annotated[str | None, Field(description="The run it made.", examples=["R-7"])]
+    until: Annotated[datetime | None, Field(description="For a wait: when IMS decides again.")]
+    run: Annotated[str | None, Field(description="The run it started.", examples=["R-7"])]
     guards: Annotated[
         list[GuardAnswer],
-        Field(description="What each said when it was first made, in order; empty in what earlier versions counted."),
+        Field(description="Results when first made, in order; empty in decisions of earlier versions."),
     ]
-    facts: Annotated[dict[str, Any], Field(description="What was known then.")]
+    facts: Annotated[dict[str, Any], Field(description="Facts that the guards evaluated.")]
     first_at: datetime
     last_at: datetime
     count: Annotated[int, Field(description="How often it was made.")]
@@ -52,7 +50,6 @@ class DecisionList(Listing[DecisionResponse]):
 
 
 def render_decision(listed: ListedDecision) -> DecisionResponse:
-    """A decision as programs see it."""
     decision = listed.decision
     return DecisionResponse(
         decision=f"D-{decision.id}",

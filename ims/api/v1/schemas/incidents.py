@@ -1,4 +1,4 @@
-"""An incident as programs see it: the same in the API and in `ims incident … --json`."""
+"""Incidents, as in the API and in `ims incident … --json`."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,9 +18,9 @@ from ims.runs.queries import runs_of
 
 
 class IncidentResponse(ResponseModel):
-    """One incident. Times are when it happened, null when it has not."""
+    """An incident. A time is null if the event has not happened."""
 
-    incident: Annotated[str, Field(description="People's name for it.", examples=["INC-42"])]
+    incident: Annotated[str, Field(description="Short name.", examples=["INC-42"])]
     id: str
     title: str
     description: Annotated[str, Field(description="Markdown.")]
@@ -35,15 +35,19 @@ class IncidentResponse(ResponseModel):
     opened_at: datetime
     acknowledged_at: datetime | None
     in_progress_at: datetime | None
-    healed_at: Annotated[datetime | None, Field(description="The verification of a run passed.")]
+    healed_at: Annotated[datetime | None, Field(description="When the verification of a run passed.")]
     resolved_at: datetime | None
-    attention_at: Annotated[datetime | None, Field(description="Since then automation cannot help.")]
+    attention_at: Annotated[
+        datetime | None, Field(description="Since when it needs attention: automation could not resolve it.")
+    ]
     attention_reason: str | None
     maintenance: Annotated[str | None, Field(description="The maintenance window that covers it.")]
     flapping_since: datetime | None
-    recurrence_of: Annotated[str | None, Field(description="Id of the incident that was resolved shortly before.")]
-    version: Annotated[int, Field(description="Raised by each change; also the ETag.")]
-    allowed: Annotated[list[Status], Field(description="The statuses it can go to from here.")]
+    recurrence_of: Annotated[
+        str | None, Field(description="Id of the incident that it recurs from, resolved shortly before.")
+    ]
+    version: Annotated[int, Field(description="Incremented by each change; also the ETag.")]
+    allowed: Annotated[list[Status], Field(description="Statuses that the current status allows next.")]
 
 
 class IncidentList(Listing[IncidentResponse]):
@@ -51,23 +55,23 @@ class IncidentList(Listing[IncidentResponse]):
 
 
 class EventResponse(ResponseModel):
-    """One thing that happened."""
+    """An event of a timeline."""
 
-    seq: Annotated[int, Field(description="Its place in the timeline, from 1, without gaps.")]
+    seq: Annotated[int, Field(description="Sequence number in the timeline, from 1, without gaps.")]
     at: datetime
     kind: EventKind
     actor_kind: str
     actor: str
-    text: Annotated[str, Field(description="The same as a sentence for people.")]
+    text: Annotated[str, Field(description="The event as a sentence.")]
     data: dict[str, Any]
 
 
 class Timeline(Listing[EventResponse]):
-    """A part of a timeline, in its order."""
+    """A part of a timeline, in order."""
 
 
 class NoteResponse(ResponseModel):
-    """What somebody wrote."""
+    """A note."""
 
     at: datetime
     author: str
@@ -75,16 +79,16 @@ class NoteResponse(ResponseModel):
 
 
 class EpisodeResponse(ResponseModel):
-    """One time that an alert fired."""
+    """One firing of an alert."""
 
     id: int
     opened_at: datetime
     closed_at: datetime | None
-    notifications: Annotated[int, Field(description="How often the sender said so.")]
+    notifications: Annotated[int, Field(description="Notifications received in this episode.")]
 
 
 class IncidentAlertResponse(ResponseModel):
-    """An alert of the incident, with the times it fired within it."""
+    """An alert of the incident, with its episodes in this incident."""
 
     id: int
     name: str
@@ -97,11 +101,11 @@ class IncidentAlertResponse(ResponseModel):
 
 
 class IncidentRunResponse(ResponseModel):
-    """A run that was to heal it."""
+    """A healing run of the incident."""
 
     run: Annotated[str, Field(examples=["R-7"])]
-    status: Annotated[str, Field(description="What its playbook did.")]
-    outcome: Annotated[str, Field(description="The same with what its verification made of it.")]
+    status: Annotated[str, Field(description="Status of the playbook.")]
+    outcome: Annotated[str, Field(description="Status of the playbook combined with the verification.")]
     rule: str | None
     playbook: str
     target: str
@@ -113,7 +117,7 @@ class IncidentRunResponse(ResponseModel):
 
 
 class DenialResponse(ResponseModel):
-    """Decisions that made no run, counted by rule and reason; see `/decisions` for each of them."""
+    """Number of decisions that started no run, by rule and reason; `/decisions` lists them."""
 
     rule: str
     reason: str
@@ -122,36 +126,34 @@ class DenialResponse(ResponseModel):
     last_at: datetime
 
 
-class IncidentWhole(IncidentResponse):
-    """One incident with all that belongs to it."""
+class IncidentDetails(IncidentResponse):
+    """An incident with its alerts, notes, runs, denials and timeline."""
 
     alerts: list[IncidentAlertResponse]
     notes: list[NoteResponse]
     runs: list[IncidentRunResponse]
     denials: list[DenialResponse]
-    timeline: Annotated[list[EventResponse], Field(description="The newest 500 events, in their order.")]
+    timeline: Annotated[list[EventResponse], Field(description="The newest 500 events, in order.")]
 
 
 class IncidentMetrics(ResponseModel):
-    """How long it took, in seconds from its opening; null when it has not happened."""
+    """Times since the incident was opened, in seconds; null if it has not happened."""
 
     incident: str
     time_to_acknowledge: Annotated[
         float | None,
-        Field(description="To the acknowledgement, or else a person's first action; automation does not count."),
+        Field(description="Until the acknowledgement, or else a user's first action; automation does not count."),
     ]
     time_to_heal: Annotated[float | None, Field(description="Until the verification of a run passed.")]
     time_to_resolve: float | None
 
 
 def show(incident: Incident) -> IncidentResponse:
-    """The incident as programs see it."""
     return IncidentResponse(**_fields(incident))
 
 
-def read_whole(session: Session, incident: Incident) -> IncidentWhole:
-    """The incident with all that belongs to it."""
-    return IncidentWhole(
+def read_details(session: Session, incident: Incident) -> IncidentDetails:
+    return IncidentDetails(
         **_fields(incident),
         alerts=[_show_alert(seen) for seen in alerts_of(session, incident.id)],
         notes=[show_note(event) for event in notes_of(session, incident.id)],
@@ -164,7 +166,6 @@ def read_whole(session: Session, incident: Incident) -> IncidentWhole:
 
 
 def show_event(event: TimelineEvent) -> EventResponse:
-    """An event of the timeline."""
     sentence = sentence_of(event)
     return EventResponse(
         seq=event.seq,
@@ -183,8 +184,6 @@ def show_note(event: TimelineEvent) -> NoteResponse:
 
 
 def measure(incident: Incident) -> IncidentMetrics:
-    """How long the incident took."""
-
     def seconds(moment: datetime | None) -> float | None:
         return (moment - incident.opened_at).total_seconds() if moment else None
 

@@ -1,4 +1,4 @@
-"""Maintenance windows as programs write and see them: the same in the API and in `ims maintenance … --json`."""
+"""Maintenance windows, as in the API and in `ims maintenance … --json`."""
 
 import json
 from datetime import datetime, timedelta
@@ -40,25 +40,25 @@ _Time = Annotated[str, Field(pattern=_TIME, max_length=40)]
 
 
 class ValuePattern(RequestModel):
-    """A pattern that a label's whole value must match."""
+    """A regular expression that must match the whole value of a label."""
 
     regex: _Value
 
 
 _Wanted = Annotated[
     Annotated[_Value, Tag("<text>")] | Annotated[ValuePattern, Tag("<pattern>")],
-    # Tags in angle brackets are no names that people write; they are left out of the name of a wrong field.
+    # Tags in angle brackets cannot be field names; they are left out of the name of an invalid field.
     Discriminator(lambda given: "<pattern>" if isinstance(given, dict | ValuePattern) else "<text>"),
 ]
 
 
 class NewWindow(RequestModel):
-    """A window. It covers alerts of the services and groups it names, narrowed by `match`."""
+    """A maintenance window. It covers the alerts of the given services and groups that match `match`."""
 
     name: WindowName
     services: Annotated[
         tuple[_ServiceName, ...],
-        Field(max_length=MOST_NAMES, description="Services that it covers, by either name."),
+        Field(max_length=MOST_NAMES, description="Services it covers, by inventory host or logical service name."),
     ] = ()
     groups: Annotated[
         tuple[Name, ...], Field(max_length=MOST_NAMES, description="Inventory groups whose services it covers.")
@@ -68,35 +68,35 @@ class NewWindow(RequestModel):
         Field(
             default={},
             max_length=50,
-            # Else a name that is no label's would be allowed any value.
+            # Otherwise the schema would allow any value for an invalid label name.
             json_schema_extra={"additionalProperties": False},
-            description='Only alerts with these labels; a pattern is written `{"regex": "…"}`.',
+            description='Only alerts with these labels; a pattern is `{"regex": "…"}`.',
         ),
     ]
     begins: Annotated[
         _Time | None,
-        Field(alias="from", description="When it begins, such as 2026-03-01T02:00:00Z; without it, now."),
+        Field(alias="from", description="Start time, such as 2026-03-01T02:00:00Z; default: now."),
     ] = None
-    ends: Annotated[_Time | None, Field(alias="to", description="When it ends; or give `seconds`.")] = None
+    ends: Annotated[_Time | None, Field(alias="to", description="End time; alternatively give `seconds`.")] = None
     seconds: Annotated[
         Annotated[int, Field(ge=1, le=int(LONGEST.total_seconds())), WHOLE_NUMBER] | None,
-        Field(description="How long it is open, instead of `to`."),
+        Field(description="Duration, instead of `to`."),
     ] = None
     timezone: Annotated[
         str,
         Field(
             pattern=r"^[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*$",
             max_length=64,
-            description="Whose clocks times without an offset are read on, and a recurring window keeps to.",
+            description="Time zone of times without an offset, and of the recurrence.",
         ),
     ] = "UTC"
-    rrule: Annotated[_Rule | None, Field(description="How it recurs, by RFC 5545, such as FREQ=WEEKLY;BYDAY=SU.")] = (
+    rrule: Annotated[_Rule | None, Field(description="Recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU.")] = (
         None
     )
-    reason: Annotated[_Reason | None, Field(description="Stands in the timelines of what it covers.")] = None
+    reason: Annotated[_Reason | None, Field(description="Added to the timelines of covered incidents.")] = None
 
     def window(self, now: datetime) -> MaintenanceWindow:
-        """The window that is meant. Raises `Unprocessable` naming what makes no sense."""
+        """The window with defaults applied. Raises `Unprocessable` naming the invalid fields."""
         if (self.ends is None) == (self.seconds is None):
             raise Unprocessable(fields=[FieldError("to", "give either `to` or `seconds`")])
         given = self.model_dump(mode="json", by_alias=True, exclude={"seconds"})
@@ -107,11 +107,11 @@ class NewWindow(RequestModel):
             return MaintenanceWindow.model_validate_json(json.dumps(given))
         except ValidationError as error:
             wrong = [FieldError(one.field or "body", one.message) for one in wrong_fields(MaintenanceWindow, error)]
-            raise Unprocessable("The window has faults and was not added.", fields=wrong) from None
+            raise Unprocessable("The window is invalid and was not added.", fields=wrong) from None
 
 
 def _after(begins: str, seconds: int) -> str:
-    """When a window ends; the end of one whose beginning is no time does not matter, for that is told."""
+    """When a window ends. If `begins` is not a time, any value will do: the validation reports `begins`."""
     try:
         return (datetime.fromisoformat(begins) + timedelta(seconds=seconds)).isoformat()
     except (ValueError, OverflowError):
@@ -119,14 +119,14 @@ def _after(begins: str, seconds: int) -> str:
 
 
 class WindowResponse(ResponseModel):
-    """A maintenance window, and when it is or will be open."""
+    """A maintenance window, and when it is open or opens next."""
 
     name: str
     services: list[str]
     groups: list[str]
     match: dict[str, Any]
-    first_begins: Annotated[str, Field(alias="from", description="When it first begins, as it was written.")]
-    first_ends: Annotated[str, Field(alias="to", description="When that first one ends.")]
+    first_begins: Annotated[str, Field(alias="from", description="Start of its first occurrence, as it was given.")]
+    first_ends: Annotated[str, Field(alias="to", description="End of its first occurrence.")]
     timezone: str
     rrule: str | None
     reason: str | None
@@ -134,9 +134,9 @@ class WindowResponse(ResponseModel):
         WindowOrigin, Field(description="`command`: added by API or command; `inventory`: by the policy.")
     ]
     state: WindowState
-    begins: Annotated[datetime | None, Field(description="Of the time that it is open now, or comes next.")]
+    begins: Annotated[datetime | None, Field(description="Start of the current or next occurrence.")]
     ends: datetime | None
-    ended_at: Annotated[datetime | None, Field(description="When somebody ended it early.")]
+    ended_at: Annotated[datetime | None, Field(description="When it was ended early.")]
     actor: Annotated[str | None, Field(description="Who added or ended it.")]
 
 
@@ -145,9 +145,8 @@ class WindowList(Listing[WindowResponse]):
 
 
 def show_window(known: KnownWindow, now: datetime) -> WindowResponse:
-    """A window as programs see it."""
     span = known.span_at(now)
-    told = {
+    values = {
         **known.window.model_dump(mode="json"),
         "origin": known.origin,
         "state": state_of(span, now),
@@ -156,4 +155,4 @@ def show_window(known: KnownWindow, now: datetime) -> WindowResponse:
         "ended_at": known.ended_at,
         "actor": known.actor,
     }
-    return WindowResponse.model_validate(told)
+    return WindowResponse.model_validate(values)

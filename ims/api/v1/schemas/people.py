@@ -1,4 +1,4 @@
-"""Accounts and teams as programs write and see them: never a password or its hash."""
+"""Accounts and teams; responses never contain a password or its hash."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
 from ims.core.validation import FILLED_LINE_SCHEMA, one_line
 
 MOST_TEAMS: Final = 100
-# Good enough to find a slip; whether somebody reads it there only a message can tell.
+# Good enough to catch a typing mistake; only a message can show whether the address works.
 _PART: Final = r"[^@\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+"
 
 UserName = Annotated[
@@ -36,69 +36,69 @@ TeamInPath = Annotated[
 ]
 _Email = Annotated[
     str,
-    Field(pattern=rf"^(?:{_PART}@{_PART})?$", max_length=EMAIL_LENGTH, description="Empty means none."),
+    Field(pattern=rf"^(?:{_PART}@{_PART})?$", max_length=EMAIL_LENGTH, description="Empty: no address."),
     AfterValidator(one_line),
 ]
 _TeamName = Annotated[
     str, Field(min_length=1, max_length=TEAM_LENGTH, json_schema_extra=FILLED_LINE_SCHEMA), AfterValidator(one_line)
 ]
-_Teams = Annotated[tuple[_TeamName, ...], Field(max_length=MOST_TEAMS, description="Exactly these.")]
+_Teams = Annotated[tuple[_TeamName, ...], Field(max_length=MOST_TEAMS, description="The complete list of its teams.")]
 _Password = Annotated[
     str,
-    # Blanks around it are part of a password.
+    # Leading and trailing blanks are part of a password.
     StringConstraints(strip_whitespace=False, min_length=PASSWORD_LEAST, max_length=PASSWORD_MOST),
 ]
 
 
 class NewUser(RequestModel):
-    """An account that an administrator makes."""
+    """A new account."""
 
     name: UserName
-    role: Annotated[Role, Field(description="What it may do.")] = Role.RESPONDER
+    role: Annotated[Role, Field(description="Rights of the account.")] = Role.RESPONDER
     email: _Email = ""
     teams: _Teams = ()
     password: Annotated[
         _Password | None,
-        Field(description="Without one nobody can sign in; programs use a token. At least 12 characters."),
+        Field(description="Needed to sign in; programs use a token instead. At least 12 characters."),
     ] = None
 
 
 class UserChanges(Changes):
-    """What to change; what is left out stays."""
+    """Fields to change; omitted fields keep their values."""
 
-    role: Annotated[Role, Field(description="What it may do; another one ends its sessions.")] = Role.RESPONDER
+    role: Annotated[Role, Field(description="Rights of the account; a change ends its sessions.")] = Role.RESPONDER
     email: _Email = ""
     teams: _Teams = ()
     enabled: Annotated[
-        bool, Field(strict=True, description="False: nobody is let in by it; its sessions and tokens end.")
+        bool, Field(strict=True, description="False: disables the account and revokes its sessions and tokens.")
     ] = True
 
 
 class NewPassword(RequestModel):
-    """Another password."""
+    """A new password."""
 
     password: Annotated[_Password, Field(description="At least 12 characters. Ends the account's sessions.")]
 
 
 class NewTeamName(RequestModel):
-    """A team that an administrator makes."""
+    """A new team."""
 
     name: Annotated[
         _TeamName,
-        # A schema's pattern cannot have a look ahead everywhere: what it leaves open is checked behind it.
-        Field(json_schema_extra={"not": {"pattern": r"/|^\s*\.{1,2}\s*$"}}, description="Without a slash."),
+        # Lookahead in a schema's pattern is not portable; the validator checks the rest.
+        Field(json_schema_extra={"not": {"pattern": r"/|^\s*\.{1,2}\s*$"}}, description="Must not contain a slash."),
         AfterValidator(team_name),
     ]
 
 
 class NewMember(RequestModel):
-    """Who joins."""
+    """A new member of a team."""
 
     user: UserName
 
 
 class UserState(StrEnum):
-    """Whether somebody may sign in."""
+    """Whether the account can be used."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -110,11 +110,11 @@ class UserResponse(ResponseModel):
     name: str
     role: Role
     state: UserState
-    signs_in_by: Annotated[str, Field(description="`password`, `oidc`, or `nothing`.")]
+    signs_in_by: Annotated[str, Field(description="`password`, `oidc`, or `nothing`: it has no password yet.")]
     teams: list[str]
     email: str | None
     oidc_issuer: str | None
-    oidc_subject: Annotated[str | None, Field(description="Who it is at the identity provider.")]
+    oidc_subject: Annotated[str | None, Field(description="Its subject at the identity provider.")]
     created_at: datetime
     disabled_at: datetime | None
 
@@ -136,12 +136,10 @@ class TeamList(Listing[TeamResponse]):
 
 
 def show_user(person: Person) -> UserResponse:
-    """An account as administrators see it."""
     own = {name: getattr(person, name) for name in UserResponse.model_fields if name not in ("state", "teams")}
     state = UserState.ENABLED if person.disabled_at is None else UserState.DISABLED
     return UserResponse(**own, state=state, teams=list(person.teams))
 
 
 def show_team(team: TeamOfPeople) -> TeamResponse:
-    """A team with its members."""
     return TeamResponse(name=team.name, members=list(team.members), created_at=team.created_at)

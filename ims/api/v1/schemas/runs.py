@@ -1,4 +1,4 @@
-"""A run as programs see it: the same in the API and in `ims run … --json`."""
+"""Runs, as in the API and in `ims run … --json`."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,21 +11,22 @@ from ims.runs.queries import ListedRun
 
 
 class VerificationResponse(ResponseModel):
-    """Whether the service was healthy after the run."""
+    """Verification: whether the service was healthy after the run."""
 
     status: VerificationStatus
     started_at: datetime
     ended_at: datetime | None
     healthy_since: Annotated[
-        datetime | None, Field(description="First green probe of the window that passed, or the alert's resolve.")
+        datetime | None,
+        Field(description="First successful probe of the window that passed, or when the alert resolved."),
     ]
-    decided_by: Annotated[str | None, Field(description="What told: `probe` or `alert`.")]
+    decided_by: Annotated[str | None, Field(description="What decided the result: `probe` or `alert`.")]
     probes: int | None
     reason: str | None
 
 
 class ApprovalResponse(ResponseModel):
-    """What people said about a run that waits for them."""
+    """Approval of a run that requires one."""
 
     state: ApprovalState
     requested_at: datetime
@@ -37,32 +38,40 @@ class ApprovalResponse(ResponseModel):
 
 
 class RunResponse(ResponseModel):
-    """One execution of a playbook. Times are when it happened, null when it has not."""
+    """One execution of a playbook. A time is null if the event has not happened."""
 
-    run: Annotated[str, Field(description="People's name for it.", examples=["R-7"])]
+    run: Annotated[str, Field(description="Short name.", examples=["R-7"])]
     id: str
-    kind: Annotated[str, Field(description="What it is for, such as `heal`.")]
-    mode: Annotated[str, Field(description="`apply`, or `check`: then it only said what it would change.")]
-    status: Annotated[RunStatus, Field(description="What its playbook did.")]
-    outcome: Annotated[RunOutcome, Field(description="The same with what its verification made of it.")]
+    kind: Annotated[str, Field(description="Purpose, such as `heal`.")]
+    mode: Annotated[str, Field(description="`apply`, or `check`: only reports what it would change.")]
+    status: Annotated[RunStatus, Field(description="Status of the playbook.")]
+    outcome: Annotated[RunOutcome, Field(description="Status of the playbook combined with the verification.")]
     verification: VerificationResponse | None
     approval: ApprovalResponse | None
-    reason: Annotated[str | None, Field(description="Why the outcome is what it is.")]
+    reason: Annotated[str | None, Field(description="Reason of the outcome.")]
     failed_task: str | None
+    cut_short: Annotated[
+        bool,
+        Field(description="A task may have been ended in the middle: a repetition may do twice what it did."),
+    ]
+    left_behind: Annotated[
+        list[str],
+        Field(description="Programs that the run left on its worker's machine; they were stopped with it."),
+    ]
     incident: Annotated[str | None, Field(examples=["INC-42"])]
     rule: str | None
     attempt: int
     playbook: str
-    target: Annotated[str, Field(description="The inventory host it may touch.")]
+    target: Annotated[str, Field(description="The inventory host it is limited to.")]
     parameters: dict[str, Any]
-    revision: Annotated[str, Field(description="Digest of the policy tree that was run.")]
+    revision: Annotated[str, Field(description="Digest of the policy revision that was used.")]
     queued_at: datetime
     started_at: datetime | None
-    finished_at: Annotated[datetime | None, Field(description="The playbook ended.")]
-    ended_at: Annotated[datetime | None, Field(description="The verification ended, or the run ended without one.")]
-    seconds: Annotated[float | None, Field(description="From its start to the end of the playbook.")]
-    rc: Annotated[int | None, Field(description="Exit status of the playbook.")]
-    recap: Annotated[dict[str, Any], Field(description="Of each host, how many tasks ended how.")]
+    finished_at: Annotated[datetime | None, Field(description="When the playbook ended.")]
+    ended_at: Annotated[datetime | None, Field(description="When the verification ended, or the run without one.")]
+    seconds: Annotated[float | None, Field(description="Duration of the playbook.")]
+    rc: Annotated[int | None, Field(description="Exit code of the playbook.")]
+    recap: Annotated[dict[str, Any], Field(description="Play recap: per host, the number of tasks by result.")]
 
 
 class RunList(Listing[RunResponse]):
@@ -70,26 +79,25 @@ class RunList(Listing[RunResponse]):
 
 
 class RunEventResponse(ResponseModel):
-    """One line of a run's story."""
+    """One event of a run's log."""
 
-    counter: Annotated[int, Field(description="Its place, from 1.")]
+    counter: Annotated[int, Field(description="Sequence number, from 1.")]
     at: datetime
-    kind: Annotated[str, Field(description="ansible-runner's name of the event, or `ims_note`.")]
+    kind: Annotated[str, Field(description="Event name of ansible-runner, or `ims_note`.")]
     play: str | None
     task: str | None
     host: str | None
-    stdout: Annotated[str, Field(description="As it was printed, with terminal colours.")]
+    stdout: Annotated[str, Field(description="Output as it was printed, with terminal colours.")]
     data: dict[str, Any]
 
 
 class RunLog(Listing[RunEventResponse]):
-    """A part of a run's log, in its order."""
+    """A part of a run's log, in order."""
 
-    active: Annotated[bool, Field(description="More may come: the run is queued, running or being verified.")]
+    active: Annotated[bool, Field(description="More lines can follow: the run is queued, running or being verified.")]
 
 
 def show_run(listed: ListedRun) -> RunResponse:
-    """A run as programs see it."""
     run = listed.run
     derived = {"run", "id", "incident", "seconds", "mode", "verification", "approval"}
     own = {name: getattr(run, name) for name in RunResponse.model_fields if name not in derived}
@@ -106,7 +114,7 @@ def show_run(listed: ListedRun) -> RunResponse:
 
 
 def seconds_of(run: Run) -> float | None:
-    """From the claim to the end of the playbook."""
+    """Seconds from the claim by a worker to the end of the playbook."""
     if run.started_at is None or run.finished_at is None:
         return None
     return round((run.finished_at - run.started_at).total_seconds(), 3)

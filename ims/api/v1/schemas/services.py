@@ -1,4 +1,4 @@
-"""A service as programs see it: what the inventory says of it, and how it is now."""
+"""Services: their description in the inventory and their current state."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,32 +18,32 @@ class ServiceMaintenance(ResponseModel):
 
 
 class ServiceResponse(ResponseModel):
-    """One service. What the inventory does not say is null."""
+    """A service. A field is null if the inventory does not set it."""
 
     name: Annotated[str, Field(description="The inventory host: the target of runs.")]
-    service: Annotated[str, Field(description="The logical service, when several hosts are instances of one.")]
+    service: Annotated[str, Field(description="The logical service; several hosts can be instances of one.")]
     description: str | None
     environment: str
     team: str | None
     owner: str | None
     runbook: Annotated[str | None, Field(description="A URL, or a path in the repository.")]
-    url: Annotated[str | None, Field(description="What is probed.")]
-    instances: Annotated[list[str], Field(description="Values of label `instance` that mean this service.")]
-    platform: Annotated[str | None, Field(description="What runs it.")]
-    unit: Annotated[str, Field(description="Its name at the platform.")]
-    machine: Annotated[str | None, Field(description="Inventory host of the machine it runs on.")]
-    recovery: Annotated[str, Field(description="Who restarts it: ims, platform or manual.")]
-    worker_pool: Annotated[str, Field(description="Pool of the workers that take its runs.", examples=["default"])]
+    url: Annotated[str | None, Field(description="The URL that is probed.")]
+    instances: Annotated[list[str], Field(description="Values of the label `instance` that identify this service.")]
+    platform: Annotated[str | None, Field(description="The platform that runs it, such as systemd.")]
+    unit: Annotated[str, Field(description="Its name on the platform.")]
+    machine: Annotated[str | None, Field(description="Inventory host of its machine.")]
+    recovery: Annotated[str, Field(description="What restarts it: `ims`, `platform` or `manual`.")]
+    worker_pool: Annotated[str, Field(description="Worker pool of its runs.", examples=["default"])]
     state: Annotated[
         ServiceStatus,
         Field(
-            description="`healing`: a run is at work on it; `firing`: an alert of it fires; `maintenance`: a window "
-            "covers it; `unknown`: no source of alerts is heard, so nobody would notice; `healthy`: none of these."
+            description="`healing`: a run is active; `firing`: it has a firing alert; `maintenance`: a window covers "
+            "it; `unknown`: every source of alerts is stale or disabled; `healthy`: none of these."
         ),
     ]
     incidents: Annotated[list[str], Field(description="Its unresolved incidents, newest first, at most 20.")]
-    unresolved: Annotated[int, Field(description="How many incidents of it are not resolved.")]
-    run: Annotated[str | None, Field(description="The run at work on it.", examples=["R-7"])]
+    unresolved: Annotated[int, Field(description="Number of its unresolved incidents.")]
+    run: Annotated[str | None, Field(description="Its active run.", examples=["R-7"])]
     maintenance: ServiceMaintenance | None
 
 
@@ -52,7 +52,7 @@ class ServiceList(Listing[ServiceResponse]):
 
 
 def show_service(known: KnownService, incidents: Sequence[int]) -> ServiceResponse:
-    """A service as programs see it; `incidents` are the numbers of those that are not resolved."""
+    """`incidents` are the numbers of its unresolved incidents."""
     service = known.service
     same = ("name", "service", "description", "team", "owner", "runbook", "url", "platform", "unit", "machine")
     maintenance = (
@@ -66,7 +66,7 @@ def show_service(known: KnownService, incidents: Sequence[int]) -> ServiceRespon
         instances=list(service.instances),
         recovery=service.service_recovery,
         worker_pool=service.worker_pool,
-        state=known.condition,
+        state=known.status,
         incidents=[f"INC-{number}" for number in incidents],
         unresolved=known.unresolved,
         run=f"R-{known.run}" if known.run is not None else None,

@@ -1,4 +1,4 @@
-"""Sources as programs write and see them."""
+"""Sources of alerts."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -14,7 +14,7 @@ from ims.sources.models import Source
 from ims.sources.state import SourceState, state_of
 
 _LONGEST_URL: Final = 2000
-_LONGEST_SILENCE: Final = 30 * 86400
+_STALE_AFTER_MOST: Final = 30 * 86400
 
 SourceName = Annotated[
     str,
@@ -30,22 +30,27 @@ _Receiver = Annotated[
     str, Field(min_length=1, max_length=256, json_schema_extra=FILLED_LINE_SCHEMA), AfterValidator(one_line)
 ]
 _Network = Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]+(?:/[0-9.]+)?$", max_length=64)]
-_Kind = Annotated[SourceKind, Field(description="What it sends, and so how it is read.")]
+_Kind = Annotated[SourceKind, Field(description="Format of its notifications.")]
 _AlertmanagerUrl = Annotated[
-    _Url | None, Field(description="Its own Alertmanager, which is asked for what was missed.")
+    _Url | None, Field(description="Its Alertmanager, which IMS polls to reconcile missed notifications.")
 ]
 _OurReceiver = Annotated[
-    _Receiver | None, Field(description="Our receiver in that Alertmanager; without it, every alert is ours.")
+    _Receiver | None, Field(description="Name of IMS's receiver in that Alertmanager; default: all alerts.")
 ]
 _Networks = Annotated[
-    tuple[_Network, ...], Field(max_length=MOST_NETWORKS, description="It may send from these only; none is anywhere.")
+    tuple[_Network, ...], Field(max_length=MOST_NETWORKS, description="Networks it can send from; empty: any.")
 ]
 _RateLimit = Annotated[
-    float | None, Field(strict=True, gt=0, le=1_000_000, description="Alerts a second that one process takes from it.")
+    float | None, Field(strict=True, gt=0, le=1_000_000, description="Alerts per second that one process accepts.")
 ]
 _StaleAfter = Annotated[
     float | None,
-    Field(strict=True, ge=0, le=_LONGEST_SILENCE, description="Seconds of silence that are told; 0: never."),
+    Field(
+        strict=True,
+        ge=0,
+        le=_STALE_AFTER_MOST,
+        description="Seconds without data before the source is reported stale; 0: never.",
+    ),
 ]
 
 
@@ -62,7 +67,7 @@ class NewSource(RequestModel):
 
 
 class SourceChanges(Changes):
-    """What to change; what is left out stays, and null takes a value away."""
+    """Fields to change; omitted fields keep their values, null removes a value."""
 
     kind: _Kind = SourceKind.ALERTMANAGER
     alertmanager_url: _AlertmanagerUrl = None
@@ -70,19 +75,21 @@ class SourceChanges(Changes):
     networks: _Networks = ()
     rate_limit: _RateLimit = None
     stale_after: _StaleAfter = None
-    enabled: Annotated[bool, Field(strict=True, description="False: nothing is taken from it any more.")] = True
+    enabled: Annotated[bool, Field(strict=True, description="False: disables the source; its alerts are rejected.")] = (
+        True
+    )
 
 
 class SourceResponse(ResponseModel):
-    """A sender of alerts. Its tokens are a part of their own."""
+    """A sender of alerts. `/tokens` lists its tokens."""
 
     name: str
     kind: Annotated[
-        SourceKind | Literal["internal"], Field(description="`internal` is what IMS itself raises alerts as.")
+        SourceKind | Literal["internal"], Field(description="`internal`: the source of alerts that IMS raises itself.")
     ]
     state: Annotated[
         SourceState,
-        Field(description="`silent`: not heard for too long; `disabled`: nothing is taken from it."),
+        Field(description="`stale`: no data for longer than `stale_after`; `disabled`: its alerts are rejected."),
     ]
     alertmanager_url: str | None
     receiver: str | None
@@ -92,28 +99,28 @@ class SourceResponse(ResponseModel):
     created_at: datetime
     disabled_at: datetime | None
     last_notification_at: datetime | None
-    reconciled_at: Annotated[datetime | None, Field(description="When its Alertmanager was last asked, and answered.")]
-    reconciliation_problem: Annotated[str | None, Field(description="Why it could not be asked the last time.")]
+    reconciled_at: Annotated[datetime | None, Field(description="Last successful poll of its Alertmanager.")]
+    reconciliation_problem: Annotated[str | None, Field(description="Why the last poll failed.")]
     reconciliation_withheld: Annotated[
         int,
-        Field(description="Alerts its Alertmanager does not list and that go on all the same: it is not believed."),
+        Field(description="Alerts missing from its Alertmanager that IMS keeps firing, as the answer is uncertain."),
     ]
     reconciliation_withheld_reason: Annotated[
         Uncertainty | None,
         Field(
-            description="`started_lately`, `start_unknown`, `unreadable`: its list may not be whole; "
-            "`several_answered`: name one Alertmanager, not a balancer; `never_listed`: is the URL right?"
+            description="`started_lately`, `start_unknown`, `unreadable`: its list may be incomplete; "
+            "`several_answered`: the URL must name one Alertmanager, no load balancer; `never_listed`: check the URL."
         ),
     ]
     stale_since: datetime | None
 
 
-class SourceWhole(SourceResponse):
-    """A source with how much there is of it."""
+class SourceDetails(SourceResponse):
+    """A source with the numbers of its alerts, dead letters and tokens."""
 
     alerts: int
     firing: int
-    rejected: int
+    dead_letters: int
     tokens: int
 
 
@@ -122,14 +129,17 @@ class SourceList(Listing[SourceResponse]):
 
 
 def show_source(source: Source) -> SourceResponse:
-    """A source as programs see it."""
     return SourceResponse(**_fields(source))
 
 
-def show_source_whole(source: Source, statistics: SourceStatistics) -> SourceWhole:
-    """A source with its statistics."""
-    counted = {name: getattr(statistics, name) for name in ("alerts", "firing", "rejected", "tokens")}
-    return SourceWhole(**_fields(source), **counted)
+def show_source_details(source: Source, statistics: SourceStatistics) -> SourceDetails:
+    return SourceDetails(
+        **_fields(source),
+        alerts=statistics.alerts,
+        firing=statistics.firing,
+        dead_letters=statistics.rejected,
+        tokens=statistics.tokens,
+    )
 
 
 def _fields(source: Source) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The statistics as programs see them: the same in the API and in `ims incident summary --json`."""
+"""Statistics, as in the API and in `ims incident summary --json`."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -11,27 +11,27 @@ from ims.reports.summary import PERCENTILES, Day, Durations, Metric, Summary
 
 
 class CountsResponse(ResponseModel):
-    """How many incidents."""
+    """Numbers of incidents."""
 
     opened: int
-    acknowledged: Annotated[int, Field(description="Or somebody's first action; automation does not count.")]
+    acknowledged: Annotated[int, Field(description="Including a user's first action; automation does not count.")]
     resolved: int
-    healed: Annotated[int, Field(description="The verification of a run of theirs passed.")]
+    healed: Annotated[int, Field(description="A verification of one of their runs passed.")]
 
 
 class DurationsResponse(ResponseModel):
-    """Seconds from the opening; null of no incident."""
+    """Seconds since the opening; null without incidents."""
 
-    incidents: Annotated[int, Field(description="Of how many.")]
+    incidents: Annotated[int, Field(description="Number of incidents.")]
     mean: float | None
-    p50: Annotated[float | None, Field(description="Half of them took at most this; percentiles are within 5 %.")]
+    p50: Annotated[float | None, Field(description="Median; percentiles have an error of at most 5 %.")]
     p90: float | None
     p95: float | None
     p99: float | None
 
 
 class DayResponse(CountsResponse):
-    """One UTC day: what happened on it, and the mean seconds of what did."""
+    """One UTC day: counts and mean times, in seconds."""
 
     day: date
     mean_to_acknowledge: float | None
@@ -40,29 +40,30 @@ class DayResponse(CountsResponse):
 
 
 class SummaryResponse(ResponseModel):
-    """Everything about whole UTC days. What happened on a day counts for it, whenever the incident was opened."""
+    """Statistics of whole UTC days. An event counts for the day it happened on, not for the day of the opening."""
 
     first: Annotated[date, Field(description="First day.")]
     last: Annotated[date, Field(description="Last day.")]
     counts: CountsResponse
-    by_severity: Annotated[dict[str, CountsResponse], Field(description="Of each severity that there was one of.")]
+    by_severity: Annotated[
+        dict[str, CountsResponse], Field(description="By severity, for severities with at least one incident.")
+    ]
     to_acknowledge: DurationsResponse
     to_resolve: DurationsResponse
     to_heal: DurationsResponse
-    days: Annotated[list[DayResponse], Field(description="Each day in order, also those on which nothing happened.")]
+    days: Annotated[list[DayResponse], Field(description="Every day, in order, including days without events.")]
 
 
-def show_summary(told: Summary) -> SummaryResponse:
-    """The summary as programs see it."""
+def show_summary(summary: Summary) -> SummaryResponse:
     return SummaryResponse(
-        first=told.first,
-        last=told.last,
-        counts=_counts(told.counts),
-        by_severity={severity: _counts(counts) for severity, counts in told.by_severity.items()},
-        to_acknowledge=_durations(told.to_acknowledge),
-        to_resolve=_durations(told.to_resolve),
-        to_heal=_durations(told.to_heal),
-        days=[_day(day) for day in told.days],
+        first=summary.first,
+        last=summary.last,
+        counts=_counts(summary.counts),
+        by_severity={severity: _counts(counts) for severity, counts in summary.by_severity.items()},
+        to_acknowledge=_durations(summary.to_acknowledge),
+        to_resolve=_durations(summary.to_resolve),
+        to_heal=_durations(summary.to_heal),
+        days=[_day(day) for day in summary.days],
     )
 
 

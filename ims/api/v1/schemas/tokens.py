@@ -1,4 +1,4 @@
-"""Tokens as programs ask for them and see them: never the text of one that is there, which nobody has."""
+"""Tokens. IMS stores only hashes, so a response contains the text of a token only when it is created."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -18,87 +18,87 @@ _MOST_SECONDS: Final = int(LIFETIME_MOST.total_seconds())
 
 _Label = Annotated[
     str,
-    Field(max_length=LABEL_LENGTH, json_schema_extra=LINE_SCHEMA, description="Where it is used, in your words."),
+    Field(max_length=LABEL_LENGTH, json_schema_extra=LINE_SCHEMA, description="Free text, such as where it is used."),
     AfterValidator(one_line),
 ]
 _Lifetime = Annotated[
     Annotated[int, Field(ge=1, le=_MOST_SECONDS), WHOLE_NUMBER] | None,
-    Field(description="How long it works; without it, until it is revoked."),
+    Field(description="Lifetime in seconds; default: it does not expire."),
 ]
 
 
 class _NewToken(RequestModel):
-    """What is said of every token."""
+    """Fields of every new token."""
 
     label: _Label = ""
     seconds: _Lifetime = None
 
     @property
     def lifetime(self) -> timedelta | None:
-        """How long it works."""
         return None if self.seconds is None else timedelta(seconds=self.seconds)
 
 
 class OwnToken(_NewToken):
-    """A token that acts for whoever asks."""
+    """A new token for the caller's own account."""
 
-    scope: Annotated[Scope, Field(description="What it may do; never more than the role, or the token that asks.")] = (
+    scope: Annotated[Scope, Field(description="Its rights; at most those of the role and of the calling token.")] = (
         Scope.READ
     )
 
 
 class AnyToken(_NewToken):
-    """A token of a source, which sends alerts by it, or of an account, for which it acts."""
+    """A new token, either of a source, to send alerts, or of an account, to act for it."""
 
-    source: Annotated[str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="Who sends by it.")] = None
-    user: Annotated[str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="Whom it acts for.")] = None
+    source: Annotated[
+        str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="The source that sends with it.")
+    ] = None
+    user: Annotated[str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="The account it acts for.")] = None
     scope: Annotated[
-        Scope | None, Field(description="What it may do for an account, read without it; a source's sends alerts.")
+        Scope | None, Field(description="Rights of a token of an account (default: read); not for sources.")
     ] = None
 
 
 class Rotation(RequestModel):
-    """How to hand over."""
+    """Options of a rotation."""
 
     overlap: Annotated[
         int,
-        Field(ge=0, le=_MOST_SECONDS, description="Seconds that the old one goes on working."),
+        Field(ge=0, le=_MOST_SECONDS, description="Seconds that the old token stays valid."),
         WHOLE_NUMBER,
     ] = 3600
 
     @property
     def time(self) -> timedelta:
-        """How long the old one goes on working."""
         return timedelta(seconds=self.overlap)
 
 
 class TokenResponse(ResponseModel):
     """A token, without its text."""
 
-    token: Annotated[str, Field(description="People's name for it.", examples=["T-3"])]
-    source: Annotated[str | None, Field(description="Who sends alerts by it.")]
-    user: Annotated[str | None, Field(description="Whom it acts for.")]
+    token: Annotated[str, Field(description="Short name.", examples=["T-3"])]
+    source: Annotated[str | None, Field(description="The source that sends with it.")]
+    user: Annotated[str | None, Field(description="The account it acts for.")]
     label: str
-    state: Annotated[TokenState, Field(description="`ending`: it works until `expires_at`.")]
+    state: Annotated[TokenState, Field(description="`ending`: it is valid until `expires_at`.")]
     scopes: list[str]
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+    last_used_at: Annotated[datetime | None, Field(description="With a resolution of one minute.")]
 
 
 class TokenList(Listing[TokenResponse]):
     """A page of the list of tokens."""
 
 
-class TokenMade(ResponseModel):
-    """A token that was just made."""
+class TokenCreated(ResponseModel):
+    """A new token with its text."""
 
-    token: Annotated[str, Field(description="People's name for it.", examples=["T-3"])]
-    secret: Annotated[str, Field(description="The token itself: told now and never again. Keep it as a secret.")]
+    token: Annotated[str, Field(description="Short name.", examples=["T-3"])]
+    secret: Annotated[str, Field(description="The token itself. It is returned only once; store it as a secret.")]
 
 
 def show_token(token: ApiToken, user: str | None, now: datetime) -> TokenResponse:
-    """A token as programs see it; `user` is the name of its account."""
+    """`user` is the name of its account."""
     same = ("source", "label", "scopes", "created_at", "expires_at", "last_used_at")
     return TokenResponse(
         token=token_name(token.id),
@@ -108,6 +108,5 @@ def show_token(token: ApiToken, user: str | None, now: datetime) -> TokenRespons
     )
 
 
-def show_made(new: NewToken) -> TokenMade:
-    """A token with its text, for whoever asked for it."""
-    return TokenMade(token=new.name, secret=new.text)
+def show_created(new: NewToken) -> TokenCreated:
+    return TokenCreated(token=new.name, secret=new.text)

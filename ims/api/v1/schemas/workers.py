@@ -1,4 +1,4 @@
-"""Workers as programs see them."""
+"""Workers and unserved pools."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,9 +11,9 @@ from ims.workers.queries import ListedWorker, SeenState, UnservedPool
 
 
 class WorkerCapacity(ResponseModel):
-    """How much a worker does at once."""
+    """How many jobs a worker runs concurrently."""
 
-    runs: Annotated[int, Field(description="Playbooks.")]
+    runs: Annotated[int, Field(description="Runs of playbooks.")]
     fast: Annotated[int, Field(description="Other jobs.")]
 
 
@@ -24,21 +24,23 @@ class ModuleRun(ResponseModel):
     ended_at: datetime
     result: Literal["ok", "failed", "database_away"]
     seconds: float
-    error: Annotated[str | None, Field(description="The kind of error, if it failed; its text is in the log.")] = None
+    error: Annotated[str | None, Field(description="The type of the error, if it failed; the log has its message.")] = (
+        None
+    )
 
 
 class WorkerResponse(ResponseModel):
-    """One start of a worker."""
+    """One worker process."""
 
-    id: Annotated[str, Field(description="Another one for each start.")]
+    id: Annotated[str, Field(description="Unique for each start of a worker.")]
     host: str
     pid: int
     state: Annotated[
         SeenState,
-        Field(description="What it says of itself; `lost`: it has sent no heartbeat for ten seconds."),
+        Field(description="As reported by the worker; `lost`: no heartbeat for ten seconds."),
     ]
-    is_leader: Annotated[bool, Field(description="It runs the engine modules of which there is one at a time.")]
-    pools: Annotated[list[str], Field(description="It takes the runs of these.", examples=[["default"]])]
+    is_leader: Annotated[bool, Field(description="The leader runs the engine modules that must run only once.")]
+    pools: Annotated[list[str], Field(description="It takes the runs of these pools.", examples=[["default"]])]
     capacity: WorkerCapacity
     version: str
     started_at: datetime
@@ -47,7 +49,7 @@ class WorkerResponse(ResponseModel):
 
 
 class UnservedPoolResponse(ResponseModel):
-    """A pool in which runs wait and which no worker serves."""
+    """A pool with waiting runs that no worker serves."""
 
     pool: str
     jobs: int
@@ -57,18 +59,16 @@ class WorkerList(Listing[WorkerResponse]):
     """A page of the list of workers."""
 
     unserved_pools: Annotated[
-        list[UnservedPoolResponse], Field(description="Runs wait in these, and no worker takes them.")
+        list[UnservedPoolResponse], Field(description="Pools with waiting runs that no worker serves.")
     ]
 
 
 def list_of(listed: Sequence[ListedWorker], following: str | None, waiting: Sequence[UnservedPool]) -> WorkerList:
-    """A page of workers as programs see it."""
     pools = [UnservedPoolResponse(pool=one.pool, jobs=one.jobs) for one in waiting]
     return WorkerList(items=[show_worker(one) for one in listed], next=following, unserved_pools=pools)
 
 
 def show_worker(listed: ListedWorker) -> WorkerResponse:
-    """A worker as programs see it."""
     row = listed.row
     same = ("id", "host", "pid", "pools", "version", "started_at", "heartbeat_at")
     return WorkerResponse(

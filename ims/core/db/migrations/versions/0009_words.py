@@ -1,7 +1,7 @@
 """Tables, columns and kinds of events are called what Prometheus, Alertmanager and PagerDuty call them.
 
-Renaming costs nothing but locks; the kinds of timeline events are rewritten, row by row where they differ. The programs of
-the version before know the old names, so they are stopped first.
+Renaming costs nothing but locks; the kinds of timeline events are rewritten, row by row where they differ. The programs
+of the version before know the old names, so they are stopped first.
 """
 
 import sqlalchemy as sa
@@ -39,7 +39,9 @@ def upgrade() -> None:
         op.execute(f"ALTER INDEX ix_rejected_alert_{index} RENAME TO ix_dead_letter_{index}")
     op.execute("ALTER SEQUENCE rejected_alert_id_seq RENAME TO dead_letter_id_seq")
     op.execute("ALTER TABLE dead_letter RENAME CONSTRAINT pk_rejected_alert TO pk_dead_letter")
-    op.execute("ALTER TABLE dead_letter RENAME CONSTRAINT fk_rejected_alert_source_source TO fk_dead_letter_source_source")
+    op.execute(
+        "ALTER TABLE dead_letter RENAME CONSTRAINT fk_rejected_alert_source_source TO fk_dead_letter_source_source"
+    )
     events = sa.table("timeline_event", sa.column("kind", sa.String))
     op.execute(
         sa.update(events).values(kind=sa.case(_KINDS, value=events.c.kind)).where(events.c.kind.in_(list(_KINDS)))

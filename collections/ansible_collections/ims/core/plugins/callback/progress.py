@@ -1,4 +1,4 @@
-"""Ansible callback: progress for a person who waits."""
+"""Ansible callback: print the progress of a playbook, one line per play."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 DOCUMENTATION = """
 name: progress
 type: aggregate
-short_description: One line a play, and one sentence for a failure
+short_description: Print one line per play, and the message of a failed task
 description:
-  - Writes the name of each play, and the message of a failed task, to a file descriptor of its own, so that the
+  - Writes the name of each play, and the message of a failed task, to a separate file descriptor, so that the
     detailed output can go to a log.
 options:
   descriptor:
-    description: Number of the open file descriptor to write to; nothing is written without it.
+    description: Number of the open file descriptor to write to. Without it the callback writes nothing.
     env:
       - name: IMS_PROGRESS_FD
 author: The IMS authors
@@ -29,25 +29,25 @@ author: The IMS authors
 
 
 def reason(result: Mapping[str, Any]) -> str:
-    """Why a task failed, in a line: its message, and the last thing that a command said."""
+    """Why a task failed, in one line: its message, and the last line that a command wrote to standard error."""
     for item in result.get("results", []):
         if item.get("failed"):
             return reason(item)
-    message = str(result.get("msg", "the log has the details"))
-    said = str(result.get("stderr", "")).strip().splitlines()
-    return f"{message}: {said[-1]}" if said else message
+    message = str(result.get("msg", "the details are in the log"))
+    errors = str(result.get("stderr", "")).strip().splitlines()
+    return f"{message}: {errors[-1]}" if errors else message
 
 
 class CallbackModule(CallbackBase):
-    """Tells plays and failures; everything else is the business of the log."""
+    """Prints plays and failures; everything else goes to the log only."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "ims.core.progress"
     CALLBACK_NEEDS_ENABLED = True
 
-    def say(self, line: str) -> None:
-        """Write one line; a reader that went away must not stop the play."""
+    def write_line(self, line: str) -> None:
+        """Write one line. A closed reader must not stop the play."""
         descriptor = os.environ.get("IMS_PROGRESS_FD", "")
         if descriptor.isdigit():
             try:
@@ -56,14 +56,11 @@ class CallbackModule(CallbackBase):
                 return
 
     def v2_playbook_on_play_start(self, play: Play) -> None:
-        """A new step begins."""
-        self.say(f"  - {play.get_name().strip()}")
+        self.write_line(f"  - {play.get_name().strip()}")
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        """A task failed for good: say why."""
         if not ignore_errors:
-            self.say(f"    {result.task.get_name().strip()}: {reason(result.result)}")
+            self.write_line(f"    {result.task.get_name().strip()}: {reason(result.result)}")
 
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
-        """A machine could not be reached."""
         self.v2_runner_on_failed(result)

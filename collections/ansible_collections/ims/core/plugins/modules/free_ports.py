@@ -1,4 +1,4 @@
-"""Ansible module: are these TCP ports free for us?"""
+"""Ansible module: fail if a TCP port is taken."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: free_ports
-short_description: Fail when a TCP port is taken by somebody else
+short_description: Fail if another program uses a TCP port
 description:
-  - Looks up who listens on each port and fails, naming every port that a foreign process holds.
-  - A process that carries the environment mark is one of ours and is no conflict.
+  - Looks up the listener on each port and fails with the name of every port that another program uses.
+  - A process of the same installation, recognised by its environment, is not a conflict.
   - Changes nothing, so it runs in check mode too.
 requirements: [psutil]
 options:
@@ -22,18 +22,18 @@ options:
     type: dict
     required: true
   mark:
-    description: Value of the environment variable E(IMS_INSTANCE) that our own processes carry.
+    description: Value of the environment variable E(IMS_INSTANCE) of the installation's own processes.
     type: str
     required: true
   address:
-    description: The address that will be listened on; a listener on another address is no conflict.
+    description: The address to listen on. A listener on another address is not a conflict.
     type: str
     default: 127.0.0.1
 author: The IMS authors
 """
 
 EXAMPLES = """
-- name: Refuse to start on ports that are taken
+- name: Check that the ports are free
   ims.core.free_ports:
     ports:
       ims_web_port: 8080
@@ -64,7 +64,10 @@ def listeners(address: str) -> dict[int, int | None]:
 
 
 def is_ours(pid: int | None, mark: str) -> bool:
-    """Whether the process or one of its ancestors carries the mark: PostgreSQL overwrites its backends' environment."""
+    """Whether the process or one of its ancestors has the mark in its environment.
+
+    Ancestors count because PostgreSQL overwrites the environment of its backends.
+    """
     if pid is None:
         return False
     try:
@@ -82,7 +85,7 @@ def is_ours(pid: int | None, mark: str) -> bool:
 
 
 def holder(pid: int | None) -> str:
-    """Who holds a port, in words a person can act on."""
+    """The process that uses a port, described for an error message."""
     if pid is None:
         return "a process of another user" if os.geteuid() else "a process outside this container"
     try:
@@ -93,7 +96,7 @@ def holder(pid: int | None) -> str:
 
 
 def conflicts(ports: dict[str, int], mark: str, address: str) -> list[str]:
-    """One sentence for each wanted port that cannot be had."""
+    """One sentence for each wanted port that is not available."""
     sentences = []
     wanted: dict[int, str] = {}
     taken = listeners(address)
@@ -104,7 +107,7 @@ def conflicts(ports: dict[str, int], mark: str, address: str) -> list[str]:
             sentences.append(f"Port {port} is wanted twice, by {wanted[port]} and {variable}.")
         elif port in taken and not is_ours(taken[port], mark):
             sentences.append(
-                f"Port {port} is taken by {holder(taken[port])}; stop it, or set {variable} to a free port in "
+                f"Port {port} is used by {holder(taken[port])}. Stop it, or set {variable} to a free port in "
                 "inventory/local/group_vars/all/platform.yml."
             )
         wanted.setdefault(port, variable)
@@ -112,7 +115,6 @@ def conflicts(ports: dict[str, int], mark: str, address: str) -> list[str]:
 
 
 def main() -> None:
-    """Entry point of the module."""
     spec: dict[str, Any] = {
         "ports": {"type": "dict", "required": True},
         "mark": {"type": "str", "required": True},

@@ -1,4 +1,4 @@
-"""Ansible module: the processes of one IMS installation."""
+"""Ansible module: find or end the processes of one IMS installation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DOCUMENTATION = """
 module: instance_processes
 short_description: Find or end every process of one IMS installation
 description:
-  - A process belongs to an installation if its environment carries the mark E(IMS_INSTANCE), if its program lies
-    under the installation's directory, or if such a process is its ancestor.
-  - Needed because the programs of a supervisord that was killed live on and keep their ports.
+  - A process belongs to an installation if its environment has the mark E(IMS_INSTANCE), if its executable is below
+    the installation's directory, or if such a process is its ancestor.
+  - Needed because the programs of a killed supervisord go on running and keep their ports.
 requirements: [psutil]
 options:
   mark:
@@ -23,19 +23,19 @@ options:
     type: path
     required: true
   state:
-    description: V(absent) ends them all, V(listed) only tells.
+    description: V(absent) ends all processes, V(listed) only returns them.
     choices: [absent, listed]
     default: listed
     type: str
   grace:
-    description: Seconds to wait after the polite signal before SIGKILL.
+    description: Seconds between the first signal (SIGTERM, or SIGINT for PostgreSQL) and SIGKILL.
     default: 10
     type: int
 author: The IMS authors
 """
 
 EXAMPLES = """
-- name: End what an earlier supervisor left behind
+- name: End the processes that an earlier supervisord left behind
   ims.core.instance_processes:
     mark: /var/lib/ims
     state: absent
@@ -51,37 +51,37 @@ processes:
 
 
 def carries_mark(process: psutil.Process, mark: str) -> bool:
-    """Whether the process itself shows that it belongs to the installation `mark`."""
+    """Whether the environment or the executable of the process shows that it belongs to the installation `mark`."""
     try:
         if process.environ().get("IMS_INSTANCE") == mark:
             return True
     except psutil.Error:
         pass
     try:
-        # PostgreSQL writes its title over its environment, but its program still lies in our directory.
+        # PostgreSQL overwrites its environment with its title, but its executable is still below our directory.
         return process.exe().startswith(mark.rstrip("/") + "/")
     except psutil.Error:
         return False
 
 
 def find(mark: str) -> list[psutil.Process]:
-    """All living processes of the installation, never this one or an ancestor of it."""
+    """All living processes of the installation, except this one and its ancestors."""
     this = psutil.Process()
-    spared = {os.getpid(), *(parent.pid for parent in this.parents())}
+    excluded = {os.getpid(), *(parent.pid for parent in this.parents())}
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        if process.pid in spared or not carries_mark(process, mark):
+        if process.pid in excluded or not carries_mark(process, mark):
             continue
         found[process.pid] = process
         try:
             found.update({child.pid: child for child in process.children(recursive=True)})
         except psutil.NoSuchProcess:
             continue
-    return [process for pid, process in found.items() if pid not in spared and is_alive(process)]
+    return [process for pid, process in found.items() if pid not in excluded and is_alive(process)]
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """A zombie holds neither port nor file, and only its parent can remove it."""
+    """Whether the process is not a zombie: a zombie holds neither ports nor files, and only its parent can reap it."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -89,7 +89,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def describe(process: psutil.Process) -> str:
-    """Process id and name; never its arguments, which may be long or private."""
+    """Process id and name, but not the arguments, which may be long or secret."""
     try:
         return f"{process.pid} {process.name()}"
     except psutil.NoSuchProcess:
@@ -97,7 +97,7 @@ def describe(process: psutil.Process) -> str:
 
 
 def end(processes: list[psutil.Process], grace: float) -> None:
-    """Ask politely, wait `grace` seconds, then kill."""
+    """Send SIGTERM, or SIGINT to PostgreSQL, wait `grace` seconds, then send SIGKILL."""
     for process in processes:
         try:
             # SIGTERM makes PostgreSQL wait for its clients; SIGINT is its fast shutdown.
@@ -114,7 +114,6 @@ def end(processes: list[psutil.Process], grace: float) -> None:
 
 
 def main() -> None:
-    """Entry point of the module."""
     spec: dict[str, Any] = {
         "mark": {"type": "path", "required": True},
         "state": {"type": "str", "choices": ["absent", "listed"], "default": "listed"},
@@ -128,7 +127,7 @@ def main() -> None:
         module.exit_json(changed=False, processes=listed)
     if not module.check_mode:
         end(found, module.params["grace"])
-        # A process may have forked while it was being ended.
+        # A process may have forked before it ended.
         late = find(mark)
         end(late, 0)
         left = [describe(process) for process in find(mark)]

@@ -1,4 +1,4 @@
-"""Ansible module: one program of a supervisord that is reached by its socket."""
+"""Ansible module: control one program of a supervisord through its socket."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DOCUMENTATION = """
 module: supervisor_program
 short_description: Apply, start, stop or restart one program of supervisord
 description:
-  - Talks to supervisord by the socket that its configuration file names.
+  - Talks to supervisord through the socket that its configuration file names.
   - V(present) applies a new or changed definition of this program only. M(community.general.supervisorctl) leaves
     a changed definition unapplied, and its V(restarted) first applies the pending definitions of all programs.
-  - Before a dead program is started, the processes that it left behind are killed.
+  - Kills the processes that a dead program left behind before it starts the program.
 requirements: [psutil, supervisor]
 options:
   name:
-    description: The program's name at supervisord.
+    description: The program's name in supervisord.
     type: str
     required: true
   config:
@@ -32,8 +32,8 @@ options:
     type: path
     required: true
   state:
-    description: What shall be true of the program; V(status) only tells. V(signalled) does nothing to a program
-      that does not run.
+    description: The wanted state of the program. V(status) changes nothing and only returns the status. V(signalled)
+      does nothing if the program is not running.
     choices: [present, started, stopped, restarted, signalled, status]
     required: true
     type: str
@@ -57,19 +57,19 @@ EXAMPLES = """
 
 RETURN = """
 status:
-  description: What supervisord says of the program afterwards, for example V(RUNNING); V(ABSENT) if it has no such
-    program.
+  description: The program's state in supervisord afterwards, for example V(RUNNING); V(ABSENT) if supervisord has no
+    such program.
   returned: always
   type: str
 """
 
 UP = {"RUNNING", "STARTING", "BACKOFF"}
-# A stopped program is what "stopped" wants, however it came to stand.
+# All states in which the program is not running satisfy "stopped".
 DOWN = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 
 
 class Supervisor:
-    """One program at one supervisord; xmlrpc.client.Fault and OSError pass through to the caller."""
+    """One program of one supervisord; xmlrpc.client.Fault and OSError pass through to the caller."""
 
     def __init__(self, config: str, name: str) -> None:
         parser = configparser.RawConfigParser()
@@ -80,7 +80,7 @@ class Supervisor:
         self.name = name
 
     def status(self) -> str:
-        """The state's name, or ABSENT."""
+        """The name of the program's state, or ABSENT."""
         try:
             info: Any = self.rpc.getProcessInfo(self.name)
         except xmlrpc.client.Fault as fault:
@@ -90,13 +90,13 @@ class Supervisor:
         return str(info["statename"])
 
     def pending(self) -> str | None:
-        """Whether supervisord's files hold something of this program that it has not applied: added, changed."""
+        """`added` or `changed` if supervisord has not applied this program's definition yet, else None."""
         changes: Any = self.rpc.reloadConfig()
         added, changed, _removed = changes[0]
         return "added" if self.name in added else "changed" if self.name in changed else None
 
     def apply(self) -> bool:
-        """Apply this program's definition; true if there was anything to apply."""
+        """Apply this program's definition; return whether it was new or changed."""
         pending = self.pending()
         if pending == "changed":
             self.stop()
@@ -106,9 +106,9 @@ class Supervisor:
         return pending is not None
 
     def end_orphans(self) -> None:
-        """Kill what a dead program left behind, known by the variables that supervisord gives its children.
+        """Kill the processes that a dead program left behind, recognised by the variables that supervisord sets.
 
-        The workers of a web server whose master was killed keep its port for a while, and the new one fails on it.
+        The workers of a web server whose master was killed keep its port for a while, and a new master could not bind.
         """
         for process in psutil.process_iter():
             try:
@@ -121,7 +121,7 @@ class Supervisor:
                 continue
 
     def start(self, timeout: float) -> None:
-        """Start it and wait until supervisord calls it running; TimeoutError after `timeout` seconds."""
+        """Start the program and wait until supervisord reports RUNNING. Raises TimeoutError after `timeout` seconds."""
         if self.status() in DOWN:
             self.end_orphans()
             self.rpc.startProcess(self.name, True)
@@ -132,7 +132,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop it and wait for its end; a program that already stands is no fault."""
+        """Stop the program and wait until it has ended. Does nothing if it is not running."""
         try:
             self.rpc.stopProcessGroup(self.name, True)
         except xmlrpc.client.Fault as fault:
@@ -140,13 +140,13 @@ class Supervisor:
                 raise
 
     def restart(self, timeout: float) -> None:
-        """Stop it, if it runs at all, and start it again."""
+        """Stop the program if it is running, then start it."""
         self.stop()
         self.start(timeout)
 
 
 def reach(state: str, supervisor: Supervisor, params: dict[str, Any], dry: bool) -> bool:
-    """Bring the program to `state`; whether that changes, or with `dry` would change, anything."""
+    """Bring the program to `state`; return whether that changed, or with `dry` would change, anything."""
     if state == "present":
         return supervisor.pending() is not None if dry else supervisor.apply()
     status = supervisor.status()
@@ -162,12 +162,11 @@ def reach(state: str, supervisor: Supervisor, params: dict[str, Any], dry: bool)
     needed, act = steps[state]
     if needed and not dry:
         act()
-    # A program that was just starting by itself is not a change of ours.
+    # If the program was starting by itself, this module changed nothing.
     return needed and not (state == "started" and status in UP)
 
 
 def main() -> None:
-    """Entry point of the module."""
     states = ["present", "started", "stopped", "restarted", "signalled", "status"]
     spec: dict[str, Any] = {
         "name": {"type": "str", "required": True},
@@ -185,9 +184,11 @@ def main() -> None:
     except LookupError:
         module.fail_json(msg=f"supervisord has no program {name}.", status="ABSENT")
     except TimeoutError as error:
-        module.fail_json(msg=f"{name} did not start: supervisord says {error}. Its log tells why.", status=str(error))
+        module.fail_json(
+            msg=f"{name} did not start: its state in supervisord is {error}. See the program's log.", status=str(error)
+        )
     except xmlrpc.client.Fault as fault:
-        module.fail_json(msg=f"supervisord refused: {name}: {fault.faultString}.", status="UNKNOWN")
+        module.fail_json(msg=f"supervisord reported an error: {name}: {fault.faultString}.", status="UNKNOWN")
     except (OSError, configparser.Error) as error:
         if module.check_mode:
             module.exit_json(changed=state != "status", status="UNKNOWN")

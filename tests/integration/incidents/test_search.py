@@ -1,4 +1,4 @@
-"""Searching incidents by words: what is found, in which order, and what hostile words do."""
+"""Searching incidents: what is found, in which order, and what hostile input does."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from ims.core.actors import Actor, ActorKind
-from ims.incidents import search as words
-from ims.incidents import search_cost as effort
+from ims.incidents import search, search_cost
 from ims.incidents import usecases as actions
 from ims.incidents.inputs import Editable
 from ims.incidents.models import Incident, Status
@@ -36,7 +35,7 @@ def add(
 
 def found(session: Session, wanted: str, **filters: object) -> list[str]:
     """Titles of what is found."""
-    return [row.title for row in list_incidents(session, Filters(words=wanted, **filters)).rows]  # type: ignore[arg-type]
+    return [row.title for row in list_incidents(session, Filters(search=wanted, **filters)).rows]  # type: ignore[arg-type]
 
 
 def test_every_word_must_begin_one_of_the_title_or_the_description(session: Session) -> None:
@@ -105,13 +104,13 @@ INCIDENTS = st.lists(
     affordable=st.sampled_from([1, 2, 7, 100]),
     walk_on=st.sampled_from([1, 5, 100]),
 )
-def test_pages_are_those_of_the_whole_list_with_the_words(
+def test_pages_add_up_to_the_whole_result(
     session: Session, incidents: list[tuple[str, int, str]], wanted: str, sort: Sort, service: str,
     ages: tuple[int, int], walk: int, affordable: int, walk_on: int,
 ) -> None:  # fmt: skip
     with session.begin_nested() as savepoint, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(words, "WALK_ROWS", walk)
-        patch.setattr(words, "MOST_DAYS", 4)
+        patch.setattr(search, "WALK_ROWS", walk)
+        patch.setattr(search, "MOST_DAYS", 4)
         search_a_little(patch, days=affordable, walk_on=walk_on)
         for title, minutes, name in incidents:
             add(session, title, age=timedelta(minutes=minutes), service=name)
@@ -119,15 +118,15 @@ def test_pages_are_those_of_the_whole_list_with_the_words(
         filters = Filters(service=service, since=since, until=until)
         whole = list_incidents(session, filters, sort=sort, limit=100).rows
         expected = [row.id for row in whole if has(row.title, wanted)]
-        paged = all_pages(session, Filters(service=service, words=wanted, since=since, until=until), sort)
+        paged = all_pages(session, Filters(service=service, search=wanted, since=since, until=until), sort)
         savepoint.rollback()
     assert paged == expected
 
 
 def search_a_little(patch: pytest.MonkeyPatch, *, days: int, walk_on: int) -> None:
     """Let an answer search so many days by the index, or look at so many rows."""
-    patch.setattr(words, "affordable_days", lambda *_given, **_more: days)
-    patch.setattr(words, "WALK_ON_ROWS", walk_on)
+    patch.setattr(search, "affordable_days", lambda *_given, **_more: days)
+    patch.setattr(search, "WALK_ON_ROWS", walk_on)
 
 
 def all_pages(session: Session, filters: Filters, sort: Sort, limit: int = 2) -> list[UUID]:
@@ -150,7 +149,7 @@ def test_midnight_where_a_search_stops_belongs_to_one_page(
     session: Session, monkeypatch: pytest.MonkeyPatch, sort: Sort, service: str, walk_on: int
 ) -> None:
     """Whatever ids are there, the first and the last possible one included."""
-    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    monkeypatch.setattr(search, "WALK_ROWS", 1)
     search_a_little(monkeypatch, days=1, walk_on=walk_on)
     midnight = NOW.replace(hour=0, minute=0, second=0)
     moments = [midnight - timedelta(days=day, microseconds=before) for day in range(3) for before in (0, 1)]
@@ -162,25 +161,25 @@ def test_midnight_where_a_search_stops_belongs_to_one_page(
         add(session, "disk", age=NOW - moment, service="a")
         add(session, "memory", age=NOW - moment, service="a")
     whole = [row.id for row in list_incidents(session, Filters(), sort=sort, limit=100).rows if row.title == "disk"]
-    assert all_pages(session, Filters(words="disk", service=service), sort, limit=1) == whole
-    assert all_pages(session, Filters(words="disk", service=service), sort, limit=3) == whole
-    assert all_pages(session, Filters(words="nowhere", service=service), sort) == []
+    assert all_pages(session, Filters(search="disk", service=service), sort, limit=1) == whole
+    assert all_pages(session, Filters(search="disk", service=service), sort, limit=3) == whole
+    assert all_pages(session, Filters(search="nowhere", service=service), sort) == []
 
 
 def test_what_is_opened_during_a_walk_moves_nothing_out_of_it(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "WALK_ROWS", 1)
+    monkeypatch.setattr(search, "WALK_ROWS", 1)
     search_a_little(monkeypatch, days=1, walk_on=4)
     old = [add(session, "disk", age=timedelta(days=age), service="a") for age in range(12)]
-    is_behind = words._is_behind
+    is_behind = search._is_behind
 
     def meanwhile(*given: Any) -> bool:
         add(session, "disk", age=-timedelta(minutes=1), service="a")
         return is_behind(*given)
 
-    monkeypatch.setattr(words, "_is_behind", meanwhile)
-    found = all_pages(session, Filters(words="disk", service="a"), Sort.NEWEST, limit=10)
+    monkeypatch.setattr(search, "_is_behind", meanwhile)
+    found = all_pages(session, Filters(search="disk", service="a"), Sort.NEWEST, limit=10)
     assert [own_id for own_id in found if own_id in old] == old
     assert len(found) == len(set(found))
 
@@ -191,10 +190,10 @@ def test_the_more_common_words_are_the_fewer_days_an_answer_searches(
     for number in range(40):
         add(session, "disk" if number % 2 else "memory", description="rare" if number == 7 else "")
     incidents = 1_000_000
-    monkeypatch.setattr(effort, "SAMPLED_ROWS", 10**9)
+    monkeypatch.setattr(search_cost, "SAMPLED_ROWS", 10**9)
 
     def days(*wanted: str, is_filtered: bool = False, incidents: int = incidents) -> int:
-        return effort.affordable_days(session, wanted, words._has, incidents, 90, is_filtered=is_filtered)
+        return search_cost.affordable_days(session, wanted, search._has, incidents, 90, is_filtered=is_filtered)
 
     assert days("nowhere") == days("nowhere", is_filtered=True) == 90
     assert 1 <= days("disk", "memory") < days("disk", "rare") < days("disk", "nowhere") < 90
