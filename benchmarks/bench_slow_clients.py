@@ -60,7 +60,7 @@ async def _hold_all(url: str, ended: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def silent_clients(url: str) -> Iterator[None]:
+def idle_clients(url: str) -> Iterator[None]:
     """The silent connections for the time of the block."""
     ended = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(_hold_all(url, ended)))
@@ -96,7 +96,7 @@ def run(quick: bool) -> str:
         for number in range(3 if quick else 9):
             for build in in_turns(now, before, number):
                 _turn(build, "alone", next(numbers), is_kept=number > 0)
-            with silent_clients(now.known["url"]):
+            with idle_clients(now.known["url"]):
                 now.keep("health", max(seconds_to_health(now.known["url"]) for _ in range(10)))
                 _turn(now, "among silent clients", next(numbers), is_kept=number > 0)
                 now.keep("health", seconds_to_health(now.known["url"]))

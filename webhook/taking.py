@@ -79,7 +79,7 @@ class Taking:
 
     @staticmethod
     def answer(admitted: Admitted, committed: Request) -> dict[str, Any]:
-        """What the sender is told."""
+        """The body of the response."""
         ALERT_PROCESSING.observe(time.monotonic() - admitted.began)
         return response_body(committed.source, committed.parsed, committed.results)
 

@@ -36,7 +36,7 @@ class Tokens:
         return self._remembered(hashed) or self._look_up(hashed)
 
     def remembered(self, authorization: str | None) -> Sender | None:
-        """The same if it can be told without asking the database."""
+        """The same if it is known without a query, else None."""
         hashed = _hashed(authorization)
         return self._remembered(hashed) if hashed is not None else None
 

@@ -19,7 +19,7 @@ class Limits:
     """Of one serving process. Times are seconds, sizes are bytes."""
 
     most_body: int
-    """Largest body that is read; of a larger one the application is told the size, and it refuses."""
+    """Largest body that is read; the application gets only the size of a larger one, and refuses it."""
     header_seconds: float = 10
     body_seconds: float = 60
     keep_alive_seconds: float = 75

@@ -56,7 +56,7 @@ def has_body(method: bytes, status: int) -> bool:
 
 
 def head(status_line: str, headers: Iterable[tuple[str, str]], *, keep_alive: bool, version: str = "1.1") -> bytes:
-    """Status line and headers. An HTTP/1.0 client is told that the connection stays, others that it does not."""
+    """Status line and headers. `Connection` says what is not the default of the client's version."""
     lines = [f"HTTP/1.1 {status_line}", f"Date: {_date()}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if not keep_alive:
@@ -69,8 +69,8 @@ def head(status_line: str, headers: Iterable[tuple[str, str]], *, keep_alive: bo
 def whole(request: Request, status: int, headers: Headers, body: bytes) -> bytes:
     """An answer in one piece."""
     sized = [*headers, ("Content-Length", str(len(body)))]
-    told = head(status_line(status), sized, keep_alive=request.keep_alive, version=request.version)
-    return told + body if has_body(request.method, status) else told
+    start = head(status_line(status), sized, keep_alive=request.keep_alive, version=request.version)
+    return start + body if has_body(request.method, status) else start
 
 
 def status_line(status: int) -> str:

@@ -38,7 +38,7 @@ STUCK_SECONDS: Final = 120
 after 30 seconds."""
 RECEIVING_SECONDS: Final = 2
 """How long a process that stops waits for requests that are not whole."""
-SPARE_FILES: Final = 256
+OTHER_FILES: Final = 256
 
 
 class Direct(Protocol):
@@ -60,7 +60,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         signal.signal(signal.SIGABRT, self.handle_abort)
 
     def run(self) -> None:
-        """Serve until told to end."""
+        """Serve until a signal ends it."""
         asyncio.run(_Serving(self).serve())
 
 
@@ -231,7 +231,7 @@ class _Serving:
 def _allow_files(connections: int) -> None:
     """Each connection is an open file, and systems begin with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
+    wanted = connections + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

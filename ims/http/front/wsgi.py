@@ -1,6 +1,6 @@
 """A WSGI application is called in a thread, with a request that has arrived whole.
 
-Source: PEP 3333. What the application makes never waits for the client: an answer whose length is told goes out in one
+Source: PEP 3333. What the application makes never waits for the client: an answer of known length goes out in one
 piece, a streamed one as its parts are made, and what the client does not take yet waits in memory and then in a
 temporary file.
 """
@@ -227,7 +227,7 @@ def environment(request: Request, server: tuple[str, int], trusted: tuple[AnyNet
         if b"_" not in name:
             _add_header(environ, name.decode("latin-1"), value.decode("latin-1"))
     if request.is_too_large:
-        # What was read of a body without a told length is the length that is told.
+        # A body without Content-Length is reported with the length that was read of it.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["CONTENT_LENGTH"] = str(request.size)
     elif request.body:

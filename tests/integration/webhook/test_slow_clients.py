@@ -64,13 +64,13 @@ def test_idle_and_half_sent_connections_stop_nobody(program: Served) -> None:
             assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize(("sent", "told"), [(b"", b""), (HALF_HEAD, b"408"), (HALF_BODY, b"408")])
-def test_who_does_not_go_on_is_told_so_and_ended(program: Served, sent: bytes, told: bytes) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(b"", b""), (HALF_HEAD, b"408"), (HALF_BODY, b"408")])
+def test_who_does_not_go_on_gets_408_and_is_ended(program: Served, sent: bytes, status: bytes) -> None:
     connection = connect(program, *([sent] if sent else []))
     connection.settimeout(8)
     answer = everything(connection)
-    assert answer.partition(b"\r\n")[0].split(b" ")[1:2] == ([told] if told else [])
-    if told:
+    assert answer.partition(b"\r\n")[0].split(b" ")[1:2] == ([status] if status else [])
+    if status:
         head, _, body = answer.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
         assert json.loads(body)["status"] == 408
