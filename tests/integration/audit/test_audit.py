@@ -156,4 +156,4 @@ def test_the_log_in_a_terminal(terminal: Database, capsys: pytest.CaptureFixture
     assert [one["action"] for one in json.loads(ims("audit", "list", "--actor", "alice", "--json"))] == ["user.changed"]
     assert [json.loads(line)["object"] for line in ims("audit", "export").splitlines()] == ["INC-1", "bob"]
     assert main(["audit", "list", "--since", "yesterday"]) == 2
-    assert "--since: 'yesterday' is no time" in capsys.readouterr().err
+    assert "--since: 'yesterday' is not a time" in capsys.readouterr().err

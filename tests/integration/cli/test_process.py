@@ -78,7 +78,7 @@ def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
 def test_a_forbidden_command_names_the_token_and_what_to_do(server: Server) -> None:
     wrong = typed(environment(IMS_URL=server.url, IMS_TOKEN="ims_wrong"), "incident", "list")
     assert wrong.returncode == 6
-    assert "The token of IMS_TOKEN is not valid" in wrong.stderr
+    assert "The token from IMS_TOKEN is invalid or has expired" in wrong.stderr
     missing = typed(environment(IMS_URL=server.url), "incident", "list")
     assert missing.returncode == 6
     assert "No token was given. Set IMS_TOKEN" in missing.stderr
@@ -119,7 +119,7 @@ def test_a_server_that_is_away_is_named_with_where_its_address_stands() -> None:
         done = typed(environment(IMS_URL=url, IMS_TOKEN="x"), "incident", "list")
     assert done.returncode == 5
     assert f"{url} does not answer" in done.stderr
-    assert "named by IMS_URL" in done.stderr
+    assert "The URL is set in IMS_URL" in done.stderr
 
 
 @contextmanager
