@@ -81,7 +81,7 @@ def test_a_forbidden_command_names_the_token_and_what_to_do(server: Server) -> N
     assert "The token from IMS_TOKEN is invalid or has expired" in wrong.stderr
     missing = typed(environment(IMS_URL=server.url), "incident", "list")
     assert missing.returncode == 6
-    assert "No token was given. Set IMS_TOKEN" in missing.stderr
+    assert "There is no token. Set IMS_TOKEN" in missing.stderr
     looking = environment(IMS_URL=server.url, IMS_TOKEN=server.viewer)
     assert typed(looking, "incident", "list").returncode == 0
     refused = typed(looking, "incident", "ack", "INC-1")
