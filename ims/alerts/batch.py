@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from ims.alerts.correlation import Placement, is_worse
 from ims.alerts.episodes import AlertState, EpisodeState, Result
-from ims.alerts.notifications import AlertNotification, NotificationStatus
-from ims.core.actors import Actor, ActorKind
+from ims.alerts.notifications import UNNAMED, AlertNotification, NotificationStatus
+from ims.core.actors import SYSTEM, Actor, ActorKind
 from ims.core.severity import Severity
 from ims.incidents.models import EventKind, Status
 from ims.incidents.transitions import NewEvent
-from ims.policy.schema import Correlation
+from ims.policy.schema import Correlation, Policy, Service
 
 TITLE_LENGTH = 200
 DESCRIPTION_LENGTH = 4000
@@ -51,6 +52,42 @@ class NewIncident:
     labels: Mapping[str, str]
     runbook_url: str | None
     recurrence_of: UUID | None
+    lead_alert_id: int
+    """The alert whose words these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """An open alert whose words an incident is to have, for the one that it has them of is over."""
+
+    incident_id: UUID
+    alert_id: int
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    service: str | None
+    title: str
+    """The incident's, until now."""
+    is_titled_by_person: bool
+
+    def words(self, policy: Policy) -> dict[str, Any]:
+        """What the incident's row is to say."""
+        service = policy.services.get(self.service) if self.service else None
+        return {
+            "id": str(self.incident_id),
+            "lead_alert_id": self.alert_id,
+            "title": title_of(self.name, self.labels, self.annotations, self.service),
+            "description": _description(self.annotations),
+            "runbook_url": _runbook(self.annotations, service),
+            "labels": self.labels,
+        }
+
+    def event(self, title: str) -> NewEvent | None:
+        """What the timeline tells of it: nothing, if people see the same title as before."""
+        if self.is_titled_by_person or title == self.title:
+            return None
+        changes = {"title": {"from": self.title, "to": title}}
+        return NewEvent(self.incident_id, EventKind.EDITED, SYSTEM, {"changes": changes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +253,13 @@ class Correlator:
         is_recurrence = last is not None and last.resolved_at is not None and self.now - last.resolved_at < window
         new = NewIncident(
             id=uuid4(),
-            title=_title(notification, placement),
-            description=_description(notification),
+            title=title_of(notification.name, notification.labels, notification.annotations, placement.service_name),
+            description=_description(notification.annotations),
             placement=placement,
             labels=notification.labels,
-            runbook_url=_runbook(notification, placement),
+            runbook_url=_runbook(notification.annotations, placement.service),
             recurrence_of=last.id if last and is_recurrence else None,
+            lead_alert_id=turn.alert_id,
         )
         self.new.append(new)
         self._add_before(turn, _opened_event(new, notification))
@@ -243,24 +281,35 @@ class Correlator:
             yield _alert_event(turn)
 
 
-def _title(notification: AlertNotification, placement: Placement) -> str:
-    """The sender's summary, or else the alert's name and service."""
-    summary = " ".join(notification.annotations.get("summary", "").split())
-    place = placement.service_name or notification.labels.get("instance")
-    return (summary or (f"{notification.name} on {place}" if place else notification.name))[:TITLE_LENGTH]
+def title_of(name: str, labels: Mapping[str, str], annotations: Mapping[str, str], service: str | None) -> str:
+    """The sender's own summary, or the alert's name and its service."""
+    if summary := " ".join(annotations.get("summary", "").split()):
+        return summary[:TITLE_LENGTH]
+    if name == UNNAMED and "alertname" not in labels:
+        said = ", ".join(f"{label}={labels[label]}" for label in sorted(labels) if label != "severity")
+        return (said or _first_line(annotations) or name)[:TITLE_LENGTH]
+    if rule := labels.get("rulename"):
+        # Grafana's alerts of rules without data are all called the same.
+        name = f"{rule}: {name}"
+    place = service or labels.get("instance")
+    return (f"{name} on {place}" if place else name)[:TITLE_LENGTH]
 
 
-def _description(notification: AlertNotification) -> str:
-    description = notification.annotations.get("description") or notification.annotations.get("message") or ""
-    return description[:DESCRIPTION_LENGTH]
+def _first_line(annotations: Mapping[str, str]) -> str:
+    return _description(annotations).strip().partition("\n")[0]
 
 
-def _runbook(notification: AlertNotification, placement: Placement) -> str | None:
-    """The policy's runbook, or else the sender's if it is an http(s) URL, since pages show it as a link."""
-    if placement.service and placement.service.runbook:
-        return placement.service.runbook
-    url = notification.annotations.get("runbook_url") or notification.annotations.get("runbook") or ""
-    return url if url.startswith(("http://", "https://")) and len(url) <= URL_LENGTH else None
+def _description(annotations: Mapping[str, str]) -> str:
+    told = annotations.get("description") or annotations.get("message") or ""
+    return told[:DESCRIPTION_LENGTH]
+
+
+def _runbook(annotations: Mapping[str, str], service: Service | None) -> str | None:
+    """The policy's runbook, or the sender's if it is a web address: it becomes a link."""
+    if service and service.runbook:
+        return service.runbook
+    told = annotations.get("runbook_url") or annotations.get("runbook") or ""
+    return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
 
 
 def _sender(notification: AlertNotification) -> Actor:

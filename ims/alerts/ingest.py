@@ -16,7 +16,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from sqlalchemy.orm import Session
 
 from ims.alerts import statements
-from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, NewIncident
+from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, Lead, NewIncident
 from ims.alerts.correlation import place
 from ims.alerts.dead_letter_limit import MOST_ROWS, WINDOW_SECONDS, as_rows
 from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
@@ -94,9 +94,11 @@ def ingest_by(
     correlator = _correlate(execute, batch, policy.correlation, now)
     _update_episodes(execute, batch, now)
     _insert_episodes(execute, batch, now)
+    leads = _find_leads(execute, batch)
     resolved = _resolve_or_settle(execute, batch, policy.correlation, now)
+    led = _follow(execute, leads, policy)
     flapping = mark_flapping(execute, batch, known, policy.correlation.flapping, now)
-    append_by(execute, [*correlator.events(batch.turns), *flapping, *map(_resolved_event, resolved)], now)
+    append_by(execute, [*correlator.events(batch.turns), *led, *flapping, *map(_resolved_event, resolved)], now)
     new_episodes = tuple(
         turn.episode.id for turn in batch.openings if turn.episode.is_open and turn.episode.id is not None
     )
@@ -267,6 +269,7 @@ def _incident_row(new: NewIncident) -> dict[str, Any]:
         "labels": new.labels,
         "correlation_key": new.placement.key,
         "recurrence_of": str(new.recurrence_of) if new.recurrence_of else None,
+        "lead_alert_id": new.lead_alert_id,
     }
 
 
@@ -294,6 +297,21 @@ def _episode_row(episode: EpisodeState) -> dict[str, Any]:
         "is_open": episode.is_open,
         "ends_at": episode.ends_at.isoformat() if episode.ends_at else None,
     }
+
+
+def _find_leads(execute: Execute, batch: Batch) -> Rows | None:
+    """Asks for the alerts whose words incidents are to have now that another one's are over."""
+    closing = sorted({str(turn.episode.incident_id) for turn in batch.closings})
+    return execute(statements.FIND_LEADS, {"incidents": json.dumps(closing)}) if closing else None
+
+
+def _follow(execute: Execute, leads: Rows | None, policy: Policy) -> list[NewEvent]:
+    """Title and labels follow what is open; what timelines tell of it."""
+    found = [Lead(*row) for row in leads.fetchall()] if leads else []
+    words = [lead.words(policy) for lead in found]
+    transitions.follow_leads(execute, words)
+    told = (lead.event(row["title"]) for lead, row in zip(found, words, strict=True))
+    return [event for event in told if event]
 
 
 def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:

@@ -67,6 +67,8 @@ class AlertNotification:
     starts_at: datetime | None
     ends_at: datetime | None
     generator_url: str | None
+    group: tuple[tuple[str, str], ...] = ()
+    """The labels that the sender itself groups its alerts by, but name and severity."""
     was_missed: bool = False
     """No such notification arrived: reconciliation found it by polling the source's Alertmanager."""
 
@@ -152,10 +154,13 @@ _REASONS = {
 }
 
 
-def read_alert(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Parse one alert in Alertmanager's format; never raises for bad input.
+def read_alert(
+    given: Any, source: str, now: datetime, place: int | None = None, group: tuple[tuple[str, str], ...] = ()
+) -> AlertNotification | Rejected:
+    """Read one alert of Alertmanager's shape; never raises for bad input.
 
-    An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels.
+    An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels. Without
+    labels, which no Alertmanager sends but templates do, it is known by its annotations and its generator.
     """
     if not isinstance(given, dict):
         return reject(given, source, RejectReason.NOT_AN_OBJECT, "An alert must be an object.", place)
@@ -167,9 +172,14 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
     for where, pairs in (("labels", alert.labels), ("annotations", alert.annotations)):
         if len(pairs) > MOST_LABELS:
             return reject(given, source, _REASONS[where], f"{where}: more than {MOST_LABELS}.", place)
+    if not alert.labels and not alert.annotations and not alert.generatorURL and not _tells(alert.fingerprint):
+        message = "labels: nothing tells this alert from another one; give labels, or a fingerprint."
+        return reject(given, source, RejectReason.WRONG_LABELS, message, place)
     return AlertNotification(
         source=source,
-        fingerprint=_fingerprint(alert.fingerprint, alert.labels),
+        fingerprint=short_fingerprint(alert.fingerprint)
+        if alert.fingerprint and (alert.labels or _tells(alert.fingerprint))
+        else _fingerprint(alert),
         status=NotificationStatus(alert.status),
         name=(alert.labels.get("alertname") or UNNAMED)[:NAME_LENGTH],
         labels=alert.labels,
@@ -178,6 +188,7 @@ def read_alert(given: Any, source: str, now: datetime, place: int | None = None)
         # While an alert fires, endsAt is the zero time, or in the API the time at which the alert expires.
         ends_at=read_time(alert.endsAt, now) if alert.status == "resolved" else None,
         generator_url=alert.generatorURL or None,
+        group=group,
     )
 
 
@@ -230,10 +241,16 @@ def read_time(given: Any, now: datetime) -> datetime | None:
     return time if _EARLIEST <= time <= now + _CLOCKS_DIFFER else None
 
 
-def _fingerprint(given: str | None, labels: Mapping[str, str]) -> str:
-    if not given:
-        return labels_fingerprint(labels)
-    return short_fingerprint(given)
+def _tells(fingerprint: str | None) -> bool:
+    """Whether a fingerprint says more than that an alert has no labels."""
+    return bool(fingerprint) and fingerprint != labels_fingerprint({})
+
+
+def _fingerprint(alert: _Alert) -> str:
+    if alert.labels:
+        return labels_fingerprint(alert.labels)
+    said = json.dumps([sorted(alert.annotations.items()), alert.generatorURL or ""])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def short_fingerprint(given: str) -> str:

@@ -100,6 +100,7 @@ def staleness_notification(source: str, heard_at: datetime, *, is_stale: bool, n
         starts_at=now if is_stale else None,
         ends_at=None if is_stale else now,
         generator_url=None,
+        group=(("source", source),),
     )
 
 

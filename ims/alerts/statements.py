@@ -134,6 +134,27 @@ POINT_CORRELATIONS: Final = """
     WHERE correlation.key = t.key
     """
 
+# Of these incidents, locked before, those whose words are of an alert that is over while others fire: with the worst of
+# these, and of equals the first. An incident that nobody's alert leads is a person's, or older than the column.
+FIND_LEADS: Final = """
+    SELECT incident.id, open.id, open.name, open.labels, open.annotations, incident.service, incident.title,
+           incident.titled_by_person
+    FROM incident CROSS JOIN LATERAL (
+        SELECT alert.id, alert.name, alert.labels, alert.annotations
+        FROM episode JOIN alert ON alert.id = episode.alert_id
+        WHERE episode.incident_id = incident.id AND episode.closed_at IS NULL
+        ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], alert.severity),
+                 episode.opened_at, episode.id
+        LIMIT 1
+    ) AS open
+    WHERE incident.id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
+      AND incident.status <> 'resolved'
+      AND NOT EXISTS (
+        SELECT FROM episode WHERE alert_id = incident.lead_alert_id AND incident_id = incident.id AND closed_at IS NULL)
+      AND incident.lead_alert_id IS NOT NULL
+    ORDER BY incident.id
+    """
+
 UPDATE_EPISODES: Final = """
     UPDATE episode SET
         notifications = notifications + t.counted,

@@ -145,4 +145,5 @@ def _notification(
         starts_at=now if is_missed else None,
         ends_at=None if is_missed else now,
         generator_url=None,
+        group=(("heartbeat", heartbeat.name),),
     )

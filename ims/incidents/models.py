@@ -17,6 +17,7 @@ from sqlalchemy import (
     Sequence,
     SmallInteger,
     String,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
@@ -125,6 +126,10 @@ class Incident(Base):
     runbook_url: Mapped[str | None]
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     correlation_key: Mapped[str | None]
+    lead_alert_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The alert whose words title, description and labels are. No foreign key: retention takes alerts by itself."""
+    titled_by_person: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A person has changed title or description, which then stay whatever fires."""
     recurrence_of: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     opened_at: Mapped[datetime]
     acknowledged_at: Mapped[datetime | None]

@@ -123,13 +123,15 @@ def append_by(execute: Execute, events: Sequence[NewEvent], now: datetime) -> No
 # The number is taken here, where the row is certain to be new: callers have checked that it does not exist.
 _OPEN: Final = """
     INSERT INTO incident (id, number, title, description, service, environment, severity, status, assignee, team,
-                          runbook_url, labels, correlation_key, recurrence_of, opened_at, updated_at, version, last_seq)
+                          runbook_url, labels, correlation_key, recurrence_of, lead_alert_id, opened_at, updated_at,
+                          version, last_seq)
     SELECT id, nextval('incident_number_seq'), title, description, service, environment, severity, 'open', assignee,
-           team, runbook_url, labels, correlation_key, recurrence_of, %(now)s, %(now)s, 1, 0
+           team, runbook_url, labels, correlation_key, recurrence_of, lead_alert_id, %(now)s, %(now)s, 1, 0
     FROM (
         SELECT * FROM ROWS FROM (json_to_recordset(%(incidents)s::json) AS (
             id uuid, title text, description text, service text, environment text, severity text, assignee text,
-            team text, runbook_url text, labels jsonb, correlation_key text, recurrence_of uuid
+            team text, runbook_url text, labels jsonb, correlation_key text, recurrence_of uuid,
+            lead_alert_id bigint
         )) WITH ORDINALITY
         ORDER BY ordinality
     ) AS new
@@ -156,8 +158,28 @@ def raise_severities(execute: Execute, severities: Mapping[UUID, str]) -> None:
         execute(_RAISE, {"raised": json.dumps(raised)})
 
 
-# Resolves those of the incidents, locked before, whose last open episode is closed. Without a quiet time it compares no
-# times: the clock of the process that closed the episode may be ahead of ours.
+_FOLLOW: Final = """
+    UPDATE incident SET
+        lead_alert_id = t.lead_alert_id,
+        labels = t.labels,
+        title = CASE WHEN titled_by_person THEN incident.title ELSE t.title END,
+        description = CASE WHEN titled_by_person THEN incident.description ELSE t.description END,
+        runbook_url = t.runbook_url
+    FROM json_to_recordset(%(words)s::json) AS t (
+        id uuid, lead_alert_id bigint, labels jsonb, title text, description text, runbook_url text
+    )
+    WHERE incident.id = t.id
+    """
+
+
+def follow_leads(execute: Execute, words: Sequence[Mapping[str, Any]]) -> None:
+    """Give locked incidents the words of an alert that is open; what a person has written stays."""
+    if words:
+        execute(_FOLLOW, {"words": json.dumps(list(words))})
+
+
+# Of these incidents, locked before, those whose last open episode is closed. Without a quiet time the times are not
+# compared: the clock of the process that closed it may be ahead of ours.
 _RESOLVE_QUIET: Final = """
     UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
     WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))

@@ -216,7 +216,11 @@ def _edit(context: Context, incident: Incident, changes: Changes) -> None:
         return
     given = {name: changes[name]["to"] for name in ("assignee", "team") if name in changes}
     _require_known(context.session, **given)
-    values = {name: change["to"] if name == "description" else change["to"] or None for name, change in changes.items()}
+    values: dict[str, object] = {
+        name: change["to"] if name == "description" else change["to"] or None for name, change in changes.items()
+    }
+    if not changes.keys().isdisjoint(("title", "description")):
+        values["titled_by_person"] = True
     transitions.touch(context.session, incident.id, actor=context.actor, now=context.now, values=values)
     append(context.session, [NewEvent(incident.id, EventKind.EDITED, context.actor, {"changes": changes})], context.now)
 

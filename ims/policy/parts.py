@@ -1,5 +1,6 @@
 """Base model and field types that all parts of a policy share: names, texts, conditions on labels."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -14,7 +15,9 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
 """Names that are safe as Ansible's `--limit`: without wildcards, `!`, `~` and `@`."""
 NAME_LENGTH = 128
 
-LABEL_PATTERN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+LABEL_NAME_LENGTH = 256
+"""Longest name of a label, in characters."""
+_UNWRITABLE = re.compile('^"|[\x00-\x1f\x7f\ud800-\udfff]')
 MATCHED_LENGTH = 1024
 """Characters of the longest label value that a pattern is applied to; a longer value does not match."""
 
@@ -87,11 +90,34 @@ class Matcher(PolicyPart):
         return len(value) <= MATCHED_LENGTH and self._fits(value)
 
 
+def check_label(name: str) -> str:
+    """A label's name: any text, as in Prometheus 3, quoted as there or bare. Raises the fault for what is none."""
+    bare = name
+    if name.startswith('"'):
+        try:
+            bare = json.loads(name)
+        except ValueError:
+            raise fault(f"{name[:LABEL_NAME_LENGTH]!r}: the quotes do not end, or something follows them.") from None
+    if not bare or len(bare) > LABEL_NAME_LENGTH or _UNWRITABLE.search(bare):
+        raise fault(
+            f"{name[:LABEL_NAME_LENGTH]!r} is no label name: it must have 1 to {LABEL_NAME_LENGTH} characters, "
+            "none of them a control character and the first one no quote."
+        )
+    return bare
+
+
+LabelName = Annotated[StrictStr, AfterValidator(check_label)]
+
+
 def check_match(match: dict[str, Any]) -> dict[str, Any]:
-    """Return conditions by label name. Raises the fault for an invalid label name."""
-    if wrong := [name for name in match if not LABEL_PATTERN.fullmatch(name)]:
-        raise fault(f"{wrong[0]!r} is not a label name: use letters, digits and underscores.")
-    return match
+    """Conditions by the label's bare name. Raises the fault for what is no name, or is there twice."""
+    found: dict[str, Any] = {}
+    for name, value in match.items():
+        bare = check_label(name)
+        if bare in found:
+            raise fault(f"{bare!r} is there twice, with quotes and without: remove one.")
+        found[bare] = value
+    return found
 
 
 def matchers_of(match: Mapping[str, str | LabelPattern]) -> tuple[Matcher, ...]:

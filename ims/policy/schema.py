@@ -6,7 +6,7 @@ key that people wrote. Durations are seconds. `validation.py` makes a `Policy` o
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -27,26 +27,33 @@ from ims.core.errors import PolicyFaulty
 from ims.core.settings import DEFAULT_POOL
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import (
+    MATCHED_LENGTH,
+    LabelName,
     Matcher,
     MatchValue,
     Name,
     Pattern,
     PolicyPart,
     Text,
+    check_label,
     check_match,
     fault,
     matchers_of,
 )
-from ims.policy.patterns import compile_pattern
+from ims.policy.patterns import PATTERN_LENGTH, check_pattern, compile_pattern
 from ims.policy.windows import MaintenanceWindow
 
 PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 RESERVED_PARAMETERS = ("alert", "vars", "groups", "hostvars", "inventory_hostname", "environment")
-SOURCE_PATTERN = re.compile(r"(labels|annotations)\.[a-zA-Z_][a-zA-Z0-9_]*")
+SOURCE_KINDS = ("labels", "annotations")
+"""Of an alert, what a parameter may come from."""
 
 Severity = Literal["critical", "high", "medium", "low"]
 HealingMode = Literal["auto", "observe", "off"]
 Recovery = Literal["ims", "platform", "manual"]
+
+SCRAPED = frozenset(("endpoint", "pod", "container", "namespace", "node"))
+"""Labels that a scrape target in Kubernetes has beside `service`."""
 
 DEFAULT_ENVIRONMENT = "default"
 """Environment of an alert that has no label `environment` and belongs to no service."""
@@ -177,12 +184,20 @@ class Parameter(PolicyPart):
     denied."""
     default: str | int | bool | None = None
 
+    @field_validator("source")
+    @classmethod
+    def _names_a_label(cls, source: str | None) -> str | None:
+        if source is None:
+            return None
+        kind, _, name = source.partition(".")
+        if kind not in SOURCE_KINDS or not name:
+            raise fault("`from` must be labels.<name> or annotations.<name>.")
+        return f"{kind}.{check_label(name)}"
+
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.source is None and self.default is None:
-            raise fault("has no value: set `from: labels.<name>`, a `default`, or both.")
-        if self.source is not None and not SOURCE_PATTERN.fullmatch(self.source):
-            raise fault("`from` must be labels.<name> or annotations.<name>.")
+            raise fault("has no value: give `from: labels.<name>`, a `default`, or both.")
         if self.source is not None and self.type == "str" and self.pattern is None:
             raise fault("takes text from an alert: add a `pattern` that the whole text must match.")
         if self.pattern is not None and self.type != "str":
@@ -282,6 +297,31 @@ class Correlation(PolicyPart):
     auto_resolve: AutoResolve = "immediately"
     """When an incident resolves itself after its last episode closed."""
     flapping: Flapping = Flapping()
+    service_labels: Annotated[tuple[LabelName, ...], Field(min_length=1, max_length=16)] = (
+        "service",
+        "service.name",
+        "service_name",
+    )
+    """Labels that may name the service, in order: the first one that names a known service counts."""
+    exporter_pattern: Annotated[StrictStr, Field(max_length=PATTERN_LENGTH)] = (
+        ".*exporter.*|.*kube-state-metrics.*|kubelet|.*cadvisor.*|.*push-?gateway.*|.*(otel|opentelemetry)-collector.*"
+    )
+    """Whole names, by RE2, of programs that report about others: a scrape target's label with such a name is no service
+    of the alert's. Empty: none."""
+    correlation_labels: Annotated[tuple[LabelName, ...], Field(max_length=32)] = (
+        "cluster",
+        "namespace",
+        "job",
+        "instance",
+    )
+    """Of alerts without a known service: labels that tell one problem from another, where present."""
+
+    @field_validator("exporter_pattern")
+    @classmethod
+    def _is_a_pattern(cls, given: str) -> str:
+        if given and (problem := check_pattern(given)):
+            raise fault(problem)
+        return given
 
     @cached_property
     def _severities(self) -> Mapping[str, Severity]:
@@ -290,6 +330,20 @@ class Correlation(PolicyPart):
     def severity_of(self, label: str | None) -> Severity:
         """The severity for a sender's label; an unknown or missing label is medium."""
         return self._severities.get((label or "").strip().lower(), "medium")
+
+    @cached_property
+    def _names_exporter(self) -> Callable[[str], bool]:
+        return compile_pattern(self.exporter_pattern) if self.exporter_pattern else lambda _: False
+
+    def names_exporter(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether this name, from a label for the service, is that of the exporter which an alert's series came from.
+
+        A scrape target's own label says where a series was read, which for an exporter is not what it is about. What
+        marks it as the target's own are the labels that come with it. A rule may name an exporter by its own label.
+        """
+        if SCRAPED.isdisjoint(labels) and labels.get("job") != name:
+            return False
+        return len(name) <= MATCHED_LENGTH and self._names_exporter(name)
 
 
 class Retention(PolicyPart):
@@ -357,14 +411,22 @@ class Policy(PolicyPart):
     def service_for(self, labels: Mapping[str, str]) -> Service | None:
         """The service of an alert with these labels.
 
-        If the label `service` is an inventory host, it is that service. If it is a logical name, it is the host of that
-        name with the label's `instance`, or its only host. Otherwise it is the service whose `instances` contain the
-        label `instance`.
+        The first of `service_labels` that names a known one: the inventory host, or a logical name (of its hosts the
+        one that has label `instance`, or the only one). Otherwise the service whose `instances` hold label `instance`.
+        Never the exporter that an alert's series came from.
         """
-        name, by_instance = labels.get("service", ""), self._by_instance.get(labels.get("instance", ""))
-        if name in self.services:
-            return self.services[name]
-        if instances := self._by_logical_name.get(name):
+        by_instance = self._by_instance.get(labels.get("instance", ""))
+        for label in self.correlation.service_labels:
+            name = labels.get(label)
+            if not name or (name not in self.services and name not in self._by_logical_name):
+                continue
+            if self.correlation.names_exporter(name, labels):
+                if by_instance is not None and name in (by_instance.name, by_instance.service):
+                    by_instance = None
+                continue
+            if name in self.services:
+                return self.services[name]
+            instances = self._by_logical_name[name]
             if by_instance in instances:
                 return by_instance
             return instances[0] if len(instances) == 1 else None

@@ -41,3 +41,11 @@ class Source(Base):
     reconciliation_withheld_reason: Mapped[str | None]
     """A word for why its answer is uncertain."""
     stale_since: Mapped[datetime | None]
+    format: Mapped[str | None] = mapped_column(String(64))
+    """How its alerts are read: a ready format or one of the policy; None is as its kind says."""
+    truncated_alerts: Mapped[int | None]
+    """Alerts that its last cut notification left out while there was no Alertmanager to ask for them."""
+    truncated_at: Mapped[datetime | None]
+    clock_ahead: Mapped[float | None]
+    """Seconds that its clock was ahead of ours when it was last seen to be, or that its clocks differed by."""
+    clock_ahead_at: Mapped[datetime | None]

@@ -5,15 +5,40 @@ newer versions add some.
 """
 
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final, Protocol
 
-from ims.alerts.notifications import NAME_LENGTH, Parsed, clean, read_alert
-from ims.alerts.parsers.each import Read, read_each
+from ims.alerts.notifications import (
+    LABEL_NAME_LENGTH,
+    MOST_LABELS,
+    NAME_LENGTH,
+    VALUE_LENGTH,
+    AlertNotification,
+    Parsed,
+    Rejected,
+    clean,
+    read_alert,
+)
+from ims.alerts.parsers.each import read_each
 from ims.core.errors import FieldError, Invalid, TooLarge
 
 MOST_ALERTS = 100_000
 """In one body. A group of a large Alertmanager can hold 10,000; 32 MB of empty values could be 16 million."""
 MOST_TRUNCATED = 1_000_000
+_SAID_ANYWAY: Final = ("alertname", "severity")
+"""Group labels that tell no problems apart: the name does so anyway, and a worse severity is the same problem."""
+
+Group = tuple[tuple[str, str], ...]
+"""Labels with their values."""
+
+
+class ReadInGroup(Protocol):
+    """Reads one alert of a notification whose alerts share group labels. Never raises for bad input."""
+
+    def __call__(
+        self, given: Any, source: str, now: datetime, place: int | None = None, group: Group = ()
+    ) -> AlertNotification | Rejected:
+        """The alert, the source's name, now, its place in the list, what its sender groups by."""
 
 
 class NotAlertmanager(Invalid):
@@ -25,8 +50,8 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
     return parse_notification(body, source, now, read_alert)
 
 
-def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Parsed:
-    """Parse a body whose alerts `read` parses.
+def parse_notification(body: Any, source: str, now: datetime, read: ReadInGroup) -> Parsed:
+    """The notifications in a body whose alerts `read` understands.
 
     Raises `NotAlertmanager` when the body as a whole has another format, `TooLarge` when it has too many alerts.
     """
@@ -36,7 +61,16 @@ def parse_notification(body: Any, source: str, now: datetime, read: Read) -> Par
     if len(alerts) > MOST_ALERTS:
         raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
     truncated, receiver = _truncated(body.get("truncatedAlerts")), _receiver(body.get("receiver"))
-    return read_each(alerts, read, source, now, truncated=truncated, receiver=receiver)
+    read_one = partial(read, group=_group(body.get("groupLabels")))
+    return read_each(alerts, read_one, source, now, truncated=truncated, receiver=receiver)
+
+
+def _group(given: Any) -> Group:
+    """What the sender groups by; custom payloads may leave it out, and nothing of it is worth a refusal."""
+    if not isinstance(given, dict) or len(given) > MOST_LABELS:
+        return ()
+    texts = ((name, value) for name, value in given.items() if isinstance(value, str) and name not in _SAID_ANYWAY)
+    return tuple((clean(name)[:LABEL_NAME_LENGTH], clean(value)[:VALUE_LENGTH]) for name, value in texts)
 
 
 def _truncated(given: Any) -> int:

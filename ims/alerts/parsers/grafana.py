@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ims.alerts.notifications import VALUE_LENGTH, AlertNotification, Parsed, Rejected, clean, read_alert
-from ims.alerts.parsers.alertmanager import parse_notification
+from ims.alerts.parsers.alertmanager import Group, parse_notification
 
 EXTRAS: Final = ("dashboardURL", "panelURL", "silenceURL", "imageURL", "valueString")
 """Keys of an alert that are stored as annotations."""
@@ -20,9 +20,11 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
     return parse_notification(body, source, now, read_grafana)
 
 
-def read_grafana(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Parse one alert; never raises for bad input. A link that is not text is ignored: the alert matters more."""
-    read = read_alert(given, source, now, place)
+def read_grafana(
+    given: Any, source: str, now: datetime, place: int | None = None, group: Group = ()
+) -> AlertNotification | Rejected:
+    """Read one alert; never raises for bad input. A link that is no text is left out: the alert matters more."""
+    read = read_alert(given, source, now, place, group)
     if isinstance(read, Rejected):
         return read
     extras = {key: given[key] for key in EXTRAS if isinstance(given.get(key), str) and given[key]}

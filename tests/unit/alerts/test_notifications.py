@@ -60,7 +60,6 @@ def test_the_end_counts_only_when_resolved() -> None:
 @pytest.mark.parametrize(
     ("labels", "fingerprint"),
     [
-        ({}, "cbf29ce484222325"),
         ({"name": "garland, briggs", "fear": "love is not enough"}, f"{5799056148416392346:016x}"),
     ],
 )

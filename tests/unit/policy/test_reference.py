@@ -38,7 +38,13 @@ def tables() -> list[dict[str, str]]:
     return found
 
 
-OWN_WORDS = {"service": "the host's name", "unit": "the host's name", "verify": "see below", "flapping": "see below"}
+OWN_WORDS = {
+    "service": "the host's name",
+    "unit": "the host's name",
+    "verify": "see below",
+    "flapping": "see below",
+    "exporter_pattern": "see below",
+}
 KEYS = [
     (model, name)
     for model, left_out in (
@@ -63,7 +69,9 @@ def written(value: object) -> str:
         return "none"
     if value is PydanticUndefined:
         return "required"
-    text = "[]" if value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"`{text}`"
 
 
@@ -84,6 +92,10 @@ def test_the_reference_names_the_limits_and_the_reserved_names() -> None:
     assert f"at most {PATTERN_LENGTH} characters" in REFERENCE
     assert f"over {MATCHED_LENGTH} characters" in REFERENCE
     assert f"at most {NAME_LENGTH} characters" in REFERENCE
+
+
+def test_the_reference_names_the_pattern_of_exporters() -> None:
+    assert f"`{Correlation().exporter_pattern}`" in REFERENCE
 
 
 def test_the_reference_names_every_severity() -> None:

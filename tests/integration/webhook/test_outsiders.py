@@ -1,0 +1,177 @@
+"""What people who try IMS for the first time send, through the webhook, and what they expect of it."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select, text
+
+from ims.core.clock import utc_now
+from ims.core.db.engine import Database
+from ims.incidents.models import Incident
+from ims.policy.models import PolicyActivation, PolicySnapshot
+from ims.policy.schema import Policy, Service
+from ims.sources.models import Source
+from tests.integration.webhook.conftest import TOKEN
+from tests.support.notifications import SOURCE, ZERO_TIME
+
+Send = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def send(client: FlaskClient, source: Database) -> Send:
+    """Posts a body as a source of this kind; a process remembers for some seconds which one it is."""
+
+    def send(body: Any, kind: str = "alertmanager", *, status: int = 202, **values: Any) -> dict[str, Any]:
+        with source.begin() as session:
+            for field, value in {"kind": kind, **values}.items():
+                setattr(session.get_one(Source, SOURCE), field, value)
+        path = {"generic": "/alerts/generic", "cloudevents": "/alerts/cloudevents"}.get(kind, "/alerts")
+        answer = client.post(path, json=body, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert answer.status_code == status, answer.text
+        assert answer.json is not None
+        return dict(answer.json)
+
+    return send
+
+
+def incidents(database: Database, *, all_of_them: bool = False) -> list[Incident]:
+    query = select(Incident).order_by(Incident.number)
+    with database.begin() as session:
+        found = session.scalars(query if all_of_them else query.where(Incident.status != "resolved")).all()
+        session.expunge_all()
+    return list(found)
+
+
+def load(database: Database, *services: str) -> None:
+    """Activate a policy with these services, each of which IMS may heal."""
+    policy = Policy(
+        inventory="inventory",
+        services={name: Service(name=name, service_recovery="ims", instances=()) for name in services},
+    )
+    # A process remembers what it has read by these.
+    digest, now = secrets.token_hex(32), utc_now()
+    with database.begin() as session:
+        session.add(
+            PolicySnapshot(
+                digest=digest, inventory="inventory", policy=policy.model_dump(mode="json", by_alias=True),
+                archive=b"", created_at=now,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(PolicyActivation(digest=digest, actor="test", activated_at=now))
+
+
+def alert(labels: dict[str, str], *, is_over: bool = False, **fields: Any) -> dict[str, Any]:
+    return {
+        "status": "resolved" if is_over else "firing",
+        "labels": labels,
+        "annotations": {},
+        "startsAt": "2026-02-27T23:30:00Z",
+        "endsAt": "2026-02-27T23:58:00Z" if is_over else ZERO_TIME,
+        "generatorURL": "",
+        **fields,
+    }
+
+
+def body(*alerts: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"version": "4", "receiver": "ims", "status": "firing", "groupLabels": {}, "alerts": list(alerts), **fields}
+
+
+def without_data(rule: str, summary: str, fingerprint: str, **fields: Any) -> dict[str, Any]:
+    labels = {"alertname": "DatasourceNoData", "grafana_folder": "Ops", "ref_id": "A", "rulename": rule}
+    return alert(labels, annotations={"summary": summary} if summary else {}, fingerprint=fingerprint, **fields)
+
+
+@pytest.mark.parametrize("name", ["DatasourceNoData", "DatasourceError"])
+@pytest.mark.parametrize("summaries", [("Backup failed", "Payments fail"), ("", "")])
+@pytest.mark.parametrize("kind", ["grafana", "alertmanager"])
+def test_two_rules_without_data_are_two_incidents(
+    send: Send, source: Database, name: str, summaries: tuple[str, str], kind: str
+) -> None:
+    first, second = (
+        without_data(rule, summary, fingerprint)
+        for rule, summary, fingerprint in zip(("Backup", "Payments"), summaries, ("a1", "a2"), strict=True)
+    )
+    first["labels"]["alertname"] = second["labels"]["alertname"] = name
+    send(body(first, second, groupLabels={"alertname": name}), kind)
+    titles = summaries if summaries[0] else (f"Backup: {name}", f"Payments: {name}")
+    assert [one.title for one in incidents(source)] == list(titles)
+    send(body({**first, "status": "resolved", "endsAt": "2026-02-27T23:58:00Z"}), kind)
+    assert [one.title for one in incidents(source)] == [titles[1]]
+
+
+def test_grafana_s_rules_of_one_name_are_told_apart_by_their_uid(send: Send, source: Database) -> None:
+    at = "http://grafana.example/alerting/grafana/{}/view?orgId=1".format
+    labels = {"alertname": "QueueTooLong"}
+    send(body(*(alert(labels | {"q": uid}, generatorURL=at(uid)) for uid in ("abc", "def"))), "grafana")
+    assert len(incidents(source)) == 2
+
+
+def test_alerts_without_a_name_are_told_apart(send: Send, source: Database) -> None:
+    send(
+        body(
+            alert({"check": "raid", "host": "store-1"}, annotations={"summary": "A disk of store-1 failed"}),
+            alert({"check": "certificate", "host": "shop.example"}),
+        )
+    )
+    assert [one.title for one in incidents(source)] == [
+        "A disk of store-1 failed", "check=certificate, host=shop.example",
+    ]  # fmt: skip
+
+
+def test_alerts_without_labels_are_told_apart_or_put_aside(send: Send, source: Database) -> None:
+    of_nothing = "cbf29ce484222325"
+    one, other = (alert({}, annotations={"summary": summary}, fingerprint=of_nothing) for summary in "ab")
+    answer = send(body(one, other, alert({})))
+    assert [told["result"] for told in answer["alerts"]] == ["opened", "opened", "rejected"]
+    assert answer["alerts"][2]["message"].startswith("labels: nothing tells this alert from another one")
+    assert [incident.title for incident in incidents(source)] == ["a", "b"]
+    answer = send(body({**one, "status": "resolved"}))
+    assert answer["alerts"][0]["result"] == "closed"
+
+
+@pytest.mark.parametrize(
+    "scraped",
+    [
+        {"job": "kube-state-metrics", "endpoint": "https-main"},
+        {"job": "kubernetes-service-endpoints", "node": "n1"},
+        {"job": "kube-state-metrics"},
+    ],
+)
+def test_crash_loops_of_two_namespaces_are_two_incidents_of_no_exporter(
+    send: Send, source: Database, scraped: dict[str, str]
+) -> None:
+    load(source, "kube-state-metrics")
+    labels = {
+        "alertname": "KubePodCrashLooping", "service": "kube-state-metrics", "severity": "warning",
+        "instance": "10.1.2.3:8443", **scraped,
+    }  # fmt: skip
+    pods = (("shop", "web-1"), ("billing", "db-0"))
+    alerts = [alert({**labels, "namespace": where, "pod": pod}) for where, pod in pods]
+    send(body(*alerts, groupLabels={"severity": "warning"}))
+    assert [(one.service, one.labels["namespace"]) for one in incidents(source)] == [(None, "shop"), (None, "billing")]
+
+
+def test_two_environments_are_two_incidents(send: Send, source: Database) -> None:
+    send(body(*(alert({"alertname": "QueueTooLong", "environment": where}) for where in ("production", "staging"))))
+    assert [one.environment for one in incidents(source)] == ["production", "staging"]
+
+
+def test_what_the_sender_groups_apart_stays_apart(send: Send, source: Database) -> None:
+    for queue in ("orders", "mails"):
+        labels = {"alertname": "QueueTooLong", "queue": queue}
+        send(body(*(alert(labels | {"shard": shard}) for shard in "12"), groupLabels=labels))
+    assert [one.labels["queue"] for one in incidents(source)] == ["orders", "mails"]
+
+
+def test_the_name_of_opentelemetry_places_an_alert(send: Send, source: Database) -> None:
+    load(source, "shop")
+    labels = {"alertname": "HighErrorRate", "service.name": "shop", "host.name": "node-1", "température": "haut"}
+    answer = send(body(alert(labels)))
+    assert answer["accepted"] == 1
+    assert [(one.service, one.labels) for one in incidents(source)] == [("shop", labels)]
+    with source.begin() as session:
+        assert session.scalar(text("SELECT labels FROM alert")) == labels
