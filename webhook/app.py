@@ -25,6 +25,8 @@ from webhook.taking import Taking
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
+SCRIPTS = (SourceKind.GENERIC, SourceKind.CLOUDEVENTS)
+"""Senders of these kinds look at the status of an answer, if at anything. Alertmanager would only drop what is 4xx."""
 DATABASE = "ims.database"
 """Key of the application's database, so that the caller of `create_app` can close it."""
 

@@ -241,7 +241,7 @@ class Committer:
     def _transact(
         self, notifications: Sequence[AlertNotification], rejected: Sequence[Rejected], truncated: Collection[Cut]
     ) -> Outcome:
-        policy, now = self._policy_now(), time.monotonic()
+        policy, now = self.policy(), time.monotonic()
         heard = {notification.source for notification in notifications}
         heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
         with self._connection.begin() as execute:
@@ -252,7 +252,8 @@ class Committer:
         count_taken(outcome, rejected)
         return outcome
 
-    def _policy_now(self) -> Policy:
+    def policy(self) -> Policy:
+        """The policy in force, as of two seconds ago at most."""
         if self._policy is None or time.monotonic() - self._policy_read_at > POLICY_SECONDS:
             with self.database.begin() as session:
                 self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ims.alerts.episodes import Result
-from ims.alerts.notifications import AlertNotification, Parsed, RejectReason
+from ims.alerts.notifications import AlertNotification, NotificationStatus, Parsed, RejectReason
 
 
 def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dict[str, Any]:
@@ -17,11 +17,15 @@ def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dic
         {"place": one.place, "result": "rejected", "reason": one.reason.value, "message": one.message}
         for one in parsed.rejected
     ]
+    alerts += [
+        {"place": one.place, "result": Result.IGNORED.value, "message": one.message} for one in parsed.ignored
+    ]
     alerts.sort(key=lambda alert: alert["place"])
     rejected = sum(alert["result"] == Result.REJECTED.value for alert in alerts)
     return {
         "source": source,
-        "accepted": len(alerts) - rejected,
+        "accepted": len(alerts) - rejected - len(parsed.ignored),
+        "ignored": len(parsed.ignored),
         "rejected": rejected,
         "truncated": parsed.truncated,
         "alerts": alerts,
@@ -29,7 +33,11 @@ def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dic
 
 
 def _render_notification(place: int, notification: AlertNotification, result: Result) -> dict[str, Any]:
-    alert = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
+    told = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
+    if notification.unused:
+        told["unused"] = list(notification.unused)
+    if result is Result.DUPLICATE and notification.status is NotificationStatus.RESOLVED:
+        told["message"] = "Nothing of this fingerprint is open."
     if result is Result.REJECTED:
         alert |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database could not store it."}
     return alert

@@ -10,13 +10,14 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import DeadLetter
-from ims.alerts.notifications import AlertNotification
-from ims.alerts.parsers.formats import FORMATS
+from ims.alerts.notifications import AlertNotification, Ignored
+from ims.alerts.parsers.formats import FormatMissing, format_of
 from ims.alerts.usecases import take_alerts
 from ims.audit.log import record
 from ims.core.context import Context
 from ims.core.errors import NotFound
 from ims.core.principal import Role
+from ims.policy.queries import policy_in_force
 from ims.sources.models import Source
 
 STILL_REJECTED: Final = "still rejected"
@@ -123,7 +124,10 @@ def _is_id(given: int) -> bool:
 def _read(session: Session, kept: DeadLetter, now: datetime) -> AlertNotification | str:
     """The notification, or why the alert is still rejected."""
     source = session.get_one(Source, kept.source)
-    known = FORMATS.get(source.kind)
+    try:
+        known = format_of(source.kind, source.format, lambda: policy_in_force(session))
+    except FormatMissing as missing:
+        return missing.message
     if known is None:
         return f"Alerts of a source of kind {source.kind} cannot be retried one by one."
     try:
@@ -133,6 +137,8 @@ def _read(session: Session, kept: DeadLetter, now: datetime) -> AlertNotificatio
     read = known.read(body, source.name, now)
     if isinstance(read, AlertNotification):
         return read
+    if isinstance(read, Ignored):
+        return read.message
     kept.reason = read.reason.value
     kept.details = {**kept.details, "message": read.message}
     session.flush()

@@ -40,6 +40,8 @@ class Result(StrEnum):
     LATE = "late"
     """It belongs to an episode that is over, or its endsAt is before the start of the open one."""
     REJECTED = "rejected"
+    IGNORED = "ignored"
+    """By its own words it is no alert."""
 
 
 @dataclass(slots=True)

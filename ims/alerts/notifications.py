@@ -52,6 +52,8 @@ class RejectReason(StrEnum):
     WRONG_FINGERPRINT = "wrong_fingerprint"
     WRONG_FIELD = "wrong_field"
     NOT_STORABLE = "not_storable"
+    OTHER_FORMAT = "other_format"
+    """It is a well-known sender's, or does not fit the format of its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class AlertNotification:
     generator_url: str | None
     group: tuple[tuple[str, str], ...] = ()
     """The labels that the sender itself groups its alerts by, but name and severity."""
+    unused: tuple[str, ...] = ()
+    """Keys of the alert that say nothing to us."""
     was_missed: bool = False
     """No such notification arrived: reconciliation found it by polling the source's Alertmanager."""
 
@@ -86,6 +90,14 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """What is no alert by its own words, such as a test message; told to its sender and not kept."""
+
+    message: str
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """A parsed body. `truncated` is how many alerts the sender left out, `receiver` is its name for this webhook."""
 
@@ -94,7 +106,13 @@ class Parsed:
     truncated: int = 0
     receiver: str | None = None
     places: tuple[int, ...] = ()
-    """For each notification its index in the sender's list."""
+    """Of each notification, its place in the sender's list."""
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing of it could be read."""
+        return bool(self.rejected) and not self.notifications and not self.ignored
 
 
 def clean(text: str) -> str:

@@ -1,6 +1,9 @@
 """`ims source …`: senders of alerts."""
 
+import json
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -50,8 +53,18 @@ StaleAfter = Annotated[
     typer.Option("--stale-after", metavar="TIME", help="Time without data before it is reported stale; 0 is never."),
 ]
 
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="NAME", help="How its alerts are read: uptime-kuma, zabbix, … or one of the policy."
+    ),
+]
 
-@app.command("add", epilog=examples("ims source add backups --kind generic --rate 10"))
+
+@app.command(
+    "add",
+    epilog=examples("ims source add backups --kind generic --rate 10", "ims source add kuma --format uptime-kuma"),
+)
 def add(
     name: Name,
     kind: Annotated[Kind, typer.Option(help="Format of its notifications.")] = Kind.ALERTMANAGER,
@@ -60,13 +73,16 @@ def add(
     networks: Networks = None,
     rate: Rate = None,
     stale_after: StaleAfter = None,
+    format_: Format = None,
 ) -> None:
     """Add a source.
 
-    Add one for each sender of alerts, so that each has its own limits and tokens. The sender needs a token: `ims token
-    create SOURCE`. Adding the same source again changes nothing.
+    One for each sender of alerts, so that its alerts, limits and tokens stand apart. It sends by a token: `ims token
+    create SOURCE`. The same again changes nothing. A --format makes it one of kind generic.
     """
-    given = _given(alertmanager_url, receiver, networks, rate, stale_after)
+    given = _given(alertmanager_url, receiver, networks, rate, stale_after, format_)
+    if given.get("format") and kind is Kind.ALERTMANAGER:
+        kind = Kind.GENERIC
     known = any(one["name"] == name for one in api().every("/sources"))
     api().request("POST", "/sources", body={"name": name, "kind": kind.value, **given})
     changed(not known)
@@ -81,6 +97,7 @@ def set_fields(
     networks: Networks = None,
     rate: Rate = None,
     stale_after: StaleAfter = None,
+    format_: Format = None,
     enabled: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Accept its alerts, or reject them.")
     ] = None,
@@ -90,7 +107,7 @@ def set_fields(
     To limit a sender's rate (--rate), or to reject its alerts (--disable). Omitted options keep their values; `none`
     removes a value.
     """
-    given = _given(alertmanager_url, receiver, networks, rate, stale_after)
+    given = _given(alertmanager_url, receiver, networks, rate, stale_after, format_)
     if kind is not None:
         given["kind"] = kind.value
     if enabled is not None:
@@ -102,11 +119,12 @@ def set_fields(
 
 def _given(
     alertmanager_url: str | None, receiver: str | None, networks: list[str] | None, rate: str | None,
-    stale_after: str | None,
+    stale_after: str | None, format_: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The given options as fields of the API; omitted options are left out."""
     texts = {
         "alertmanager_url": alertmanager_url, "receiver": receiver, "rate_limit": rate, "stale_after": stale_after,
+        "format": format_,
     }  # fmt: skip
     given: dict[str, Any] = {}
     for field, text in texts.items():
@@ -160,6 +178,45 @@ def show_source(name: Name, as_json: Json = False) -> None:
     Also prints the numbers of its alerts, dead letters and tokens. Use it before you change or remove a source.
     """
     show(api().get(place("sources", name)), as_json=as_json)
+
+
+@app.command(
+    "try", epilog=examples("ims source try body.json --format uptime-kuma", "ims source try body.json --source shop")
+)
+def try_body(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A body as its sender posts it; - is standard input.")],
+    source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Read it as this one's.")] = None,
+    kind: Annotated[Kind, typer.Option(help="Read it as one of this kind.")] = Kind.GENERIC,
+    format_: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a body would become.
+
+    Nothing is taken: no alert, no incident. To see how a new sender is understood, or whether a format of the policy fits.
+    Exits 1 if anything of it cannot be read.
+    """
+    if source is not None:
+        described = api().get(place("sources", source))
+        kind, format_ = described["kind"], described["format"]
+    asked = {"kind": str(kind), "format": format_, "body": _read(file)}
+    tried = api().ask("POST", "/sources/try", body=asked)
+    if as_json:
+        print_json(tried)
+    else:
+        for one in tried["alerts"]:
+            show({name: value for name, value in one.items() if value not in (None, [], {})}, as_json=False)
+    if any(one["result"] == "rejected" for one in tried["alerts"]):
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> Any:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise Wrong(f"{file}: {error.strerror}.") from None
+    except ValueError as error:
+        raise Wrong(f"{file}: is no JSON: {error}.") from None
 
 
 @app.command("remove", epilog=examples("ims source remove backups"))

@@ -25,6 +25,7 @@ from pydantic import (
 
 from ims.core.errors import PolicyFaulty
 from ims.core.settings import DEFAULT_POOL
+from ims.policy.alert_formats import AlertFormat
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import (
     MATCHED_LENGTH,
@@ -60,15 +61,32 @@ DEFAULT_ENVIRONMENT = "default"
 
 SEVERITY_MAP: Mapping[str, Severity] = {
     "critical": "critical",
+    "crit": "critical",
     "page": "critical",
+    "emergency": "critical",
+    "disaster": "critical",
+    "fatal": "critical",
+    "p1": "critical",
     "high": "high",
     "error": "high",
+    "err": "high",
     "major": "high",
+    "p2": "high",
     "warning": "medium",
+    "warn": "medium",
     "medium": "medium",
+    "moderate": "medium",
+    "average": "medium",
     "minor": "medium",
+    "p3": "medium",
     "info": "low",
+    "information": "low",
+    "informational": "low",
+    "notice": "low",
+    "debug": "low",
     "low": "low",
+    "p4": "low",
+    "p5": "low",
     "none": "low",
 }
 """Severity labels of senders, mapped to the severities of IMS. A policy's `severity_map` overrides entries."""
@@ -368,6 +386,8 @@ class Policy(PolicyPart):
     correlation: Correlation = Correlation()
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    alert_formats: tuple[AlertFormat, ...] = ()
+    """How alerts are read that are written in their senders' own words; sources name them."""
     retention: Retention = Retention()
     services: dict[str, Service] = Field(default={})
     """By inventory host."""
@@ -402,6 +422,10 @@ class Policy(PolicyPart):
             for host in hosts:
                 found.setdefault(host, set()).add(group)
         return {host: frozenset(groups) for host, groups in found.items()}
+
+    def alert_format(self, name: str) -> AlertFormat | None:
+        """The format of this name."""
+        return next((one for one in self.alert_formats if one.name == name), None)
 
     def groups_of(self, service: Service) -> frozenset[str]:
         """The inventory groups of a service and of its machine."""

@@ -9,11 +9,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ims.core.errors import FieldError
+from ims.policy.alert_formats import AlertFormat
 from ims.policy.faults import Fault
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
 from ims.policy.platforms import platforms_of, unknown_platform
 from ims.policy.reader import Reading
+from ims.policy.ready_formats import READY_FORMATS
 from ims.policy.schema import (
     Correlation,
     Flapping,
@@ -36,6 +38,7 @@ SETTINGS = (
     "healing_rules",
     "maintenance_windows",
     "heartbeats",
+    "alert_formats",
     *CORRELATION_SETTINGS,
     *RETENTION_SETTINGS,
 )
@@ -117,6 +120,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     retention = work.part(Retention, _named(work, RETENTION_SETTINGS), "")
     windows = _windows(work)
     heartbeats = _heartbeats(work)
+    formats = _formats(work)
     mode = _mode(work)
     services = _services(work, platforms_of(files))
     _check_names(work)
@@ -133,6 +137,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
             correlation=correlation,
             maintenance_windows=tuple(windows),
             heartbeats=tuple(heartbeats),
+            alert_formats=tuple(formats),
             retention=retention,
             services=services,
             hosts=reading.hosts,
@@ -183,6 +188,15 @@ def _heartbeats(work: _Validation) -> list[Heartbeat]:
             work.fault(f"{path}.service", f"{heartbeat.service!r} is not a service of the policy{_did_you_mean(near)}.")
         heartbeats.append(heartbeat)
     return heartbeats
+
+
+def _formats(work: _Validation) -> list[AlertFormat]:
+    formats: list[AlertFormat] = []
+    for path, one in _named_parts(work, AlertFormat, "alert_formats", "format"):
+        if one.name in READY_FORMATS:
+            work.fault(f"{path}.name", f"{one.name!r} is the name of a ready format: choose another one.")
+        formats.append(one)
+    return formats
 
 
 def _windows(work: _Validation) -> list[MaintenanceWindow]:

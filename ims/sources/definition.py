@@ -65,6 +65,12 @@ def _check_network(given: str) -> str:
         raise _wrong(f"{given!r} is not a network: write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32 ({error})") from None
 
 
+def _check_format(name: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > NAME_LENGTH:
+        raise _wrong(f"format must be a-z, 0-9, dot, hyphen and underscore, at most {NAME_LENGTH} characters")
+    return name
+
+
 Network = Annotated[str, AfterValidator(_check_network)]
 
 
@@ -80,6 +86,13 @@ class SourceDefinition(BaseModel):
     networks: Annotated[list[Network], Field(max_length=MOST_NETWORKS)] = []
     rate_limit: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     stale_after: Annotated[float, Field(ge=0, le=30 * 86400, allow_inf_nan=False)] | None = None
+    format: Annotated[str, AfterValidator(_check_format)] | None = None
+
+    @model_validator(mode="after")
+    def _only_generic_alerts_have_a_format(self) -> Self:
+        if self.format is not None and self.kind != SourceKind.GENERIC:
+            raise _wrong("format is for sources of kind generic: the others say themselves how they are read")
+        return self
 
     @model_validator(mode="after")
     def _only_an_alertmanager_can_be_polled(self) -> Self:

@@ -24,6 +24,8 @@ class Sender:
     """Networks from which it may send; empty means any."""
     rate_limit: float | None = None
     """Alerts a second."""
+    format: str | None = None
+    """How its alerts are read, if not as its kind says."""
 
 
 def sender_of_token(session: Session, token_hash: bytes, now: datetime) -> Sender | None:
@@ -32,7 +34,7 @@ def sender_of_token(session: Session, token_hash: bytes, now: datetime) -> Sende
     Records the use of the token. Callers cache the result for a few seconds, so this does not run for each request.
     """
     row = session.execute(
-        select(Source.name, Source.kind, Source.networks, Source.rate_limit, ApiToken.last_used_at)
+        select(Source.name, Source.kind, Source.format, Source.networks, Source.rate_limit, ApiToken.last_used_at)
         .join(ApiToken, ApiToken.source == Source.name)
         .where(
             ApiToken.hash == token_hash,
@@ -45,4 +47,5 @@ def sender_of_token(session: Session, token_hash: bytes, now: datetime) -> Sende
         return None
     if row.last_used_at is None or row.last_used_at < now - USE_REMEMBERED:
         remember_use(session, token_hash, now)
-    return Sender(row.name, row.kind, tuple(ip_network(network) for network in row.networks), row.rate_limit)
+    networks = tuple(ip_network(network) for network in row.networks)
+    return Sender(row.name, row.kind, networks, row.rate_limit, row.format)

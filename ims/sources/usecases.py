@@ -11,8 +11,10 @@ from ims.accounts.models import ApiToken
 from ims.accounts.tokens.usecases import ALERTS_WRITE, NewToken, describe_token, store_token
 from ims.audit.log import differences, record
 from ims.core.context import Context
-from ims.core.errors import Conflict
+from ims.core.errors import Conflict, FieldError, Invalid
 from ims.core.principal import Role
+from ims.policy.queries import policy_in_force
+from ims.policy.ready_formats import READY_FORMATS
 from ims.sources.definition import OWN_SOURCE, SourceDefinition, check_definition
 from ims.sources.models import Source
 from ims.sources.queries import source_named
@@ -39,6 +41,7 @@ def add_source(context: Context, given: Mapping[str, Any]) -> bool:
     """
     context.require(Role.ADMIN)
     definition = check_definition(given)
+    _require_format(context.session, definition.format)
     described = definition.model_dump(mode="json")
     known = context.session.get(Source, definition.name, with_for_update=True)
     if known is None:
@@ -65,6 +68,8 @@ def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bo
     before, after = differences(present, {**definition, "enabled": enabled})
     if not after:
         return False
+    if "format" in after:
+        _require_format(context.session, after["format"])
     for field, value in definition.items():
         setattr(source, field, value)
     if "alertmanager_url" in after:
@@ -107,6 +112,16 @@ def create_source_token(context: Context, source: str, label: str, *, lifetime: 
     new = store_token(context, token)
     record(context, "token.created", new.name, after={"source": name, **describe_token(token)})
     return new
+
+
+def _require_format(session: Session, name: str | None) -> None:
+    """Raises `Invalid` for a format that is neither ready nor in the active policy."""
+    if name is None or name in READY_FORMATS:
+        return
+    own = [one.name for one in policy_in_force(session).alert_formats]
+    if name not in own:
+        known = ", ".join([*READY_FORMATS, *own])
+        raise Invalid("The source's description is wrong.", fields=[FieldError("format", f"must be one of {known}")])
 
 
 def _locked(session: Session, name: str) -> Source:

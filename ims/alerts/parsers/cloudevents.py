@@ -5,14 +5,28 @@ body, batched mode a list of them. Unknown attributes are accepted: they are ext
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from ims.alerts.notifications import AlertNotification, Parsed, Rejected, RejectReason, Text, explain, reject
-from ims.alerts.parsers.generic import parse_list, read_generic
+from ims.alerts.notifications import (
+    NAME_LENGTH,
+    AlertNotification,
+    Ignored,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Text,
+    explain,
+    reject,
+    short_fingerprint,
+)
+from ims.alerts.parsers.generic import parse_list, read_fields, read_generic
+from ims.alerts.parsers.mapped import read_mapped
 from ims.core.errors import FieldError, Invalid
+from ims.policy.ready_formats import KUBERNETES_EVENT, is_kubernetes_event
 
 _NO_REASONS: Final[Mapping[str, RejectReason]] = {}
 
@@ -53,8 +67,10 @@ def parse_cloudevents(body: Any, source: str, now: datetime) -> Parsed:
     return parse_list(body if isinstance(body, list) else [body], read_event, source, now)
 
 
-def read_event(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Parse one event; never raises for bad input.
+def read_event(
+    given: Any, source: str, now: datetime, place: int | None = None
+) -> AlertNotification | Rejected | Ignored:
+    """Read one event; never raises for bad input.
 
     The event's `source` becomes a label, so the same alert from two producers is two alerts. Its `id` becomes an
     annotation only: a repeated event is recognised by its alert. `time` replaces a missing `timestamp`.
@@ -66,11 +82,29 @@ def read_event(given: Any, source: str, now: datetime, place: int | None = None)
     except ValidationError as error:
         reason, message = explain(error, _NO_REASONS)
         return reject(given, source, reason, message, place)
+    if is_kubernetes_event(event.data):
+        return _read_kubernetes(event, given, source, now, place)
     read = read_generic(_completed(event), source, now, place)
     if isinstance(read, Rejected):
         # The dead letter stores the event as it was sent, since a retry parses it again.
         return reject(given, source, read.reason, f"data: {read.message}", place)
     return read
+
+
+def _read_kubernetes(
+    event: _Event, given: Any, source: str, now: datetime, place: int | None
+) -> AlertNotification | Rejected | Ignored:
+    """Read an Event of Kubernetes; that one is deleted, as each is after an hour, says nothing."""
+    if event.type.endswith(".delete"):
+        return Ignored(f"type: {event.type[:NAME_LENGTH]!r} says that an Event was deleted.", place)
+    read = read_mapped(KUBERNETES_EVENT, read_fields, event.data, source, now, place)
+    if isinstance(read, Rejected):
+        return reject(given, source, read.reason, f"data: {read.message}", place)
+    if isinstance(read, Ignored):
+        return read
+    # Two clusters may have objects of one name.
+    of_cluster = short_fingerprint(f"{event.source}/{read.fingerprint}")
+    return replace(read, fingerprint=of_cluster, labels={"event_source": event.source, **read.labels})
 
 
 def _completed(event: _Event) -> dict[str, Any]:

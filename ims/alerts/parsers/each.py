@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from ims.alerts.notifications import AlertNotification, Parsed, Rejected
+from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected
 
-Read = Callable[[Any, str, datetime, int | None], AlertNotification | Rejected]
-"""Parses one alert: takes the alert, the source's name, now, its index in the list. Never raises for bad input."""
+Read = Callable[[Any, str, datetime, int | None], AlertNotification | Rejected | Ignored]
+"""Reads one alert: the alert, the source's name, now, its place in the list. Never raises for bad input."""
 
 
 def read_each(
@@ -18,6 +18,7 @@ def read_each(
     return Parsed(
         notifications=tuple(one for one in found if isinstance(one, AlertNotification)),
         rejected=tuple(one for one in found if isinstance(one, Rejected)),
+        ignored=tuple(one for one in found if isinstance(one, Ignored)),
         truncated=truncated,
         receiver=receiver,
         places=tuple(place for place, one in enumerate(found) if isinstance(one, AlertNotification)),

@@ -7,20 +7,24 @@ To add one, write its module beside this file, add it to `FORMATS`, and give its
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from ims.alerts.notifications import AlertNotification, Parsed, Rejected, read_alert
+from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected, read_alert
 from ims.alerts.parsers import alertmanager, grafana
 from ims.alerts.parsers.cloudevents import BinaryMode, parse_cloudevents, read_event
-from ims.alerts.parsers.generic import parse_generic, read_generic
-from ims.core.errors import Forbidden
+from ims.alerts.parsers.generic import MOST_ALERTS, parse_generic, read_fields, read_generic
+from ims.alerts.parsers.mapped import parse_mapped, read_mapped
+from ims.core.errors import Forbidden, IMSError
+from ims.policy.ready_formats import READY_FORMATS
+from ims.policy.schema import Policy
 from ims.sources.definition import PATHS, SourceKind
 from ims.sources.tokens import Sender
 
 Parser = Callable[[Any, str, datetime], Parsed]
-"""Parses a body: takes its JSON, the source's name, now. Raises `Invalid` for a body in another format."""
-Reader = Callable[[Any, str, datetime], AlertNotification | Rejected]
-"""Parses one alert as its sender wrote it: takes the alert, the source's name, now. Never raises for bad input."""
+"""Reads a body: the JSON in it, the source's name, now. Raises `Invalid` for what is no body of this format."""
+Reader = Callable[[Any, str, datetime], AlertNotification | Rejected | Ignored]
+"""Reads one alert as its sender wrote it: the alert, the source's name, now. Never raises for bad input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,33 @@ class KindDoesNotFit(Forbidden):
     """This source may not send to this path."""
 
 
-def parser_for(path: str, sender: Sender) -> Parser:
-    """The parser for requests of this sender to `path`. Raises `KindDoesNotFit`, which names the right path."""
+class FormatMissing(IMSError):
+    """The format of this source is not in the active policy."""
+
+    status = 503
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Format {name} of this source is not in the active policy: add it to alert_formats there.")
+
+
+def format_of(kind: str, named: str | None, policy: Callable[[], Policy]) -> Format | None:
+    """How a source's bodies and alerts are read; None for a kind that sends no alerts. Raises `FormatMissing`."""
+    if named is None or kind != SourceKind.GENERIC:
+        return FORMATS.get(kind)
+    mapped = READY_FORMATS.get(named) or policy().alert_format(named)
+    if mapped is None:
+        raise FormatMissing(named)
+    return Format(partial(parse_mapped, mapped, read_fields, MOST_ALERTS), partial(read_mapped, mapped, read_fields))
+
+
+def parser_for(path: str, sender: Sender, policy: Callable[[], Policy]) -> Parser:
+    """The parser of what this sender posts to `path`. Raises `KindDoesNotFit`, which names where it may send.
+
+    `policy` is asked only for a format that is none of ours. Raises `FormatMissing`.
+    """
     own_path = PATHS.get(SourceKind(sender.kind)) if sender.kind in list(SourceKind) else None
-    if own_path == path:
-        return FORMATS[sender.kind].parse
+    if own_path == path and (own_format := format_of(sender.kind, sender.format, policy)):
+        return own_format.parse
     fitting = [kind for kind, kinds_path in PATHS.items() if kinds_path == path]
     remedy = f"send to {own_path}, or create" if own_path else "create"
     raise KindDoesNotFit(

@@ -17,12 +17,14 @@ from ims.alerts.notifications import (
     MOST_LABELS,
     NAME_LENGTH,
     AlertNotification,
+    Ignored,
     NotificationStatus,
     Pairs,
     Parsed,
     Rejected,
     RejectReason,
     Text,
+    clean,
     explain,
     labels_fingerprint,
     read_time,
@@ -30,10 +32,24 @@ from ims.alerts.notifications import (
     short_fingerprint,
 )
 from ims.alerts.parsers.each import Read, read_each
-from ims.core.errors import FieldError, Invalid, TooLarge
+from ims.alerts.parsers.mapped import read_mapped
+from ims.alerts.parsers.synonyms import RESOLVED_WORDS, Understood, meaning_of, understood
+from ims.core.errors import FieldError, Invalid, TooLarge, Unprocessable
+from ims.policy.ready_formats import KUBERNETES_EVENT, is_kubernetes_event, sign_of
 
 MOST_ALERTS: Final = 100_000
 """In one body."""
+MOST_TOLD: Final = 10
+"""Of a body that could not be read at all, so many alerts are told of."""
+
+
+class NothingReadable(Unprocessable):
+    """Nothing of what was sent could be read: it is kept aside as a dead letter."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        super().__init__(
+            fields=[FieldError(f"alerts.{one.place or 0}", one.message) for one in parsed.rejected[:MOST_TOLD]]
+        )
 
 
 class NotGeneric(Invalid):
@@ -117,16 +133,32 @@ def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Par
     return read_each(alerts, read, source, now)
 
 
-def read_generic(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Parse one generic alert; never raises for bad input.
+def read_generic(
+    given: Any, source: str, now: datetime, place: int | None = None
+) -> AlertNotification | Rejected | Ignored:
+    """Read one generic alert; never raises for bad input.
 
     Without a fingerprint an alert is identified by its name and labels, including service and severity: to resolve it,
     send the same ones again. `timestamp` is when it began or ended; an implausible one is ignored.
     """
     if not isinstance(given, dict):
         return reject(given, source, RejectReason.NOT_AN_OBJECT, "An alert must be an object.", place)
+    if is_kubernetes_event(given):
+        return read_mapped(KUBERNETES_EVENT, read_fields, given, source, now, place)
+    if sign := sign_of(given):
+        message = f"This is what {sign.sender} writes: {sign.remedy}."
+        return reject(given, source, RejectReason.OTHER_FORMAT, message, place)
+    return read_fields(understood(given), given, source, now, place)
+
+
+def read_fields(
+    said: Understood, given: Any, source: str, now: datetime, place: int | None
+) -> AlertNotification | Rejected | Ignored:
+    """Read an alert whose fields have our names; `given` is what is kept of it when they are wrong."""
+    if (judged := _judge_status(said, given, source, place)) is not None:
+        return judged
     try:
-        alert = GenericAlert.model_validate(given)
+        alert = GenericAlert.model_validate(said.fields)
     except ValidationError as error:
         reason, message = explain(error, _REASONS)
         return reject(given, source, reason, message, place)
@@ -146,7 +178,29 @@ def read_generic(given: Any, source: str, now: datetime, place: int | None = Non
         starts_at=time if status is NotificationStatus.FIRING else None,
         ends_at=time if status is NotificationStatus.RESOLVED else None,
         generator_url=alert.url or None,
+        unused=said.unused,
     )
+
+
+def _judge_status(said: Understood, given: Any, source: str, place: int | None) -> Rejected | Ignored | None:
+    """Bring the status into our words, or say what to do with an alert that is none, or whose status says nothing."""
+    fields, status = said.fields, said.fields.get("status")
+    if isinstance(status, str):
+        meaning = meaning_of(status)
+        key = said.renamed.get("status", "status")
+        if meaning is None:
+            message = f"{key}: {clean(status)[:64]!r} says neither that it is firing nor that it is resolved."
+            return reject(given, source, RejectReason.WRONG_STATUS, message, place)
+        if meaning == "ignored":
+            return Ignored(f"{key}: {clean(status)[:64]!r} is neither an alert nor its end.", place)
+        fields["status"] = meaning
+    severity = fields.get("severity")
+    if status is None and isinstance(severity, str) and severity.strip().lower() in RESOLVED_WORDS:
+        if not (fields.get("fingerprint") or fields.get("dedup_key")):
+            message = f"severity: {clean(severity)[:64]!r} says that it is over, but not which: give a fingerprint."
+            return reject(given, source, RejectReason.WRONG_FIELD, message, place)
+        fields["status"] = "resolved"
+    return None
 
 
 def _labels(alert: GenericAlert) -> dict[str, str]:

@@ -8,7 +8,8 @@ from pydantic import Field
 from ims.alerts.bodies import response_body
 from ims.alerts.listing import AlertFilters, alert_one, episodes_of_alert, list_alerts
 from ims.alerts.metrics import ALERT_PROCESSING
-from ims.alerts.parsers.generic import GenericAlert, NotGeneric, parse_generic
+from ims.alerts.parsers.formats import FormatMissing, parser_for
+from ims.alerts.parsers.generic import GenericAlert, NotGeneric, NothingReadable
 from ims.api.fields import Id, YesOrNo
 from ims.api.listing import PageQuery
 from ims.api.operations import Group, Security
@@ -24,9 +25,11 @@ from ims.core.json_body import read_json
 from ims.http import senders
 from ims.http.resources import clock, transaction
 from ims.incidents.inputs import KnownSeverity, Name
+from ims.policy.queries import policy_in_force
+from ims.policy.schema import Policy
 from ims.sources.admission import AddressRefused, TooFast
 from ims.sources.authentication import TokenWrong
-from ims.sources.definition import SourceKind
+from ims.sources.definition import PATHS, SourceKind
 
 api: Final = Group(
     "Alerts",
@@ -62,7 +65,7 @@ class AlertQuery(PageQuery):
     status=202,
     security=Security.SOURCE,
     documents_body=_Sent,
-    raises=(NotGeneric, TokenWrong, NotGenericSource, AddressRefused, TooFast),
+    raises=(NotGeneric, NothingReadable, FormatMissing, TokenWrong, NotGenericSource, AddressRefused, TooFast),
     example={"message": "The backup of the shop failed", "severity": "high", "fingerprint": "backup-shop"},
 )
 def send() -> SendResponse:
@@ -76,11 +79,19 @@ def send() -> SendResponse:
     sender = senders.let_in()
     if sender.kind != SourceKind.GENERIC:
         raise NotGenericSource
-    parsed = parse_generic(read_json(senders.sent()), sender.name, clock())
+    parse = parser_for(PATHS[SourceKind.GENERIC], sender, _policy)
+    parsed = parse(read_json(senders.sent()), sender.name, clock())
     senders.charge(sender, len(parsed.notifications) + len(parsed.rejected))
     outcome = senders.take(sender, parsed.notifications, parsed.rejected)
+    if parsed.is_refused:
+        raise NothingReadable(parsed)
     ALERT_PROCESSING.observe(time.monotonic() - began)
     return SendResponse.model_validate(response_body(sender.name, parsed, outcome.results))
+
+
+def _policy() -> Policy:
+    with transaction() as session:
+        return policy_in_force(session)
 
 
 @api.get("/alerts", answers=AlertList, raises=(Unprocessable,), example_query="firing=true&limit=20")

@@ -1,8 +1,11 @@
 """REST API: sources."""
 
+from dataclasses import asdict
 from typing import Final
 
+from ims.alerts.parsers.formats import FormatMissing
 from ims.alerts.source_statistics import statistics_of
+from ims.alerts.trial import try_body
 from ims.api.listing import PageQuery
 from ims.api.operations import Answer, Group
 from ims.api.v1.schemas.sources import (
@@ -12,10 +15,14 @@ from ims.api.v1.schemas.sources import (
     SourceList,
     SourceName,
     SourceResponse,
+    SourceWhole,
+    Trial,
+    TrialResponse,
+    TriedAlert,
     show_source,
     show_source_details,
 )
-from ims.core.errors import Conflict, Unprocessable
+from ims.core.errors import Conflict, Invalid, Unprocessable
 from ims.core.principal import Role
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
@@ -43,6 +50,23 @@ def create(body: NewSource) -> Answer:
         is_new = add_source(context, body.model_dump(mode="json"))
         shown = show_source(source_named(context.session, body.name))
     return Answer(shown, status=201 if is_new else 200, headers={"Location": f"/api/v1/sources/{body.name}"})
+
+
+@api.post(
+    "/sources/try",
+    answers=TrialResponse,
+    least=Role.ADMIN,
+    raises=(Invalid, Unprocessable, FormatMissing),
+    example={"kind": "generic", "format": None, "body": {"message": "The queue is long", "state": "alerting"}},
+)
+def try_one(body: Trial) -> TrialResponse:
+    """Try a body.
+
+    What each alert in it would become, and which of its keys say nothing to IMS. Nothing is taken.
+    """
+    with use_case() as context:
+        tried = try_body(context, body.kind, body.format, body.body)
+    return TrialResponse(alerts=[TriedAlert(**asdict(one)) for one in tried])
 
 
 @api.get("/sources", answers=SourceList, least=Role.ADMIN, raises=(Unprocessable,))

@@ -81,7 +81,7 @@ def test_a_fixed_reader_takes_what_the_old_one_could_not(session: Session, monke
     def fixed(given: dict[str, object], source: str, now: object) -> AlertNotification | Rejected:
         return read_alert({**given, "status": "firing"}, source, NOW)
 
-    monkeypatch.setattr("ims.alerts.dead_letters.FORMATS", {"alertmanager": Format(alertmanager.parse, fixed)})
+    monkeypatch.setattr("ims.alerts.parsers.formats.FORMATS", {"alertmanager": Format(alertmanager.parse, fixed)})
     assert retry(by(session, ALICE, at(61)), id_).result == "opened"
 
 

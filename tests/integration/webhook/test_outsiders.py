@@ -45,11 +45,11 @@ def incidents(database: Database, *, all_of_them: bool = False) -> list[Incident
     return list(found)
 
 
-def load(database: Database, *services: str) -> None:
+def load(database: Database, *services: str, **settings: Any) -> None:
     """Activate a policy with these services, each of which IMS may heal."""
-    policy = Policy(
-        inventory="inventory",
-        services={name: Service(name=name, service_recovery="ims", instances=()) for name in services},
+    known = {name: Service(name=name, service_recovery="ims", instances=()) for name in services}
+    policy = Policy.from_stored({"inventory": "inventory", "services": {}, **settings}).model_copy(
+        update={"services": known}
     )
     # A process remembers what it has read by these.
     digest, now = secrets.token_hex(32), utc_now()
@@ -175,3 +175,73 @@ def test_the_name_of_opentelemetry_places_an_alert(send: Send, source: Database)
     assert [(one.service, one.labels) for one in incidents(source)] == [("shop", labels)]
     with source.begin() as session:
         assert session.scalar(text("SELECT labels FROM alert")) == labels
+
+
+KUMA: dict[str, Any] = {
+    "heartbeat": {"monitorID": 3, "status": 0, "time": "2026-02-27 23:33:00.123", "msg": "connect ECONNREFUSED"},
+    "monitor": {"id": 3, "name": "shop", "url": "http://shop.example/", "type": "http"},
+    "msg": "[shop] [Down] connect ECONNREFUSED",
+}
+
+
+def test_uptime_kuma_is_read_by_its_format(send: Send, source: Database) -> None:
+    load(source, "shop")
+    assert send(KUMA, "generic", format="uptime-kuma")["alerts"][0]["result"] == "opened"
+    assert [(one.title, one.service) for one in incidents(source)] == [(KUMA["msg"], "shop")]
+    up = {**KUMA, "heartbeat": {**KUMA["heartbeat"], "status": 1}, "msg": "[shop] [Up] 200 - OK"}
+    assert send(up, "generic", format="uptime-kuma")["alerts"][0]["result"] == "closed"
+    answer = send({"heartbeat": None, "monitor": None, "msg": "Testing"}, "generic", format="uptime-kuma")
+    assert (answer["accepted"], answer["ignored"], answer["alerts"][0]["result"]) == (0, 1, "ignored")
+    assert incidents(source) == []
+
+
+def test_without_a_format_uptime_kuma_is_told_which_one_and_its_body_is_kept(send: Send, source: Database) -> None:
+    answer = send(KUMA, "generic", status=422)
+    assert answer["type"] == "urn:ims:problem:nothing-readable"
+    assert "--format uptime-kuma" in answer["errors"][0]["message"]
+    with source.begin() as session:
+        assert session.scalars(text("SELECT reason FROM dead_letter")).all() == ["other_format"]
+
+
+def test_some_of_a_body_is_enough_for_success(send: Send) -> None:
+    answer = send([KUMA, {"message": "x"}], "generic")
+    assert (answer["accepted"], answer["rejected"]) == (1, 1)
+
+
+def test_a_state_that_says_ok_resolves(send: Send, source: Database) -> None:
+    same = {"host": "edge-5", "title": "monit", "alert_uid": "1-2"}
+    send({**same, "state": "alerting", "message": "No report for 164 seconds"}, "generic")
+    assert [one.title for one in incidents(source)] == ["No report for 164 seconds"]
+    send({**same, "state": "ok", "message": "Status report received successfully"}, "generic")
+    assert [one.status for one in incidents(source, all_of_them=True)] == ["resolved"]
+    answer = send({**same, "state": "ok", "message": "Status report received successfully"}, "generic")
+    assert answer["alerts"][0]["message"] == "Nothing of this fingerprint is open."
+
+
+def test_what_was_not_used_is_named(send: Send, source: Database) -> None:
+    body = {"alias": "disk-db-2", "priority": "P1", "tags": ["db"], "details": {"host": "db-2"}, "entity": "db-2"}
+    answers = [send({**body, "message": f"Disk {percent} % full"}, "generic") for percent in (91, 92)]
+    assert [one["alerts"][0]["result"] for one in answers] == ["opened", "duplicate"]
+    assert sorted(answers[0]["alerts"][0]["unused"]) == ["details", "tags"]
+    assert [one.severity for one in incidents(source)] == ["critical"]
+
+
+@pytest.mark.parametrize(("kind", "opened"), [("Normal", 0), ("Warning", 1)])
+def test_kubernetes_events_open_something_if_they_warn(send: Send, source: Database, kind: str, opened: int) -> None:
+    about = {"kind": "Pod", "name": "web-1", "namespace": "default"}
+    data = {"apiVersion": "v1", "kind": "Event", "type": kind, "reason": "r", "message": "m", "involvedObject": about}
+    event = {"specversion": "1.0", "id": "e-1", "source": "https://k.example", "type": "dev.knative.add", "data": data}
+    answer = send(event, "cloudevents")
+    assert (answer["accepted"], answer["ignored"]) == (opened, 1 - opened)
+    assert len(incidents(source)) == opened
+
+
+def test_a_format_of_the_policy_reads_and_its_absence_is_ours(send: Send, source: Database) -> None:
+    load(source, "shop", alert_formats=[{"name": "own", "message": "text", "service": "where"}])
+    assert send({"text": "Slow", "where": "shop"}, "generic", format="own")["accepted"] == 1
+    assert [(one.title, one.service) for one in incidents(source)] == [("Slow", "shop")]
+
+
+def test_a_format_that_the_policy_has_no_more_is_answered_503(send: Send) -> None:
+    answer = send({"text": "Slow"}, "generic", format="gone", status=503)
+    assert "alert_formats" in answer["detail"]

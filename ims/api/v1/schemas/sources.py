@@ -43,6 +43,15 @@ _Networks = Annotated[
 _RateLimit = Annotated[
     float | None, Field(strict=True, gt=0, le=1_000_000, description="Alerts per second that one process accepts.")
 ]
+_Format = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        max_length=NAME_LENGTH,
+        description="How alerts of kind generic are read: by a ready format such as `uptime-kuma`, or one of "
+        "`alert_formats` of the policy; null is the generic alert.",
+    ),
+]
 _StaleAfter = Annotated[
     float | None,
     Field(
@@ -64,6 +73,7 @@ class NewSource(RequestModel):
     networks: _Networks = ()
     rate_limit: _RateLimit = None
     stale_after: _StaleAfter = None
+    format: _Format = None
 
 
 class SourceChanges(Changes):
@@ -75,9 +85,40 @@ class SourceChanges(Changes):
     networks: _Networks = ()
     rate_limit: _RateLimit = None
     stale_after: _StaleAfter = None
-    enabled: Annotated[bool, Field(strict=True, description="False: disables the source; its alerts are rejected.")] = (
-        True
-    )
+    format: _Format = None
+    enabled: Annotated[bool, Field(strict=True, description="False: nothing is taken from it any more.")] = True
+
+
+class Trial(RequestModel):
+    """A body to be tried."""
+
+    kind: _Kind = SourceKind.GENERIC
+    format: _Format = None
+    body: Annotated[Any, Field(description="What its sender would post.")]
+
+
+class TriedAlert(ResponseModel):
+    """What one alert would become."""
+
+    place: Annotated[int, Field(description="Its place in the body, from 0.")]
+    result: Literal["firing", "resolved", "ignored", "rejected"]
+    message: Annotated[str | None, Field(description="Why it is none, or what is wrong with it.")]
+    name: str | None
+    title: Annotated[str | None, Field(description="Of an incident that it would open.")]
+    fingerprint: str | None
+    service: str | None
+    environment: str | None
+    severity: str | None
+    correlation_key: Annotated[str | None, Field(description="Alerts of one key join one incident.")]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    unused: Annotated[list[str], Field(description="Keys that say nothing to IMS.")]
+
+
+class TrialResponse(ResponseModel):
+    """What a body would become."""
+
+    alerts: list[TriedAlert]
 
 
 class SourceResponse(ResponseModel):
@@ -96,6 +137,7 @@ class SourceResponse(ResponseModel):
     networks: list[str]
     rate_limit: float | None
     stale_after: float | None
+    format: str | None
     created_at: datetime
     disabled_at: datetime | None
     last_notification_at: datetime | None
