@@ -18,12 +18,13 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import psycopg
 
 from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome, ingest_by, is_deadlock
-from ims.alerts.metrics import count_taken
+from ims.alerts.metrics import ALERTS_TRUNCATED, count_taken
 from ims.alerts.notifications import AlertNotification, Parsed, Rejected, RejectReason
 from ims.core.clock import utc_now
 from ims.core.db.direct import DirectConnection
@@ -225,7 +226,7 @@ class Committer:
     def _commit_at_once(self, requests: Sequence[Request]) -> None:
         notifications = [notification for request in requests for notification in request.parsed.notifications]
         rejected = [one for request in requests for one in request.parsed.rejected]
-        truncated = {(request.source, request.parsed.receiver) for request in requests if request.parsed.truncated}
+        truncated = [_cut(request) for request in requests if request.parsed.truncated]
         try:
             outcome = self._transact(notifications, rejected, truncated)
         except DatabaseAway as error:
@@ -246,10 +247,11 @@ class Committer:
         heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
         with self._connection.begin() as execute:
             outcome = ingest_by(execute, notifications, rejected, policy, self.clock(), heard=heard)
-            for source, receiver in truncated:
-                defer_by(execute, Job.FETCH_TRUNCATED, source=source, receiver=receiver)
+            for cut in truncated:
+                defer_by(execute, Job.FETCH_TRUNCATED, **asdict(cut))
         self._heard_at |= dict.fromkeys(heard, now)
         count_taken(outcome, rejected)
+        ALERTS_TRUNCATED.inc(sum(cut.alerts for cut in truncated))
         return outcome
 
     def policy(self) -> Policy:
@@ -258,6 +260,12 @@ class Committer:
             with self.database.begin() as session:
                 self._policy, self._policy_read_at = policy_in_force(session), time.monotonic()
         return self._policy
+
+
+def _cut(request: Request) -> Cut:
+    kept = request.parsed.notifications[:MOST_CUT]
+    fingerprints = tuple(notification.fingerprint for notification in kept)
+    return Cut(request.source, request.parsed.receiver, request.parsed.truncated, fingerprints)
 
 
 def _not_storable(notification: AlertNotification) -> Rejected:

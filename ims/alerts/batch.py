@@ -18,6 +18,8 @@ from ims.policy.schema import Correlation, Policy, Service
 TITLE_LENGTH = 200
 DESCRIPTION_LENGTH = 4000
 URL_LENGTH = 2000
+LARGE_OFFSET = timedelta(minutes=1)
+"""A sender's clock that is ahead of ours by more is told of."""
 
 AlertKey = tuple[str, str]
 """(source, fingerprint)."""
@@ -35,6 +37,8 @@ class KnownIncident:
     resolved_at: datetime | None
     opened_at: datetime
     correlation_key: str | None
+    is_quiet: bool = False
+    """Nothing fired in it."""
 
     @property
     def is_unresolved(self) -> bool:
@@ -130,6 +134,8 @@ class Batch:
     results: list[Result] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     """In the order of the notifications."""
+    clocks_ahead: dict[str, float] = field(default_factory=dict)
+    """Of sources whose clock is not ours: seconds that it is ahead, or contradicts itself by."""
 
     def __post_init__(self) -> None:
         said: dict[AlertKey, Said] = {}
@@ -142,22 +148,31 @@ class Batch:
             one.only_fires = one.only_fires and notification.status is NotificationStatus.FIRING
         self.said = dict(sorted(said.items()))
 
-    def take_all(self) -> None:
+    def take_all(self, now: datetime) -> None:
         """Apply all notifications to their alerts' episodes."""
+        too_late = now + LARGE_OFFSET
         for notification, placement in zip(self.notifications, self.placements, strict=True):
             key = (notification.source, notification.fingerprint)
+            told = notification.starts_at or notification.ends_at
+            if told is not None and told > too_late:
+                self._note_clock(notification.source, told - now)
             if key in self.repeated:
                 self.results.append(Result.DUPLICATE)
                 continue
             alert = self.alerts.setdefault(key, AlertState())
             before = alert.open
-            result = alert.take(notification)
+            result = alert.take(notification, now)
             self.results.append(result)
+            if alert.contradiction > LARGE_OFFSET:
+                self._note_clock(notification.source, alert.contradiction)
             episode = alert.open if result is Result.OPENED else before if result is Result.CLOSED else None
             if episode:
                 self.turns.append(
                     Turn(result is Result.OPENED, episode, notification, placement, alert_id=self.alert_ids[key])
                 )
+
+    def _note_clock(self, source: str, ahead: timedelta) -> None:
+        self.clocks_ahead[source] = max(self.clocks_ahead.get(source, 0.0), ahead.total_seconds())
 
     @property
     def openings(self) -> list[Turn]:
@@ -193,6 +208,8 @@ class Correlator:
     moved: dict[str, UUID] = field(default_factory=dict)
     """Keys that now point at another incident."""
     raised: dict[UUID, str] = field(default_factory=dict)
+    awoken: set[UUID] = field(default_factory=set)
+    """Incidents in which nothing fired, and does now: their words are of what is over."""
     before: dict[int, list[NewEvent]] = field(default_factory=dict)
     """Events that precede an opening in the timeline, by `id()` of its turn."""
 
@@ -204,6 +221,8 @@ class Correlator:
             incident = self._make(turn)
         elif self._raises(incident, placement):
             self._raise(turn, incident)
+        if incident.is_quiet:
+            self.awoken.add(incident.id)
         if self.current.get(placement.key) != incident.id:
             self.current[placement.key] = self.moved[placement.key] = incident.id
         turn.episode.incident_id = incident.id
@@ -312,6 +331,18 @@ def _runbook(annotations: Mapping[str, str], service: Service | None) -> str | N
     return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
 
 
+UNPROVEN_ENDS = frozenset(("paused", "ruledeleted", "updated", "missingseries"))
+"""What Grafana calls the reasons for which an alert ends that nobody has seen recover, in small letters."""
+STILL_OPEN_ENDS = UNPROVEN_ENDS - {"missingseries"}
+"""Of these, those that say nothing of what the alert was about: a person decided, or nobody asks any more."""
+
+
+def unproven_end(notification: AlertNotification) -> str | None:
+    """Why a resolved alert has not recovered, as far as its sender says."""
+    reason = notification.annotations.get("grafana_state_reason", "").lower()
+    return next((one for one in reason.replace(",", " ").split() if one in UNPROVEN_ENDS), None)
+
+
 def _sender(notification: AlertNotification) -> Actor:
     return Actor(ActorKind.SENDER, notification.source)
 
@@ -338,6 +369,8 @@ def _alert_event(turn: Turn) -> NewEvent:
     }
     if notification.was_missed:
         data["missed"] = True
+    if not turn.is_opening and (reason := unproven_end(notification)):
+        data["unproven"] = reason
     if turn.is_opening:
         data["sender_starts_at"] = notification.starts_at.isoformat() if notification.starts_at else None
         return NewEvent(turn.episode.incident_id, EventKind.ALERT_FIRING, _sender(notification), data)

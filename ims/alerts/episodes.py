@@ -3,19 +3,19 @@
 The rules, for one (source, fingerprint):
 
 - firing, no open episode: open one, unless its startsAt is that of an already closed episode (a late duplicate)
-- firing, open: extend it, and record a changed startsAt
-- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all received ones,
-  or if it has none and the incident was resolved long ago. Otherwise only the first alert of a sender that never sends
-  a resolved notification would count
-- resolved, open: close it, unless its endsAt is before the latest received startsAt (an old resolved notification)
-- resolved, none open: count it
+- firing, open: extend, and remember a changed startsAt
+- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all that we heard,
+  or if it has none and the resolve was long ago. A sender that never tells an end would be heard only once otherwise
+- resolved, open: close, unless it names an earlier startsAt than the latest that we heard and ended before that one (an
+  old resolve). One without a startsAt closes what was open when it came: a sender's clock alone decides nothing
+- resolved, none open: count
 
-The latest startsAt, not the last one received: when notifications are reordered, an old firing notification must not
-make an old resolved notification look new.
+The latest, not the last: when notifications are reordered, an old firing notification must not make an old resolve look
+new. A startsAt that lay ahead of our own time when it was heard is a clock's fault, and is latest only if all are.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -59,7 +59,9 @@ class EpisodeState:
     is_left: bool = False
     """Its incident is resolved although it is open: a person resolved it."""
     is_long_left: bool = False
-    """The incident was resolved longer ago than a sender may take to notice."""
+    """And that for longer than a sender may take to notice."""
+    heard_at: datetime | None = None
+    """When we last heard that it fires, by our clock."""
     ends_at: datetime | None = None
     is_changed: bool = False
     """It was extended or closed, not only counted."""
@@ -74,33 +76,37 @@ class AlertState:
     closed: list[EpisodeState] = field(default_factory=list)
     """Closed episodes that a notification of this batch may duplicate."""
 
-    def take(self, notification: AlertNotification) -> Result:
+    contradiction: timedelta = timedelta()
+    """By how much an alert of this batch ended before it began, by its sender's clock."""
+
+    def take(self, notification: AlertNotification, now: datetime) -> Result:
         """Apply one notification."""
         if notification.status is NotificationStatus.FIRING:
-            return self._extend(self.open, notification) if self.open else self._open(notification)
+            return self._extend(self.open, notification, now) if self.open else self._open(notification, now)
         if self.open:
             return self._close(self.open, notification)
         if self.newest_closed:
             self.newest_closed.counted += 1
         return Result.DUPLICATE
 
-    def _open(self, notification: AlertNotification) -> Result:
+    def _open(self, notification: AlertNotification, now: datetime) -> Result:
         if notification.starts_at is not None:
             for episode in self.closed:
                 if notification.starts_at in episode.starts:
                     episode.counted += 1
                     return Result.LATE
-        self.open = EpisodeState(counted=1, starts=[notification.starts_at] if notification.starts_at else [])
+        starts = [notification.starts_at] if notification.starts_at else []
+        self.open = EpisodeState(counted=1, starts=starts, heard_at=now)
         return Result.OPENED
 
-    def _extend(self, episode: EpisodeState, notification: AlertNotification) -> Result:
+    def _extend(self, episode: EpisodeState, notification: AlertNotification, now: datetime) -> Result:
         if _fires_anew(episode, notification):
             episode.is_open, episode.is_changed = False, True
             self.open, self.newest_closed = None, episode
             self.closed.append(episode)
-            return self._open(notification)
+            return self._open(notification, now)
         episode.counted += 1
-        episode.is_changed = True
+        episode.is_changed, episode.heard_at = True, now
         if notification.starts_at is None or notification.starts_at in episode.starts:
             return Result.DUPLICATE
         episode.starts = [*episode.starts, notification.starts_at][-MOST_STARTS:]
@@ -108,12 +114,19 @@ class AlertState:
 
     def _close(self, episode: EpisodeState, notification: AlertNotification) -> Result:
         episode.counted += 1
-        if notification.ends_at and episode.starts and notification.ends_at < max(episode.starts):
-            return Result.LATE
+        if notification.ends_at and episode.starts and notification.ends_at < (latest := _latest_start(episode)):
+            if notification.starts_at is not None and notification.starts_at < latest:
+                return Result.LATE
+            self.contradiction = max(self.contradiction, latest - notification.ends_at)
         episode.is_open, episode.is_changed, episode.ends_at = False, True, notification.ends_at
         self.open, self.newest_closed = None, episode
         self.closed.append(episode)
         return Result.CLOSED
+
+
+def _latest_start(episode: EpisodeState) -> datetime:
+    believed = [at for at in episode.starts if episode.heard_at is None or at <= episode.heard_at]
+    return max(believed or episode.starts)
 
 
 def _fires_anew(episode: EpisodeState, notification: AlertNotification) -> bool:

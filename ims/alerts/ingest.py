@@ -16,7 +16,16 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from sqlalchemy.orm import Session
 
 from ims.alerts import statements
-from ims.alerts.batch import AlertKey, Batch, Correlator, KnownIncident, Lead, NewIncident
+from ims.alerts.batch import (
+    STILL_OPEN_ENDS,
+    AlertKey,
+    Batch,
+    Correlator,
+    KnownIncident,
+    Lead,
+    NewIncident,
+    unproven_end,
+)
 from ims.alerts.correlation import place
 from ims.alerts.dead_letter_limit import MOST_ROWS, WINDOW_SECONDS, as_rows
 from ims.alerts.episodes import NOWHERE, AlertState, EpisodeState, Result
@@ -86,7 +95,10 @@ def ingest_by(
         execute(statements.TOUCH_SOURCES, {"sources": json.dumps(sorted(heard)), "now": now})
     known = _take_alerts(execute, batch, now)
     _read_episodes(execute, batch, known, now)
-    batch.take_all()
+    batch.take_all(now)
+    if batch.clocks_ahead:
+        clocks = [{"source": source, "seconds": seconds} for source, seconds in batch.clocks_ahead.items()]
+        execute(statements.NOTE_CLOCKS, {"clocks": json.dumps(clocks), "now": now})
     severities = tuple(placement.severity for placement in batch.placements)
     if not batch.turns:
         _update_episodes(execute, batch, now)
@@ -94,7 +106,7 @@ def ingest_by(
     correlator = _correlate(execute, batch, policy.correlation, now)
     _update_episodes(execute, batch, now)
     _insert_episodes(execute, batch, now)
-    leads = _find_leads(execute, batch)
+    leads = _find_leads(execute, batch, correlator)
     resolved = _resolve_or_settle(execute, batch, policy.correlation, now)
     led = _follow(execute, leads, policy)
     flapping = mark_flapping(execute, batch, known, policy.correlation.flapping, now)
@@ -193,11 +205,11 @@ def _read_episodes(execute: Execute, batch: Batch, known: Sequence[AlertKey], no
     ]
     rows = execute(statements.READ_EPISODES, {"alerts": json.dumps(list(keys)), "starts": json.dumps(starts)})
     seen: dict[int, EpisodeState] = {}
-    for id_, alert_id, incident_id, sender_starts, is_open, is_newest, left_at in rows.fetchall():
+    for id_, alert_id, incident_id, sender_starts, is_open, is_newest, left_at, heard_at in rows.fetchall():
         alert = batch.alerts.setdefault(keys[alert_id], AlertState())
         if id_ not in seen:
             seen[id_] = EpisodeState(
-                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open,
+                id_, is_stored=True, incident_id=incident_id, starts=sender_starts, is_open=is_open, heard_at=heard_at,
                 is_left=left_at is not None, is_long_left=left_at is not None and left_at <= now - statements.LONG_LEFT,
             )  # fmt: skip
             if not is_open:
@@ -299,10 +311,11 @@ def _episode_row(episode: EpisodeState) -> dict[str, Any]:
     }
 
 
-def _find_leads(execute: Execute, batch: Batch) -> Rows | None:
+def _find_leads(execute: Execute, batch: Batch, correlator: Correlator) -> Rows | None:
     """Asks for the alerts whose words incidents are to have now that another one's are over."""
-    closing = sorted({str(turn.episode.incident_id) for turn in batch.closings})
-    return execute(statements.FIND_LEADS, {"incidents": json.dumps(closing)}) if closing else None
+    changed = {turn.episode.incident_id for turn in batch.closings} | correlator.awoken
+    found = json.dumps(sorted(map(str, changed)))
+    return execute(statements.FIND_LEADS, {"incidents": found}) if changed else None
 
 
 def _follow(execute: Execute, leads: Rows | None, policy: Policy) -> list[NewEvent]:
@@ -315,8 +328,10 @@ def _follow(execute: Execute, leads: Rows | None, policy: Policy) -> list[NewEve
 
 
 def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
-    """Resolve the incidents whose last episode closed, now or by a later job, as the policy says."""
-    closing = sorted({turn.episode.incident_id for turn in batch.closings})
+    """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
+    # What a paused rule no longer watches may be as broken as before: that is a person's to say.
+    paused = {turn.episode.incident_id for turn in batch.closings if unproven_end(turn.notification) in STILL_OPEN_ENDS}
+    closing = sorted({turn.episode.incident_id for turn in batch.closings} - paused)
     if not closing or rules.auto_resolve == "never":
         return {}
     if isinstance(rules.auto_resolve, QuietTime):

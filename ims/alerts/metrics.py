@@ -15,6 +15,8 @@ ALERTS_CORRELATED = Counter("alerts_correlated", "Accepted alerts, by result of 
 
 ALERTS_REJECTED = Counter("alerts_rejected", "Invalid alerts stored as dead letters, by reason.", ["reason"])
 
+ALERTS_TRUNCATED = Counter("alerts_truncated", "Alerts that senders left out of their notifications.")
+
 ALERT_PROCESSING = Histogram(
     "alert_processing_seconds",
     "Seconds from a request's arrival to the commit of its alerts.",

@@ -29,11 +29,23 @@ TOUCH_SOURCES: Final = """
     )
     """
 
-# Writes each alert as its last notification describes it. A row inserted here has no xmax; an existing one stays locked
-# by its update until the commit. Most notifications are repeats: an alert that still fires, with start times that its
-# open episode has already, is counted here, unless it has no startsAt and a person resolved its incident long ago. The
-# statement does not see an episode opened after it began, and does not count one closed meanwhile, since PostgreSQL
-# checks the row again once it has the lock: both are read later.
+# Only now and then, too. A fault that nobody is told of any more is forgotten by whoever shows it.
+NOTE_CLOCKS: Final = """
+    UPDATE source SET clock_ahead = t.seconds, clock_ahead_at = %(now)s
+    FROM json_to_recordset(%(clocks)s::json) AS t (source text, seconds double precision)
+    WHERE source.name = t.source AND source.name IN (
+        SELECT name FROM source
+        WHERE name IN (SELECT source FROM json_to_recordset(%(clocks)s::json) AS c (source text))
+          AND (clock_ahead_at IS NULL OR clock_ahead_at < %(now)s - interval '1 minute')
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    """
+
+# Alerts are written as their last notifications say. A row inserted here has no xmax; one that was there is locked by its
+# update until the commit. Most notifications are repeats: what only fires on, with times that its open episode knows, is
+# counted there and then, unless no time tells whether it is new and a person has called it over long ago. An episode
+# that was opened after this statement began is not seen by it and one that was closed meanwhile is not counted, for
+# PostgreSQL looks at the row again once it has its lock: both are read later.
 TAKE_ALERTS: Final = """
     WITH said AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (
@@ -74,17 +86,18 @@ READ_EPISODES: Final = """
         SELECT value::bigint AS alert_id FROM json_array_elements_text(%(alerts)s::json)
     )
     SELECT id, alert_id, incident_id, sender_starts, true AS is_open, false AS is_newest,
-           (SELECT resolved_at FROM incident WHERE incident.id = episode.incident_id) AS left_at
+           (SELECT resolved_at FROM incident WHERE incident.id = episode.incident_id) AS left_at,
+           last_notification_at
     FROM episode WHERE alert_id = ANY(ARRAY(SELECT alert_id FROM known)) AND closed_at IS NULL
     UNION ALL
-    SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true, NULL
+    SELECT newest.id, known.alert_id, newest.incident_id, newest.sender_starts, false, true, NULL, NULL
     FROM known CROSS JOIN LATERAL (
         SELECT id, incident_id, sender_starts FROM episode
         WHERE alert_id = known.alert_id AND closed_at IS NOT NULL ORDER BY opened_at DESC, id DESC LIMIT 1
     ) AS newest
     UNION ALL
     SELECT DISTINCT began.id, said.alert_id, began.incident_id, began.sender_starts, false, false,
-           NULL::timestamptz
+           NULL::timestamptz, NULL::timestamptz
     FROM json_to_recordset(%(starts)s::json) AS said (alert_id bigint, starts_at timestamptz)
     CROSS JOIN LATERAL (
         SELECT id, incident_id, sender_starts FROM episode
@@ -104,7 +117,8 @@ LOCK_CORRELATIONS: Final = """
 # The incidents to which the keys, locked before, point, those of closing episodes, and every unresolved one that an
 # alert opened on the services of this batch, since an alert of a higher severity may join it.
 LOCK_INCIDENTS: Final = """
-    SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key
+    SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key,
+           NOT EXISTS (SELECT FROM episode WHERE incident_id = incident.id AND closed_at IS NULL) AS is_quiet
     FROM incident
     WHERE id = ANY(ARRAY(
         SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)

@@ -165,8 +165,9 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     if row["reconciliation_withheld"]:
         polled = f"{polled}, {row['reconciliation_withheld']} withheld: {row['reconciliation_withheld_reason']}"
     rate = f"{row['rate_limit']:g}/s" if row["rate_limit"] else ""
+    state = "; ".join([row["state"], *row["warnings"]])
     return (
-        row["name"], row["kind"], row["state"], local(row["last_notification_at"]), polled, rate,
+        row["name"], row["format"] or row["kind"], state, local(row["last_notification_at"]), asked, rate,
         ", ".join(row["networks"]), row["alertmanager_url"],
     )  # fmt: skip
 
@@ -192,7 +193,7 @@ def try_body(
 ) -> None:
     """Show what a body would become.
 
-    Nothing is taken: no alert, no incident. To see how a new sender is understood, or whether a format of the policy fits.
+    Nothing is taken: no alert, no incident. To see how a new sender is understood, or whether a format fits.
     Exits 1 if anything of it cannot be read.
     """
     if source is not None:

@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     INCIDENT_OPENED = "incident_opened"
     ALERT_FIRING = "alert_firing"
     ALERT_RESOLVED = "alert_resolved"
+    ALERTS_TRUNCATED = "alerts_truncated"
     SEVERITY_RAISED = "severity_raised"
     RULE_ALLOWED = "rule_allowed"
     RULE_DENIED = "rule_denied"

@@ -79,6 +79,7 @@ def change_source(context: Context, name: str, changes: Mapping[str, Any]) -> bo
             0,
             None,
         )
+        source.truncated_alerts = source.truncated_at = None
     if "enabled" in after:
         source.disabled_at = None if enabled else context.now
     record(context, "source.changed", name, before=before, after=after)

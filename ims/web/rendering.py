@@ -15,6 +15,7 @@ from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
 from ims.runs.ansi import to_markup
+from ims.sources.state import warnings_of
 from ims.web.pages.account import THEMES
 
 STATIC = Path(__file__).with_name("static")
@@ -40,6 +41,7 @@ def install(app: Flask) -> None:
         is_rotated=is_rotated,
         token_name=token_name,
         token_state=token_state,
+        warnings_of=warnings_of,
     )
     app.context_processor(_context)
 

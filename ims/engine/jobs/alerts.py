@@ -1,5 +1,6 @@
 """The jobs that fetch truncated alerts, and that resolve incidents after a quiet time."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import procrastinate
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notifications
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
 from ims.alerts.notifications import AlertNotification, Rejected
+from ims.alerts.truncation import tell_truncated
 from ims.core.clock import utc_now
 from ims.core.errors import DatabaseAway, NotFound
 from ims.core.log import logger
@@ -33,8 +35,10 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
     blueprint = procrastinate.Blueprint()
 
     @blueprint.task(name=Job.FETCH_TRUNCATED.value, queue=Job.FETCH_TRUNCATED.queue.value, retry=_AGAIN)
-    async def fetch_truncated(source: str, receiver: str | None = None) -> None:
-        await fetch(worker, source, receiver)
+    async def fetch_truncated(
+        source: str, receiver: str | None = None, alerts: int = 0, fingerprints: Sequence[str] = ()
+    ) -> None:
+        await fetch(worker, source, receiver, alerts, fingerprints)
 
     @blueprint.task(name=Job.SETTLE_INCIDENT.value, queue=Job.SETTLE_INCIDENT.queue.value, retry=_AGAIN)
     async def settle_incident(incident_ids: list[str]) -> None:
@@ -58,18 +62,22 @@ def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
     return resolve_quiet(session, incident_ids, quiet, utc_now())
 
 
-async def fetch(worker: WorkerContext, source: str, receiver: str | None) -> int:
-    """Fetch the alerts that a truncated notification left out from the source's own Alertmanager.
+async def fetch(
+    worker: WorkerContext, source: str, receiver: str | None, alerts: int = 0, fingerprints: Sequence[str] = ()
+) -> int:
+    """Take from a source's own Alertmanager what its notification left out; return how many alerts were listed.
 
-    Returns how many alerts it lists. Known alerts count as duplicates and cost little. Raises `AlertmanagerAway` and
-    `DatabaseAway`.
+    What we know already is a duplicate and costs little. Without an Alertmanager to ask, only the number is told. Raises `AlertmanagerAway` and `DatabaseAway`.
     """
     try:
         url = await worker.transaction(lambda session: source_named(session, source).alertmanager_url)
     except NotFound:
         url = None
     if not url:
-        log.warning("truncated_without_alertmanager", source=source)
+        log.warning("truncated_without_alertmanager", source=source, alerts=alerts)
+        if alerts:
+            now = utc_now()
+            await worker.transaction(lambda session: tell_truncated(session, source, alerts, fingerprints, now))
         return 0
     listing = await worker.in_thread(fetch_alerts, url)
     notifications, rejected = firing_notifications(listing, source, receiver, utc_now())

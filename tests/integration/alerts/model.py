@@ -92,12 +92,18 @@ class Model:
                 mine[-1].notifications += 1
             return "duplicate"
         current.notifications += 1
-        if said.ends and current.starts and said.ends < max(current.starts):
+        if said.ends and current.starts and self._is_of_an_older_start(said, current):
             return "late"
         current.is_open = False
         current.incident.events["alert_resolved"] += 1
         closed.append(current)
         return "closed"
+
+    @staticmethod
+    def _is_of_an_older_start(said: Said, current: ModelEpisode) -> bool:
+        """Only who names an earlier start and ended before the latest can be late: an end alone is a clock's word."""
+        latest = max(current.starts)
+        return said.starts is not None and said.ends is not None and said.starts < latest and said.ends < latest
 
     def _fires_anew(self, said: Said, current: ModelEpisode, now: datetime) -> bool:
         """A person has resolved it, and it fires again as a new episode."""

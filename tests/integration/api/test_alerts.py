@@ -105,5 +105,5 @@ def test_sending_is_documented_with_what_an_alert_may_say() -> None:
     (group,) = [group for group in GROUPS if group.tag == "Alerts"]
     send, *_ = Documentation(GROUPS).explain(group)
     assert {"message", "severity", "fingerprint"} <= {field.name for field in send.fields}
-    assert {"202", "400", "401", "403", "413", "503"} == {status for status, _ in send.statuses}
+    assert {"202", "400", "401", "403", "413", "422", "503"} == {status for status, _ in send.statuses}
     assert "$IMS_SOURCE_TOKEN" in send.curl

@@ -2,18 +2,23 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import REGISTRY
 from sqlalchemy import select, text
 
+from ims.alerts.truncation import tell_truncated
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.incidents.models import Incident
+from ims.incidents.models import Incident, TimelineEvent
+from ims.incidents.sentences import sentence_of
 from ims.policy.models import PolicyActivation, PolicySnapshot
 from ims.policy.schema import Policy, Service
 from ims.sources.models import Source
+from ims.sources.state import warnings_of
 from tests.integration.webhook.conftest import TOKEN
 from tests.support.notifications import SOURCE, ZERO_TIME
 
@@ -245,3 +250,114 @@ def test_a_format_of_the_policy_reads_and_its_absence_is_ours(send: Send, source
 def test_a_format_that_the_policy_has_no_more_is_answered_503(send: Send) -> None:
     answer = send({"text": "Slow"}, "generic", format="gone", status=503)
     assert "alert_formats" in answer["detail"]
+
+
+def seconds_from_now(seconds: float) -> str:
+    return (utc_now() + timedelta(seconds=seconds)).isoformat()
+
+
+def warnings(database: Database) -> list[str]:
+    with database.begin() as session:
+        return warnings_of(session.get_one(Source, SOURCE), utc_now())
+
+
+@pytest.mark.parametrize(
+    ("began", "ended"),
+    [(3600, 5), (3540, 10), (240, 5), (3600, None), (-20_000, -23_600)],
+    ids=["an hour ahead", "written apart", "four minutes", "without an end", "told much later"],
+)
+def test_a_resolve_ends_the_alert_whatever_the_clocks_say(
+    send: Send, source: Database, began: float, ended: float | None
+) -> None:
+    door = {"name": "DoorOpen", "fingerprint": "door-1"}
+    send({**door, "message": "The door is open", "timestamp": seconds_from_now(began)}, "generic")
+    shut = {**door, "message": "The door is shut", "status": "resolved"}
+    answer = send(shut if ended is None else {**shut, "timestamp": seconds_from_now(ended)}, "generic")
+    assert answer["alerts"][0]["result"] == "closed"
+    assert incidents(source) == []
+    (warning,) = warnings(source)
+    assert warning.startswith("Its clock is ")
+
+
+def test_a_resolve_that_names_the_open_alert_s_own_start_is_not_late(send: Send, source: Database) -> None:
+    one = alert({"alertname": "A"}, startsAt=seconds_from_now(3600))
+    send(body(one))
+    answer = send(body({**one, "status": "resolved", "endsAt": seconds_from_now(1)}))
+    assert answer["alerts"][0]["result"] == "closed"
+
+
+def test_a_clock_that_is_set_right_while_an_alert_fires_leaves_nothing_open(send: Send, source: Database) -> None:
+    send(body(alert({"alertname": "A"}, startsAt=seconds_from_now(3600))))
+    start = seconds_from_now(-1)
+    send(body(alert({"alertname": "A"}, startsAt=start)))
+    over = alert({"alertname": "A"}, startsAt=start, endsAt=seconds_from_now(0))
+    assert send(body({**over, "status": "resolved"}))["alerts"][0]["result"] == "closed"
+
+
+def test_clocks_that_agree_are_not_told_of(send: Send, source: Database) -> None:
+    one = alert({"alertname": "A"}, startsAt=seconds_from_now(-600))
+    send(body(one))
+    send(body({**one, "status": "resolved", "endsAt": seconds_from_now(20)}))
+    assert warnings(source) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "said"),
+    [
+        ("Paused", "open", "its rule was paused"),
+        ("RuleDeleted", "open", "its rule was deleted"),
+        ("Updated", "open", "its rule was changed"),
+        ("MissingSeries", "resolved", "its series is gone"),
+        ("", "resolved", "is resolved"),
+    ],
+)
+def test_a_paused_rule_is_no_recovery(send: Send, source: Database, reason: str, status: str, said: str) -> None:
+    one = alert({"alertname": "QueueTooLong", "queue": "orders"}, annotations={"summary": "The queue is long"})
+    send(body(one), "grafana")
+    over = {**one, "status": "resolved", "endsAt": "2026-02-27T23:36:00Z"}
+    told = {"summary": "The queue is long"} | ({"grafana_state_reason": reason} if reason else {})
+    assert send(body({**over, "annotations": told}), "grafana")["alerts"][0]["result"] == "closed"
+    assert [one.status for one in incidents(source, all_of_them=True)] == [status]
+    with source.begin() as session:
+        event = session.scalars(select(TimelineEvent).where(TimelineEvent.kind == "alert_resolved")).one()
+        assert said in sentence_of(event).text
+
+
+def test_a_rule_that_goes_on_after_its_pause_resolves_its_incident(send: Send, source: Database) -> None:
+    one = alert({"alertname": "A"})
+    over = {**one, "status": "resolved", "endsAt": "2026-02-27T23:36:00Z"}
+    send(body(one), "grafana")
+    send(body({**over, "annotations": {"grafana_state_reason": "Paused"}}), "grafana")
+    send(body({**one, "startsAt": "2026-02-27T23:40:00Z"}), "grafana")
+    send(body({**over, "startsAt": "2026-02-27T23:40:00Z", "endsAt": "2026-02-27T23:50:00Z"}), "grafana")
+    assert [one.status for one in incidents(source, all_of_them=True)] == ["resolved"]
+
+
+def fetch_all(database: Database) -> None:
+    """What the worker's job does with each notification that was cut, of a source without an address."""
+    with database.begin() as session:
+        for args in session.scalars(text("SELECT args FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'")):
+            tell_truncated(session, args["source"], args["alerts"], args["fingerprints"], utc_now())
+        session.execute(text("DELETE FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'"))
+
+
+def test_what_was_cut_and_cannot_be_asked_for_is_a_number_everywhere(send: Send, source: Database) -> None:
+    counted = REGISTRY.get_sample_value("alerts_truncated_total") or 0.0
+    one, other = alert({"alertname": "DiskFull"}), alert({"alertname": "Other"})
+    send(body(other), "grafana")
+    assert send(body(one, truncatedAlerts=7), "grafana")["truncated"] == 7
+    assert (REGISTRY.get_sample_value("alerts_truncated_total") or 0.0) - counted == 7
+    fetch_all(source)
+    assert warnings(source) == ["7 alerts were left out of a notification, and it has no Alertmanager to ask for them"]
+    send(body(one, truncatedAlerts=7), "grafana")
+    fetch_all(source)
+    send(body(one, truncatedAlerts=9), "grafana")
+    fetch_all(source)
+    with source.begin() as session:
+        events = session.scalars(
+            select(TimelineEvent).where(TimelineEvent.kind == "alerts_truncated").order_by(TimelineEvent.seq)
+        ).all()
+        assert len({event.incident_id for event in events}) == 1
+        assert [sentence_of(event).text for event in events] == [
+            f"{number} more alerts were left out by {SOURCE}: what they are is not known" for number in (7, 9)
+        ]

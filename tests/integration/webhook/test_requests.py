@@ -38,6 +38,7 @@ def test_an_alert_is_accepted_and_the_response_contains_its_result(client: Flask
         "source": SOURCE,
         "accepted": 1,
         "rejected": 1,
+        "ignored": 0,
         "truncated": 0,
         "alerts": [
             {"place": 0, "fingerprint": alertmanager_alert()["fingerprint"], "result": "opened"},
@@ -166,13 +167,16 @@ def test_template_text_stays_text(client: FlaskClient, source: Database) -> None
     assert (stored.name, stored.annotations) == (evil, {"summary": evil, evil: evil})
 
 
-def test_truncated_alerts_are_fetched_later(client: FlaskClient, source: Database) -> None:
-    answer = post(client, alertmanager_body(alertmanager_alert(), truncated=12))
+def test_what_the_sender_cut_is_fetched_later(client: FlaskClient, source: Database) -> None:
+    alert = alertmanager_alert()
+    answer = post(client, alertmanager_body(alert, truncated=12))
     assert answer.json is not None
     assert answer.json["truncated"] == 12
     with source.begin() as session:
         jobs = session.execute(text("SELECT args FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'"))
-        assert [row.args for row in jobs] == [{"source": SOURCE, "receiver": "ims"}]
+        assert [row.args for row in jobs] == [
+            {"source": SOURCE, "receiver": "ims", "alerts": 12, "fingerprints": [alert["fingerprint"]]}
+        ]
 
 
 def test_it_is_alive_and_ready(client: FlaskClient) -> None:

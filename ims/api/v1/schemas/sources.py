@@ -9,9 +9,10 @@ from ims.alerts.snapshot import Uncertainty
 from ims.alerts.source_statistics import SourceStatistics
 from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
 from ims.core.validation import FILLED_LINE_SCHEMA, one_line
+from ims.http.resources import clock
 from ims.sources.definition import MOST_NETWORKS, NAME_LENGTH, SourceKind
 from ims.sources.models import Source
-from ims.sources.state import SourceState, state_of
+from ims.sources.state import SourceState, state_of, warnings_of
 
 _LONGEST_URL: Final = 2000
 _STALE_AFTER_MOST: Final = 30 * 86400
@@ -155,6 +156,13 @@ class SourceResponse(ResponseModel):
         ),
     ]
     stale_since: datetime | None
+    truncated_alerts: Annotated[
+        int | None, Field(description="Left out of its last cut notification, without an Alertmanager to ask for them.")
+    ]
+    truncated_at: datetime | None
+    clock_ahead: Annotated[float | None, Field(description="Seconds that its clock was off when that was last seen.")]
+    clock_ahead_at: datetime | None
+    warnings: Annotated[list[str], Field(description="What is wrong with how it sends, as seen within a day.")]
 
 
 class SourceDetails(SourceResponse):
@@ -185,5 +193,5 @@ def show_source_details(source: Source, statistics: SourceStatistics) -> SourceD
 
 
 def _fields(source: Source) -> dict[str, Any]:
-    own = {name: getattr(source, name) for name in SourceResponse.model_fields if name != "state"}
-    return {**own, "state": state_of(source)}
+    own = {name: getattr(source, name) for name in SourceResponse.model_fields if name not in ("state", "warnings")}
+    return {**own, "state": state_of(source), "warnings": warnings_of(source, clock())}
