@@ -73,8 +73,21 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
                 take_heartbeat(Context(session, Principal.of_source(sender.name), Origin(), utc_now()), clean(name))
         return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
 
+    @app.route(PATHS[SourceKind.CLOUDEVENTS], methods=["OPTIONS"], provide_automatic_options=False)
+    def consent() -> Response:
+        """Who is about to send CloudEvents asks whether they are wanted. Each of them needs a valid token all the same.
+
+        Source: github.com/cloudevents/spec, cloudevents/http-webhook.md, "Abuse protection".
+        """
+        response = Response(status=200, headers={"Allow": "POST, OPTIONS"})
+        origin = request.headers.get("WebHook-Request-Origin")
+        if origin:
+            response.headers["WebHook-Allowed-Origin"] = origin
+            response.headers["WebHook-Allowed-Rate"] = "*"
+        return response
+
     for path in ALERT_PATHS:
-        app.add_url_rule(path, path, partial(take, path), methods=["POST"])
+        app.add_url_rule(path, path, partial(take, path), methods=["POST"], provide_automatic_options=False)
 
 
 def _add_health(app: Flask, database: Database) -> None:

@@ -1,13 +1,15 @@
 """Alerts as CloudEvents 1.0: an event's `data` is a generic alert.
 
 Source: github.com/cloudevents/spec, cloudevents/spec.md and formats/json-format.md. Structured mode is one event in the
-body, batched mode a list of them. Unknown attributes are accepted: they are extensions.
+body, batched mode a list of them; in binary mode the body is the data, and the attributes are headers. Unknown attributes
+are accepted: they are extensions.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -35,15 +37,26 @@ class NotCloudevents(Invalid):
     """The body is not a CloudEvent in JSON: send one event (structured mode) or a list of events (batched mode)."""
 
 
-class BinaryMode(Invalid):
-    """The event is in binary mode, with its attributes in headers."""
+STRUCTURED: Final = "application/cloudevents"
+"""Media types of events with their attributes in the body begin so; headers beside them are copies."""
+PREFIX: Final = "ce-"
+"""Attributes in binary mode are headers that begin so."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Binary mode is not supported: send the event in structured mode, with Content-Type"
-            " application/cloudevents+json and specversion, id, source, type and data in one JSON object.",
-            fields=[FieldError("ce-specversion", "is a header of binary mode")],
-        )
+
+def is_binary(media_type: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request holds an event in binary mode: its data is the body, its attributes are headers."""
+    return f"{PREFIX}specversion" in headers and not media_type.startswith(STRUCTURED)
+
+
+def event_of(headers: Mapping[str, str], data: Any) -> dict[str, Any]:
+    """An event in binary mode as it would be in structured mode. `headers` are in small letters.
+
+    Source: cloudevents/bindings/http-protocol-binding.md: values are percent-encoded UTF-8.
+    """
+    attributes = {
+        name.removeprefix(PREFIX): unquote(value) for name, value in headers.items() if name.startswith(PREFIX)
+    }
+    return {**attributes, "data": data}
 
 
 Attribute = Annotated[Text, StringConstraints(min_length=1)]

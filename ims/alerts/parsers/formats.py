@@ -4,7 +4,7 @@ To add one, write its module beside this file, add it to `FORMATS`, and give its
 `ims.sources.definition.PATHS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected, read_alert
 from ims.alerts.parsers import alertmanager, grafana
-from ims.alerts.parsers.cloudevents import BinaryMode, parse_cloudevents, read_event
+from ims.alerts.parsers.cloudevents import event_of, is_binary, parse_cloudevents, read_event
 from ims.alerts.parsers.generic import MOST_ALERTS, parse_generic, read_fields, read_generic
 from ims.alerts.parsers.mapped import parse_mapped, read_mapped
 from ims.core.errors import Forbidden, IMSError
@@ -42,9 +42,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     SourceKind.CLOUDEVENTS: Format(parse_cloudevents, read_event),
 }
 ALERT_PATHS: Final = tuple(sorted({PATHS[SourceKind(kind)] for kind in FORMATS}))
-"""The paths at which the webhook accepts alerts."""
-MODE_HEADER: Final = "ce-specversion"
-"""A header that CloudEvents only have in binary mode."""
+"""Where the webhook takes alerts."""
 
 
 class KindDoesNotFit(Forbidden):
@@ -86,7 +84,11 @@ def parser_for(path: str, sender: Sender, policy: Callable[[], Policy]) -> Parse
     )
 
 
-def check_mode(path: str, mode: str | None) -> None:
-    """Raises `BinaryMode` for an event in binary mode; `mode` is the value of the header `MODE_HEADER`."""
-    if path == PATHS[SourceKind.CLOUDEVENTS] and mode is not None:
-        raise BinaryMode
+def event_in(path: str, media_type: str, headers: Iterable[tuple[str, str]], body: Any) -> Any:
+    """The body of a request to `path`; of a CloudEvent in binary mode, what it would be in structured mode."""
+    if path != PATHS[SourceKind.CLOUDEVENTS]:
+        return body
+    small = {name.lower(): value for name, value in headers}
+    # A whole event in the body is what was meant, whatever the media type says.
+    is_whole = isinstance(body, dict) and "specversion" in body
+    return event_of(small, body) if is_binary(media_type, small) and not is_whole else body

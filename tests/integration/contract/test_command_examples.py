@@ -20,7 +20,7 @@ from tests.support.workers import environment_of
 
 ROOT = Path(__file__).resolve().parents[3]
 # They need a whole machine, a terminal, or more than one token; tests of their own run them.
-ELSEWHERE = ("ims demo", "ims admin ", "ims run log R-1 --follow", "ims user passwd")
+ELSEWHERE = ("ims demo", "ims admin ", "ims run log R-1 --follow", "ims user passwd", "ims source try")
 STILL_BROKEN = ("ims dead-letter retry",)
 """What is in the dead letter is broken for good, and these say so by their exit code."""
 ORDER = (

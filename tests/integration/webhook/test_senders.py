@@ -89,13 +89,50 @@ def test_a_list_is_accepted_and_its_invalid_alerts_are_named(post: Post, source:
     assert answer.json["alerts"][1]["message"].startswith(named)
 
 
-def test_an_event_in_binary_mode_gets_the_supported_mode_in_the_error(client: FlaskClient, source: Database) -> None:
+BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/caf%C3%A9", "ce-type": "example.queue.long"}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "headers", "body", "source_named"),
+    [
+        ("application/json", BINARY, generic_alert(), "/caf\u00e9"),
+        ("application/cloudevents+json", BINARY, cloudevent(), "/shop/queues"),
+        ("application/cloudevents+json; charset=utf-8", {"ce-extra": "x"}, cloudevent(), "/shop/queues"),
+        ("application/cloudevents-batch+json", BINARY, [cloudevent()], "/shop/queues"),
+        ("application/json", BINARY, cloudevent(), "/shop/queues"),
+        ("application/json", {}, cloudevent(), "/shop/queues"),
+    ],
+)
+def test_events_come_in_every_mode(
+    client: FlaskClient, source: Database, media_type: str, headers: dict[str, str], body: Any, source_named: str
+) -> None:
     set_kind(source, "cloudevents")
-    headers = {"Authorization": f"Bearer {TOKEN}", "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s"}
+    given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": media_type, **headers}
+    answer = client.post("/alerts/cloudevents", data=json.dumps(body), headers=given)
+    assert (answer.status_code, answer.json and answer.json["accepted"]) == (202, 1)
+    with source.begin() as session:
+        assert [one["event_source"] for one in session.scalars(select(Alert.labels))] == [source_named]
+
+
+def test_an_event_in_binary_mode_without_an_attribute_is_told_which(client: FlaskClient, source: Database) -> None:
+    set_kind(source, "cloudevents")
+    headers = {"Authorization": f"Bearer {TOKEN}", "ce-specversion": "1.0", "ce-id": "1", "ce-type": "t"}
     answer = client.post("/alerts/cloudevents", json=generic_alert(), headers=headers)
-    assert (answer.status_code, answer.json and answer.json["type"]) == (400, "urn:ims:problem:binary-mode")
+    assert answer.status_code == 422
     assert answer.json is not None
-    assert "structured mode" in answer.json["detail"]
+    assert answer.json["errors"][0]["message"] == "source: is missing"
+
+
+def test_who_asks_for_consent_to_send_events_gets_it_and_nobody_else(client: FlaskClient, source: Database) -> None:
+    asked = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
+    answer = client.options("/alerts/cloudevents", headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert answer.headers["WebHook-Allowed-Rate"] == "*"
+    assert "POST" in answer.headers["Allow"]
+    assert "WebHook-Allowed-Origin" not in client.options("/alerts/cloudevents").headers
+    assert client.options("/alerts", headers=asked).status_code == 405
+    assert client.post("/alerts/cloudevents", json=cloudevent(), headers=asked).status_code == 401
 
 
 def test_a_source_of_heartbeats_gets_their_path_in_the_error(client: FlaskClient, source: Database) -> None:
