@@ -19,7 +19,7 @@ TITLE_LENGTH = 200
 DESCRIPTION_LENGTH = 4000
 URL_LENGTH = 2000
 LARGE_OFFSET = timedelta(minutes=1)
-"""A sender's clock that is ahead of ours by more is told of."""
+"""A sender's clock that is ahead of ours by more is reported."""
 
 AlertKey = tuple[str, str]
 """(source, fingerprint)."""
@@ -153,9 +153,9 @@ class Batch:
         too_late = now + LARGE_OFFSET
         for notification, placement in zip(self.notifications, self.placements, strict=True):
             key = (notification.source, notification.fingerprint)
-            told = notification.starts_at or notification.ends_at
-            if told is not None and told > too_late:
-                self._note_clock(notification.source, told - now)
+            sender_time = notification.starts_at or notification.ends_at
+            if sender_time is not None and sender_time > too_late:
+                self._note_clock(notification.source, sender_time - now)
             if key in self.repeated:
                 self.results.append(Result.DUPLICATE)
                 continue
@@ -301,7 +301,7 @@ class Correlator:
 
 
 def title_of(name: str, labels: Mapping[str, str], annotations: Mapping[str, str], service: str | None) -> str:
-    """The sender's own summary, or the alert's name and its service."""
+    """The sender's summary, or else the alert's name and service."""
     if summary := " ".join(annotations.get("summary", "").split()):
         return summary[:TITLE_LENGTH]
     if name == UNNAMED and "alertname" not in labels:
@@ -319,16 +319,16 @@ def _first_line(annotations: Mapping[str, str]) -> str:
 
 
 def _description(annotations: Mapping[str, str]) -> str:
-    told = annotations.get("description") or annotations.get("message") or ""
-    return told[:DESCRIPTION_LENGTH]
+    description = annotations.get("description") or annotations.get("message") or ""
+    return description[:DESCRIPTION_LENGTH]
 
 
 def _runbook(annotations: Mapping[str, str], service: Service | None) -> str | None:
-    """The policy's runbook, or the sender's if it is a web address: it becomes a link."""
+    """The policy's runbook, or else the sender's if it is an http(s) URL, since pages show it as a link."""
     if service and service.runbook:
         return service.runbook
-    told = annotations.get("runbook_url") or annotations.get("runbook") or ""
-    return told if told.startswith(("http://", "https://")) and len(told) <= URL_LENGTH else None
+    url = annotations.get("runbook_url") or annotations.get("runbook") or ""
+    return url if url.startswith(("http://", "https://")) and len(url) <= URL_LENGTH else None
 
 
 UNPROVEN_ENDS = frozenset(("paused", "ruledeleted", "updated", "missingseries"))

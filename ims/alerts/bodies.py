@@ -17,9 +17,7 @@ def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dic
         {"place": one.place, "result": "rejected", "reason": one.reason.value, "message": one.message}
         for one in parsed.rejected
     ]
-    alerts += [
-        {"place": one.place, "result": Result.IGNORED.value, "message": one.message} for one in parsed.ignored
-    ]
+    alerts += [{"place": one.place, "result": Result.IGNORED.value, "message": one.message} for one in parsed.ignored]
     alerts.sort(key=lambda alert: alert["place"])
     rejected = sum(alert["result"] == Result.REJECTED.value for alert in alerts)
     return {
@@ -33,11 +31,11 @@ def response_body(source: str, parsed: Parsed, results: Sequence[Result]) -> dic
 
 
 def _render_notification(place: int, notification: AlertNotification, result: Result) -> dict[str, Any]:
-    told = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
+    alert = {"place": place, "fingerprint": notification.fingerprint, "result": result.value}
     if notification.unused:
-        told["unused"] = list(notification.unused)
+        alert["unused"] = list(notification.unused)
     if result is Result.DUPLICATE and notification.status is NotificationStatus.RESOLVED:
-        told["message"] = "Nothing of this fingerprint is open."
+        alert["message"] = "Nothing of this fingerprint is open."
     if result is Result.REJECTED:
         alert |= {"reason": RejectReason.NOT_STORABLE.value, "message": "The database could not store it."}
     return alert

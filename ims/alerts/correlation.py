@@ -104,7 +104,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _key(*parts: str) -> str:
-    """Parts as JSON: no two different lists of parts make one text, whatever a sender writes."""
+    """The parts as JSON: different parts never give the same key, whatever a sender writes."""
     key = _encode(parts)
     if len(key) <= KEY_LENGTH:
         return key

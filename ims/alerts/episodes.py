@@ -3,15 +3,17 @@
 The rules, for one (source, fingerprint):
 
 - firing, no open episode: open one, unless its startsAt is that of an already closed episode (a late duplicate)
-- firing, open: extend, and remember a changed startsAt
-- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all that we heard,
-  or if it has none and the resolve was long ago. A sender that never tells an end would be heard only once otherwise
-- resolved, open: close, unless it names an earlier startsAt than the latest that we heard and ended before that one (an
-  old resolve). One without a startsAt closes what was open when it came: a sender's clock alone decides nothing
-- resolved, none open: count
+- firing, open: extend it, and record a changed startsAt
+- firing, open, but a person has resolved its incident: it fires anew, if its startsAt is later than all received ones,
+  or if it has none and the incident was resolved long ago. Otherwise only the first alert of a sender that never sends
+  a resolved notification would count
+- resolved, open: close it, unless it has an earlier startsAt than the latest received one and ended before that (it is
+  an old one). Without a startsAt it closes what is open: a sender's clock alone decides nothing
+- resolved, none open: count it
 
-The latest, not the last: when notifications are reordered, an old firing notification must not make an old resolve look
-new. A startsAt that lay ahead of our own time when it was heard is a clock's fault, and is latest only if all are.
+The latest startsAt, not the last one received: when notifications are reordered, an old firing notification must not
+make an old resolved notification look new. A startsAt that was ahead of our clock when it was received does not count as
+the latest one, unless there is no other.
 """
 
 from dataclasses import dataclass, field
@@ -59,9 +61,9 @@ class EpisodeState:
     is_left: bool = False
     """Its incident is resolved although it is open: a person resolved it."""
     is_long_left: bool = False
-    """And that for longer than a sender may take to notice."""
+    """The incident was resolved longer ago than a sender may take to notice."""
     heard_at: datetime | None = None
-    """When we last heard that it fires, by our clock."""
+    """When a firing notification last came, by our clock."""
     ends_at: datetime | None = None
     is_changed: bool = False
     """It was extended or closed, not only counted."""

@@ -323,12 +323,12 @@ def _follow(execute: Execute, leads: Rows | None, policy: Policy) -> list[NewEve
     found = [Lead(*row) for row in leads.fetchall()] if leads else []
     words = [lead.words(policy) for lead in found]
     transitions.follow_leads(execute, words)
-    told = (lead.event(row["title"]) for lead, row in zip(found, words, strict=True))
-    return [event for event in told if event]
+    events = (lead.event(row["title"]) for lead, row in zip(found, words, strict=True))
+    return [event for event in events if event]
 
 
 def _resolve_or_settle(execute: Execute, batch: Batch, rules: Correlation, now: datetime) -> dict[UUID, float]:
-    """Resolve the incidents whose last episode closed, or see to it later, as the policy says."""
+    """Resolve the incidents whose last episode closed, now or by a later job, as the policy says."""
     # What a paused rule no longer watches may be as broken as before: that is a person's to say.
     paused = {turn.episode.incident_id for turn in batch.closings if unproven_end(turn.notification) in STILL_OPEN_ENDS}
     closing = sorted({turn.episode.incident_id for turn in batch.closings} - paused)

@@ -91,7 +91,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What is no alert by its own words, such as a test message; told to its sender and not kept."""
+    """Something that is not an alert, such as a test message: in the answer to its sender, and not stored."""
 
     message: str
     place: int | None = None
@@ -106,7 +106,7 @@ class Parsed:
     truncated: int = 0
     receiver: str | None = None
     places: tuple[int, ...] = ()
-    """Of each notification, its place in the sender's list."""
+    """For each notification its index in the sender's list."""
     ignored: tuple[Ignored, ...] = ()
 
     @property
@@ -175,7 +175,7 @@ _REASONS = {
 def read_alert(
     given: Any, source: str, now: datetime, place: int | None = None, group: tuple[tuple[str, str], ...] = ()
 ) -> AlertNotification | Rejected:
-    """Read one alert of Alertmanager's shape; never raises for bad input.
+    """Parse one alert in Alertmanager's format; never raises for bad input.
 
     An alert without a fingerprint (old versions) gets the one that newer versions compute from its labels. Without
     labels, which no Alertmanager sends but templates do, it is known by its annotations and its generator.

@@ -29,7 +29,7 @@ TOUCH_SOURCES: Final = """
     )
     """
 
-# Only now and then, too. A fault that nobody is told of any more is forgotten by whoever shows it.
+# Only now and then, too. What was last seen long ago is not shown.
 NOTE_CLOCKS: Final = """
     UPDATE source SET clock_ahead = t.seconds, clock_ahead_at = %(now)s
     FROM json_to_recordset(%(clocks)s::json) AS t (source text, seconds double precision)
@@ -41,11 +41,11 @@ NOTE_CLOCKS: Final = """
     )
     """
 
-# Alerts are written as their last notifications say. A row inserted here has no xmax; one that was there is locked by its
-# update until the commit. Most notifications are repeats: what only fires on, with times that its open episode knows, is
-# counted there and then, unless no time tells whether it is new and a person has called it over long ago. An episode
-# that was opened after this statement began is not seen by it and one that was closed meanwhile is not counted, for
-# PostgreSQL looks at the row again once it has its lock: both are read later.
+# Writes each alert as its last notification describes it. A row inserted here has no xmax; an existing one stays locked
+# by its update until the commit. Most notifications are repeats: an alert that still fires, with start times that its
+# open episode has already, is counted here, unless it has no startsAt and a person resolved its incident long ago. The
+# statement does not see an episode opened after it began, and does not count one closed meanwhile, since PostgreSQL
+# checks the row again once it has the lock: both are read later.
 TAKE_ALERTS: Final = """
     WITH said AS MATERIALIZED (
         SELECT * FROM ROWS FROM (json_to_recordset(%(alerts)s::json) AS (

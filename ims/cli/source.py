@@ -77,8 +77,8 @@ def add(
 ) -> None:
     """Add a source.
 
-    One for each sender of alerts, so that its alerts, limits and tokens stand apart. It sends by a token: `ims token
-    create SOURCE`. The same again changes nothing. A --format makes it one of kind generic.
+    Add one for each sender of alerts, so that each has its own limits and tokens. The sender needs a token: `ims token
+    create SOURCE`. Adding the same source again changes nothing. A --format implies --kind generic.
     """
     given = _given(alertmanager_url, receiver, networks, rate, stale_after, format_)
     if given.get("format") and kind is Kind.ALERTMANAGER:
@@ -167,7 +167,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     rate = f"{row['rate_limit']:g}/s" if row["rate_limit"] else ""
     state = "; ".join([row["state"], *row["warnings"]])
     return (
-        row["name"], row["format"] or row["kind"], state, local(row["last_notification_at"]), asked, rate,
+        row["name"], row["format"] or row["kind"], state, local(row["last_notification_at"]), polled, rate,
         ", ".join(row["networks"]), row["alertmanager_url"],
     )  # fmt: skip
 
@@ -199,8 +199,8 @@ def try_body(
     if source is not None:
         described = api().get(place("sources", source))
         kind, format_ = described["kind"], described["format"]
-    asked = {"kind": str(kind), "format": format_, "body": _read(file)}
-    tried = api().ask("POST", "/sources/try", body=asked)
+    wanted = {"kind": str(kind), "format": format_, "body": _read(file)}
+    tried = api().request("POST", "/sources/try", body=wanted)
     if as_json:
         print_json(tried)
     else:

@@ -91,14 +91,14 @@ UNPROVEN = {
     "updated": "its rule was changed",
     "missingseries": "its series is gone",
 }
-"""Why Grafana ends an alert that nobody has seen recover, by its word in small letters."""
+"""Reasons for which Grafana resolves an alert that has not recovered, in lower case."""
 
 
-def _opened(told: _Told) -> Sentence:
-    if told.is_person:
-        return Sentence(Tone.PEOPLE, f"{told.event.actor} opened the incident")
-    again = told.value("recurrence_of")
-    return Sentence(Tone.ALERT, "Incident opened" + (" again: it was resolved a short time ago" if again else ""))
+def _opened(entry: _Entry) -> Sentence:
+    if entry.is_person:
+        return Sentence(Tone.PEOPLE, f"{entry.event.actor} opened the incident")
+    again = entry.value("recurrence_of")
+    return Sentence(Tone.ALERT, "Incident opened" + (" again: it was resolved recently" if again else ""))
 
 
 def _firing(entry: _Entry) -> Sentence:
@@ -108,24 +108,24 @@ def _firing(entry: _Entry) -> Sentence:
     return Sentence(Tone.ALERT, text + _missed(entry), entry.value("summary"))
 
 
-def _cleared(told: _Told) -> Sentence:
-    name = told.value("alert")
-    if unproven := told.value("unproven"):
+def _cleared(entry: _Entry) -> Sentence:
+    name = entry.value("alert")
+    if unproven := entry.value("unproven"):
         reason = UNPROVEN.get(unproven, unproven)
-        return Sentence(Tone.PLAIN, f"Alert {name} fires no more, but not because it recovered: {reason}")
+        return Sentence(Tone.PLAIN, f"Alert {name} no longer fires, but has not recovered: {reason}")
     text = f"Alert {name} is resolved" if name else "The alert is resolved"
     return Sentence(Tone.HEALTHY, text + entry.seconds("after") + _missed(entry))
 
 
-def _truncated(told: _Told) -> Sentence:
-    alerts = told.value("alerts")
-    text = "1 more alert was" if alerts == "1" else f"{alerts} more alerts were"
-    return Sentence(Tone.ALERT, f"{text} left out by {told.who}: what they are is not known")
+def _truncated(entry: _Entry) -> Sentence:
+    alerts = entry.value("alerts")
+    text = "1 more alert" if alerts == "1" else f"{alerts} more alerts"
+    return Sentence(Tone.ALERT, f"{entry.who} left out {text}, and has no Alertmanager to fetch them from")
 
 
-def _missed(told: _Told) -> str:
-    """No notification of it came: it was found by asking."""
-    return ", as its Alertmanager says when asked" if told.value("missed") else ""
+def _missed(entry: _Entry) -> str:
+    """Marks a change for which no notification arrived: reconciliation found it."""
+    return " (no notification arrived; found by polling Alertmanager)" if entry.value("missed") else ""
 
 
 def _raised(entry: _Entry) -> Sentence:

@@ -178,8 +178,8 @@ def follow_leads(execute: Execute, words: Sequence[Mapping[str, Any]]) -> None:
         execute(_FOLLOW, {"words": json.dumps(list(words))})
 
 
-# Of these incidents, locked before, those whose last open episode is closed. Without a quiet time the times are not
-# compared: the clock of the process that closed it may be ahead of ours.
+# Resolves those of the incidents, locked before, whose last open episode is closed. Without a quiet time it compares no
+# times: the clock of the process that closed the episode may be ahead of ours.
 _RESOLVE_QUIET: Final = """
     UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
     WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))

@@ -100,7 +100,7 @@ def check_label(name: str) -> str:
             raise fault(f"{name[:LABEL_NAME_LENGTH]!r}: the quotes do not end, or something follows them.") from None
     if not bare or len(bare) > LABEL_NAME_LENGTH or _UNWRITABLE.search(bare):
         raise fault(
-            f"{name[:LABEL_NAME_LENGTH]!r} is no label name: it must have 1 to {LABEL_NAME_LENGTH} characters, "
+            f"{name[:LABEL_NAME_LENGTH]!r} is not a label name: it must have 1 to {LABEL_NAME_LENGTH} characters, "
             "none of them a control character and the first one no quote."
         )
     return bare
@@ -110,7 +110,7 @@ LabelName = Annotated[StrictStr, AfterValidator(check_label)]
 
 
 def check_match(match: dict[str, Any]) -> dict[str, Any]:
-    """Conditions by the label's bare name. Raises the fault for what is no name, or is there twice."""
+    """Return conditions by the label's bare name. Raises the fault for an invalid name, or one that is there twice."""
     found: dict[str, Any] = {}
     for name, value in match.items():
         bare = check_label(name)

@@ -1,6 +1,6 @@
 """Formats of senders that many people have, ready for `ims source add --format`.
 
-Each is what its sender writes by default, or for one that writes what it is told to, what our how-to tells it to write.
+Each is what its sender writes by default, or, if that can be configured, what our how-to configures.
 """
 
 from collections.abc import Mapping

@@ -82,7 +82,6 @@ SEVERITY_MAP: Mapping[str, Severity] = {
     "info": "low",
     "information": "low",
     "informational": "low",
-    "notice": "low",
     "debug": "low",
     "low": "low",
     "p4": "low",
@@ -215,7 +214,7 @@ class Parameter(PolicyPart):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.source is None and self.default is None:
-            raise fault("has no value: give `from: labels.<name>`, a `default`, or both.")
+            raise fault("has no value: set `from: labels.<name>`, a `default`, or both.")
         if self.source is not None and self.type == "str" and self.pattern is None:
             raise fault("takes text from an alert: add a `pattern` that the whole text must match.")
         if self.pattern is not None and self.type != "str":

@@ -24,7 +24,7 @@ def warnings_of(source: Source, now: datetime) -> list[str]:
     found = []
     if source.truncated_alerts and _is_recent(source.truncated_at, now):
         alerts = "1 alert was" if source.truncated_alerts == 1 else f"{source.truncated_alerts} alerts were"
-        found.append(f"{alerts} left out of a notification, and it has no Alertmanager to ask for them")
+        found.append(f"{alerts} left out of a notification, and it has no Alertmanager to fetch them from")
     if source.clock_ahead and _is_recent(source.clock_ahead_at, now):
         found.append(f"Its clock is {duration(source.clock_ahead)} off")
     return found

@@ -51,7 +51,7 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
 
 
 def parse_notification(body: Any, source: str, now: datetime, read: ReadInGroup) -> Parsed:
-    """The notifications in a body whose alerts `read` understands.
+    """Parse a body whose alerts `read` parses.
 
     Raises `NotAlertmanager` when the body as a whole has another format, `TooLarge` when it has too many alerts.
     """

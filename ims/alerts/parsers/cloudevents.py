@@ -1,8 +1,8 @@
 """Alerts as CloudEvents 1.0: an event's `data` is a generic alert.
 
 Source: github.com/cloudevents/spec, cloudevents/spec.md and formats/json-format.md. Structured mode is one event in the
-body, batched mode a list of them; in binary mode the body is the data, and the attributes are headers. Unknown attributes
-are accepted: they are extensions.
+body, batched mode a list of them; in binary mode the body is the data, and the attributes are headers. Unknown
+attributes are accepted: they are extensions.
 """
 
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def parse_cloudevents(body: Any, source: str, now: datetime) -> Parsed:
 def read_event(
     given: Any, source: str, now: datetime, place: int | None = None
 ) -> AlertNotification | Rejected | Ignored:
-    """Read one event; never raises for bad input.
+    """Parse one event; never raises for bad input.
 
     The event's `source` becomes a label, so the same alert from two producers is two alerts. Its `id` becomes an
     annotation only: a repeated event is recognised by its alert. `time` replaces a missing `timestamp`.

@@ -7,7 +7,7 @@ from typing import Any
 from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected
 
 Read = Callable[[Any, str, datetime, int | None], AlertNotification | Rejected | Ignored]
-"""Reads one alert: the alert, the source's name, now, its place in the list. Never raises for bad input."""
+"""Parses one alert: takes the alert, the source's name, now, its index in the list. Never raises for bad input."""
 
 
 def read_each(

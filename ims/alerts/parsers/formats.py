@@ -22,9 +22,9 @@ from ims.sources.definition import PATHS, SourceKind
 from ims.sources.tokens import Sender
 
 Parser = Callable[[Any, str, datetime], Parsed]
-"""Reads a body: the JSON in it, the source's name, now. Raises `Invalid` for what is no body of this format."""
+"""Parses a body: takes its JSON, the source's name, now. Raises `Invalid` for a body in another format."""
 Reader = Callable[[Any, str, datetime], AlertNotification | Rejected | Ignored]
-"""Reads one alert as its sender wrote it: the alert, the source's name, now. Never raises for bad input."""
+"""Parses one alert as its sender wrote it: takes the alert, the source's name, now. Never raises for bad input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     SourceKind.CLOUDEVENTS: Format(parse_cloudevents, read_event),
 }
 ALERT_PATHS: Final = tuple(sorted({PATHS[SourceKind(kind)] for kind in FORMATS}))
-"""Where the webhook takes alerts."""
+"""The paths at which the webhook accepts alerts."""
 
 
 class KindDoesNotFit(Forbidden):
@@ -69,7 +69,7 @@ def format_of(kind: str, named: str | None, policy: Callable[[], Policy]) -> For
 
 
 def parser_for(path: str, sender: Sender, policy: Callable[[], Policy]) -> Parser:
-    """The parser of what this sender posts to `path`. Raises `KindDoesNotFit`, which names where it may send.
+    """The parser for requests of this sender to `path`. Raises `KindDoesNotFit`, which names the right path.
 
     `policy` is asked only for a format that is none of ours. Raises `FormatMissing`.
     """

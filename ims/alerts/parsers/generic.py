@@ -40,7 +40,7 @@ from ims.policy.ready_formats import KUBERNETES_EVENT, is_kubernetes_event, sign
 MOST_ALERTS: Final = 100_000
 """In one body."""
 MOST_TOLD: Final = 10
-"""Of a body that could not be read at all, so many alerts are told of."""
+"""Alerts that the error names if none of a body could be parsed."""
 
 
 class NothingReadable(Unprocessable):
@@ -136,7 +136,7 @@ def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Par
 def read_generic(
     given: Any, source: str, now: datetime, place: int | None = None
 ) -> AlertNotification | Rejected | Ignored:
-    """Read one generic alert; never raises for bad input.
+    """Parse one generic alert; never raises for bad input.
 
     Without a fingerprint an alert is identified by its name and labels, including service and severity: to resolve it,
     send the same ones again. `timestamp` is when it began or ended; an implausible one is ignored.

@@ -23,7 +23,7 @@ def parse(body: Any, source: str, now: datetime) -> Parsed:
 def read_grafana(
     given: Any, source: str, now: datetime, place: int | None = None, group: Group = ()
 ) -> AlertNotification | Rejected:
-    """Read one alert; never raises for bad input. A link that is no text is left out: the alert matters more."""
+    """Parse one alert; never raises for bad input. A link that is not text is ignored: the alert matters more."""
     read = read_alert(given, source, now, place, group)
     if isinstance(read, Rejected):
         return read

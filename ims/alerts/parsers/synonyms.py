@@ -46,7 +46,7 @@ IGNORED_WORDS: Final = frozenset({
     "pending", "acknowledged", "acknowledge", "ack", "muted", "silenced", "suppressed", "snoozed", "paused",
     "maintenance", "test",
 })  # fmt: skip
-"""What a status says that is neither: told in the answer, and nothing else."""
+"""Statuses that are neither: reported in the answer, and nothing else."""
 
 MOST_UNUSED: Final = 50
 _UNUSED_LENGTH: Final = 64

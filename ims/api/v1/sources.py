@@ -15,7 +15,6 @@ from ims.api.v1.schemas.sources import (
     SourceList,
     SourceName,
     SourceResponse,
-    SourceWhole,
     Trial,
     TrialResponse,
     TriedAlert,

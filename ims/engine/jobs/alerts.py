@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notifications
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
 from ims.alerts.notifications import AlertNotification, Rejected
-from ims.alerts.truncation import tell_truncated
+from ims.alerts.truncation import record_truncated
 from ims.core.clock import utc_now
 from ims.core.errors import DatabaseAway, NotFound
 from ims.core.log import logger
@@ -65,9 +65,10 @@ def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
 async def fetch(
     worker: WorkerContext, source: str, receiver: str | None, alerts: int = 0, fingerprints: Sequence[str] = ()
 ) -> int:
-    """Take from a source's own Alertmanager what its notification left out; return how many alerts were listed.
+    """Fetch the alerts that a truncated notification left out from the source's own Alertmanager.
 
-    What we know already is a duplicate and costs little. Without an Alertmanager to ask, only the number is told. Raises `AlertmanagerAway` and `DatabaseAway`.
+    Returns how many alerts it lists. Known alerts count as duplicates and cost little. Without an Alertmanager, their
+    number is recorded at the source and in incidents. Raises `AlertmanagerAway` and `DatabaseAway`.
     """
     try:
         url = await worker.transaction(lambda session: source_named(session, source).alertmanager_url)
@@ -77,7 +78,7 @@ async def fetch(
         log.warning("truncated_without_alertmanager", source=source, alerts=alerts)
         if alerts:
             now = utc_now()
-            await worker.transaction(lambda session: tell_truncated(session, source, alerts, fingerprints, now))
+            await worker.transaction(lambda session: record_truncated(session, source, alerts, fingerprints, now))
         return 0
     listing = await worker.in_thread(fetch_alerts, url)
     notifications, rejected = firing_notifications(listing, source, receiver, utc_now())

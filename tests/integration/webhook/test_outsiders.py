@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from prometheus_client import REGISTRY
 from sqlalchemy import select, text
 
-from ims.alerts.truncation import tell_truncated
+from ims.alerts.truncation import record_truncated
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.incidents.models import Incident, TimelineEvent
@@ -131,7 +131,7 @@ def test_alerts_without_labels_are_told_apart_or_put_aside(send: Send, source: D
     of_nothing = "cbf29ce484222325"
     one, other = (alert({}, annotations={"summary": summary}, fingerprint=of_nothing) for summary in "ab")
     answer = send(body(one, other, alert({})))
-    assert [told["result"] for told in answer["alerts"]] == ["opened", "opened", "rejected"]
+    assert [one["result"] for one in answer["alerts"]] == ["opened", "opened", "rejected"]
     assert answer["alerts"][2]["message"].startswith("labels: nothing tells this alert from another one")
     assert [incident.title for incident in incidents(source)] == ["a", "b"]
     answer = send(body({**one, "status": "resolved"}))
@@ -264,7 +264,7 @@ def warnings(database: Database) -> list[str]:
 @pytest.mark.parametrize(
     ("began", "ended"),
     [(3600, 5), (3540, 10), (240, 5), (3600, None), (-20_000, -23_600)],
-    ids=["an hour ahead", "written apart", "four minutes", "without an end", "told much later"],
+    ids=["an hour ahead", "written apart", "four minutes", "without an end", "sent much later"],
 )
 def test_a_resolve_ends_the_alert_whatever_the_clocks_say(
     send: Send, source: Database, began: float, ended: float | None
@@ -315,8 +315,8 @@ def test_a_paused_rule_is_no_recovery(send: Send, source: Database, reason: str,
     one = alert({"alertname": "QueueTooLong", "queue": "orders"}, annotations={"summary": "The queue is long"})
     send(body(one), "grafana")
     over = {**one, "status": "resolved", "endsAt": "2026-02-27T23:36:00Z"}
-    told = {"summary": "The queue is long"} | ({"grafana_state_reason": reason} if reason else {})
-    assert send(body({**over, "annotations": told}), "grafana")["alerts"][0]["result"] == "closed"
+    annotations = {"summary": "The queue is long"} | ({"grafana_state_reason": reason} if reason else {})
+    assert send(body({**over, "annotations": annotations}), "grafana")["alerts"][0]["result"] == "closed"
     assert [one.status for one in incidents(source, all_of_them=True)] == [status]
     with source.begin() as session:
         event = session.scalars(select(TimelineEvent).where(TimelineEvent.kind == "alert_resolved")).one()
@@ -337,7 +337,7 @@ def fetch_all(database: Database) -> None:
     """What the worker's job does with each notification that was cut, of a source without an address."""
     with database.begin() as session:
         for args in session.scalars(text("SELECT args FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'")):
-            tell_truncated(session, args["source"], args["alerts"], args["fingerprints"], utc_now())
+            record_truncated(session, args["source"], args["alerts"], args["fingerprints"], utc_now())
         session.execute(text("DELETE FROM procrastinate_jobs WHERE task_name = 'fetch_truncated'"))
 
 
@@ -348,7 +348,9 @@ def test_what_was_cut_and_cannot_be_asked_for_is_a_number_everywhere(send: Send,
     assert send(body(one, truncatedAlerts=7), "grafana")["truncated"] == 7
     assert (REGISTRY.get_sample_value("alerts_truncated_total") or 0.0) - counted == 7
     fetch_all(source)
-    assert warnings(source) == ["7 alerts were left out of a notification, and it has no Alertmanager to ask for them"]
+    assert warnings(source) == [
+        "7 alerts were left out of a notification, and it has no Alertmanager to fetch them from"
+    ]
     send(body(one, truncatedAlerts=7), "grafana")
     fetch_all(source)
     send(body(one, truncatedAlerts=9), "grafana")
@@ -359,5 +361,5 @@ def test_what_was_cut_and_cannot_be_asked_for_is_a_number_everywhere(send: Send,
         ).all()
         assert len({event.incident_id for event in events}) == 1
         assert [sentence_of(event).text for event in events] == [
-            f"{number} more alerts were left out by {SOURCE}: what they are is not known" for number in (7, 9)
+            f"{SOURCE} left out {number} more alerts, and has no Alertmanager to fetch them from" for number in (7, 9)
         ]

@@ -167,7 +167,7 @@ def test_template_text_stays_text(client: FlaskClient, source: Database) -> None
     assert (stored.name, stored.annotations) == (evil, {"summary": evil, evil: evil})
 
 
-def test_what_the_sender_cut_is_fetched_later(client: FlaskClient, source: Database) -> None:
+def test_truncated_alerts_are_fetched_later(client: FlaskClient, source: Database) -> None:
     alert = alertmanager_alert()
     answer = post(client, alertmanager_body(alert, truncated=12))
     assert answer.json is not None

@@ -24,8 +24,8 @@ MONITOR = {"id": 3, "name": "shop", "url": "http://shop.example/", "type": "http
 
 
 def kuma(status: int, message: str) -> dict[str, Any]:
-    beat = {"monitorID": 3, "status": status, "time": "2026-03-01 11:59:50.123", "msg": message, "important": True}
-    return {"heartbeat": beat, "monitor": MONITOR, "msg": f"[shop] {message}"}
+    sign = {"monitorID": 3, "status": status, "time": "2026-03-01 11:59:50.123", "msg": message, "important": True}
+    return {"heartbeat": sign, "monitor": MONITOR, "msg": f"[shop] {message}"}
 
 
 def healthchecks(status: str) -> dict[str, Any]:

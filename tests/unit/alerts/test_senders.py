@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims.alerts.notifications import AlertNotification, NotificationStatus, Rejected, RejectReason
+from ims.alerts.notifications import AlertNotification, Ignored, NotificationStatus, Rejected, RejectReason
 from ims.alerts.parsers.cloudevents import NotCloudevents, parse_cloudevents, read_event
 from ims.alerts.parsers.generic import MOST_ALERTS, NotGeneric, parse_generic, read_generic
 from ims.alerts.parsers.grafana import read_grafana
@@ -26,7 +26,7 @@ def generic(**changes: Any) -> AlertNotification:
     return read
 
 
-def event(**changes: Any) -> AlertNotification | Rejected:
+def event(**changes: Any) -> AlertNotification | Rejected | Ignored:
     return read_event({**cloudevent(), **changes}, SOURCE, NOW)
 
 

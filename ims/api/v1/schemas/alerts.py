@@ -77,15 +77,16 @@ class SentAlertResponse(ResponseModel):
     result: Annotated[
         Result,
         Field(
-            description="`opened`: it fires; `extended`: it still does, with another start; `closed`: it is resolved; "
-            "`duplicate` and `late`: nothing new; `rejected`: kept aside, for the reason told; `ignored`: no alert."
+            description="`opened`: a new episode; `extended`: still firing, with another start; `closed`: resolved; "
+            "`duplicate` and `late`: no change; `rejected`: stored as a dead letter, with the reason; `ignored`: not "
+            "an alert, such as a test message."
         ),
     ]
     reason: Annotated[str | None, Field(exclude_if=_is_none)] = None
-    message: Annotated[str | None, Field(exclude_if=_is_none, description="What is wrong with it.")] = None
-    unused: Annotated[
-        list[str] | None, Field(exclude_if=_is_none, description="Keys that were sent and say nothing to IMS.")
-    ] = None
+    message: Annotated[str | None, Field(exclude_if=_is_none, description="Why it was rejected or ignored.")] = None
+    unused: Annotated[list[str] | None, Field(exclude_if=_is_none, description="Keys that were sent and not used.")] = (
+        None
+    )
 
 
 class SendResponse(ResponseModel):
@@ -93,10 +94,10 @@ class SendResponse(ResponseModel):
 
     source: str
     accepted: int
-    rejected: Annotated[int, Field(description="Kept aside with their reasons; the others were taken.")]
-    ignored: Annotated[int, Field(description="No alerts by their own words, such as a test message.")]
-    truncated: Annotated[int, Field(description="How many the sender left out.")]
-    alerts: Annotated[list[TakenAlert], Field(description="In the order sent.")]
+    rejected: Annotated[int, Field(description="Alerts stored as dead letters; the others were accepted.")]
+    ignored: Annotated[int, Field(description="What is not an alert, such as a test message.")]
+    truncated: Annotated[int, Field(description="Alerts that the sender left out of the notification.")]
+    alerts: Annotated[list[SentAlertResponse], Field(description="In the order of the request.")]
 
 
 class DeadLetterResponse(ResponseModel):

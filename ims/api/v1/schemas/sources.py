@@ -87,7 +87,9 @@ class SourceChanges(Changes):
     rate_limit: _RateLimit = None
     stale_after: _StaleAfter = None
     format: _Format = None
-    enabled: Annotated[bool, Field(strict=True, description="False: nothing is taken from it any more.")] = True
+    enabled: Annotated[bool, Field(strict=True, description="False: disables the source; its alerts are rejected.")] = (
+        True
+    )
 
 
 class Trial(RequestModel):

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_alerts"
-down_revision = "0009_words"
+revision = "0011_alerts"
+down_revision = "0010_cut_short"
 
 TIME = sa.DateTime(timezone=True)
 
