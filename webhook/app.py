@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ims.alerts.notifications import clean
-from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER
+from ims.alerts.parsers.formats import ALERT_PATHS
 from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db import readiness
@@ -20,13 +20,12 @@ from ims.core.principal import Principal
 from ims.core.settings import Settings, load_settings
 from ims.heartbeats.usecases import is_heartbeat, take_heartbeat
 from ims.http.front.worker import DIRECT
+from ims.sources.definition import PATHS, SourceKind
 from webhook import problems
 from webhook.taking import Taking
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
-SCRIPTS = (SourceKind.GENERIC, SourceKind.CLOUDEVENTS)
-"""Senders of these kinds look at the status of an answer, if at anything. Alertmanager would only drop what is 4xx."""
 DATABASE = "ims.database"
 """Key of the application's database, so that the caller of `create_app` can close it."""
 
@@ -52,12 +51,11 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
 
     def take(path: str) -> tuple[Response, int]:
         sender = tokens.sender(request.headers.get("Authorization"))
-        forwarded = request.headers.getlist("X-Forwarded-For")
-        admitted = taking.admit(path, sender, request.remote_addr, forwarded, request.headers.get(MODE_HEADER))
+        admitted = taking.admit(path, sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         body = request.get_data(cache=False)
         if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge
-        waiting = taking.read(admitted, body)
+        waiting = taking.read(admitted, body, request.mimetype, request.headers)
         taking.committer.commit(waiting)
         return _json(taking.answer(admitted, waiting)), 202
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -52,8 +52,18 @@ LONGEST_PATIENCE = 0.02
 """Upper bound of that wait, in seconds."""
 
 Done = Callable[["Request"], None]
-Cut = tuple[str, str | None]
-"""Source and receiver of a notification that its sender truncated."""
+MOST_CUT: Final = 100
+"""Alerts of a truncated notification by which its incidents are found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A notification that its sender truncated: how many alerts it left out, and some that it did not."""
+
+    source: str
+    receiver: str | None
+    alerts: int
+    fingerprints: tuple[str, ...]
 
 
 @dataclass(slots=True)

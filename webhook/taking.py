@@ -6,13 +6,14 @@ would keep the loop, an unknown token or a large body, goes to the Flask applica
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ims.alerts.bodies import response_body
 from ims.alerts.metrics import ALERT_PROCESSING
-from ims.alerts.parsers.formats import ALERT_PATHS, MODE_HEADER, Parser, check_mode, parser_for
+from ims.alerts.parsers.formats import ALERT_PATHS, Parser, event_in, parser_for
+from ims.alerts.parsers.generic import NothingReadable
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import IMSError
@@ -20,8 +21,10 @@ from ims.core.json_body import read_json
 from ims.core.settings import Settings
 from ims.http.front import messages
 from ims.http.front.protocol import Connection
+from ims.policy.ready_formats import READY_FORMATS
 from ims.sources.admission import Admission
 from ims.sources.authentication import Tokens
+from ims.sources.definition import PATHS, SourceKind
 from ims.sources.tokens import Sender
 from webhook import problems
 from webhook.committer import Committer, Request
@@ -29,13 +32,16 @@ from webhook.committer import Committer, Request
 MOST_ON_THE_LOOP: Final = 32 * 1024
 """Bytes of a body that are read on the loop. Some 30 alerts; reading them takes about a millisecond."""
 _PATHS: Final = {path.encode(): path for path in ALERT_PATHS}
-_MODE_HEADER: Final = MODE_HEADER.encode()
+_EVENTS: Final = PATHS[SourceKind.CLOUDEVENTS]
+_SCRIPTS: Final = (SourceKind.GENERIC, SourceKind.CLOUDEVENTS)
+"""Senders of these kinds look at the status of an answer, if at anything. Alertmanager would only drop what is 4xx."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """Somebody who may send, before anything of the body is read."""
 
+    path: str
     sender: Sender
     parse: Parser
     began: float
@@ -55,22 +61,21 @@ class Taking:
         self.tokens, self.committer = Tokens(self.database), Committer(self.database)
         self.admission = Admission(self.settings.trusted_networks)
 
-    def admit(
-        self, path: str, sender: Sender, peer: str | None, forwarded: Sequence[str], mode: str | None
-    ) -> Admitted:
-        """Raises `AddressRefused`, `TooFast`, `KindDoesNotFit` and `BinaryMode`."""
+    def admit(self, path: str, sender: Sender, peer: str | None, forwarded: Sequence[str]) -> Admitted:
+        """Raises `AddressRefused`, `TooFast`, `KindDoesNotFit` and `FormatMissing`."""
         began = time.monotonic()
         self.admission.let_in(sender, peer, forwarded)
-        parse = parser_for(path, sender)
-        check_mode(path, mode)
-        return Admitted(sender, parse, began)
+        return Admitted(path, sender, parser_for(path, sender, self.committer.policy), began)
 
-    def read(self, admitted: Admitted, body: bytes) -> Request:
-        """The alerts in a body, to be committed. Raises `Invalid` and `TooLarge`."""
+    def read(
+        self, admitted: Admitted, body: bytes, media_type: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> Request:
+        """The alerts in a body, to be committed; headers matter for CloudEvents. Raises `Invalid` and `TooLarge`."""
         name = admitted.sender.name
         alerts = 1
         try:
-            parsed = admitted.parse(read_json(body), name, utc_now())
+            given = event_in(admitted.path, media_type, headers, read_json(body))
+            parsed = admitted.parse(given, name, utc_now())
             alerts = len(parsed.notifications) + len(parsed.rejected)
         finally:
             # What cannot be read at all has cost as much as an alert.
@@ -79,7 +84,9 @@ class Taking:
 
     @staticmethod
     def answer(admitted: Admitted, committed: Request) -> dict[str, Any]:
-        """The body of the response."""
+        """The body of the response. Raises `NothingReadable` for a script of whose body nothing could be parsed."""
+        if committed.parsed.is_refused and admitted.sender.kind in _SCRIPTS:
+            raise NothingReadable(committed.parsed)
         ALERT_PROCESSING.observe(time.monotonic() - admitted.began)
         return response_body(committed.source, committed.parsed, committed.results)
 
@@ -89,11 +96,11 @@ class Taking:
         if path is None or request.method != b"POST" or request.is_too_large or len(request.body) > MOST_ON_THE_LOOP:
             return False
         sender = self.tokens.remembered(request.header(b"authorization"))
-        if sender is None:
+        # Binary mode needs every header, and a format of the policy may need the database.
+        if sender is None or path == _EVENTS or (sender.format is not None and sender.format not in READY_FORMATS):
             return False
         try:
-            forwarded = request.all_of(b"x-forwarded-for")
-            admitted = self.admit(path, sender, request.peer, forwarded, request.header(_MODE_HEADER))
+            admitted = self.admit(path, sender, request.peer, request.all_of(b"x-forwarded-for"))
             waiting = self.read(admitted, request.body)
         except IMSError as error:
             connection.answer(request, *problems.of_error(error))
@@ -114,6 +121,10 @@ class _Answering:
     def __call__(self, committed: Request) -> None:
         if committed.error is not None:
             self.connection.answer(self.request, *problems.of_error(committed.error))
-        else:
+            return
+        try:
             body = problems.as_json(Taking.answer(self.admitted, committed))
+        except NothingReadable as error:
+            self.connection.answer(self.request, *problems.of_error(error))
+        else:
             self.connection.answer(self.request, 202, messages.JSON, body)
