@@ -71,7 +71,8 @@ def _what_tells_apart(notification: AlertNotification, policy: Policy) -> Iterat
             yield notification.fingerprint
         return
     yield rule_of(notification.labels, notification.generator_url)
-    yield from _pairs(dict(notification.group))
+    if notification.group:
+        yield from _pairs(dict(notification.group))
     for label in rules.service_labels:
         if (name := labels.get(label)) and not rules.names_exporter(name, labels):
             yield f"{label}={name}"
