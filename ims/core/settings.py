@@ -32,7 +32,7 @@ from ims.core.places import default_state_dir
 ENV_FILE = "ims.env"
 DEFAULT_POOL = "default"
 """The pool of a worker, and of a service, that names none."""
-_POOL = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
+_POOL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 
 
 def _pairs(given: object) -> object:
@@ -199,7 +199,7 @@ class Settings(BaseModel):
     def _are_pools(cls, given: str) -> str:
         pools = [pool.strip() for pool in given.split(",") if pool.strip()]
         if not pools or not all(_POOL.fullmatch(pool) for pool in pools):
-            raise ValueError("must be names of a-z, 0-9, dots and hyphens, separated by commas")
+            raise ValueError("must be names of a-z, A-Z, 0-9, dots, hyphens and underscores, separated by commas")
         return given
 
     @field_validator("oidc_issuer")
