@@ -114,9 +114,9 @@ def is_left_out(name: str) -> bool:
 def pack(root: Path, inventory: str, *, limit: int = ARCHIVE_BYTES) -> PackedTree:
     """Pack the policy tree in `root`; `inventory` is the path inside it of the inventory that the revision uses.
 
-    What a link points to is packed as well, wherever it is in `root`. Raises `TreeFaulty` if the inventory is missing or
-    outside the tree, if the tree contains anything but files, directories and links, if a link points outside `root`,
-    or if the archive would exceed `limit` bytes.
+    What a link points to is packed as well, wherever it is in `root`. Raises `TreeFaulty` if the inventory is missing
+    or outside the tree, if the tree contains anything but files, directories and links, if a link points outside
+    `root`, or if the archive would exceed `limit` bytes.
     """
     root = root.resolve()
     inventory = _inventory_inside(root, inventory)

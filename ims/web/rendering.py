@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, request, url_for
+from flask import Flask, request, session, url_for
 
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
@@ -15,7 +15,7 @@ from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
 from ims.runs.ansi import to_markup
-from ims.web.pages.account import THEMES
+from ims.web.pages.account import SAID_ONCE, THEMES
 
 STATIC = Path(__file__).with_name("static")
 
@@ -38,6 +38,7 @@ def install(app: Flask) -> None:
         age_of=_age_of,
         clock=clock,
         is_rotated=is_rotated,
+        said_once=_said_once,
         token_name=token_name,
         token_state=token_state,
     )
@@ -53,6 +54,11 @@ def _context() -> dict[str, object]:
         "theme": _theme(),
         "here": request.full_path.rstrip("?"),
     }
+
+
+def _said_once() -> str | None:
+    said: str | None = session.pop(SAID_ONCE, None) if SAID_ONCE in session else None
+    return said
 
 
 def _theme() -> str:

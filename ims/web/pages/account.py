@@ -20,9 +20,10 @@ from ims.http.authentication import (
     allow,
     begin_session,
     client_host,
-    end_session,
+    forget_session,
     identify,
     public,
+    session_id,
     signed_in,
     use_case,
 )
@@ -33,6 +34,8 @@ accounts = Blueprint("accounts", __name__)
 log = logger(__name__)
 
 THEMES = ("light", "dark")
+SAID_ONCE: Final = "said_once"
+"""Key in the session of a message that the next page shows, whichever it is."""
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
 OVERLAP: Final = timedelta(hours=1)
@@ -100,10 +103,12 @@ def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tup
 @allow(Role.VIEWER)
 def sign_out() -> Response:
     """End this session; with `everywhere`, all sessions of the account."""
-    if request.form.get("everywhere"):
-        with use_case() as context:
+    with use_case() as context:
+        if request.form.get("everywhere"):
             actions.end_own_sessions(context)
-    end_session()
+        elif (mine := session_id()) is not None:
+            actions.end_session(context, mine)
+    forget_session()
     return redirect(url_for("accounts.sign_in_page"))
 
 
