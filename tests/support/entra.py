@@ -64,7 +64,7 @@ def provider() -> Iterator[Provider]:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.do_GET()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """A test's output has no access log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

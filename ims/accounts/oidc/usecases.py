@@ -121,7 +121,7 @@ def _follow(context: Context, account: UserAccount, identity: Identity, role: Ro
 
 
 def _note_missing_groups(context: Context, account: UserAccount, *, is_missing: bool) -> None:
-    """Keep since when the groups are missing, for the page of the accounts; the audit log has when it began and ended."""
+    """Keep since when the groups are missing, for the page of the accounts; the audit log has beginning and end."""
     since = account.groups_missing_since
     if is_missing == (since is not None):
         return

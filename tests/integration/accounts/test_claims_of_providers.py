@@ -1,4 +1,4 @@
-"""Sign-ins with the claims of Entra ID, Okta and Keycloak: groups that were left out, e-mail-shaped names, full paths."""
+"""Sign-ins with the claims of Entra ID, Okta and Keycloak: groups left out, e-mail-shaped names, full paths."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
