@@ -12,6 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ims.core.settings import Settings
+from ims.core.shown import visible_line
 
 _SECRET_KEY = re.compile(r"passw|secret|token|authorization|cookie|api_?key", re.IGNORECASE)
 _SECRET_IN_URL = re.compile(r"(?P<head>\w+://[^\s:/@]+):[^\s@/]+@")
@@ -27,6 +28,13 @@ def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
+def on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escape control characters in messages of libraries: the readable format does so only for the other fields."""
+    if isinstance(message := event.get("event"), str):
+        event["event"] = visible_line(message)
+    return event
+
+
 def configure_logging(settings: Settings, program: str) -> None:
     """Send all logs of this process to standard error, in the chosen format, with `program` in every entry."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -38,7 +46,9 @@ def configure_logging(settings: Settings, program: str) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    last: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    last: list[Processor] = (
+        [structlog.processors.JSONRenderer()] if as_json else [on_one_line, structlog.dev.ConsoleRenderer()]
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -49,7 +59,7 @@ def configure_logging(settings: Settings, program: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()

@@ -7,13 +7,14 @@ import gc
 from pathlib import Path
 from typing import Any
 
+from ims.core.net import with_port
 from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.core.settings import load_settings
 
 PROGRAM = "ims-web"
 _settings = load_settings()
 
-bind = f"{_settings.web_host}:{_settings.web_port}"
+bind = with_port(_settings.web_host, _settings.web_port)
 worker_class = "gthread"
 # The rate limits of sources are counted per process: a second process would double them.
 workers = 1

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ims.core.log import configure_logging
+from ims.core.net import with_port
 from ims.core.serving import METRICS_VARIABLE, die_with_master, forget_process, metrics_directory, start_metrics
 from ims.core.settings import load_settings
 
 PROGRAM = "webhook"
 _settings = load_settings()
 
-bind = f"{_settings.webhook_host}:{_settings.webhook_port}"
+bind = with_port(_settings.webhook_host, _settings.webhook_port)
 worker_class = "gthread"
 workers = min(4, max(2, os.cpu_count() or 2))
 threads = 16

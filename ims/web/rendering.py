@@ -6,10 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask, request, session, url_for
+from markupsafe import Markup
 
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
+from ims.core.shown import visible
 from ims.healing.guards import phrase_of
 from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
@@ -22,6 +24,7 @@ STATIC = Path(__file__).with_name("static")
 
 def install(app: Flask) -> None:
     """Install the template filters, functions and variables in `app`."""
+    app.jinja_env.finalize = _visible
     app.jinja_env.filters.update(
         duration=wording.duration,
         instant=wording.instant,
@@ -54,6 +57,11 @@ def _context() -> dict[str, object]:
         "theme": _theme(),
         "here": request.full_path.rstrip("?"),
     }
+
+
+def _visible(value: object) -> object:
+    """Every value that a template shows. Markup has been checked by who made it."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _said_once() -> str | None:

@@ -203,7 +203,15 @@ def set_theme() -> Response:
         abort(400)
     response = redirect(next_page())
     secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
-    response.set_cookie("theme", theme, max_age=_YEAR_SECONDS, samesite="Lax", secure=secure, httponly=True)
+    response.set_cookie(
+        "theme",
+        theme,
+        max_age=_YEAR_SECONDS,
+        samesite="Lax",
+        secure=secure,
+        httponly=True,
+        path=request.script_root or "/",
+    )
     return response
 
 
@@ -213,10 +221,13 @@ def sign_in_again(message: str) -> str:
 
 
 def next_page() -> str:
-    """Where to redirect to: only a local path, so that a link cannot redirect users to another host."""
+    """Where to redirect to: only a local path, so that a link cannot redirect users to another host.
+
+    The parameter `next` is a path without the prefix, below which a proxy may have put IMS.
+    """
     wanted = request.values.get("next", "")
     own_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
     # Browsers drop tabs and newlines: "/<tab>/elsewhere" would be another host.
     if not own_path or any(ord(character) < 0x20 for character in wanted):
         return url_for("incidents.index")
-    return wanted
+    return request.script_root + wanted

@@ -118,4 +118,4 @@ def _begun(state: str) -> tuple[Begun, str]:
 
 def _callback() -> str:
     """The callback URL, built from the setting: the Host header of a request is not trusted."""
-    return settings().web_url.rstrip("/") + url_for(".finish")
+    return settings().web_url.rstrip("/") + url_for(".finish").removeprefix(request.script_root)
