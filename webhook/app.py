@@ -59,9 +59,13 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         taking.committer.commit(waiting)
         return _json(taking.answer(admitted, waiting)), 202
 
-    @app.post("/heartbeats/<name>")
+    @app.route("/heartbeats/<name>", methods=["GET", "HEAD", "POST"])
     def heartbeat(name: str) -> tuple[Response, int]:
-        """A heartbeat. Its body matters only if it reports that the sender's alert has resolved."""
+        """A heartbeat. Its body matters only if it reports that the sender's alert has resolved.
+
+        Cron jobs and devices often can only fetch an address. With the token in a header, nothing that merely follows
+        a link sends a heartbeat.
+        """
         sender = tokens.sender(request.headers.get("Authorization"))
         admission.let_in(sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         is_taken = is_heartbeat(_json_or_none(request.get_data(cache=False)))

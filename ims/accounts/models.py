@@ -1,4 +1,4 @@
-"""Tables: user_account, team, membership, api_token, sign_in_tries."""
+"""Tables: user_account, team, membership, api_token, sign_in_tries, ended_session."""
 
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ class UserAccount(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(128), unique=True)
     password_hash: Mapped[str | None]
     """argon2id, with its parameters; None for accounts that sign in at the identity provider only."""
     role: Mapped[str]
@@ -34,6 +34,8 @@ class UserAccount(Base):
     """Incremented to end all sessions of the account: a session of an older generation is not accepted."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    groups_missing_since: Mapped[datetime | None]
+    """Since when the identity provider has left out the groups at every sign-in, so that role and teams may be old."""
 
 
 class Team(Base):
@@ -99,3 +101,14 @@ class SignInTries(Base):
     tries: Mapped[int]
     began_at: Mapped[datetime]
     """When the first of them came; they count for `limits.WINDOW` from then on."""
+
+
+class EndedSession(Base):
+    """A session whose user has signed out before it expired: a copy of its cookie must not be accepted."""
+
+    __tablename__ = "ended_session"
+    # Retention removes old rows by this index.
+    __table_args__ = (Index("ix_ended_session_ended_at", "ended_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    ended_at: Mapped[datetime]

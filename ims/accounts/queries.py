@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, or_, select, update
+from sqlalchemy import String, cast, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import ApiToken, Membership, UserAccount
+from ims.accounts.models import ApiToken, EndedSession, Membership, UserAccount
 from ims.accounts.token_names import token_name
 from ims.core.principal import Account, Principal, Role, Scope
 
@@ -28,6 +28,13 @@ _ENABLED = select(UserAccount, _TEAMS).where(UserAccount.disabled_at.is_(None))
 def account_by_id(session: Session, account_id: UUID) -> Account | None:
     """The account; None if it was removed or disabled."""
     row = session.execute(_ENABLED.where(UserAccount.id == account_id)).one_or_none()
+    return None if row is None else _account(row.UserAccount, row.teams)
+
+
+def account_of_session(session: Session, account_id: UUID, session_id: UUID) -> Account | None:
+    """The account of a session; None if it was removed or disabled, or if the session has ended."""
+    is_ended = exists().where(EndedSession.id == session_id)
+    row = session.execute(_ENABLED.where(UserAccount.id == account_id, ~is_ended)).one_or_none()
     return None if row is None else _account(row.UserAccount, row.teams)
 
 

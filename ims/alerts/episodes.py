@@ -12,8 +12,8 @@ The rules, for one (source, fingerprint):
 - resolved, none open: count it
 
 The latest startsAt, not the last one received: when notifications are reordered, an old firing notification must not
-make an old resolved notification look new. A startsAt that was ahead of our clock when it was received does not count as
-the latest one, unless there is no other.
+make an old resolved notification look new. A startsAt that was ahead of our clock when it was received does not count
+as the latest one, unless there is no other.
 """
 
 from dataclasses import dataclass, field

@@ -109,6 +109,8 @@ def _respond(operation: Operation, result: Any) -> Response:
     else:
         response = Response(answer.body.model_dump_json(by_alias=True), status, mimetype="application/json")
     response.headers.update(answer.headers)
+    if "Location" in answer.headers:
+        response.headers["Location"] = request.script_root + answer.headers["Location"]
     if answer.etag is not None:
         response.set_etag(answer.etag)
     return response

@@ -1,24 +1,22 @@
 """Output of commands: JSON for programs, text for people, tables with colour only on a terminal."""
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
+
+from ims.core.shown import visible, visible_line
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
-# Control characters could move the terminal's cursor or change its title; line breaks would break a table.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
 
 def say(text: str = "") -> None:
-    """Print a line and flush, for readers of a pipe."""
-    print(text, flush=True)
+    """Print text and flush, for readers of a pipe. Characters that could move the cursor or hide text are escaped."""
+    print(visible(text), flush=True)
 
 
 def note(text: str) -> None:
@@ -28,7 +26,7 @@ def note(text: str) -> None:
 
 def escaped(line: str) -> str:
     """A line of JSON from a server, with the control characters that JSON allows in strings escaped."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    return "".join(f"\\u{ord(one):04x}" if visible_line(one) != one else one for one in line)
 
 
 def print_json(content: Any) -> None:
@@ -78,8 +76,8 @@ def show(content: Any, *, as_json: bool) -> None:
 
 
 def printable(value: object) -> str:
-    """A value on one line, without control characters; empty for None."""
-    return "" if value is None else _CONTROL.sub(" ", str(value))
+    """A value on one line, with control characters and line breaks as escapes; empty for None."""
+    return "" if value is None else visible_line(str(value))
 
 
 def local(at: str | None) -> str:

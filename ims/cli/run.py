@@ -13,6 +13,7 @@ from ims.cli.errors import Away
 from ims.cli.given import named
 from ims.cli.group import examples, group
 from ims.cli.output import Json, Limit, cut, local, print_json, print_table, say, show
+from ims.core.shown import visible
 
 app = group("run", "List and show runs of playbooks, and their logs.")
 
@@ -22,9 +23,7 @@ _RETRY_SECONDS: Final = 120
 _COLUMNS: Final = ("run", "outcome", "target", "rule", "attempt", "queued", "seconds", "reason")
 _ACTIVE: Final = ("queued", "running", "verifying")
 _REASON_WIDTH: Final = 60
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-# The output of a playbook is untrusted: pass only colours to the terminal, no other control sequences.
-_CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+_COLOUR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="R-7, 7 or the run's id.")]
 
@@ -89,7 +88,7 @@ def show_log(
             if as_json:
                 say(json.dumps(event))
             elif event["stdout"]:
-                say(_printable(event["stdout"]))
+                print(_printable(event["stdout"]), flush=True)
         if page["next"]:
             continue
         if not page["active"] or not follow:
@@ -110,6 +109,10 @@ def _page(path: str, after: int, retry_seconds: float) -> Any:
 
 
 def _printable(text: str) -> str:
-    """The text without control characters; with its colours only on a terminal."""
-    harmless = _CONTROL.sub("", text)
-    return harmless if sys.stdout.isatty() else _COLOUR.sub("", harmless)
+    """The text, which is untrusted, with its colours only on a terminal, and everything else that is invisible escaped.
+
+    Carriage returns only animate a terminal, so they are left out.
+    """
+    parts = _COLOUR.split(text.replace("\r", ""))
+    colours = parts[1::2] if sys.stdout.isatty() else [""] * (len(parts) // 2)
+    return "".join(f"{visible(plain)}{colour}" for plain, colour in zip(parts[::2], [*colours, ""], strict=True))

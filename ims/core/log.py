@@ -10,6 +10,7 @@ import re
 import sys
 
 from ims.core.settings import Settings
+from ims.core.shown import visible_line
 
 
 def _import_structlog() -> None:
@@ -43,6 +44,13 @@ def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
+def on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escape control characters in messages of libraries: the readable format does so only for the other fields."""
+    if isinstance(message := event.get("event"), str):
+        event["event"] = visible_line(message)
+    return event
+
+
 def configure_logging(settings: Settings, program: str) -> None:
     """Send all logs of this process to standard error, in the chosen format, with `program` in every entry."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -54,7 +62,9 @@ def configure_logging(settings: Settings, program: str) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    last: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    last: list[Processor] = (
+        [structlog.processors.JSONRenderer()] if as_json else [on_one_line, structlog.dev.ConsoleRenderer()]
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -65,7 +75,7 @@ def configure_logging(settings: Settings, program: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()

@@ -1,11 +1,14 @@
 """The real address of a request's client, behind trusted proxies."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 MOST_HOPS: Final = 32
 """Longest chain of proxies that is evaluated."""
+
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 
 Address = IPv4Address | IPv6Address
 AnyNetwork = IPv4Network | IPv6Network
@@ -38,6 +41,28 @@ def read_address(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def read_host(text: str) -> str:
+    """The host of a listen address: a name or an IP address, IPv6 with or without brackets. Raises `ValueError`."""
+    host = text.strip()
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in bare or bare != host:
+        try:
+            return str(IPv6Address(bare))
+        except ValueError:
+            raise ValueError(
+                "must be an address or a name without a port, such as 127.0.0.1, ::1 or [::1]; the port has a setting "
+                "of its own"
+            ) from None
+    if not _HOST_NAME.fullmatch(bare):
+        raise ValueError("must be an address or a host name, such as 127.0.0.1, ::1 or localhost")
+    return bare
+
+
+def with_port(host: str, port: int) -> str:
+    """`host:port` as in a URL: an IPv6 address is in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_within(address: Address, networks: Sequence[AnyNetwork]) -> bool:

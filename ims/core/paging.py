@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -13,6 +14,8 @@ Row = TypeVar("Row")
 
 _DAMAGED: Final = FieldError("cursor", "is damaged: begin with the first page")
 _MOST_DIGITS: Final = 18
+# What PostgreSQL cannot store was never a position.
+_STORABLE: Final = re.compile(r"[^\x00\ud800-\udfff]*")
 
 
 def encode_cursor(position: Sequence[str], bound_to: Sequence[str]) -> str:
@@ -32,7 +35,7 @@ def decode_cursor(cursor: str, bound_to: Sequence[str]) -> list[str]:
         parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError):
         parts = None
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+    if not isinstance(parts, list) or not all(isinstance(part, str) and _STORABLE.fullmatch(part) for part in parts):
         raise Unprocessable(fields=[_DAMAGED])
     if parts[:1] != [_digest(bound_to)]:
         raise Unprocessable(fields=[FieldError("cursor", "belongs to another filter: begin with the first page")])

@@ -27,12 +27,13 @@ from pydantic import (
 )
 
 from ims.core.errors import ConfigurationFaulty
+from ims.core.net import read_host
 from ims.core.places import default_state_dir
 
 ENV_FILE = "ims.env"
 DEFAULT_POOL = "default"
 """The pool of a worker, and of a service, that names none."""
-_POOL = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
+_POOL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 
 
 def _pairs(given: object) -> object:
@@ -81,10 +82,16 @@ class Settings(BaseModel):
     secret_key: SecretStr | None = Field(
         default=None, description="Key that signs the sessions of ims-web; give it by IMS_SECRET_KEY_FILE."
     )
-    web_host: str = Field(default="127.0.0.1", description="Address ims-web listens on.")
+    web_host: str = Field(default="127.0.0.1", description="Address ims-web listens on, such as 127.0.0.1, ::1 or ::.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port ims-web listens on.")
-    web_url: str = Field(default="http://127.0.0.1:8080", description="URL at which people open ims-web.")
-    webhook_host: str = Field(default="127.0.0.1", description="Address the webhook listens on.")
+    web_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="URL at which people open ims-web; a path, as in https://ops.example/ims, becomes the prefix of "
+        "all its pages.",
+    )
+    webhook_host: str = Field(
+        default="127.0.0.1", description="Address the webhook listens on, such as 127.0.0.1, ::1 or ::."
+    )
     webhook_port: int = Field(default=8081, ge=1, le=65535, description="Port the webhook listens on.")
     worker_metrics_host: str = Field(
         default="127.0.0.1", description="Address on which the worker serves `/metrics` and `/health`."
@@ -151,7 +158,7 @@ class Settings(BaseModel):
     trusted_proxies: str | None = Field(
         default=None,
         description="Networks of the proxies in front of the webhook and of ims-web, separated by commas; IMS trusts "
-        "X-Forwarded-For only from them.",
+        "X-Forwarded-For and X-Forwarded-Prefix only from them.",
     )
     reconciliation_seconds: float = Field(
         default=30,
@@ -211,6 +218,19 @@ class Settings(BaseModel):
         default="info", description="Lowest level that is logged."
     )
 
+    @field_validator("web_host", "webhook_host", "worker_metrics_host")
+    @classmethod
+    def _is_listen_address(cls, given: str) -> str:
+        return read_host(given)
+
+    @field_validator("web_url")
+    @classmethod
+    def _is_web_url(cls, given: str) -> str:
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be a URL such as https://ims.example or https://ops.example/ims")
+        return given
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, given: str | None) -> str | None:
@@ -224,7 +244,7 @@ class Settings(BaseModel):
     def _are_pools(cls, given: str) -> str:
         pools = [pool.strip() for pool in given.split(",") if pool.strip()]
         if not pools or not all(_POOL.fullmatch(pool) for pool in pools):
-            raise ValueError("must be names of a-z, 0-9, dots and hyphens, separated by commas")
+            raise ValueError("must be names of a-z, A-Z, 0-9, dots, hyphens and underscores, separated by commas")
         return given
 
     @field_validator("oidc_issuer")

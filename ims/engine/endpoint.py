@@ -1,6 +1,7 @@
 """The worker's HTTP endpoint for Prometheus and health checks; no other program uses it."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -45,6 +46,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is the base class's
         """Do not log: a line for each scrape has no value."""
@@ -57,7 +62,8 @@ class Endpoint:
         """Raises OSError when the address cannot be used."""
         self._pulse = pulse
         self._metrics = make_wsgi_app()
-        self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_QuietHandler)
+        server = _Server6 if ":" in host else _Server
+        self._server = make_server(host, port, self._answer, server_class=server, handler_class=_QuietHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
+from ims.core.net import with_port
 from ims.core.queue import WorkerContext
 from ims.core.settings import Settings
 from ims.engine.endpoint import Endpoint
@@ -34,7 +35,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     try:
         endpoint = Endpoint(settings.worker_metrics_host, settings.worker_metrics_port, life.pulse)
     except OSError as error:
-        address = f"{settings.worker_metrics_host}:{settings.worker_metrics_port}"
+        address = with_port(settings.worker_metrics_host, settings.worker_metrics_port)
         raise ConfigurationFaulty(f"The worker cannot listen on {address}: {error.strerror}.") from error
     endpoint.start()
     try:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask import Flask, current_app, g, request, session
 
 from ims.accounts.passwords import hash_token
-from ims.accounts.queries import account_by_id, principal_of_token
+from ims.accounts.queries import account_of_session, principal_of_token
 from ims.core.context import Context, Origin, ScopeTooNarrow
 from ims.core.errors import Forbidden, Unauthenticated
 from ims.core.net import client_address
@@ -30,8 +30,9 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """The content of a session cookie: the account, its session generation at the sign-in, and the time of it."""
+    """The content of a session cookie: its own id, the account, its session generation and the time of the sign-in."""
 
+    session_id: UUID
     account_id: UUID
     generation: int
     signed_in_at: datetime
@@ -95,13 +96,20 @@ def begin_session(account: Account) -> None:
     """Sign in with a new session that shares nothing with the previous one, not even the CSRF token."""
     session.clear()
     session.permanent = True
+    session["id"] = str(uuid4())
     session["account"] = str(account.id)
     session["generation"] = account.session_generation
     session["at"] = clock().isoformat()
 
 
-def end_session() -> None:
-    """Sign out on this device."""
+def session_id() -> UUID | None:
+    """The id of this request's session; None without one."""
+    claim = _read_pass()
+    return None if claim is None else claim.session_id
+
+
+def forget_session() -> None:
+    """Remove the session from the browser's cookie. A copy of the cookie stays valid until its session is ended."""
     session.clear()
 
 
@@ -154,7 +162,7 @@ def _by_session() -> Account | None:
     if claim is None or clock() - claim.signed_in_at > timedelta(hours=settings().session_hours):
         return None
     with transaction() as db:
-        account = account_by_id(db, claim.account_id)
+        account = account_of_session(db, claim.account_id, claim.session_id)
     if account is None or account.session_generation != claim.generation:
         return None
     return account
@@ -162,7 +170,12 @@ def _by_session() -> Account | None:
 
 def _read_pass() -> _Pass | None:
     try:
-        return _Pass(UUID(session["account"]), int(session["generation"]), datetime.fromisoformat(session["at"]))
+        return _Pass(
+            UUID(session["id"]),
+            UUID(session["account"]),
+            int(session["generation"]),
+            datetime.fromisoformat(session["at"]),
+        )
     except (KeyError, ValueError, TypeError):
         # No session, or one written by an earlier version.
         return None

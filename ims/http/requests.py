@@ -7,6 +7,7 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 
+from ims.core.errors import FieldError, Invalid
 from ims.core.log import logger
 
 log = logger(__name__)
@@ -32,6 +33,9 @@ def install(app: Flask, program: str) -> None:
         structlog.contextvars.clear_contextvars()
         # A thread of the server starts with an empty context, so the program's name is bound again.
         structlog.contextvars.bind_contextvars(program=program, request_id=g.request_id)
+        # PostgreSQL cannot store them, so they never match, and a driver's error would be ours.
+        if wrong := [name for name, values in request.args.lists() if "\0" in name or "\0" in "".join(values)]:
+            raise Invalid(fields=[FieldError(name.replace("\0", ""), "must not contain NUL") for name in wrong])
 
     def end(response: Response) -> Response:
         response.headers[HEADER] = request_id()

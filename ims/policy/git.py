@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,21 +20,21 @@ class GitState:
     dirty: bool | None = None
 
 
-def git_state(root: Path, search_path: str = os.defpath) -> GitState:
+def git_state(root: Path, search_path: str = os.defpath, parts: Sequence[str] = PARTS) -> GitState:
     """The commit of the checkout that contains `root`. Never raises: without Git, repository or commit it is unknown.
 
-    `search_path` is the PATH to search for `git`.
+    `search_path` is the PATH to search for `git`, `parts` are the files and directories that belong to the policy.
     """
     commit = _git(search_path, root, "rev-parse", "--verify", "HEAD^{commit}")
     if commit is None:
         return GitState()
-    changed = _git(search_path, root, "status", "--porcelain", "--untracked-files=normal", "--", *_parts(root))
+    changed = _git(search_path, root, "status", "--porcelain", "--untracked-files=normal", "--", *_specs(root, parts))
     return GitState(commit.strip(), None if changed is None else bool(changed.strip()))
 
 
-def _parts(root: Path) -> list[str]:
+def _specs(root: Path, parts: Sequence[str]) -> list[str]:
     # A part that was deleted from the tree but not from the commit is a change, too.
-    return [f":(glob){part}{suffix}" for part in PARTS for suffix in ("", "/**")] if root.is_dir() else []
+    return [f":(literal){part}" for part in parts] if root.is_dir() else []
 
 
 def _git(search_path: str, root: Path, *arguments: str) -> str | None:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ims.policy.patterns import PATTERN_LENGTH, check_pattern, compile_pattern
 
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
+NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 """Names that are safe as Ansible's `--limit`: without wildcards, `!`, `~` and `@`."""
 NAME_LENGTH = 128
 
@@ -32,8 +32,8 @@ def check_name(value: str) -> str:
     """Return a name that is safe as Ansible's `--limit`. Raises the fault otherwise."""
     if not NAME_PATTERN.fullmatch(value) or len(value) > NAME_LENGTH:
         raise fault(
-            f"{value[:NAME_LENGTH]!r} is not a valid name: use a-z, 0-9, dots and hyphens, begin with a letter or "
-            f"digit, and use at most {NAME_LENGTH} characters."
+            f"{value[:NAME_LENGTH]!r} is not a valid name: use a-z, A-Z, 0-9, dots, hyphens and underscores, begin "
+            f"with a letter or digit, and use at most {NAME_LENGTH} characters."
         )
     return value
 

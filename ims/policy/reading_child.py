@@ -92,6 +92,12 @@ NOT_OPENED = (
     "runs use, too."
 )
 
+VARIABLES_DIRECTORIES = ("group_vars", "host_vars")
+NO_DIRECTORY = (
+    "is a file, and Ansible reads only a directory of this name. If it is a link in Git, check it out as one: "
+    "git config core.symlinks true, then git checkout it again."
+)
+
 
 def finding(place: Place | None, field: str, message: str, file: str) -> dict[str, Any]:
     """A fault or a warning as the parent reads it."""
@@ -141,6 +147,20 @@ class Answer:
         elif isinstance(value, (list, tuple)):
             for index, inner in enumerate(value):
                 self.note_places(f"{path}.{index}", inner, None, depth + 1)
+
+
+def files_below(start: Path) -> Iterator[Path]:
+    """The files in a directory and in the directories it links to, each directory once; a file is itself."""
+    if start.is_file():
+        yield start
+    seen = set()
+    for directory, inner, names in os.walk(start, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        yield from (path for name in names if (path := Path(directory) / name).is_file())
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -193,6 +213,10 @@ class Reader:
 
     def check_files(self) -> None:
         """Parse every inventory file separately, so that all broken files are reported at once, with positions."""
+        top = Path(self.inventory)
+        for name in VARIABLES_DIRECTORIES:
+            if (path := (top if top.is_dir() else top.parent) / name).is_file():
+                self.answer.fault(None, "", NO_DIRECTORY, str(path))
         for path, is_variables in self.yaml_files():
             try:
                 content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
@@ -207,11 +231,12 @@ class Reader:
         """The YAML files of the inventory, and whether each holds variables; the others are sources of hosts."""
         top = Path(self.inventory)
         base = top if top.is_dir() else top.parent
-        for path in sorted(base.rglob("*")):
+        starts = (base,) if top.is_dir() else (top, *(base / name for name in VARIABLES_DIRECTORIES))
+        for path in sorted(path for start in starts for path in files_below(start)):
             inner = path.relative_to(base).parts
-            if not path.is_file() or any(part.startswith(".") or part.endswith("~") for part in inner):
+            if any(part.startswith(".") or part.endswith("~") for part in inner):
                 continue
-            is_variables = len(inner) > 1 and inner[0] in ("group_vars", "host_vars")
+            is_variables = len(inner) > 1 and inner[0] in VARIABLES_DIRECTORIES
             is_yaml = path.suffix in YAML_SUFFIXES or (is_variables and not path.suffix)
             if is_yaml and (is_variables or top.is_dir() or path == top):
                 yield path, is_variables
@@ -365,7 +390,7 @@ class Reader:
         services = set(self.answer.services)
         for name, parameters in sorted(self.playbooks_of_rules().items()):
             path = self.root / name
-            if path.is_file() and path.resolve().is_relative_to(self.root.resolve() / "playbooks"):
+            if path.is_file() and path.resolve().is_relative_to(self.root.resolve()):
                 self.answer.playbooks[name] = self.check_playbook(manager, path, services, parameters)
 
     def playbooks_of_rules(self) -> dict[str, set[str]]:

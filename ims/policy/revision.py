@@ -35,7 +35,7 @@ def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str])
     Ansible cannot read it.
     """
     packed = pack(root, inventory)
-    git = git_state(root, environment.get("PATH", os.defpath))
+    git = git_state(root, environment.get("PATH", os.defpath), packed.parts)
     with tempfile.TemporaryDirectory(prefix="ims-revision-") as scratch:
         copy = unpack(packed.digest, packed.archive, Path(scratch))
         try:

@@ -93,6 +93,8 @@ def _check_member(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) 
     parent = members.get(str(path.parent))
     sound = (
         not path.is_absolute()
+        # The path "." has no parts: it is the directory itself.
+        and bool(path.parts)
         and path.as_posix() == member.name
         and not {"..", "."} & set(path.parts)
         and (len(path.parts) == 1 or (parent is not None and parent.isdir()))

@@ -27,7 +27,7 @@ from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
 from ims.core.log import configure_logging
 from ims.core.settings import Settings, load_settings
-from ims.http import authentication, health, metrics, problems, requests, resources, security, senders
+from ims.http import authentication, health, metrics, prefix, problems, requests, resources, security, senders
 from ims.http.front.limits import MOST_FORM_BYTES
 from ims.reports.statistics import count_by_status, read_means
 from ims.runs.queries import count_active
@@ -104,6 +104,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         documentation.blueprint(GROUPS),
     ):
         app.register_blueprint(blueprint)
+    prefix.install(app, settings)
     return app
 
 

@@ -8,6 +8,7 @@ import gc
 from pathlib import Path
 from typing import Any
 
+from ims.core.net import with_port
 from ims.core.serving import (
     METRICS_VARIABLE,
     die_with_master,
@@ -23,7 +24,7 @@ from ims.http.front.worker import serving
 PROGRAM = "ims-web"
 _settings = load_settings()
 
-bind = f"{_settings.web_host}:{_settings.web_port}"
+bind = with_port(_settings.web_host, _settings.web_port)
 worker_class = serving(Limits.of(_settings, most_body=MOST_FORM_BYTES, keep_alive_seconds=30))
 # The rate limits of sources are counted per process: a second process would double them.
 workers = 1

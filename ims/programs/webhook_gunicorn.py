@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ims.core.log import configure_logging
+from ims.core.net import with_port
 from ims.core.serving import (
     METRICS_VARIABLE,
     die_with_master,
@@ -25,7 +26,7 @@ from ims.http.front.worker import serving
 PROGRAM = "webhook"
 _settings = load_settings()
 
-bind = f"{_settings.webhook_host}:{_settings.webhook_port}"
+bind = with_port(_settings.webhook_host, _settings.webhook_port)
 # Longer than the pauses between an Alertmanager's notifications: it keeps its connection.
 worker_class = serving(Limits.of(_settings, most_body=_settings.max_body_bytes, keep_alive_seconds=75))
 # PostgreSQL needs the other half. Processes that commit at once wait for one another's incidents, and one that holds

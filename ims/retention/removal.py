@@ -139,6 +139,13 @@ STEPS: Final = (
         " WHERE began_at < greatest(CAST(:before AS timestamptz), now() - interval '1 hour')"
         " LIMIT :limit FOR UPDATE SKIP LOCKED)",
     ),
+    # No session lasts longer than the longest IMS_SESSION_HOURS, 30 days.
+    Step(
+        "ended_sessions",
+        "DELETE FROM ended_session WHERE id IN (SELECT id FROM ended_session"
+        " WHERE ended_at < least(CAST(:before AS timestamptz), now() - interval '30 days')"
+        " LIMIT :limit FOR UPDATE SKIP LOCKED)",
+    ),
 )
 
 

@@ -4,12 +4,13 @@ import re
 
 from markupsafe import Markup, escape
 
+from ims.core.shown import visible
+
 _SEQUENCE = re.compile(
     r"\x1b\[([0-9;]*)([A-Za-z])"  # colours and cursor movements
     r"|\x1b[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links and other strings
     r"|\x1b[@-Z\\-_]|\x1b"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
 
@@ -29,14 +30,19 @@ def to_markup(text: str) -> Markup:
 
 def to_plain(text: str) -> str:
     """`text` without any control sequence, for plain text and copies."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+    return _clean(_SEQUENCE.sub("", text.replace("\r\n", "\n")))
 
 
 def _span(text: str, classes: frozenset[str]) -> Markup:
-    clean = _CONTROL.sub("", text)
+    clean = _clean(text)
     if not clean or not classes:
         return escape(clean)
     return Markup('<span class="{}">{}</span>').format(" ".join(sorted(classes)), clean)
+
+
+def _clean(text: str) -> str:
+    """`text` without carriage returns, which only animate a terminal; what could hide or reorder text is escaped."""
+    return visible(text.replace("\r", ""))
 
 
 def _after(classes: frozenset[str], codes: str) -> frozenset[str]:

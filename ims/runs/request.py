@@ -21,7 +21,7 @@ ALERT: Final = "alert"
 MAX_TIMEOUT: Final = 86_400
 """Seconds."""
 
-_HOST = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_HOST = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*")
 

@@ -20,7 +20,7 @@ from ims.reports.similar import Similar, similar_to
 from ims.runs.models import ACTIVE, Run
 from ims.runs.queries import runs_of
 from ims.services.queries import read_catalogue
-from ims.web.markdown import Prose, read
+from ims.web.markdown import Prose, read_here
 from ims.web.timeline import Timeline, read_timeline
 
 MOST_ALERTS = 15
@@ -94,7 +94,7 @@ def incident_page(session: Session, reference: str, now: datetime, before: int |
     return IncidentPage(
         row=row,
         steps=allowed_steps(incident.status),
-        description=read(incident.description),
+        description=read_here(incident.description),
         timeline=read_timeline(session, incident.id, before),
         alerts=shown,
         more_alerts=len(alerts) > len(shown),

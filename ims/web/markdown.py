@@ -12,10 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import nh3
+from flask import has_request_context, request
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup, escape
+
+from ims.core.shown import visible
 
 SCHEMES: Final = frozenset({"http", "https", "mailto"})
 """Allowed schemes of links; links to incidents and runs are paths."""
@@ -36,6 +39,7 @@ _TAGS: Final = {
     "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _ALIGNMENTS: Final = {"text-align:right": "right", "text-align:center": "center"}
+_ROOT: Final = "root"
 _PLACES: Final = {"INC": "/incidents/", "R": "/runs/"}
 
 # The same characters that input validation rejects: entities such as &#x202e; would bring them back.
@@ -56,18 +60,26 @@ class Prose:
 
 
 @lru_cache(maxsize=256)
-def read(text: str) -> Prose:
-    """`text` as markup. Headings start at level 3: the page has level 1 and the panel level 2."""
-    text = _CONTROL.sub("", text.replace("\r\n", "\n"))
+def read(text: str, root: str = "") -> Prose:
+    """`text` as markup. Headings start at level 3: the page has level 1 and the panel level 2.
+
+    `root` is the path that a proxy has put IMS below.
+    """
+    text = visible(text.replace("\r\n", "\n"))
     if text.count("[") > MOST_BRACKETS or _cells(text) > MOST_CELLS:
         return _as_typed(text)
-    tokens = _READER.parse(text)
+    tokens = _READER.parse(text, {_ROOT: root})
     if _depth(tokens) > MOST_LEVELS:
         return _as_typed(text)
     rendered: str = _READER.renderer.render(tokens, _READER.options, {})
     if len(rendered) > MOST_MARKUP:
         return _as_typed(text)
     return Prose(Markup(_SIEVE.clean(rendered)))  # noqa: S704 - sanitised by nh3
+
+
+def read_here(text: str) -> Prose:
+    """`text` as markup for a page of this request."""
+    return read(text, request.script_root if has_request_context() else "")
 
 
 def _as_typed(text: str) -> Prose:
@@ -111,7 +123,7 @@ def _finish(state: StateCore) -> None:
         elif token.type in ("th_open", "td_open"):
             _align(token)
         elif token.type == "inline":
-            token.children = list(_with_links(token.children or [], budget))
+            token.children = list(_with_links(token.children or [], budget, state.env.get(_ROOT, "")))
 
 
 def _align(token: Token) -> None:
@@ -121,7 +133,7 @@ def _align(token: Token) -> None:
         token.attrs["class"] = _ALIGNMENTS[style]
 
 
-def _with_links(children: list[Token], budget: list[int]) -> Iterator[Token]:
+def _with_links(children: list[Token], budget: list[int], root: str) -> Iterator[Token]:
     """The tokens of a line, with texts split where a link is inserted. Links are not nested."""
     inside = 0
     for token in children:
@@ -131,15 +143,15 @@ def _with_links(children: list[Token], budget: list[int]) -> Iterator[Token]:
             label = _CONTROL.sub("", token.content) or "image"
             yield from [_text(label)] if inside else _link(str(token.attrs.get("src", "")), label)
         elif token.type == "text" and not inside:
-            yield from _split(token.content, budget)
+            yield from _split(token.content, budget, root)
         else:
             yield token
 
 
-def _split(text: str, budget: list[int]) -> Iterator[Token]:
+def _split(text: str, budget: list[int], root: str) -> Iterator[Token]:
     begin = 0
     for found in _MENTION.finditer(text):
-        address = _PLACES[found["kind"]] + found[0] if found["kind"] else found[0]
+        address = root + _PLACES[found["kind"]] + found[0] if found["kind"] else found[0]
         if budget[0] <= 0 or not (found["kind"] or is_allowed(address)):
             continue
         budget[0] -= 1

@@ -5,24 +5,27 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, request, url_for
+from flask import Flask, request, session, url_for
+from markupsafe import Markup
 
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import is_rotated, token_state
 from ims.core import wording
+from ims.core.shown import visible
 from ims.healing.guards import phrase_of
 from ims.http.authentication import may_change, principal
 from ims.http.requests import request_id
 from ims.http.resources import clock, settings
 from ims.runs.ansi import to_markup
 from ims.sources.state import warnings_of
-from ims.web.pages.account import THEMES
+from ims.web.pages.account import SAID_ONCE, THEMES
 
 STATIC = Path(__file__).with_name("static")
 
 
 def install(app: Flask) -> None:
     """Install the template filters, functions and variables in `app`."""
+    app.jinja_env.finalize = _visible
     app.jinja_env.filters.update(
         duration=wording.duration,
         instant=wording.instant,
@@ -39,6 +42,7 @@ def install(app: Flask) -> None:
         age_of=_age_of,
         clock=clock,
         is_rotated=is_rotated,
+        said_once=_said_once,
         token_name=token_name,
         token_state=token_state,
         warnings_of=warnings_of,
@@ -55,6 +59,16 @@ def _context() -> dict[str, object]:
         "theme": _theme(),
         "here": request.full_path.rstrip("?"),
     }
+
+
+def _visible(value: object) -> object:
+    """Every value that a template shows. Markup has been checked by who made it."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _said_once() -> str | None:
+    said: str | None = session.pop(SAID_ONCE, None) if SAID_ONCE in session else None
+    return said
 
 
 def _theme() -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ims.core.errors import NotFound
 from ims.incidents.models import TimelineEvent
 from ims.incidents.sentences import Sentence, sentence_of
-from ims.web.markdown import Prose, read
+from ims.web.markdown import Prose, read_here
 
 MOST_EVENTS = 120
 MOST_CHARACTERS = 55_000
@@ -63,7 +63,7 @@ def read_timeline(session: Session, incident_id: UUID, before: int | None = None
 
 def _entry(event: TimelineEvent) -> TimelineEntry:
     sentence = sentence_of(event)
-    return TimelineEntry(event, sentence, read(sentence.detail) if sentence.is_prose and sentence.detail else None)
+    return TimelineEntry(event, sentence, read_here(sentence.detail) if sentence.is_prose and sentence.detail else None)
 
 
 def text_of(session: Session, incident_id: UUID, seq: int) -> str:

@@ -35,6 +35,13 @@ class NoGroup(SignInRefused):
     """None of your groups has access to IMS. Ask an administrator to give one of them a role in IMS_OIDC_ROLES."""
 
 
+class GroupsLeftOut(SignInRefused):
+    """Your identity provider left out your groups, because there are too many, and you have no account in IMS yet.
+
+    Ask an administrator to have the provider send only the groups that IMS needs, or to set IMS_OIDC_DEFAULT_ROLE.
+    """
+
+
 class NameUnusable(SignInRefused):
     """Your name at the identity provider is not valid in IMS. Ask an administrator to set IMS_OIDC_NAME_CLAIM."""
 

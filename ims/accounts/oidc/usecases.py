@@ -9,7 +9,14 @@ from sqlalchemy.orm import Session
 
 from ims.accounts.models import Membership, UserAccount
 from ims.accounts.oidc.claims import Identity, Rules
-from ims.accounts.oidc.errors import AccountDisabled, NameBelongsToAnother, NameUnusable, NoGroup, SignInRefused
+from ims.accounts.oidc.errors import (
+    AccountDisabled,
+    GroupsLeftOut,
+    NameBelongsToAnother,
+    NameUnusable,
+    NoGroup,
+    SignInRefused,
+)
 from ims.accounts.people.inputs import NewAccount, NewTeam
 from ims.accounts.people.teams import create_team, set_teams
 from ims.accounts.people.usecases import LastAdministrator, change_account
@@ -28,17 +35,23 @@ PROVIDER: Final = Principal(Actor(ActorKind.SYSTEM, "identity provider"), "ident
 def admit(context: Context, identity: Identity, rules: Rules) -> Account:
     """The account of this person, created at the first sign-in; every sign-in updates role and teams by the groups.
 
+    If the provider left the groups out, role and teams stay, and the account says since when.
     The context's principal is IMS, since no account is signed in yet. Raises a `SignInRefused` with reason and remedy.
     """
-    role = rules.role_of(identity.groups)
-    if rules.decide_roles and role is None:
+    is_unknown = identity.are_groups_missing
+    role = None if is_unknown else rules.role_of(identity.groups)
+    if rules.decide_roles and role is None and not is_unknown:
         raise NoGroup
     by_provider = context.acting_as(PROVIDER)
-    account = _known(context.session, identity) or _make(by_provider, identity, role)
+    account = _known(context.session, identity) or _make(
+        by_provider, identity, rules.least_role if is_unknown else role
+    )
     if account.disabled_at is not None:
         raise AccountDisabled
     _follow(by_provider, account, identity, role if rules.decide_roles else None)
-    _follow_teams(by_provider, account, identity, rules)
+    if not is_unknown:
+        _follow_teams(by_provider, account, identity, rules)
+    _note_missing_groups(by_provider, account, is_missing=is_unknown and bool(rules.roles or rules.teams))
     context.session.flush()
     admitted = account_by_id(context.session, account.id)
     if admitted is None:
@@ -63,7 +76,7 @@ def _known(session: Session, identity: Identity) -> UserAccount | None:
 def _make(context: Context, identity: Identity, role: Role | None) -> UserAccount:
     """Create the account at a person's first sign-in. An existing account with the same name is never taken over."""
     if role is None:
-        raise NoGroup
+        raise GroupsLeftOut if identity.are_groups_missing else NoGroup
     try:
         new = read(NewAccount, {"name": identity.name, "role": role, "email": _email(identity)})
     except Invalid as error:
@@ -105,6 +118,16 @@ def _follow(context: Context, account: UserAccount, identity: Identity, role: Ro
             "You are the last administrator, and your groups now give you another role. Make another account an "
             "administrator first: ims user set NAME --role admin"
         ) from error
+
+
+def _note_missing_groups(context: Context, account: UserAccount, *, is_missing: bool) -> None:
+    """Keep since when the groups are missing, for the page of the accounts; the audit log has beginning and end."""
+    since = account.groups_missing_since
+    if is_missing == (since is not None):
+        return
+    account.groups_missing_since = context.now if is_missing else None
+    action = "user.groups_missing" if is_missing else "user.groups_back"
+    record(context, action, account.name, after={"role": account.role} if is_missing else None)
 
 
 def _follow_teams(context: Context, account: UserAccount, identity: Identity, rules: Rules) -> None:

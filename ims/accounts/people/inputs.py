@@ -9,7 +9,7 @@ from ims.core.errors import FieldError, Invalid
 from ims.core.principal import Role
 from ims.core.validation import Input, one_line
 
-NAME_LENGTH: Final = 64
+NAME_LENGTH: Final = 128
 TEAM_LENGTH: Final = 128
 EMAIL_LENGTH: Final = 254
 PASSWORD_LEAST: Final = 12
@@ -17,14 +17,19 @@ PASSWORD_LEAST: Final = 12
 PASSWORD_MOST: Final = 256
 """Upper bound, since hashing megabytes would be a way to overload IMS."""
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+NAME_PATTERN: Final = r"[a-z0-9][a-z0-9._@+'#-]*"
+"""Also the user names of Entra ID and Okta, which look like e-mail addresses; a guest of Entra ID has a `#`."""
+_NAME: Final = re.compile(NAME_PATTERN)
 # Good enough to find a typing mistake; only a delivered message shows whether an address works.
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError("must consist of lower-case letters, digits, dots, hyphens and underscores, such as alice")
+        raise ValueError(
+            "must consist of lower-case letters, digits and . _ - @ + ' #, and begin with a letter or digit, such as "
+            "alice or alice@example.org"
+        )
     return value
 
 

@@ -28,6 +28,7 @@ class Person:
     oidc_subject: str | None
     created_at: datetime
     disabled_at: datetime | None
+    groups_missing_since: datetime | None
 
     @property
     def signs_in_by(self) -> str:
@@ -116,4 +117,5 @@ def _person(row: UserAccount, teams: list[str] | None) -> Person:
         oidc_subject=row.oidc_subject,
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        groups_missing_since=row.groups_missing_since,
     )

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from ims.accounts.models import ApiToken, UserAccount
+from ims.accounts.models import ApiToken, EndedSession, UserAccount
 from ims.accounts.passwords import hash_password, is_password
 from ims.accounts.people.inputs import Description, NewAccount, check_password
 from ims.accounts.people.queries import NoSuchAccount
@@ -193,6 +193,14 @@ def end_sessions(context: Context, name: str) -> None:
     """Sign the account out everywhere, by a new session generation. Raises `NoSuchAccount`."""
     context.require(Role.ADMIN)
     _end_sessions(context, _locked_account(context.session, name))
+
+
+def end_session(context: Context, session_id: UUID) -> None:
+    """End one of the principal's sessions, so that nobody can use a copy of its cookie."""
+    context.require(Role.VIEWER)
+    values = {"id": session_id, "ended_at": context.now}
+    if context.session.scalar(insert(EndedSession).values(values).on_conflict_do_nothing().returning(EndedSession.id)):
+        record(context, "user.signed_out", context.principal.name)
 
 
 def end_own_sessions(context: Context) -> None:

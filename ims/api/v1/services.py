@@ -19,7 +19,7 @@ api: Final = Group("Services", "The services of the inventory and their current 
 ServiceName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
         max_length=NAME_LENGTH,
         description="The inventory host.",
         examples=["checkout"],

@@ -1,6 +1,7 @@
 """REST API: users, for administrators."""
 
 from typing import Final
+from urllib.parse import quote
 
 from ims.accounts.people import usecases as actions
 from ims.accounts.people.inputs import NewAccount
@@ -33,7 +34,7 @@ def create_user(body: NewUser) -> Answer:
     with use_case() as context:
         actions.create_account(context, read(NewAccount, body.model_dump(exclude={"password"})), body.password)
         shown = show_user(person(context.session, body.name))
-    return Answer(shown, headers={"Location": f"/api/v1/users/{body.name}"})
+    return Answer(shown, headers={"Location": f"/api/v1/users/{quote(body.name, safe='')}"})
 
 
 @api.get("/users", answers=UserList, least=Role.ADMIN, raises=(Unprocessable,))

@@ -20,9 +20,10 @@ from ims.http.authentication import (
     allow,
     begin_session,
     client_host,
-    end_session,
+    forget_session,
     identify,
     public,
+    session_id,
     signed_in,
     use_case,
 )
@@ -33,6 +34,8 @@ accounts = Blueprint("accounts", __name__)
 log = logger(__name__)
 
 THEMES = ("light", "dark")
+SAID_ONCE: Final = "said_once"
+"""Key in the session of a message that the next page shows, whichever it is."""
 _YEAR_SECONDS = 365 * 24 * 3600
 _LONGEST = 256
 OVERLAP: Final = timedelta(hours=1)
@@ -100,10 +103,12 @@ def _again(name: str, message: str, status: int, headers: dict[str, str]) -> tup
 @allow(Role.VIEWER)
 def sign_out() -> Response:
     """End this session; with `everywhere`, all sessions of the account."""
-    if request.form.get("everywhere"):
-        with use_case() as context:
+    with use_case() as context:
+        if request.form.get("everywhere"):
             actions.end_own_sessions(context)
-    end_session()
+        elif (mine := session_id()) is not None:
+            actions.end_session(context, mine)
+    forget_session()
     return redirect(url_for("accounts.sign_in_page"))
 
 
@@ -198,7 +203,15 @@ def set_theme() -> Response:
         abort(400)
     response = redirect(next_page())
     secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
-    response.set_cookie("theme", theme, max_age=_YEAR_SECONDS, samesite="Lax", secure=secure, httponly=True)
+    response.set_cookie(
+        "theme",
+        theme,
+        max_age=_YEAR_SECONDS,
+        samesite="Lax",
+        secure=secure,
+        httponly=True,
+        path=request.script_root or "/",
+    )
     return response
 
 
@@ -208,10 +221,13 @@ def sign_in_again(message: str) -> str:
 
 
 def next_page() -> str:
-    """Where to redirect to: only a local path, so that a link cannot redirect users to another host."""
+    """Where to redirect to: only a local path, so that a link cannot redirect users to another host.
+
+    The parameter `next` is a path without the prefix, below which a proxy may have put IMS.
+    """
     wanted = request.values.get("next", "")
     own_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
     # Browsers drop tabs and newlines: "/<tab>/elsewhere" would be another host.
     if not own_path or any(ord(character) < 0x20 for character in wanted):
         return url_for("incidents.index")
-    return wanted
+    return request.script_root + wanted

@@ -16,7 +16,7 @@ from ims.core.principal import Account, Principal
 from ims.core.settings import Settings
 from ims.http.authentication import begin_session, client_host, public, use_case
 from ims.http.resources import clock, settings
-from ims.web.pages.account import next_page, sign_in_again
+from ims.web.pages.account import SAID_ONCE, next_page, sign_in_again
 
 oidc = Blueprint("oidc", __name__)
 log = logger(__name__)
@@ -27,6 +27,12 @@ _BEGUN: Final = "oidc"
 MOST_BEGUN: Final = 3
 """Concurrent sign-ins per browser (one per tab); the cookie's size is limited."""
 BEGUN_FOR: Final = timedelta(minutes=10)
+
+
+GROUPS_MISSING: Final = (
+    "The identity provider left out your groups, because there are too many. Your role and your teams stay as they "
+    "were. Ask an administrator to have the provider send only the groups that IMS needs."
+)
 
 
 class NoProvider(NotFound):
@@ -79,6 +85,9 @@ def finish() -> Response | tuple[str, int]:
         return sign_in_again(refused.message), refused.status
     begin_session(account)
     log.info("signed_in", account=account.name)
+    if identity.are_groups_missing:
+        log.warning("oidc_groups_missing", account=account.name)
+        session[SAID_ONCE] = GROUPS_MISSING
     return redirect(following)
 
 
@@ -109,4 +118,4 @@ def _begun(state: str) -> tuple[Begun, str]:
 
 def _callback() -> str:
     """The callback URL, built from the setting: the Host header of a request is not trusted."""
-    return settings().web_url.rstrip("/") + url_for(".finish")
+    return settings().web_url.rstrip("/") + url_for(".finish").removeprefix(request.script_root)

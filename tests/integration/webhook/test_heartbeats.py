@@ -53,7 +53,24 @@ def test_an_unknown_name_is_not_found(client: FlaskClient, name: str) -> None:
 
 def test_without_a_valid_token_nothing_is_taken(client: FlaskClient, source: Database) -> None:
     assert post(client, token="wrong").status_code == 401
-    assert client.get("/heartbeats/prometheus").status_code == 405
+    assert client.get("/heartbeats/prometheus").status_code == 401
+    assert known(source) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_heartbeat_may_be_sent_by_any_method_that_can_fetch_an_address(
+    client: FlaskClient, source: Database, method: str
+) -> None:
+    answer = client.open("/heartbeats/prometheus", method=method, headers=_bearer())
+    assert answer.status_code == 202
+    assert known(source) == [("prometheus", "alertmanager")]
+    assert (answer.text == "") == (method == "HEAD")
+    assert client.open("/heartbeats/nobody", method=method, headers=_bearer()).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_other_methods_send_no_heartbeat(client: FlaskClient, source: Database, method: str) -> None:
+    assert client.open("/heartbeats/prometheus", method=method, headers=_bearer()).status_code == 405
     assert known(source) == []
 
 

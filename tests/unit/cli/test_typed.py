@@ -33,7 +33,7 @@ def test_a_time_without_a_zone_is_utc() -> None:
 
 
 def test_text_from_outside_cannot_move_a_terminal_s_cursor() -> None:
-    assert printable("a\x1b[2Jb\nc\x9bd\u202e") == "a [2Jb c d "
+    assert printable("a\x1b[2Jb\nc\x9bd\u202e") == "a\\x1b[2Jb\\nc\\x9bd\\u202e"
     assert printable(None) == ""
     assert cut("abcdef", 4) == "abc…"
 

@@ -153,9 +153,9 @@ def test_a_tree_over_the_limit_is_refused_with_what_is_large(tree: Path) -> None
         pack(tree, INVENTORY, limit=50_000)
 
 
-@pytest.mark.parametrize("inventory", ["inventory/none", "../elsewhere", "/etc", "docs"])
+@pytest.mark.parametrize("inventory", ["inventory/none", "../elsewhere", "/etc", ".", ".git"])
 def test_an_inventory_that_is_not_in_the_tree_is_refused(tree: Path, inventory: str) -> None:
-    (tree / "docs").mkdir()
+    (tree / ".git").mkdir()
     (tree.parent / "elsewhere").mkdir()
     with pytest.raises(TreeFaulty):
         pack(tree, inventory)
@@ -298,6 +298,12 @@ def test_an_archive_with_another_digest_is_refused_and_leaves_nothing(tree: Path
         [("pipe", tarfile.FIFOTYPE, "")],
         [("device", tarfile.CHRTYPE, "")],
         [("twice", tarfile.REGTYPE, ""), ("twice", tarfile.REGTYPE, "")],
+        [(".", tarfile.DIRTYPE, "")],
+        [(".", tarfile.REGTYPE, "")],
+        [(".", tarfile.SYMTYPE, ".")],
+        [("./", tarfile.DIRTYPE, ""), ("a", tarfile.REGTYPE, "")],
+        [("", tarfile.DIRTYPE, "")],
+        [("a/", tarfile.REGTYPE, "")],
     ],
 )
 def test_an_archive_that_no_policy_makes_writes_nothing(tmp_path: Path, members: list[tuple[str, bytes, str]]) -> None:

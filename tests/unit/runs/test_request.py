@@ -43,7 +43,7 @@ def test_a_host_of_the_inventory_is_a_limit(fields: dict[str, Any]) -> None:
 
 
 NO_LIMITS = (
-    "!z all * ~check.* @hosts.txt services ungrouped checkout:services checkout,services check* Checkout "
+    "!z all * ~check.* @hosts.txt services ungrouped checkout:services checkout,services check* _checkout "
     "-checkout checkout[0] &services ../checkout"
 )
 

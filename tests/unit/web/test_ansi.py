@@ -22,12 +22,14 @@ def test_markup_in_a_log_is_shown_and_not_obeyed() -> None:
 
 def test_sequences_that_move_the_cursor_or_set_a_title_are_dropped() -> None:
     text = "a\x1b[2Jb\x1b[10;10Hc\x1b]0;title\x07d\x1b]8;;https://x\x1b\\e\r\x08\x07f\x9b31mg"
-    assert to_markup(text) == "abcdef31mg"
-    assert to_plain(text) == "abcdef31mg"
+    shown = "abcde\\x08\\x07f\\x9b31mg"
+    assert to_markup(text) == shown
+    assert to_plain(text) == shown
 
 
-def test_characters_that_turn_the_direction_of_text_are_dropped() -> None:
-    assert to_plain("a\u202eb\u2066c") == "abc"
+def test_characters_that_turn_the_direction_of_text_are_shown_as_escapes() -> None:
+    assert to_plain("a\u202eb\u2066c\u2028d") == "a\\u202eb\\u2066c\\u2028d"
+    assert to_markup("\x1b[31ma\u202eb") == '<span class="ansi-red">a\\u202eb</span>'
 
 
 def test_absurd_codes_do_no_harm() -> None:

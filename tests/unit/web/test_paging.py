@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from ims.core.errors import Invalid
 from ims.core.paging import cut, decode_cursor, encode_cursor, name_in, number_in
 
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
-@given(st.lists(st.text()), st.lists(st.text()))
+
+@given(st.lists(storable), st.lists(st.text()))
 def test_a_cursor_gives_back_its_position(position: list[str], bound_to: list[str]) -> None:
     assert decode_cursor(encode_cursor(position, bound_to), bound_to) == position
 
@@ -30,6 +32,14 @@ def test_a_cursor_of_another_filter_is_refused() -> None:
 def test_a_damaged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid):
         decode_cursor(cursor, [])
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "a\\u0000b", "\\ud800", "\\udfff\\ud800"])
+def test_a_forged_position_that_no_database_could_hold_is_refused(text: str) -> None:
+    mine = encode_cursor(["position"], ["open"])
+    forged = base64.urlsafe_b64decode(mine + "=" * (-len(mine) % 4)).replace(b"position", text.encode())
+    with pytest.raises(Invalid):
+        name_in(base64.urlsafe_b64encode(forged).decode(), ["open"])
 
 
 @pytest.mark.parametrize("position", [[], ["x"], ["-1"], ["1" * 19], ["1", "2"], ["٣"], [""]])

@@ -25,13 +25,13 @@ _TIME: Final = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[
 WindowName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
         max_length=NAME_LENGTH,
-        description="Its name: a-z, 0-9, dots and hyphens.",
+        description="Its name: a-z, A-Z, 0-9, dots, hyphens and underscores.",
         examples=["database-upgrade"],
     ),
 ]
-_ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=NAME_LENGTH)]
+_ServiceName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", max_length=NAME_LENGTH)]
 _Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=256)]
 _Value = Annotated[str, Field(max_length=1024, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]
 _Rule = Annotated[str, Field(max_length=RULE_LENGTH, json_schema_extra=LINE_SCHEMA), AfterValidator(one_line)]

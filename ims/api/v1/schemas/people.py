@@ -6,7 +6,15 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from ims.accounts.people.inputs import EMAIL_LENGTH, NAME_LENGTH, PASSWORD_LEAST, PASSWORD_MOST, TEAM_LENGTH, team_name
+from ims.accounts.people.inputs import (
+    EMAIL_LENGTH,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    PASSWORD_LEAST,
+    PASSWORD_MOST,
+    TEAM_LENGTH,
+    team_name,
+)
 from ims.accounts.people.queries import Person, TeamOfPeople
 from ims.core.principal import Role
 from ims.core.schemas import Changes, Listing, RequestModel, ResponseModel
@@ -19,9 +27,9 @@ _PART: Final = r"[^@\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+"
 UserName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        pattern=f"^{NAME_PATTERN}$",
         max_length=NAME_LENGTH,
-        description="The account's name: a-z, 0-9, dots, hyphens and underscores.",
+        description="The account's name: a-z, 0-9 and . _ - @ + ' #; it begins with a letter or digit.",
         examples=["deploy-bot"],
     ),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from ims.accounts.models import ApiToken
+from ims.accounts.people.inputs import NAME_LENGTH, NAME_PATTERN
 from ims.accounts.token_names import token_name
 from ims.accounts.tokens.queries import TokenState, token_state
 from ims.accounts.tokens.usecases import LABEL_LENGTH, LIFETIME_MOST, NewToken
@@ -52,7 +53,9 @@ class AnyToken(_NewToken):
     source: Annotated[
         str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="The source that sends with it.")
     ] = None
-    user: Annotated[str | None, Field(pattern=r"^[a-z0-9._-]{1,64}$", description="The account it acts for.")] = None
+    user: Annotated[
+        str | None, Field(pattern=f"^{NAME_PATTERN}$", max_length=NAME_LENGTH, description="The account it acts for.")
+    ] = None
     scope: Annotated[
         Scope | None, Field(description="Rights of a token of an account (default: read); not for sources.")
     ] = None

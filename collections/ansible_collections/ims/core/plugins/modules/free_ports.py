@@ -125,7 +125,8 @@ def main() -> None:
         ports = {variable: int(port) for variable, port in module.params["ports"].items()}
     except (TypeError, ValueError) as error:
         module.fail_json(msg=f"A port is not a number: {error}.", taken=[])
-    taken = conflicts(ports, module.params["mark"], module.params["address"])
+    # As in a URL, an IPv6 address may be in brackets.
+    taken = conflicts(ports, module.params["mark"], module.params["address"].strip("[]"))
     if taken:
         module.fail_json(msg=" ".join(taken), taken=taken)
     module.exit_json(changed=False, taken=[])

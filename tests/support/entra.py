@@ -1,0 +1,79 @@
+"""An identity provider whose ID tokens have the claims that a test gives, as Entra ID, Okta and Keycloak send them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import time
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+
+@dataclass
+class Provider:
+    """Where the provider is, and the claims of the next ID token."""
+
+    issuer: str
+    key: RSAKey
+    claims: dict[str, Any] = field(default_factory=dict)
+    nonce: str = ""
+
+    def answer_to(self, sign_in: str) -> str:
+        """The query with which the provider sends the browser back; `sign_in` is where IMS has sent it."""
+        given = {name: values[0] for name, values in parse_qs(urlsplit(sign_in).query).items()}
+        self.nonce = given["nonce"]
+        return f"code=once&state={given['state']}"
+
+    def documents(self) -> dict[str, Any]:
+        """What the provider answers, by path."""
+        now = int(time())
+        standard = {"iss": self.issuer, "aud": "ims", "nonce": self.nonce, "iat": now, "exp": now + 300}
+        token = jwt.encode({"alg": "RS256", "kid": "one"}, {**standard, **self.claims}, self.key)
+        return {
+            "/.well-known/openid-configuration": {
+                "issuer": self.issuer,
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+                "jwks_uri": f"{self.issuer}/keys",
+                "id_token_signing_alg_values_supported": ["RS256"],
+            },
+            "/keys": {"keys": [{**self.key.as_dict(private=False), "kid": "one", "use": "sig", "alg": "RS256"}]},
+            "/token": {"access_token": "unused", "token_type": "Bearer", "id_token": token},
+        }
+
+
+@contextmanager
+def provider() -> Iterator[Provider]:
+    """The provider for the time of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = json.dumps(serving.documents()[self.path]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """A test's output has no access log."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving = Provider(f"http://127.0.0.1:{server.server_port}", RSAKey.generate_key(2048))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield serving
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
