@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ims.cli.client import api, place
-from ims.cli.errors import NothingThere, Wrong
+from ims.cli.errors import CommandFailed, NothingThere, Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
 from ims.cli.output import Json, changed, local, print_json, print_table, show
@@ -206,8 +206,8 @@ def try_body(
     else:
         for one in tried["alerts"]:
             show({name: value for name, value in one.items() if value not in (None, [], {})}, as_json=False)
-    if any(one["result"] == "rejected" for one in tried["alerts"]):
-        raise typer.Exit(1)
+    if rejected := sum(one["result"] == "rejected" for one in tried["alerts"]):
+        raise CommandFailed(f"{rejected} of {len(tried['alerts'])} would be rejected.")
 
 
 def _read(file: Path) -> Any:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from ims.accounts.models import ApiToken
 from ims.accounts.passwords import hash_token
+from ims.alerts.models import Alert
 from ims.cli.main import main
 from ims.core.db.engine import Database
 from ims.sources.models import Source
@@ -53,6 +55,22 @@ def test_setting_changes_only_what_is_named_and_none_takes_it_away(ims: Ims) -> 
     ims("source", "set", "shop", "--network", "any", "--enable")
     shown = json.loads(ims("source", "show", "shop", "--json"))
     assert (shown["networks"], shown["state"]) == ([], "ok")
+
+
+def test_a_body_is_tried_and_nothing_of_it_is_taken(ims: Ims, terminal: Database, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"event_action": "trigger", "dedup_key": "d", "payload": {"summary": "Full", "x": 1}}))
+    refused = ims("source", "try", str(body))
+    assert refused.startswith("failed: 1: ")
+    (tried,) = json.loads(ims("source", "try", str(body), "--format", "pagerduty", "--json"))["alerts"]
+    assert (tried["result"], tried["title"], tried["fingerprint"]) == ("firing", "Full", "d")
+    assert ims("source", "add", "pd", "--format", "pagerduty") == "changed"
+    assert json.loads(ims("source", "show", "pd", "--json"))["kind"] == "generic"
+    assert "firing" in ims("source", "try", str(body), "--source", "pd")
+    assert ims("source", "add", "other", "--format", "no-such").startswith("failed: ")
+    assert ims("source", "try", str(tmp_path / "nothing")).startswith("failed: 2: ")
+    with terminal.begin() as session:
+        assert session.scalars(select(Alert.id)).all() == []
 
 
 def test_the_list_is_a_table_and_json(ims: Ims) -> None:
