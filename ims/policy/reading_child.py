@@ -93,6 +93,10 @@ NOT_OPENED = (
 )
 
 VARIABLES_DIRECTORIES = ("group_vars", "host_vars")
+UNREAD = (
+    "is not read: Ansible reads only those beside the hosts of the inventory. Give {inside} as the inventory, or move "
+    "the directory up."
+)
 NO_DIRECTORY = (
     "is a file, and Ansible reads only a directory of this name. If it is a link in Git, check it out as one: "
     "git config core.symlinks true, then git checkout it again."
@@ -217,6 +221,8 @@ class Reader:
         for name in VARIABLES_DIRECTORIES:
             if (path := (top if top.is_dir() else top.parent) / name).is_file():
                 self.answer.fault(None, "", NO_DIRECTORY, str(path))
+        if top.is_dir():
+            self.note_unread(top)
         for path, is_variables in self.yaml_files():
             try:
                 content = self.loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True)
@@ -226,6 +232,13 @@ class Reader:
             if is_variables and content and not isinstance(content, Mapping):
                 message = "must be a mapping of variable names to values."
                 self.answer.fault(place_of(content), "", message, str(path))
+
+    def note_unread(self, top: Path) -> None:
+        """Warn of variables in a directory below: Ansible reads the hosts of an inventory inside, not its variables."""
+        below = {above for path in files_below(top) for above in path.parents}
+        for path in sorted(path for path in below if path.name in VARIABLES_DIRECTORIES and path.parent != top):
+            if path.is_relative_to(top) and not set(path.relative_to(top).parts[:-1]) & set(VARIABLES_DIRECTORIES):
+                self.answer.warn(None, "", UNREAD.format(inside=path.parent.relative_to(self.root)), str(path))
 
     def yaml_files(self) -> Iterator[tuple[Path, bool]]:
         """The YAML files of the inventory, and whether each holds variables; the others are sources of hosts."""

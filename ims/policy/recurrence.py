@@ -38,6 +38,22 @@ _ONE_PERIOD: Final = 12 * 9999
 """A large interval, which ends dateutil's search after the first month or year."""
 
 
+# Parts that calendars export and that are not supported, each with another way.
+_INSTEAD: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("BYHOUR", "BYMINUTE", "BYSECOND"),
+        "the time of day is that of `from`. Write a window for each time of the day.",
+    ),
+    **dict.fromkeys(
+        ("EXDATE", "EXRULE"),
+        "a window has no exceptions. End it before the exception by UNTIL, and write another that begins after it.",
+    ),
+    "RDATE": "write a window of its own for each additional date.",
+    "DTSTART": "the first occurrence is `from` and `to`, and `timezone` is a key of the window.",
+}
+_CALENDAR_LINE = re.compile(r"(?:^|[\s;])(EXDATE|EXRULE|RDATE|DTSTART)\b", re.IGNORECASE)
+
+
 class RuleFaulty(ValueError):
     """An RRULE is invalid; the message says why and how to correct it."""
 
@@ -146,10 +162,19 @@ def parse_rule(rule: str, begins: datetime, zone: ZoneInfo) -> Recurrence:
 
     Raises `RuleFaulty`, also for a rule without any occurrence.
     """
+    if calendar := _CALENDAR_LINE.search(rule):
+        raise _unsupported(calendar[1].upper())
     parts = _parts(rule)
     frequency = parts.get("FREQ", "")
+    if frequency in ("HOURLY", "MINUTELY", "SECONDLY"):
+        raise RuleFaulty(
+            "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY: a window occurs at most once a day. Write a window "
+            "for each time of the day."
+        )
     if frequency not in _ALLOWED:
         raise RuleFaulty("FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY.")
+    if other := sorted(parts.keys() & _INSTEAD.keys()):
+        raise _unsupported(other[0])
     if strange := sorted(parts.keys() - _ALLOWED[frequency]):
         known = ", ".join(sorted(_ALLOWED[frequency]))
         raise RuleFaulty(f"{strange[0][:32]} cannot be used with FREQ={frequency}. Allowed parts: {known}.")
@@ -179,6 +204,10 @@ def parse_rule(rule: str, begins: datetime, zone: ZoneInfo) -> Recurrence:
     if next(recurrence.starting_from(begins), None) is None:
         raise RuleFaulty("never occurs: no day matches it.")
     return recurrence
+
+
+def _unsupported(part: str) -> RuleFaulty:
+    return RuleFaulty(f"{part} is not supported: {_INSTEAD[part]}")
 
 
 def _parts(rule: str) -> dict[str, str]:

@@ -163,6 +163,21 @@ def test_a_link_that_a_checkout_made_a_file_is_a_fault(shape: Shape) -> None:
     assert [str(fault).split(",")[0] for fault in found.value.faults] == ["inventory/group_vars: is a file"]
 
 
+def test_variables_below_the_inventory_that_ansible_does_not_read_are_a_warning(shape: Shape) -> None:
+    root = shape(
+        {
+            "inventories/production/hosts": HOSTS,
+            "inventories/production/group_vars/all.yml": RULES,
+            "inventories/group_vars/all/group_vars/odd.yml": "x: 1\n",
+            "playbooks/heal/restart.yml": PLAYBOOK,
+        }
+    )
+    assert [str(warning).split(": Ansible")[0] for warning in revision(root, "inventories").warnings] == [
+        "inventories/production/group_vars: is not read"
+    ]
+    assert revision(root, "inventories/production").warnings == ()
+
+
 def test_a_missing_inventory_names_those_that_are_there(shape: Shape) -> None:
     root = shape({"inventories/production/hosts": HOSTS, "hosts": HOSTS})
     with pytest.raises(TreeFaulty, match=r"there are inventories/production, hosts: give one by --inventory"):
