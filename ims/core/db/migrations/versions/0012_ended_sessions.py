@@ -7,8 +7,8 @@ column change no row.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011_ended_sessions"
-down_revision = "0010_cut_short"
+revision = "0012_ended_sessions"
+down_revision = "0011_alerts"
 
 
 def upgrade() -> None:
