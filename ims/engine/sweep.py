@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from ims.core.db.engine import Database, database_now
 from ims.core.queue import Job, defer, runs_queue
-from ims.engine.identity import is_dead, place
+from ims.engine.identity import is_dead
 from ims.policy.queries import active_digest
 from ims.policy.unpacking import remove
 from ims.runs.approvals import expire_approvals, queue_approved
 from ims.runs.models import ACTIVE, Run, RunStatus
+from ims.runs.processes import place
 from ims.runs.supervision.sweep import kill_run
 from ims.runs.usecases import EndedRun, expired_runs, lose_runs
 
