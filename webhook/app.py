@@ -9,10 +9,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ims.alerts.notifications import clean
 from ims.alerts.parsers.formats import ALERT_PATHS
-from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
 from ims.core.db import readiness
-from ims.core.db.engine import Database, app_url
+from ims.core.db.engine import Database, app_url, database_now
 from ims.core.errors import Invalid, TooLarge
 from ims.core.json_body import read_json
 from ims.core.metrics import metrics_response
@@ -72,7 +71,8 @@ def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
         admission.charge(sender, 1)
         if is_taken:
             with database.begin() as session:
-                take_heartbeat(Context(session, Principal.of_source(sender.name), Origin(), utc_now()), clean(name))
+                context = Context(session, Principal.of_source(sender.name), Origin(), database_now(session))
+                take_heartbeat(context, clean(name))
         return _json({"heartbeat": name, "result": "taken" if is_taken else "ignored"}), 202
 
     @app.route(PATHS[SourceKind.CLOUDEVENTS], methods=["OPTIONS"], provide_automatic_options=False)

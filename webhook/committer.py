@@ -26,7 +26,6 @@ from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome, ingest_by, is_deadlock
 from ims.alerts.metrics import ALERTS_TRUNCATED, count_taken
 from ims.alerts.notifications import AlertNotification, Parsed, Rejected, RejectReason
-from ims.core.clock import utc_now
 from ims.core.db.direct import DirectConnection
 from ims.core.db.engine import Database
 from ims.core.errors import DatabaseAway, IMSError
@@ -91,7 +90,8 @@ class Committer:
     """Commits the alerts of one server process. Threads share it; forking before its first use is safe."""
 
     database: Database
-    clock: Callable[[], datetime] = utc_now
+    clock: Callable[[], datetime] | None = None
+    """Times of what is stored; the database's clock unless a test gives another."""
     _connection: DirectConnection = field(init=False)
     _lock: threading.Condition = field(default_factory=threading.Condition)
     _waiting: list[Request] = field(default_factory=list)
@@ -255,14 +255,19 @@ class Committer:
         policy, now = self.policy(), time.monotonic()
         heard = {notification.source for notification in notifications}
         heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
+        # Before the transaction: asking takes a connection of its own.
+        stored_at = self._now()
         with self._connection.begin() as execute:
-            outcome = ingest_by(execute, notifications, rejected, policy, self.clock(), heard=heard)
+            outcome = ingest_by(execute, notifications, rejected, policy, stored_at, heard=heard)
             for cut in truncated:
                 defer_by(execute, Job.FETCH_TRUNCATED, **asdict(cut))
         self._heard_at |= dict.fromkeys(heard, now)
         count_taken(outcome, rejected)
         ALERTS_TRUNCATED.inc(sum(cut.alerts for cut in truncated))
         return outcome
+
+    def _now(self) -> datetime:
+        return self.clock() if self.clock else self.database.now()
 
     def policy(self) -> Policy:
         """The policy in force, as of two seconds ago at most."""

@@ -14,7 +14,6 @@ from ims.alerts.bodies import response_body
 from ims.alerts.metrics import ALERT_PROCESSING
 from ims.alerts.parsers.formats import ALERT_PATHS, Parser, event_in, parser_for
 from ims.alerts.parsers.generic import NothingReadable
-from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import IMSError
 from ims.core.json_body import read_json
@@ -70,12 +69,15 @@ class Taking:
     def read(
         self, admitted: Admitted, body: bytes, media_type: str = "", headers: Iterable[tuple[str, str]] = ()
     ) -> Request:
-        """The alerts in a body, to be committed; headers matter for CloudEvents. Raises `Invalid` and `TooLarge`."""
+        """The alerts in a body, to be committed; headers matter for CloudEvents. Raises `Invalid` and `TooLarge`.
+
+        Never blocks: the time was asked for when the token was looked up, and is again with each commit.
+        """
         name = admitted.sender.name
         alerts = 1
         try:
             given = event_in(admitted.path, media_type, headers, read_json(body))
-            parsed = admitted.parse(given, name, utc_now())
+            parsed = admitted.parse(given, name, self.database.last_known_now())
             alerts = len(parsed.notifications) + len(parsed.rejected)
         finally:
             # What cannot be read at all has cost as much as an alert.

@@ -8,6 +8,7 @@ Never use a `queueing_lock` here: a collision would abort the caller's transacti
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,9 +21,8 @@ import procrastinate
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.orm import Session
 
-from ims.core.clock import utc_now
 from ims.core.db.direct import Execute
-from ims.core.db.engine import Database, jobs_connection
+from ims.core.db.engine import Database, database_now, jobs_connection
 from ims.core.errors import DatabaseAway
 from ims.core.settings import DEFAULT_POOL, Settings
 from ims.core.sharding import EVERYTHING, Shard
@@ -90,7 +90,7 @@ def defer(
     `arguments` are ids, never content. `after` delays the start, `queue` overrides the job's own queue. Raises
     `DatabaseAway`.
     """
-    when: dict[str, Any] = {"schedule_at": utc_now() + after} if after else {}
+    when: dict[str, Any] = {"schedule_at": database_now(session) + after} if after else {}
     deferrer = _deferring_app().configure_task(
         job.value, queue=queue or job.queue.value, connection=jobs_connection(session), **when
     )
@@ -104,15 +104,16 @@ def defer(
 # Procrastinate's own function, without a lock and with the default priority.
 _DEFER: Final = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[
-        ROW(%(queue)s, %(task)s, 0, NULL, NULL, %(arguments)s::jsonb, %(when)s::timestamptz)
+        ROW(%(queue)s, %(task)s, 0, NULL, NULL, %(arguments)s::jsonb,
+            clock_timestamp() + make_interval(secs => %(after)s::double precision))
     ]::procrastinate_job_to_defer_v1[])
     """
 
 
 def defer_by(execute: Execute, job: Job, *, after: timedelta | None = None, **arguments: Any) -> None:
     """Like `defer`, but without a session and without waiting for the job's id."""
-    when = utc_now() + after if after else None
-    execute(_DEFER, {"queue": job.queue.value, "task": job.value, "arguments": json.dumps(arguments), "when": when})
+    seconds = after.total_seconds() if after else None
+    execute(_DEFER, {"queue": job.queue.value, "task": job.value, "arguments": json.dumps(arguments), "after": seconds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,17 @@ class WorkerContext:
     """Unique for each start of a worker: host, process id, random."""
     threads: ThreadPoolExecutor
     """Threads for blocking database work, which must not block the event loop: that renews leases."""
-    watching_since: datetime = field(default_factory=utc_now)
-    """When this worker started. Data that is missing from before does not count as missed: no worker was watching."""
+    started: float = field(default_factory=time.monotonic)
+    """When this worker started, in seconds of `time.monotonic`."""
     shard: Shard = EVERYTHING
     """The part of the keys that an engine module of scope `sharded` works on in its present run."""
+
+    def watching_since(self, now: datetime) -> datetime:
+        """When this worker started, by the clock of `now`.
+
+        Data that is missing from before does not count as missed: no worker was watching.
+        """
+        return now - timedelta(seconds=time.monotonic() - self.started)
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in a thread and wait for its result."""

@@ -74,7 +74,8 @@ class Membership:
         """Write a heartbeat and read the live workers and the leader. Raises `DatabaseAway`."""
         changes = self._reports.changes
         is_due = changes != self._changes_written or self._heartbeats % _REPORT_EVERY == 0
-        modules = {name: run.to_json() for name, run in sorted(self._reports.last.items())} if is_due else None
+        now = await self._worker.in_thread(self._worker.database.now)
+        modules = {name: run.to_json(now) for name, run in sorted(self._reports.last.items())} if is_due else None
         sent = time.monotonic()
         write = partial(write_heartbeat, me=self._me, state=self.state, modules=modules, dead=self._dead_leader())
         # A cancelled heartbeat continues in its thread: `step_down` waits for it, so that it does not come afterwards.

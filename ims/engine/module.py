@@ -11,13 +11,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from prometheus_client import Counter, Gauge, Summary
 
-from ims.core.clock import utc_now
 from ims.core.errors import DatabaseAway
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
@@ -87,15 +86,17 @@ class Turn(Protocol):
 class LastRun:
     """How a module's last run in this worker ended."""
 
-    ended_at: datetime
+    ended: float
+    """In seconds of `time.monotonic`."""
     result: Result
     seconds: float
     error: str | None = None
     """The type of the error, never its text, which may contain untrusted values."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The value in `worker.modules`."""
-        run = {"ended_at": self.ended_at.isoformat(), "result": self.result.value, "seconds": round(self.seconds, 3)}
+    def to_json(self, now: datetime) -> dict[str, Any]:
+        """The value in `worker.modules`, with times by the clock of `now`."""
+        ended_at = now - timedelta(seconds=time.monotonic() - self.ended)
+        run = {"ended_at": ended_at.isoformat(), "result": self.result.value, "seconds": round(self.seconds, 3)}
         return run | ({"error": self.error} if self.error else {})
 
 
@@ -160,7 +161,8 @@ async def _run_once(module: Module, worker: WorkerContext, reports: Reports) -> 
             log.exception("engine_module_failed", module=module.name)
     if result is Result.OK and before is not None and before.result is not Result.OK:
         log.info("engine_module_recovered", module=module.name)
-    reports.note(module, LastRun(utc_now(), result, time.monotonic() - begun, kind))
+    ended = time.monotonic()
+    reports.note(module, LastRun(ended, result, ended - begun, kind))
 
 
 async def _call(module: Module, worker: WorkerContext) -> None:

@@ -11,13 +11,14 @@ from typing import Final
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from ims.core.db.engine import Database
+from ims.core.db.engine import Database, database_now
 from ims.core.queue import Job, defer, runs_queue
-from ims.engine.identity import is_dead, place
+from ims.engine.identity import is_dead
 from ims.policy.queries import active_digest
 from ims.policy.unpacking import remove
 from ims.runs.approvals import expire_approvals, queue_approved
 from ims.runs.models import ACTIVE, Run, RunStatus
+from ims.runs.processes import place
 from ims.runs.supervision.sweep import kill_run
 from ims.runs.usecases import EndedRun, expired_runs, lose_runs
 
@@ -33,7 +34,7 @@ REVISION_KEPT: Final = timedelta(hours=1)
 FINISHED_JOBS_KEPT: Final = timedelta(days=7)
 
 
-def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
+def take_over_runs(database: Database) -> list[EndedRun]:
     """Take runs from workers whose lease has expired, and at once from workers that died on this machine.
 
     The processes of such a run on this machine are killed first, because its target is free for the next run as soon
@@ -52,7 +53,7 @@ def take_over_runs(database: Database, now: datetime) -> list[EndedRun]:
     for run_id in doomed:
         kill_run(run_id)
     with database.begin() as session:
-        return lose_runs(session, sorted(doomed), now, dead=sorted(dead))
+        return lose_runs(session, sorted(doomed), database_now(session), dead=sorted(dead))
 
 
 # A database that has just come back has no recent heartbeats: all workers get the time to send one.

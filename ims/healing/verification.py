@@ -15,7 +15,6 @@ from sqlalchemy import extract, func, select
 from sqlalchemy.orm import Session
 
 from ims.alerts.models import Episode
-from ims.core.clock import utc_now
 from ims.monitor.probe import ProbeResult
 from ims.runs.models import Run, RunStatus, VerificationStatus
 from ims.runs.spec import RunSpec, VerificationSpec
@@ -32,6 +31,7 @@ more for the service."""
 BY_PROBE: Final = "probe"
 BY_ALERT: Final = "alert"
 
+Clock = Callable[[], datetime]
 Probe = Callable[[str], Awaitable[ProbeResult]]
 AlertOver = Callable[[], Awaitable[datetime | None]]
 """When the alert was resolved; None while it fires, or when the database is unavailable."""
@@ -98,14 +98,17 @@ def alert_over(session: Session, episode_id: int | None) -> datetime | None:
     return session.scalar(select(Episode.closed_at).where(Episode.id == episode_id))
 
 
-async def watch(plan: Watch, probe: Probe, is_over: AlertOver) -> Finding:
-    """Probe the service and check the alert until the service is healthy for long enough or the time is over."""
+async def watch(plan: Watch, probe: Probe, is_over: AlertOver, clock: Clock) -> Finding:
+    """Probe the service and check the alert until the service is healthy for long enough or the time is over.
+
+    `clock` gives the time that is stored, which is the database's; durations are measured by the event loop.
+    """
     # Concurrent with the probes, so that a slow database leaves no gap in the green window.
     alert = asyncio.create_task(_until_over(is_over))
     try:
         if plan.url is None:
             return await _watch_alert(plan, alert)
-        return await _watch_service(plan, plan.url, probe, alert)
+        return await _watch_service(plan, plan.url, probe, alert, clock)
     finally:
         alert.cancel()
         await asyncio.gather(alert, return_exceptions=True)
@@ -117,16 +120,16 @@ async def _until_over(is_over: AlertOver) -> datetime:
     return over
 
 
-async def _watch_service(plan: Watch, url: str, probe: Probe, alert: "asyncio.Task[datetime]") -> Finding:
+async def _watch_service(plan: Watch, url: str, probe: Probe, alert: "asyncio.Task[datetime]", clock: Clock) -> Finding:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + plan.left
-    window, since, probes = GreenWindow(plan.green_for), utc_now(), 0
+    window, since, probes = GreenWindow(plan.green_for), clock(), 0
     while True:
         result = await probe(url)
         at, probes = loop.time(), probes + 1
         is_complete = window.see(at, is_green=result.is_healthy)
         if window.began == at:
-            since = utc_now()
+            since = clock()
         if is_complete:
             return Finding(since, f"The service was green for {plan.green_for:g} s.", BY_PROBE, probes)
         if alert.done():

@@ -17,6 +17,7 @@ from flask import Flask, current_app, g, request, session
 from ims.accounts.passwords import hash_token
 from ims.accounts.queries import account_of_session, principal_of_token
 from ims.core.context import Context, Origin, ScopeTooNarrow
+from ims.core.db.engine import database_now
 from ims.core.errors import Forbidden, Unauthenticated
 from ims.core.net import client_address
 from ims.core.principal import Account, Principal, Role, scope_for
@@ -25,6 +26,7 @@ from ims.http.resources import clock, settings, transaction
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -76,7 +78,7 @@ def use_case(principal: Principal | None = None) -> Iterator[Context]:
     """
     acting = principal or signed_in()
     with transaction() as db:
-        yield Context(db, acting, Origin(client_host(), request_id()), clock())
+        yield Context(db, acting, Origin(client_host(), request_id()), database_now(db))
 
 
 def client_host() -> str:
@@ -159,7 +161,10 @@ def _by_token(authorization: str) -> Principal | None:
 def _by_session() -> Account | None:
     """The account of the session cookie; None if it is disabled, was signed out everywhere, or the session expired."""
     claim = _read_pass()
-    if claim is None or clock() - claim.signed_in_at > timedelta(hours=settings().session_hours):
+    if claim is None:
+        return None
+    # A time in the future was given by a clock that was wrong: such a session would last until then.
+    if not -_CLOCK_TOLERANCE <= clock() - claim.signed_in_at <= timedelta(hours=settings().session_hours):
         return None
     with transaction() as db:
         account = account_of_session(db, claim.account_id, claim.session_id)

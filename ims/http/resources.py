@@ -6,7 +6,6 @@ from datetime import datetime
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.settings import Settings
 
@@ -39,5 +38,5 @@ def transaction() -> AbstractContextManager[Session]:
 
 
 def clock() -> datetime:
-    """The current time, UTC; a view reads it once and passes it on."""
-    return utc_now()
+    """The current time by the database's clock, UTC; a view reads it once and passes it on. Raises `DatabaseAway`."""
+    return database().now()

@@ -15,7 +15,7 @@ path take an `Execute` and work on a whole batch; functions for actions of peopl
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -337,3 +337,27 @@ def lock(session: Session, incident: Incident) -> Incident:
     """Refresh the incident and lock its row until the end of the transaction."""
     session.refresh(incident, with_for_update={"key_share": True})
     return incident
+
+
+def correct_future_times(session: Session, tolerance: timedelta, recent: int) -> int:
+    """Set times of the newest `recent` incidents that lie in the future to the present; returns how many had one.
+
+    Writes no event: nothing happened to the incident. Timelines are not rewritten; their events have numbers.
+    """
+    given = {"tolerance": tolerance, "recent": recent}
+    return len(session.execute(_CORRECT, given).all())
+
+
+_TIMES: Final = (
+    "opened_at", "acknowledged_at", "in_progress_at", "first_human_at", "resolved_at", "healed_at", "attention_at",
+    "flapping_since", "updated_at",
+)  # fmt: skip
+_CORRECT: Final = text(
+    "UPDATE incident SET "  # noqa: S608 - the names are those above
+    + ", ".join(
+        f"{name} = CASE WHEN {name} > clock_timestamp() THEN clock_timestamp() ELSE {name} END" for name in _TIMES
+    )
+    + " WHERE number > (SELECT coalesce(max(number), 0) FROM incident) - :recent AND ("
+    + " OR ".join(f"{name} > clock_timestamp() + CAST(:tolerance AS interval)" for name in _TIMES)
+    + ") RETURNING id"
+)

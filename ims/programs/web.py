@@ -22,8 +22,7 @@ from ims.api.v1 import teams as team_api
 from ims.api.v1 import tokens as token_api
 from ims.api.v1 import users as user_api
 from ims.api.v1 import workers as worker_api
-from ims.core.clock import utc_now
-from ims.core.db.engine import Database
+from ims.core.db.engine import Database, database_now
 from ims.core.errors import ConfigurationFaulty
 from ims.core.log import configure_logging
 from ims.core.settings import Settings, load_settings
@@ -110,7 +109,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 def _statistics(database: Database) -> metrics.Statistics:
     with database.begin() as session:
-        mtta, mttr = read_means(session, utc_now())
+        mtta, mttr = read_means(session, database_now(session))
         return metrics.Statistics(count_by_status(session), count_active(session), mtta.seconds, mttr.seconds)
 
 

@@ -6,12 +6,13 @@ kept: never the arguments of a task, never its whole result. Ansible has already
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 MAX_STDOUT: Final = 16_384
+CLOCKS_AGREE: Final = timedelta(seconds=1)
 """Characters of one event's output."""
 MAX_MESSAGE: Final = 2_000
 """Characters of the message of a failed task."""
@@ -90,6 +91,14 @@ def condense(event: Mapping[str, Any]) -> dict[str, Any]:
         if details.get(name):
             wire[name] = cut(str(details[name]), MAX_NAME)
     return wire
+
+
+def shifted(events: Sequence[RunEvent], by: timedelta) -> Sequence[RunEvent]:
+    """Return the events with their times moved from this machine's clock to the database's.
+
+    A difference below ``CLOCKS_AGREE`` is left as it is: it is smaller than what asking for the time takes.
+    """
+    return events if abs(by) < CLOCKS_AGREE else [replace(event, at=event.at + by) for event in events]
 
 
 def cut(text: str, limit: int) -> str:

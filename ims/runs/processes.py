@@ -32,6 +32,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+_PROCESS_NAMESPACE = "ns/pid"
 _STATE, _PPID, _START_TIME, _ENV_START, _ENV_END = (
     0,
     1,
@@ -68,6 +70,26 @@ class Process:
             return {}
         return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
+    def is_in_place(self) -> bool:
+        """Return whether its number and those in its environment mean here what they mean to it.
+
+        The processes of a container are visible from outside, under other numbers: "the worker 7 has ended" would be
+        decided about another process.
+        """
+        return _inode(_PROC / str(self.pid) / _PROCESS_NAMESPACE) == _inode(_PROC / "self" / _PROCESS_NAMESPACE)
+
+    def sees_same(self, directory: str) -> bool:
+        """Return whether a path means the same directory to that process as to this one.
+
+        Two installations in different roots or mount namespaces may have the same path. If it names nothing for either,
+        their roots are compared.
+        """
+        root = _PROC / str(self.pid) / "root"
+        theirs, ours = _identity(root / directory.lstrip("/")), _identity(Path(directory))
+        if theirs is None and ours is None:
+            theirs, ours = _identity(root), _identity(Path("/"))
+        return theirs is not None and theirs == ours
+
     def send(self, number: signal.Signals) -> bool:
         """Signal this very process, never a later one with the same pid; return whether it was still running.
 
@@ -87,6 +109,32 @@ class Process:
         finally:
             os.close(descriptor)
         return True
+
+
+def place() -> str:
+    """Return the scope in which a process id is unique: one boot of one kernel, and one process namespace.
+
+    A host name would not do: containers and cloned machines may share one, and a live worker on another machine would
+    be mistaken for a dead worker on this one.
+    """
+    boot = _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")
+    return f"{boot[:16]}.{_inode(_PROC / 'self' / _PROCESS_NAMESPACE)}"
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if there is nothing, or if it may not be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def read_process(pid: int) -> Process | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 
 from ims.core.errors import FieldError, RunDenied
 from ims.policy.environment import ANSIBLE_CFG
-from ims.runs.processes import this_process
+from ims.runs.processes import place, this_process
 from ims.runs.unsafe import Marked, mark_unsafe
 
 ALERT: Final = "alert"
@@ -66,7 +66,12 @@ class RunContext:
 
     def spec(self) -> dict[str, Any]:
         """Return the part of the child's spec that describes this context and the calling process."""
-        return {"parent": os.getpid(), "owner": this_process().mark(), "policy_root": str(self.policy_root)}
+        return {
+            "parent": os.getpid(),
+            "owner": this_process().mark(),
+            "place": place(),
+            "policy_root": str(self.policy_root),
+        }
 
 
 class RunRequest(BaseModel):

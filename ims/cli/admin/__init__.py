@@ -7,7 +7,7 @@ import typer
 from ims.cli.admin.failures import on_this_machine
 from ims.cli.group import examples
 from ims.cli.lazy import LazyGroup
-from ims.cli.output import changed
+from ims.cli.output import changed, note
 
 
 class Commands(LazyGroup):
@@ -32,12 +32,17 @@ def migrate() -> None:
     """Migrate the database schema to this version.
 
     Run it before the programs of a new version start; `make up` does so. Uses the role ims_owner. Safe to repeat and to
-    run concurrently: one waits for the other.
+    run concurrently: one waits for the other. Schemas of earlier commits, whose migrations were edited later, are
+    repaired; the command says what was missing. A schema that differs from this version's fails, by name.
     """
+    import ims.programs.tables  # noqa: F401 - the schema is compared with the models of all domains
     from ims.core.db.migrate import migrate as migrate_schema
     from ims.core.settings import load_settings
 
-    changed(migrate_schema(load_settings()))
+    migrated = migrate_schema(load_settings())
+    for sentence in migrated.repaired:
+        note(f"Repaired the schema of an edited migration: {sentence}.")
+    changed(bool(migrated))
 
 
 @app.command("bootstrap", epilog=examples("ims admin bootstrap"))

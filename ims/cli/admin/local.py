@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from ims.core.clock import utc_now
 from ims.core.context import Context, Origin
-from ims.core.db.engine import Database
+from ims.core.db.engine import Database, database_now
 from ims.core.principal import Principal
 from ims.core.settings import load_settings
 
@@ -38,7 +37,7 @@ def local_context(database: Database | None = None) -> Iterator[Context]:
     One transaction, by default on the database of this machine's settings. Raises `DatabaseAway`.
     """
     with command_session() if database is None else database.begin() as session:
-        yield Context(session, Principal.of_machine(_system_account()), Origin(), utc_now())
+        yield Context(session, Principal.of_machine(_system_account()), Origin(), database_now(session))
 
 
 def _system_account() -> str:

@@ -9,8 +9,7 @@ from ims.cli.admin.failures import on_this_machine
 from ims.cli.admin.local import command_database
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, say
-from ims.core.clock import utc_now
-from ims.core.db.engine import Database
+from ims.core.db.engine import Database, database_now
 from ims.core.wording import iso
 from ims.retention.queries import Kept, expected, oldest_kept
 from ims.retention.removal import Removed, steps
@@ -39,7 +38,7 @@ def run(
     """
     with command_database() as database:
         with database.begin() as session:
-            kept = oldest_kept(session, utc_now())
+            kept = oldest_kept(session, database_now(session))
             counted = expected(session, kept) if dry_run else {}
         if not dry_run:
             counted = _remove(database, kept)

@@ -4,12 +4,14 @@ The caller owns the transaction: `with database.begin() as session:` commits at 
 Everything inside, jobs included, is one commit.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
 import psycopg
-from sqlalchemy import URL, create_engine, event, make_url, text
+from sqlalchemy import URL, DateTime, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session, sessionmaker
@@ -17,9 +19,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from ims.core.db.connection import STATEMENT_SECONDS, BoundedConnection, open_connection
 from ims.core.db.connection import as_away as _away
 from ims.core.db.direct import DirectConnection
+from ims.core.errors import DatabaseAway
 from ims.core.settings import Settings
 
 POOL_WAIT_SECONDS = 5
+CLOCK_SECONDS: Final = 5.0
+"""How old a process's knowledge of the database's clock may be; afterwards it asks again."""
 
 
 def app_url(settings: Settings) -> URL:
@@ -50,6 +55,10 @@ class Database:
     def __init__(self, url: URL, *, pool_size: int = 5, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self.url = url
         self._statement_seconds = statement_seconds
+        self.is_schema_checked = False
+        """Whether its tables were compared with the models, and agree."""
+        self._clock: tuple[datetime, float] | None = None
+        """The database's time, and the seconds of this machine since its start at that moment."""
         self._direct: list[DirectConnection] = []
         self.engine = create_engine(
             url,
@@ -87,6 +96,32 @@ class Database:
             if error.connection_invalidated:
                 raise _away(error) from error
             raise
+
+    def now(self) -> datetime:
+        """The database's time, which is the only one that may be stored or compared with what is stored.
+
+        Asks the database every few seconds; in between counts seconds, which a change of this machine's date does not
+        disturb. Raises `DatabaseAway` only if the database never answered. Blocks; inside a transaction use
+        `database_now`, on an event loop `last_known_now`.
+        """
+        if self._clock is None or _uptime() - self._clock[1] > CLOCK_SECONDS:
+            try:
+                with self.begin() as session:
+                    self._clock = (database_now(session), _uptime())
+            except DatabaseAway:
+                if self._clock is None:
+                    raise
+        return self._counted(self._clock)
+
+    def last_known_now(self) -> datetime:
+        """The database's time as counted since `now` last asked. Never blocks. Raises `DatabaseAway` before that."""
+        if self._clock is None:
+            raise DatabaseAway
+        return self._counted(self._clock)
+
+    @staticmethod
+    def _counted(clock: tuple[datetime, float]) -> datetime:
+        return clock[0] + timedelta(seconds=_uptime() - clock[1])
 
     def ping(self) -> None:
         """One round trip. Raises `DatabaseAway`."""
@@ -126,6 +161,19 @@ class Database:
         self.engine.dispose()
         for connection in self._direct:
             connection.close()
+
+
+def database_now(session: Session) -> datetime:
+    """The database's time at this moment, with zone UTC: the clock of everything that is stored.
+
+    Machines may disagree about the time, and a machine's date may jump by years; there is one database.
+    """
+    return session.execute(select(func.clock_timestamp(type_=DateTime(timezone=True)))).scalar_one()
+
+
+def _uptime() -> float:
+    """Seconds since this machine was started, including those for which it was suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 # A plan is made once and kept. A plan made while the tables were empty would scan them sequentially for ever; every

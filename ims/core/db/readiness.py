@@ -3,7 +3,7 @@
 from typing import Final
 
 from ims.core.db.engine import Database
-from ims.core.db.migrate import SchemaOutdated, check_schema
+from ims.core.db.migrate import SchemaDiffers, SchemaOutdated, check_schema
 from ims.core.errors import DatabaseAway, DatabaseDiskFull, DatabaseUnresponsive
 
 READY_SECONDS: Final = 2.0
@@ -21,6 +21,8 @@ def fault(database: Database) -> str | None:
         return "not answering in time"
     except DatabaseAway:
         return "away"
+    except SchemaDiffers as error:
+        return f"schema differs: {error.shown}"
     except SchemaOutdated:
         return "schema outdated"
     return None

@@ -10,7 +10,7 @@ from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notif
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
 from ims.alerts.notifications import AlertNotification, Rejected
 from ims.alerts.truncation import record_truncated
-from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.errors import DatabaseAway, NotFound
 from ims.core.log import logger
 from ims.core.queue import Job, WorkerContext
@@ -59,7 +59,7 @@ def settle(session: Session, incident_ids: list[UUID]) -> dict[UUID, float]:
     if auto_resolve == "never":
         return {}
     quiet = auto_resolve.quiet if isinstance(auto_resolve, QuietTime) else 0.0
-    return resolve_quiet(session, incident_ids, quiet, utc_now())
+    return resolve_quiet(session, incident_ids, quiet, database_now(session))
 
 
 async def fetch(
@@ -77,11 +77,13 @@ async def fetch(
     if not url:
         log.warning("truncated_without_alertmanager", source=source, alerts=alerts)
         if alerts:
-            now = utc_now()
-            await worker.transaction(lambda session: record_truncated(session, source, alerts, fingerprints, now))
+            await worker.transaction(
+                lambda session: record_truncated(session, source, alerts, fingerprints, database_now(session))
+            )
         return 0
     listing = await worker.in_thread(fetch_alerts, url)
-    notifications, rejected = firing_notifications(listing, source, receiver, utc_now())
+    now = await worker.transaction(database_now)
+    notifications, rejected = firing_notifications(listing, source, receiver, now)
     for start in range(0, max(len(notifications), 1), CHUNK):
         chunk = notifications[start : start + CHUNK]
         await worker.in_thread(_take, worker, chunk, rejected if start == 0 else [])
@@ -91,4 +93,4 @@ async def fetch(
 
 def _take(worker: WorkerContext, notifications: list[AlertNotification], rejected: list[Rejected]) -> Outcome:
     with worker.database.begin() as session:
-        return ingest(session, notifications, rejected, policy_in_force(session), utc_now())
+        return ingest(session, notifications, rejected, policy_in_force(session), database_now(session))

@@ -8,7 +8,7 @@ from uuid import UUID
 import procrastinate
 from structlog.contextvars import bound_contextvars
 
-from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.errors import DatabaseAway, IMSError
 from ims.core.log import logger
 from ims.core.queue import Job, WorkerContext
@@ -31,7 +31,7 @@ def tasks(worker: WorkerContext) -> procrastinate.Blueprint:
 
     @blueprint.task(name=Job.DECIDE.value, queue=Job.DECIDE.queue.value)
     async def decide_about(episode_ids: list[int]) -> None:
-        decisions = await worker.transaction(lambda session: decide(session, episode_ids, utc_now()))
+        decisions = await worker.transaction(lambda session: decide(session, episode_ids, database_now(session)))
         for decision in decisions:
             DECISIONS.labels(decision.verdict.reason).inc()
             log.info(
@@ -81,13 +81,17 @@ async def _watch(worker: WorkerContext, plan: Watch) -> Finding:
         PROBES.labels("up" if result.is_healthy else "down").inc()
         return result
 
-    return await watch(plan, counted_probe, is_over)
+    # Asked here, off the event loop; counted on from there.
+    await worker.in_thread(worker.database.now)
+    return await watch(plan, counted_probe, is_over, worker.database.last_known_now)
 
 
 async def _write(worker: WorkerContext, run_id: UUID, finding: Finding, begun: float) -> None:
     while True:
         try:
-            ended = await worker.transaction(lambda session: finish_verification(session, run_id, finding, utc_now()))
+            ended = await worker.transaction(
+                lambda session: finish_verification(session, run_id, finding, database_now(session))
+            )
             break
         except DatabaseAway:
             # Keep the finding and retry only the write: watching again would take longer.

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from structlog.contextvars import bound_contextvars
 
 from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.errors import DatabaseAway, IMSError
 from ims.core.log import logger
 from ims.core.queue import Job, WorkerContext
-from ims.runs.events import RunEvent
+from ims.runs.events import RunEvent, shifted
 from ims.runs.lease import Lease
 from ims.runs.metrics import RUN_SECONDS, RUNS
 from ims.runs.models import RunOutcome
@@ -58,7 +59,7 @@ async def claim_and_execute(worker: WorkerContext, run_id: UUID, warm_runners: W
     begun = asyncio.get_running_loop().time()
     lease = worker.settings.lease_seconds
     claiming = asyncio.create_task(
-        worker.transaction(lambda session: claim_run(session, run_id, worker.worker_id, lease, utc_now()))
+        worker.transaction(lambda session: claim_run(session, run_id, worker.worker_id, lease, database_now(session)))
     )
     is_stopping = False
     try:
@@ -106,6 +107,8 @@ class _ClaimedRun:
     async def _prepare(self) -> RunRequest:
         while not self._lease.lost.is_set():
             try:
+                # Off the event loop; the times of events are counted on from there.
+                await self._worker.in_thread(self._worker.database.now)
                 return await self._worker.transaction(
                     lambda session: prepare_request(session, self._claim.run_id, self._worker.settings)
                 )
@@ -141,6 +144,8 @@ class _ClaimedRun:
 
     async def _store(self, events: Sequence[RunEvent]) -> None:
         """Store a batch; retry while the database is away and the lease is held. Raises `LeaseLost`."""
+        # Ansible gives events the time of this machine.
+        events = shifted(events, self._worker.database.last_known_now() - utc_now())
         while not self._lease.lost.is_set():
             with contextlib.suppress(DatabaseAway):
                 if await self._worker.transaction(lambda session: store_events(session, self._claim, events)):
@@ -173,7 +178,7 @@ class _ClaimedRun:
         while True:
             try:
                 outcome = await self._worker.transaction(
-                    lambda session: finish_playbook(session, self._claim, result, utc_now())
+                    lambda session: finish_playbook(session, self._claim, result, database_now(session))
                 )
                 break
             except DatabaseAway:

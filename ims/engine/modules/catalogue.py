@@ -33,6 +33,7 @@ def engine_modules(membership: Membership, pools: Pools, warm_runners: WarmRunne
         Module("redefer_forgotten_runs", 10, Scope.LEADER, lost_work.redefer_forgotten_runs),
         Module("attend_to_approvals", 2, Scope.LEADER, lost_work.attend_to_approvals),
         Module("decide_about_undecided", 30, Scope.LEADER, lost_work.decide_about_undecided),
+        Module("heal_future_times", 60, Scope.LEADER, lost_work.heal_future_times),
         Module("keep_warm_runners", 1, Scope.EACH, keeping(warm_runners)),
         Module("poll_sources", poll_interval, Scope.SHARDED, poll_sources),
         Module("mark_stale_sources", 5, Scope.LEADER, mark_stale_sources),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ims.alerts.dead_letters import count_rejected
 from ims.alerts.stale_sources import stale_states
-from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.log import logger
 from ims.core.queue import Queue, WorkerContext
 from ims.engine.membership import Membership
@@ -47,7 +47,7 @@ def _read(session: Session) -> dict[str, int]:
         WITHHELD.labels(source).set(alerts)
     REJECTED_KEPT.set(count_rejected(session, _MOST_COUNTED))
     active = active_policy(session)
-    WINDOWS_OPEN.set(len(open_windows(session, active.policy if active else None, utc_now())))
+    WINDOWS_OPEN.set(len(open_windows(session, active.policy if active else None, database_now(session))))
     return queue_depths(session)
 
 

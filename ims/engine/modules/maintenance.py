@@ -4,7 +4,7 @@ A decision that waits for a window is made again when the window is planned to e
 were ended, edited or removed, windows that open while an alert already fires, and decisions that got lost.
 """
 
-from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
 from ims.maintenance.metrics import MARKS
@@ -16,7 +16,7 @@ log = logger(__name__)
 async def follow_maintenance(context: WorkerContext) -> None:
     """Bring the marks of incidents up to date. Raises `DatabaseAway`."""
     while True:
-        followed = await context.transaction(lambda session: follow_windows(session, utc_now()))
+        followed = await context.transaction(lambda session: follow_windows(session, database_now(session)))
         MARKS.labels("began").inc(followed.began)
         MARKS.labels("ended").inc(followed.ended)
         if followed.began or followed.ended:

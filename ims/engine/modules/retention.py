@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from ims.core.clock import utc_now
+from ims.core.db.engine import database_now
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
 from ims.retention.metrics import LAST_RUN, REMOVED
@@ -22,7 +22,7 @@ async def remove_old(worker: WorkerContext) -> None:
     Raises `DatabaseAway`; the steps until then stay committed. Two workers may do this at once while leadership
     changes: each takes only rows that the other has not locked.
     """
-    kept = await worker.transaction(lambda session: oldest_kept(session, utc_now()))
+    kept = await worker.transaction(lambda session: oldest_kept(session, database_now(session)))
 
     total: Removed = {}
     walk = steps(worker.database, kept)

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from ims.alerts.alertmanager import AlertmanagerAway
 from ims.alerts.ingest import Outcome
 from ims.alerts.metrics import count_incidents
 from ims.alerts.reconciliation import Polling, claim_pollings, finish_polling, reconcile
 from ims.alerts.snapshot import fetch_snapshot
-from ims.alerts.stale_sources import turn_stale
-from ims.core.clock import utc_now
+from ims.alerts.stale_sources import Turned, turn_stale
+from ims.core.db.engine import database_now
 from ims.core.errors import ConfigurationFaulty
 from ims.core.log import logger
 from ims.core.queue import WorkerContext
@@ -34,7 +35,9 @@ def poll_interval(settings: Settings) -> float:
 async def poll_sources(worker: WorkerContext) -> None:
     """Poll the due sources of this worker's shard and reconcile their alerts. Raises `DatabaseAway`."""
     every = timedelta(seconds=worker.settings.reconciliation_seconds)
-    pollings = await worker.transaction(lambda session: claim_pollings(session, every, utc_now(), worker.shard.owns))
+    pollings = await worker.transaction(
+        lambda session: claim_pollings(session, every, database_now(session), worker.shard.owns)
+    )
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(polling: Polling) -> None:
@@ -46,7 +49,7 @@ async def poll_sources(worker: WorkerContext) -> None:
 
 async def _poll(worker: WorkerContext, polling: Polling) -> None:
     grace = timedelta(seconds=worker.settings.reconciliation_grace_seconds)
-    polled_at = utc_now()
+    polled_at = await worker.transaction(database_now)
     try:
         # Not in the threads for database work: Alertmanagers that do not answer would block them.
         snapshot = await asyncio.to_thread(
@@ -55,9 +58,12 @@ async def _poll(worker: WorkerContext, polling: Polling) -> None:
     except (AlertmanagerAway, ConfigurationFaulty) as error:
         RECONCILIATIONS.labels("away").inc()
         log.warning("source_not_polled", source=polling.source, reason=error.message)
-        await worker.transaction(partial(finish_polling, polling=polling, problem="away", now=utc_now()))
+        await worker.transaction(
+            lambda session: finish_polling(session, polling=polling, problem="away", now=database_now(session))
+        )
         return
-    reconciled = await worker.in_thread(reconcile, worker.database, polling, snapshot, grace, utc_now())
+    now = await worker.transaction(database_now)
+    reconciled = await worker.in_thread(reconcile, worker.database, polling, snapshot, grace, now)
     RECONCILIATIONS.labels("overtaken" if reconciled is None else "ok").inc()
     if reconciled is not None:
         _count(reconciled.outcomes)
@@ -79,14 +85,17 @@ async def _poll(worker: WorkerContext, polling: Polling) -> None:
 async def mark_stale_sources(worker: WorkerContext) -> None:
     """Report sources that became stale, and stale sources that send again. Raises `DatabaseAway`."""
     patience = timedelta(seconds=worker.settings.stale_seconds)
-    turned = await worker.transaction(
-        lambda session: turn_stale(session, patience, utc_now(), watching_since=worker.watching_since)
-    )
+    turned = await worker.transaction(lambda session: _turn_stale(session, patience, worker))
     _count([turned.outcome] if turned.outcome else [])
     for source, since in turned.stale:
         log.warning("source_stale", source=source, since=since.isoformat())
     for source, _ in turned.heard:
         log.info("source_heard_again", source=source)
+
+
+def _turn_stale(session: Session, patience: timedelta, worker: WorkerContext) -> Turned:
+    now = database_now(session)
+    return turn_stale(session, patience, now, watching_since=worker.watching_since(now))
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:

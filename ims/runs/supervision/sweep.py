@@ -25,6 +25,7 @@ from ims.runs.processes import (
     ancestors,
     is_alive,
     kill_all,
+    place,
     processes,
 )
 from ims.runs.supervision.sockets import SHARED, remove_short_directory
@@ -32,6 +33,8 @@ from ims.runs.supervision.sockets import SHARED, remove_short_directory
 _PATIENCE: Final = 5.0
 """Seconds to go on killing before the survivors are reported."""
 _PAUSE: Final = 0.005
+_ELSEWHERE: Final = 86_400.0
+"""Seconds in which the directory of a run of another container or machine, or of an earlier boot, is kept."""
 _NEW: Final = 60.0
 """Seconds in which a directory without a description may still get one."""
 
@@ -63,9 +66,14 @@ def kill_run(run_id: UUID) -> Sweep:
 def kill_orphans(instance: str) -> Sweep:
     """Kill the processes of all runs of this instance whose worker has ended; to be called when a worker starts.
 
-    Runs of other workers that live on the same machine are not touched, whatever their lease says.
+    Runs of other workers that live on the same machine are not touched, whatever their lease says, nor are those of
+    another installation whose state directory has the same path in another root or namespace.
     """
-    return _kill(lambda marked: marked.instance == instance and not is_alive(marked.owner))
+    return _kill(lambda marked: marked.instance == instance and not is_alive(marked.owner) and _is_ours(marked))
+
+
+def _is_ours(marked: _Marked) -> bool:
+    return marked.process.is_in_place() and marked.process.sees_same(marked.instance)
 
 
 def remove_orphaned_directories(runs: Path) -> list[str]:
@@ -106,17 +114,19 @@ def _is_place(entry: Path) -> bool:
 
 def _has_owner(directory: Path) -> bool:
     try:
-        owner = str(json.loads((directory / SPEC).read_text("utf-8"))["owner"])
+        description = json.loads((directory / SPEC).read_text("utf-8"))
+        owner, its_place = str(description["owner"]), description.get("place", place())
     except (OSError, ValueError, KeyError):
         # A worker that is just starting the run has not written it yet.
         return _is_new(directory)
-    return is_alive(owner)
+    # The processes of another container or machine that shares the state directory cannot be seen.
+    return is_alive(owner) if its_place == place() else _is_new(directory, _ELSEWHERE)
 
 
-def _is_new(directory: Path) -> bool:
+def _is_new(directory: Path, seconds: float = _NEW) -> bool:
     """Whether it was made or changed a moment ago; one that another worker has just removed is not."""
     try:
-        return time.time() - directory.stat().st_mtime < _NEW
+        return time.time() - directory.stat().st_mtime < seconds
     except FileNotFoundError:
         return False
 

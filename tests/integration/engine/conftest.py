@@ -1,6 +1,7 @@
 """A site, and workers that heal it."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,12 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts real workers with these settings; they are stopped after the test, before the database is emptied."""
     workers: list[WorkerProcess] = []
 
-    def start(**more: Any) -> WorkerProcess:
+    def start(ahead: timedelta = timedelta(), **more: Any) -> WorkerProcess:
         state = tmp_path / "state"
         state.mkdir(exist_ok=True)
         # Without warm runners unless a test is about them: packing modules for each worker takes a second.
         own = settings.model_copy(update={"state_dir": state, "warm_runners": 0, **more})
-        worker = WorkerProcess(own, tmp_path, f"worker-{len(workers)}")
+        worker = WorkerProcess(own, tmp_path, f"worker-{len(workers)}", ahead=ahead)
         workers.append(worker)
         worker.start()
         return worker

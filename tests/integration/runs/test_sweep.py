@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ims.runs.processes import SPEC, this_process
+from ims.runs.processes import RUN_ID, SPEC, processes, this_process
 from ims.runs.supervision.sweep import kill_orphans, kill_run, remove_orphaned_directories
+from tests.support.workers import wait_until
 
 INSTANCE = "sweep-test"
 DEAD = "999999999.1"
@@ -23,6 +24,22 @@ class Left:
 
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
+
+    def elsewhere(self, state: Path, run_id: UUID, *namespaces: str) -> subprocess.Popen[bytes]:
+        """The orphan of another installation, whose state directory has the same path in namespaces of its own."""
+        own = ["unshare", *namespaces, *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        mount = f"mount -t tmpfs none {state} && " if "--mount" in namespaces else ""
+        # Only what is inside has the marks, not the program that makes the namespaces.
+        marks = f"IMS_RUN_ID={run_id} IMS_RUN_OWNER={DEAD} IMS_INSTANCE={state}"
+        process = subprocess.Popen(
+            [*own, "sh", "-c", f"{mount} echo && exec env {marks} sleep 60"], stdout=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        assert process.stdout is not None
+        with process.stdout as ready:
+            assert ready.readline() == b"\n"
+        return process
 
     def behind(self, run_id: UUID, owner: str = DEAD, instance: str = INSTANCE) -> subprocess.Popen[bytes]:
         marks = {"IMS_RUN_ID": str(run_id), "IMS_RUN_OWNER": owner, "IMS_INSTANCE": instance}
@@ -62,6 +79,31 @@ def test_orphans_are_runs_of_this_instance_whose_worker_has_ended(left: Left) ->
     assert (orphan.wait(timeout=5), impostor.wait(timeout=5)) == (-9, -9)
     assert cared_for.poll() is None
     assert of_another_instance.poll() is None
+
+
+@pytest.mark.parametrize("namespaces", [("--mount",), ("--pid", "--fork", "--kill-child")])
+def test_orphans_of_an_installation_with_the_same_path_elsewhere_are_not_ours(
+    left: Left, tmp_path: Path, namespaces: tuple[str, ...]
+) -> None:
+    """In another mount namespace the path is another directory; in another process namespace the owner's number is."""
+    run_id = uuid4()
+    other = left.elsewhere(tmp_path, run_id, *namespaces)
+    own = left.behind(uuid4(), instance=str(tmp_path))
+    assert wait_until(lambda: str(run_id) in {process.environment().get(RUN_ID) for process in processes()}, 5)
+    assert kill_orphans(str(tmp_path)).killed == ("sleep",)
+    assert own.wait(timeout=5) == -9
+    assert other.poll() is None
+    # What may be this installation's is still found by the id of its run.
+    assert kill_run(run_id).run_ids == {str(run_id)}
+
+
+def test_directories_of_another_container_are_kept_for_a_day(tmp_path: Path) -> None:
+    ages = {"young": 3_600, "old": 90_000}
+    for name, age in ages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / SPEC).write_text(json.dumps({"owner": DEAD, "place": "another boot.4026531836"}))
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    assert remove_orphaned_directories(tmp_path) == ["old"]
 
 
 def test_a_program_that_was_started_from_within_a_run_does_not_kill_itself(left: Left) -> None:

@@ -45,7 +45,7 @@ def look(answers: Sequence[bool], *, resolved_at_look: int | None = None, url: s
         looks += 1
         return RESOLVED if resolved_at_look is not None and looks > resolved_at_look else None
 
-    return asyncio.run(watch(plan, probe, is_over))
+    return asyncio.run(watch(plan, probe, is_over, lambda: datetime.now(UTC)))
 
 
 def test_a_service_that_becomes_and_stays_green_is_healthy_since_its_first_green_probe() -> None:

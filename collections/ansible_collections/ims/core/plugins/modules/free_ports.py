@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ims.core.plugins.module_utils.installations import is_same_installation
 
 DOCUMENTATION = """
 module: free_ports
@@ -78,7 +79,7 @@ def is_ours(pid: int | None, mark: str) -> bool:
     for member in family:
         try:
             if member.environ().get("IMS_INSTANCE") == mark:
-                return True
+                return is_same_installation(member.pid, mark)
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
     return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ims.core.plugins.module_utils.installations import is_same_installation
 
 DOCUMENTATION = """
 module: instance_processes
@@ -15,6 +16,8 @@ short_description: Find or end every process of one IMS installation
 description:
   - A process belongs to an installation if its environment has the mark E(IMS_INSTANCE), if its executable is below
     the installation's directory, or if such a process is its ancestor.
+  - The path has to mean the same directory to the process as it does here. A process of another root, container or
+    mount namespace whose installation has the same path is left alone.
   - Needed because the programs of a killed supervisord go on running and keep their ports.
 requirements: [psutil]
 options:
@@ -52,6 +55,11 @@ processes:
 
 def carries_mark(process: psutil.Process, mark: str) -> bool:
     """Whether the environment or the executable of the process shows that it belongs to the installation `mark`."""
+    return has_mark(process, mark) and is_same_installation(process.pid, mark)
+
+
+def has_mark(process: psutil.Process, mark: str) -> bool:
+    """Whether the environment or the executable of the process names the path `mark`."""
     try:
         if process.environ().get("IMS_INSTANCE") == mark:
             return True
