@@ -1,29 +1,30 @@
-"""Client of Alertmanager's `GET /api/v2/alerts`, to find alerts that notifications left out.
+"""Client of Alertmanager's API, to find alerts that notifications left out.
 
 IMS polls only the configured address. A payload's `externalURL` is a sender's claim; following it would let a sender
 make IMS call any address.
 """
 
+import asyncio
 import json
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from ims.alerts.notifications import AlertNotification, Rejected, read_alert
 from ims.core.errors import ConfigurationFaulty, IMSError
 
-TIMEOUT_SECONDS = 30
+if TYPE_CHECKING:
+    import httpx2
+
+TIMEOUT_SECONDS: Final = 30
 """Timeout while no data arrives."""
-WHOLE_SECONDS = 120
-"""Timeout of a whole response: one that trickles in would hold a worker's thread forever."""
-MOST_BYTES = 128 * 1024 * 1024
-_PART: Final = 1024 * 1024
+DEADLINE_SECONDS: Final = 120
+"""Timeout of all requests together, whatever trickles in meanwhile."""
+MOST_BYTES: Final = 128 * 1024 * 1024
 _WRONG_ADDRESS: Final = "The source's Alertmanager URL must be http:// or https:// with a host and, if need be, a port."
 
 
@@ -31,19 +32,6 @@ class AlertmanagerAway(IMSError):
     """The source's Alertmanager does not respond, or not with a list of alerts."""
 
     status = 503
-
-
-def fetch_alerts(base_url: str) -> list[Any]:
-    """The alerts that fire now and are neither silenced nor inhibited, as Alertmanager lists them. Blocks.
-
-    Raises `AlertmanagerAway`, and `ConfigurationFaulty` when the address is not an http(s) URL.
-    """
-    query = urlencode({"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "false"})
-    with connect(base_url) as client:
-        listing = client.get(f"/api/v2/alerts?{query}").content
-    if not isinstance(listing, list):
-        raise AlertmanagerAway
-    return listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,66 +46,95 @@ class Response:
 class Client:
     """Requests over one connection: behind a load balancer, the same Alertmanager answers all of them."""
 
-    def __init__(self, connection: HTTPConnection, path: str) -> None:
-        self._connection = connection
-        self._path = path
-        self._was_used = False
+    def __init__(self, http: "httpx2.AsyncClient") -> None:
+        self._http = http
+        self._connection: object = None
         self.is_unbroken = True
         """Whether all responses came over the same connection."""
 
-    def get(self, path: str) -> Response:
-        """The response to a GET of `path`. Blocks, at most 30 s while no data arrives. Raises `AlertmanagerAway`."""
-        if self._was_used and self._connection.sock is None:
-            self.is_unbroken = False
-        self._was_used = True
+    async def get(self, path: str, **query: str) -> Response:
+        """The response to a GET of `path`. Raises `AlertmanagerAway`."""
+        import httpx2
+
         try:
-            self._connection.request("GET", f"{self._path}{path}", headers={"Accept": "application/json"})
-            with self._connection.getresponse() as response:
-                return Response(json.loads(_read(response)), _time(response.getheader("Date")))
-        # HTTPException: a response that breaks off, or is not HTTP.
-        except (OSError, ValueError, RecursionError, HTTPException) as error:
+            async with self._http.stream("GET", path, params=query) as response:
+                self._note_connection(response)
+                body = await _read(response)
+                sent_at = _time(response.headers.get("Date"))
+            # In a thread: a large list takes seconds, and the worker's heartbeats go on meanwhile.
+            return Response(await asyncio.to_thread(json.loads, body), sent_at)
+        except (httpx2.HTTPError, httpx2.StreamError, OSError, ValueError, RecursionError) as error:
             raise AlertmanagerAway from error
 
+    def _note_connection(self, response: "httpx2.Response") -> None:
+        stream = response.extensions.get("network_stream")
+        # The local port: each connection has its own.
+        connection = stream.get_extra_info("client_addr") if stream else None
+        if self._connection is not None and connection != self._connection:
+            self.is_unbroken = False
+        self._connection = connection
 
-@contextmanager
-def connect(base_url: str) -> Iterator[Client]:
-    """A client of the Alertmanager at an address. Raises `ConfigurationFaulty` when it is not an http(s) URL.
+
+@asynccontextmanager
+async def connect(base_url: str, deadline: float = DEADLINE_SECONDS) -> AsyncIterator[Client]:
+    """A client of the Alertmanager at an address; all its requests together may take `deadline` seconds.
 
     It connects directly, since a proxy of the environment is for the internet. It does not follow redirects: only the
-    configured address may answer.
+    configured address may answer. Raises `ConfigurationFaulty` when the address is not an http(s) URL, and
+    `AlertmanagerAway` after the deadline.
     """
+    # Imported here: of the programs that read alerts only a worker polls, and the import takes a while.
+    import httpx2
+
+    url = _checked(base_url)
+    try:
+        # No timeout of a client covers a response whose headers arrive byte by byte.
+        async with (
+            asyncio.timeout(deadline),
+            httpx2.AsyncClient(
+                base_url=url,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                timeout=TIMEOUT_SECONDS,
+                limits=httpx2.Limits(max_connections=1),
+                trust_env=False,
+                # Without TLS, loading the CA certificates would be wasted time.
+                verify=url.startswith("https:"),
+            ) as http,
+        ):
+            yield Client(http)
+    except httpx2.InvalidURL as error:
+        raise ConfigurationFaulty(_WRONG_ADDRESS) from error
+    except TimeoutError as error:
+        raise AlertmanagerAway(f"The Alertmanager's response took longer than {deadline:g} s.") from error
+
+
+def _checked(base_url: str) -> str:
+    """The address without a user and without a query. Raises `ConfigurationFaulty`."""
     try:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port
-        kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
-        connection = kind(host or "", port, timeout=TIMEOUT_SECONDS)
-    except (KeyError, ValueError, HTTPException) as error:
+    except ValueError as error:
         raise ConfigurationFaulty(_WRONG_ADDRESS) from error
-    if not host:
+    if parts.scheme not in ("http", "https") or not host or any(letter <= " " for letter in host):
         raise ConfigurationFaulty(_WRONG_ADDRESS)
-    try:
-        yield Client(connection, parts.path.rstrip("/"))
-    finally:
-        connection.close()
+    place = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{place}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
 
 
-def _read(response: HTTPResponse) -> bytes:
-    """The body. Raises `AlertmanagerAway` for a status other than 200, and a body that is too large or never ends."""
-    if response.status != 200:
-        moved = f" and redirects to {response.getheader('Location')!r}" if 300 <= response.status < 400 else ""
+async def _read(response: "httpx2.Response") -> bytes:
+    """The body. Raises `AlertmanagerAway` for a status other than 200, and for a body that is too large."""
+    if response.status_code != 200:
+        moved = f" and redirects to {response.headers.get('Location')!r}" if response.has_redirect_location else ""
         raise AlertmanagerAway(
-            f"The Alertmanager's URL answers HTTP {response.status}{moved}: set the source to the address of its API."
+            f"The Alertmanager's URL answers HTTP {response.status_code}{moved}: set the source to the address of its"
+            " API."
         )
-    deadline = time.monotonic() + WHOLE_SECONDS
     body = bytearray()
-    while part := response.read1(_PART):
+    # Raw: the client asks for no compression, and a compressed body could be of any size.
+    async for part in response.aiter_raw():
         body += part
         if len(body) > MOST_BYTES:
             raise AlertmanagerAway("The Alertmanager's response is larger than 128 MB.")
-        if time.monotonic() > deadline:
-            raise AlertmanagerAway("The Alertmanager's response took longer than 2 minutes.")
-    if response.length:
-        raise AlertmanagerAway("The Alertmanager's response broke off.")
     return bytes(body)
 
 
@@ -129,29 +146,33 @@ def _time(date: str | None) -> datetime | None:
     return sent_at if sent_at is not None and sent_at.tzinfo is not None else None
 
 
-def firing_notifications(
-    listing: Iterable[Any], source: str, receiver: str | None, now: datetime
-) -> tuple[list[AlertNotification], list[Rejected]]:
-    """Notifications of the listed alerts of `receiver` (of all, if None): an Alertmanager has other receivers, too."""
-    notifications: list[AlertNotification] = []
-    rejected: list[Rejected] = []
-    for place, given in enumerate(listing):
-        if isinstance(given, dict):
-            if receiver is not None and receiver not in _receivers(given):
-                continue
-            # The API's `status` is an object, not a text; every alert that is listed as active fires.
-            given = {**given, "status": "firing"}  # noqa: PLW2901
-        read = read_alert(given, source, now, place)
-        if isinstance(read, AlertNotification):
-            notifications.append(read)
-        else:
-            rejected.append(read)
-    return notifications, rejected
+async def fetch_status(client: Client) -> Response:
+    """The status of the Alertmanager, with its configuration. Raises `AlertmanagerAway`."""
+    response = await client.get("/api/v2/status")
+    if not isinstance(response.content, dict):
+        raise AlertmanagerAway("The response at the Alertmanager's URL is not the status of an Alertmanager.")
+    return response
 
 
-def _receivers(alert: dict[str, Any]) -> set[str]:
-    listed = alert.get("receivers")
-    if not isinstance(listed, list):
-        return set()
-    names = (one.get("name") for one in listed if isinstance(one, dict))
-    return {name for name in names if isinstance(name, str)}
+async def fetch_alerts(client: Client) -> list[Any]:
+    """All alerts that the Alertmanager has, suppressed or not. Raises `AlertmanagerAway`."""
+    return await _fetch_list(client, "/api/v2/alerts")
+
+
+async def fetch_groups(client: Client, receiver: str | None) -> list[Any]:
+    """The groups of `receiver` (of all receivers, if None) with the alerts that are not suppressed.
+
+    Raises `AlertmanagerAway`.
+    """
+    query = {"active": "true", "silenced": "false", "inhibited": "false", "muted": "false"}
+    if receiver is not None:
+        # A regular expression of Go, which matches the whole name.
+        query["receiver"] = re.escape(receiver)
+    return await _fetch_list(client, "/api/v2/alerts/groups", **query)
+
+
+async def _fetch_list(client: Client, path: str, **query: str) -> list[Any]:
+    content = (await client.get(path, **query)).content
+    if not isinstance(content, list):
+        raise AlertmanagerAway("The response at the Alertmanager's URL is not a list of alerts.")
+    return content

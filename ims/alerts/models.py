@@ -69,6 +69,17 @@ class Episode(Base):
     longer lists it, it is over."""
 
 
+class UnsentAlert(Base):
+    """An alert that a source's Alertmanager is to send to IMS and that has no open episode, while that is so."""
+
+    __tablename__ = "unsent_alert"
+
+    source: Mapped[str] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    """When it was first seen so: a notification that is sent in time comes soon after that."""
+
+
 class Correlation(Base):
     """A correlation key and its current incident; the lock of the upserted row serialises the first alerts of a key."""
 

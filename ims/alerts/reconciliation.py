@@ -140,7 +140,7 @@ def reconcile(
     with database.begin() as session:
         if not _is_current(session, polling):
             return None
-        missed = list(_missed(session, snapshot))
+        missed = list(_missed(session, snapshot, grace))
         _mark_missing(session, snapshot)
     for chunk in _chunks(missed):
         outcome = _take(database, polling, chunk, now)
@@ -179,33 +179,55 @@ def _is_current(session: Session, polling: Polling) -> bool:
     return bool(session.scalar(_IS_CURRENT, {"lock": _LOCK, "source": polling.source, "claimed_at": polling.at}))
 
 
-# For each listed alert without an open episode: when its closed episode with the same startsAt closed, if there is one.
+# Alerts that are to be sent and have no open episode. One of them counts as missed once it has been so for longer than
+# its notification may take. That is not counted from its start: after a silence, a mute or a restart of its
+# Alertmanager, an alert that has fired for long waits as well. The result is those that were missed: for each, when its
+# closed episode with the same startsAt closed, if there is one.
 _MISSED = text(
     """
-    SELECT listed.fingerprint, (
-        SELECT max(closed_at) FROM episode WHERE alert_id = alert.id AND listed.starts_at = ANY(sender_starts)
+    WITH unsent AS (
+        SELECT listed.fingerprint, listed.starts_at, listed.late_before, alert.id AS alert_id
+        FROM unnest(
+            CAST(:fingerprints AS text[]), CAST(:starts AS timestamptz[]), CAST(:late_before AS timestamptz[])
+        ) AS listed (fingerprint, starts_at, late_before)
+        LEFT JOIN alert ON alert.source = :source AND alert.fingerprint = listed.fingerprint
+        WHERE NOT EXISTS (SELECT FROM episode WHERE alert_id = alert.id AND closed_at IS NULL)
+    ), ended AS (
+        DELETE FROM unsent_alert
+        WHERE source = :source AND NOT EXISTS (SELECT FROM unsent WHERE unsent.fingerprint = unsent_alert.fingerprint)
+    ), begun AS (
+        INSERT INTO unsent_alert (source, fingerprint, since) SELECT :source, fingerprint, :polled_at FROM unsent
+        ON CONFLICT DO NOTHING
+    )
+    SELECT unsent.fingerprint, (
+        SELECT max(closed_at) FROM episode WHERE alert_id = unsent.alert_id AND unsent.starts_at = ANY(sender_starts)
     ) AS closed_at
-    FROM unnest(CAST(:fingerprints AS text[]), CAST(:starts AS timestamptz[])) AS listed (fingerprint, starts_at)
-    LEFT JOIN alert ON alert.source = :source AND alert.fingerprint = listed.fingerprint
-    WHERE NOT EXISTS (SELECT FROM episode WHERE alert_id = alert.id AND closed_at IS NULL)
+    FROM unsent JOIN unsent_alert USING (fingerprint)
+    WHERE unsent_alert.source = :source AND unsent_alert.since <= unsent.late_before
     """
 )
 
 
-def _missed(session: Session, snapshot: Snapshot) -> Iterator[AlertNotification]:
-    """Notifications of listed alerts without an open episode: they never arrived.
+def _missed(session: Session, snapshot: Snapshot, grace: timedelta) -> Iterator[AlertNotification]:
+    """Notifications of alerts that their Alertmanager should have sent by now: they never arrived.
 
     An alert that looks like a late duplicate, since an episode with its startsAt is closed, fires again if its
     Alertmanager still lists it long after: it had expired there while Prometheus could not reach Alertmanager. It then
     starts at the time of the snapshot.
     """
     firing = snapshot.firing
-    columns = {"fingerprints": list(firing), "starts": [notification.starts_at for notification in firing.values()]}
-    for row in session.execute(_MISSED, {**columns, "source": snapshot.source}).all():
+    columns = {
+        "fingerprints": list(firing),
+        "starts": [one.notification.starts_at for one in firing.values()],
+        "late_before": [snapshot.polled_at - grace - one.wait for one in firing.values()],
+    }
+    given = {**columns, "source": snapshot.source, "polled_at": snapshot.polled_at}
+    for row in session.execute(_MISSED, given).all():
+        notification = firing[row.fingerprint].notification
         if row.closed_at is None:
-            yield replace(firing[row.fingerprint], was_missed=True)
+            yield replace(notification, was_missed=True)
         elif row.closed_at < snapshot.polled_at - SETTLING:
-            yield replace(firing[row.fingerprint], starts_at=snapshot.polled_at, was_missed=True)
+            yield replace(notification, starts_at=snapshot.polled_at, was_missed=True)
 
 
 # Whether an alert that instance `:key` does not list is over. It is if that instance has listed the episode, or if it

@@ -7,15 +7,17 @@ reach stays empty. And a wrong address may belong to one that never had the sour
 instance answered, and why its answer may be incomplete.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-from ims.alerts.alertmanager import AlertmanagerAway, Response, connect, firing_notifications
-from ims.alerts.notifications import AlertNotification, read_alert, read_time
+from ims.alerts.alertmanager import Response, connect, fetch_alerts, fetch_groups, fetch_status
+from ims.alerts.notifications import AlertNotification, Rejected, read_alert, read_time
+from ims.alerts.routing import UNKNOWN, Deliverable, Routing, deliverable, read_routing
 
 SETTLING: Final = timedelta(minutes=5)
 """After a start an Alertmanager may not have received all alerts yet; Prometheus resends them every minute."""
@@ -56,6 +58,15 @@ class AlertmanagerInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert that is to be notified to IMS, if it has not been yet."""
+
+    notification: AlertNotification
+    wait: timedelta
+    """For how long the Alertmanager's grouping may hold the notification back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The result of one polling. Times are by this machine's clock, except those of notifications."""
 
@@ -63,60 +74,102 @@ class Snapshot:
     polled_at: datetime
     """Taken before the requests: notifications that arrive afterwards are newer than the snapshot."""
     instance: AlertmanagerInstance
-    firing: Mapping[str, AlertNotification]
-    """By fingerprint: alerts of IMS's receiver, not suppressed, that have fired longer than a notification takes."""
+    firing: Mapping[str, Firing]
+    """By fingerprint: alerts for IMS's receiver that are neither silenced, inhibited nor muted."""
     present: frozenset[str]
     """Fingerprints of all alerts that it lists, suppressed or not: these have not resolved."""
     uncertainty: Uncertainty | None
     """Why an absent alert may fire nevertheless; None if absent alerts are over."""
 
 
-def fetch_snapshot(source: str, base_url: str, receiver: str | None, grace: timedelta, polled_at: datetime) -> Snapshot:
-    """Poll the configured Alertmanager. Blocks. Raises `AlertmanagerAway` and `ConfigurationFaulty`."""
-    with connect(base_url) as client:
+async def fetch_snapshot(source: str, base_url: str, receiver: str | None, polled_at: datetime) -> Snapshot:
+    """Poll the configured Alertmanager. Raises `AlertmanagerAway` and `ConfigurationFaulty`."""
+    async with connect(base_url) as client:
         # Before and after: an instance that answers both has most likely answered in between, too.
-        before = _read_instance(base_url, client.get("/api/v2/status"), polled_at)
-        listing = client.get("/api/v2/alerts").content
-        after = _read_instance(base_url, client.get("/api/v2/status"), polled_at)
-    if not isinstance(listing, list):
-        raise AlertmanagerAway("The response at the Alertmanager's URL is not a list of alerts.")
+        first = await fetch_status(client)
+        listing = await fetch_alerts(client)
+        # Last: an alert that is new in the groups is not missed yet, one that is missing in the list would be over.
+        groups = await fetch_groups(client, receiver)
+        last = await fetch_status(client)
+    before, after = (_read_instance(base_url, response, polled_at) for response in (first, last))
     is_one = before.key == after.key and (client.is_unbroken or before.is_alone)
-    return take_snapshot(listing, source, receiver, after, grace, polled_at, is_one=is_one)
+    routing = await asyncio.to_thread(read_routing, last.content)
+    return await asyncio.to_thread(
+        take_snapshot, listing, groups, source, receiver, after, polled_at, routing, is_one=is_one
+    )
+
+
+async def fetch_deliverable(
+    source: str, base_url: str, receiver: str | None, now: datetime, beside: Collection[str] = ()
+) -> tuple[list[AlertNotification], list[Rejected]]:
+    """Fetch the alerts that the configured Alertmanager sends to `receiver` (to any, if None).
+
+    With `beside`, only those in a group with an alert of one of these fingerprints: other groups send theirs
+    themselves. Raises `AlertmanagerAway` and `ConfigurationFaulty`.
+    """
+    async with connect(base_url) as client:
+        status = await fetch_status(client)
+        groups = await fetch_groups(client, receiver)
+    routing = await asyncio.to_thread(read_routing, status.content)
+    return await asyncio.to_thread(_read_deliverable, deliverable(groups, receiver, routing, beside), source, now)
+
+
+def _read_deliverable(
+    sent: Iterable[Deliverable], source: str, now: datetime
+) -> tuple[list[AlertNotification], list[Rejected]]:
+    read = [read_listed(one.alert, source, now, place) for place, one in enumerate(sent)]
+    # An alert may be in several groups.
+    notifications = {one.fingerprint: one for one in read if isinstance(one, AlertNotification)}
+    return list(notifications.values()), [one for one in read if isinstance(one, Rejected)]
 
 
 def take_snapshot(
     listing: Iterable[Any],
+    groups: Iterable[Any],
     source: str,
     receiver: str | None,
     instance: AlertmanagerInstance,
-    grace: timedelta,
     polled_at: datetime,
+    routing: Routing = UNKNOWN,
     *,
     is_one: bool = True,
 ) -> Snapshot:
-    """Parse a list of alerts; `is_one` is false if it may come from another instance than `instance`. Pure."""
-    active, present, unreadable = [], set(), 0
+    """Parse all alerts and the groups of those that are sent. Pure.
+
+    `is_one` is false if they may come from another instance than `instance`.
+    """
+    present, unreadable = set(), 0
     for given in listing:
-        read = read_alert({**given, "status": "firing"}, source, polled_at) if isinstance(given, dict) else None
-        if not isinstance(read, AlertNotification):
+        read = read_listed(given, source, polled_at)
+        if isinstance(read, AlertNotification):
+            present.add(read.fingerprint)
+        else:
             unreadable += 1
-            continue
-        present.add(read.fingerprint)
-        if _is_active(given):
-            active.append(given)
-    notifications, _ = firing_notifications(active, source, receiver, polled_at)
     return Snapshot(
         source=source,
         polled_at=polled_at,
         instance=instance,
-        firing={
-            notification.fingerprint: notification
-            for notification in notifications
-            if notification.starts_at is None or notification.starts_at <= polled_at - grace
-        },
+        firing=_firing(deliverable(groups, receiver, routing), source, polled_at),
         present=frozenset(present),
         uncertainty=_uncertainty(instance, unreadable, polled_at) if is_one else Uncertainty.SEVERAL_ANSWERED,
     )
+
+
+def read_listed(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
+    """Parse an alert as the API lists it: its `status` is an object, not a text; every alert that is listed fires."""
+    return read_alert({**given, "status": "firing"} if isinstance(given, dict) else given, source, now, place)
+
+
+def _firing(sent: Iterable[Deliverable], source: str, now: datetime) -> dict[str, Firing]:
+    firing: dict[str, Firing] = {}
+    for one in sent:
+        read = read_listed(one.alert, source, now)
+        if not isinstance(read, AlertNotification):
+            continue
+        known = firing.get(read.fingerprint)
+        if known is None or one.wait < known.wait:
+            firing[read.fingerprint] = Firing(read, one.wait)
+    return firing
 
 
 def read_instance(
@@ -139,8 +192,6 @@ def read_instance(
 
 
 def _read_instance(base_url: str, response: Response, now: datetime) -> AlertmanagerInstance:
-    if not isinstance(response.content, dict):
-        raise AlertmanagerAway("The response at the Alertmanager's URL is not the status of an Alertmanager.")
     return read_instance(base_url, response.content, response.sent_at, now)
 
 
@@ -154,8 +205,3 @@ def _uncertainty(instance: AlertmanagerInstance, unreadable: int, polled_at: dat
     if instance.started_at is None:
         return Uncertainty.START_UNKNOWN
     return Uncertainty.STARTED_LATELY if instance.started_at > polled_at - SETTLING else None
-
-
-def _is_active(given: Mapping[str, Any]) -> bool:
-    status = given.get("status")
-    return isinstance(status, dict) and status.get("state") == "active"

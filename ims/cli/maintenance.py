@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import typer
 
@@ -11,6 +11,7 @@ from ims.cli.errors import Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, print_table, say
+from ims.core.timezones import time_zone
 
 app = group("maintenance", "Manage maintenance windows, in which IMS does not heal and does not notify anyone.")
 
@@ -135,7 +136,7 @@ def _in_zone(time: str, zone: str) -> str:
     """A time to the minute, in the window's time zone."""
     try:
         read = datetime.fromisoformat(time)
-        return f"{read.astimezone(ZoneInfo(zone)) if read.tzinfo else read:%Y-%m-%d %H:%M}"
+        return f"{read.astimezone(time_zone(zone)) if read.tzinfo else read:%Y-%m-%d %H:%M}"
     except (ValueError, ZoneInfoNotFoundError):
         return time
 

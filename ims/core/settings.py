@@ -170,7 +170,7 @@ class Settings(BaseModel):
         default=60,
         ge=0,
         le=3600,
-        description="Seconds a notification may be under way before reconciliation counts it as missed.",
+        description="Seconds a notification may be under way, beyond the wait of its group, before it is missed.",
     )
     stale_seconds: float = Field(
         default=300,

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictStr, model_validator
 
+from ims.core.timezones import time_zone
 from ims.policy.parts import Matcher, MatchValue, Name, PolicyPart, Text, check_match, fault, matchers_of
 from ims.policy.recurrence import RULE_LENGTH, Recurrence, RuleFaulty, parse_rule
 
@@ -47,10 +48,9 @@ def _check_zone(name: str) -> str:
     try:
         if not _ZONE.fullmatch(name):
             raise ValueError
-        ZoneInfo(name)
+        time_zone(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        # The system's package tzdata provides the whole IANA database.
-        raise fault(f"{name[:64]!r} is not a time zone of this system: write one such as Europe/Berlin.") from None
+        raise fault(f"{name[:64]!r} is not an IANA time zone: write one such as Europe/Berlin.") from None
     return name
 
 
@@ -117,7 +117,7 @@ class MaintenanceWindow(PolicyPart):
 
     @cached_property
     def _zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
+        return time_zone(self.timezone)
 
     @cached_property
     def _wall_start(self) -> datetime:

@@ -26,7 +26,7 @@ EXAMPLES = {
 """Files that a worked example of a page has its reader write."""
 DATABASE_ROLES = {"ims_app", "ims_owner"}
 PROGRAM_PATHS = {"/health", "/health/ready", "/metrics", "/audit.jsonl", *PATHS.values()}
-ALERTMANAGER_PATHS = {"/api/v2/alerts"}
+ALERTMANAGER_PATHS = {"/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/status"}
 
 _SETTING = re.compile(r"\bIMS_[A-Z0-9_]*[A-Z0-9]\b(?!\*|_\*)")
 _CODE = re.compile(r"`([^`\n]+)`")

@@ -1,11 +1,14 @@
-"""A real Alertmanager for tests, where Debian's package is installed."""
+"""Real Alertmanagers for tests: Debian's, where its package is installed, and a newer one, where Go can build it."""
 
+import fcntl
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +20,86 @@ import pytest
 from tests.support.postgres import free_port
 
 CONFIGURATION = """
-route: {receiver: ims, routes: [{receiver: others, matchers: ['team="others"']}]}
+route:
+  receiver: ims
+  group_wait: 0s
+  group_interval: 1s
+  routes: [{receiver: others, matchers: ['team="others"']}]
 receivers: [{name: ims}, {name: others}]
 """
+
+
+NEWEST = "0.35.0"
+_MODULE = f"github.com/prometheus/alertmanager@v{NEWEST}"
+_SUM = "h1:nbXMjr+P2JaoFd7aHNDxKifEwTPN+TWxM0gNPonuH5w="
+"""The checksum of the module, as in a go.sum."""
+_BUILD = ("build", "-ldflags", f"-X github.com/prometheus/common/version.Version={NEWEST}")
+
+
+def debian_program() -> str:
+    """Debian's Alertmanager (0.25 in Debian 12), or whichever is on PATH."""
+    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    if program is None:
+        pytest.skip("Alertmanager is not installed on this machine")
+    return program
+
+
+def newest_program() -> str:
+    """Alertmanager `NEWEST`, built once from its Go module and kept outside the checkout, by a digest of its source."""
+    digest = hashlib.sha256(" ".join([_MODULE, _SUM, *_BUILD]).encode()).hexdigest()[:16]
+    program = _cache() / f"alertmanager-{digest}" / "alertmanager"
+    if not program.exists() and shutil.which("go") is None:
+        pytest.skip("Go is not installed on this machine")
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with (program.parent / ".lock").open("w") as lock:
+        # Several processes of pytest want it at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(program)
+    return str(program)
+
+
+def _cache() -> Path:
+    if given := os.environ.get("IMS_CI_CACHE"):
+        return Path(given)
+    return Path("/var/cache/ims-ci") if os.geteuid() == 0 else Path.home() / ".cache" / "ims-ci"
+
+
+def _build(program: Path) -> None:
+    module = _go("mod", "download", "-json", _MODULE, directory=program.parent)
+    downloaded = json.loads(module)
+    if downloaded["Sum"] != _SUM:
+        raise RuntimeError(f"{_MODULE} has the checksum {downloaded['Sum']} instead of {_SUM}")
+    source = program.parent / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    # Go's cache is read-only. Only contents are copied, so that the built pages, which the module lacks and its program
+    # embeds, can be added.
+    shutil.copytree(downloaded["Dir"], source, copy_function=shutil.copyfile)
+    for folder in (source, *source.rglob("*/")):
+        folder.chmod(0o755)
+    pages = source / "ui" / "app" / "dist"
+    pages.mkdir(parents=True, exist_ok=True)
+    (pages / "empty").touch()
+    _go(*_BUILD, "-o", str(program.with_suffix(".new")), "./cmd/alertmanager", directory=source)
+    shutil.rmtree(source)
+    program.with_suffix(".new").rename(program)
+
+
+def _go(*arguments: str, directory: Path) -> str:
+    done = subprocess.run(["go", *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"go {arguments[0]} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def in_groups(listing: Iterable[Any]) -> list[Any]:
+    """Groups as `GET /api/v2/alerts/groups` lists them, one for each receiver of these alerts."""
+    alerts = [alert for alert in listing if isinstance(alert, dict) and isinstance(alert.get("receivers"), list)]
+    names = sorted({receiver["name"] for alert in alerts for receiver in alert["receivers"]})
+    return [
+        {"receiver": {"name": name}, "labels": {}, "alerts": [a for a in alerts if {"name": name} in a["receivers"]]}
+        for name in names
+    ]
 
 
 @dataclass
@@ -36,6 +116,10 @@ class Alertmanager:
     def fire(self, name: str, *, since: timedelta = timedelta(minutes=5), **labels: str) -> None:
         """As Prometheus does: the alert fires, and expires in five minutes unless it is sent again."""
         self._alert(name, labels, started=datetime.now(UTC) - since, ends=datetime.now(UTC) + timedelta(minutes=5))
+
+    def post(self, *alerts: dict[str, Any]) -> None:
+        """Post alerts as they are."""
+        self._post("alerts", list(alerts))
 
     def resolve(self, name: str, **labels: str) -> None:
         now = datetime.now(UTC)
@@ -63,6 +147,9 @@ class Alertmanager:
             f"{self.url}/api/v2/{kind}", json.dumps(content).encode(), {"Content-Type": "application/json"}
         )
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - ours
+
+    def version(self) -> str:
+        return str(json.loads(self._get("/api/v2/status"))["versionInfo"]["version"])
 
     def _get(self, path: str) -> bytes:
         with urllib.request.urlopen(f"{self.url}{path}", timeout=2) as answer:  # noqa: S310 - ours
@@ -94,12 +181,13 @@ class Alertmanager:
 
 @contextmanager
 def running_alertmanager(
-    directory: Path, configuration: str = CONFIGURATION, port: int | None = None
+    directory: Path, configuration: str = CONFIGURATION, port: int | None = None, program: str | None = None
 ) -> Iterator[Alertmanager]:
-    """Start one, alone, with its data under `directory`, on a free port or on that of one that was stopped."""
-    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    if program is None:
-        pytest.skip("Alertmanager is not installed on this machine")
+    """Start one, alone, with its data under `directory`, on a free port or on that of one that was stopped.
+
+    By default it is `debian_program`.
+    """
+    program = program or debian_program()
     (directory / "alertmanager.yml").write_text(configuration)
     port = port or free_port()
     command = [

@@ -35,6 +35,8 @@ def environment_of(settings: Settings, directory: Path) -> dict[str, str]:
         "IMS_WARM_RUNNERS": str(settings.warm_runners),
         "IMS_WORKER_POOLS": settings.worker_pools,
         "IMS_LEASE_SECONDS": str(settings.lease_seconds),
+        "IMS_RECONCILIATION_SECONDS": str(settings.reconciliation_seconds),
+        "IMS_RECONCILIATION_GRACE_SECONDS": str(settings.reconciliation_grace_seconds),
         "IMS_LOG_FORMAT": "json",
     }
 

@@ -1,13 +1,16 @@
 """`ims admin …`: commands for the machine that has the database's password."""
 
 import sys
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from ims.cli.admin.failures import on_this_machine
+from ims.cli.errors import CommandFailed
 from ims.cli.group import examples
 from ims.cli.lazy import LazyGroup
-from ims.cli.output import changed, note
+from ims.cli.output import Json, changed, note, print_json, printable, say
 
 
 class Commands(LazyGroup):
@@ -21,7 +24,7 @@ class Commands(LazyGroup):
 app = typer.Typer(
     cls=Commands, name="admin", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Work on this machine's database: migrate, bootstrap, policy, user, worker, retention.",
+    help="Work on this machine and its database: migrate, bootstrap, doctor, policy, user, worker, retention.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 
@@ -56,6 +59,32 @@ def bootstrap() -> None:
     from ims.cli.admin.installation import bootstrap as create
 
     changed(create())
+
+
+@app.command("doctor", epilog=examples("ims admin doctor", "ims admin doctor --quiet"))
+@on_this_machine
+def doctor(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is not ok.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check this machine, and say what to do about what is wrong.
+
+    Checks the settings, the database, its schema, the clock, the disk, and the time zones. Prints a line for each
+    check: `ok`, `warn` or `fail`, with the remedy. Exits with 1 if one fails; warnings do not count. `make up` runs it
+    at its end.
+    """
+    from ims.core.doctor import Status, examine
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json and not (quiet and finding.status is Status.OK):
+            say(printable(f"{finding.status:<4}  {finding.check:<10}  {finding.message}. {finding.remedy}".strip()))
+    if as_json:
+        kept = [finding for finding in findings if not (quiet and finding.status is Status.OK)]
+        print_json([asdict(finding) for finding in kept])
+    if failed := [finding.check for finding in findings if finding.status is Status.FAIL]:
+        raise CommandFailed(f"failed: {', '.join(failed)}")
 
 
 @app.command("worker", epilog=examples("ims admin worker"))

@@ -6,9 +6,10 @@ from uuid import UUID
 import procrastinate
 from sqlalchemy.orm import Session
 
-from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts, firing_notifications
+from ims.alerts.alertmanager import AlertmanagerAway
 from ims.alerts.ingest import Outcome, ingest, resolve_quiet
 from ims.alerts.notifications import AlertNotification, Rejected
+from ims.alerts.snapshot import fetch_deliverable
 from ims.alerts.truncation import record_truncated
 from ims.core.db.engine import database_now
 from ims.core.errors import DatabaseAway, NotFound
@@ -67,8 +68,8 @@ async def fetch(
 ) -> int:
     """Fetch the alerts that a truncated notification left out from the source's own Alertmanager.
 
-    Returns how many alerts it lists. Known alerts count as duplicates and cost little. Without an Alertmanager, their
-    number is recorded at the source and in incidents. Raises `AlertmanagerAway` and `DatabaseAway`.
+    Returns how many alerts the group has for `receiver`. Known alerts count as duplicates and cost little. Without an
+    Alertmanager, the number is recorded at the source and in incidents. Raises `AlertmanagerAway` and `DatabaseAway`.
     """
     try:
         url = await worker.transaction(lambda session: source_named(session, source).alertmanager_url)
@@ -81,9 +82,8 @@ async def fetch(
                 lambda session: record_truncated(session, source, alerts, fingerprints, database_now(session))
             )
         return 0
-    listing = await worker.in_thread(fetch_alerts, url)
     now = await worker.transaction(database_now)
-    notifications, rejected = firing_notifications(listing, source, receiver, now)
+    notifications, rejected = await fetch_deliverable(source, url, receiver, now, fingerprints)
     for start in range(0, max(len(notifications), 1), CHUNK):
         chunk = notifications[start : start + CHUNK]
         await worker.in_thread(_take, worker, chunk, rejected if start == 0 else [])

@@ -51,10 +51,7 @@ async def _poll(worker: WorkerContext, polling: Polling) -> None:
     grace = timedelta(seconds=worker.settings.reconciliation_grace_seconds)
     polled_at = await worker.transaction(database_now)
     try:
-        # Not in the threads for database work: Alertmanagers that do not answer would block them.
-        snapshot = await asyncio.to_thread(
-            fetch_snapshot, polling.source, polling.url, polling.receiver, grace, polled_at
-        )
+        snapshot = await fetch_snapshot(polling.source, polling.url, polling.receiver, polled_at)
     except (AlertmanagerAway, ConfigurationFaulty) as error:
         RECONCILIATIONS.labels("away").inc()
         log.warning("source_not_polled", source=polling.source, reason=error.message)

@@ -23,22 +23,24 @@ from ims.core.queue import Job, WorkerContext
 from ims.core.settings import Settings
 from ims.engine.jobs.alerts import fetch, settle, tasks
 from ims.incidents.models import Incident
+from tests.support.alertmanager import in_groups
 from tests.support.notifications import SOURCE, add_source, alertmanager_alert, notification, policy
 from tests.support.postgres import free_port
 
 
 @contextmanager
-def answering(body: bytes) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers every GET with `body`; gives its URL and the paths that were requested."""
+def answering(body: bytes, status: bytes = b"{}") -> Iterator[tuple[str, list[str]]]:
+    """A server that answers every GET with `body`, that of its status with `status`; gives its URL and those paths."""
     requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requested.append(self.path)
+            sent = status if self.path.endswith("/status") else body
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(sent)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -61,24 +63,30 @@ def worker(settings: Settings, database: Database) -> Iterator[WorkerContext]:
 
 
 def listed(name: str, receiver: str = "ims") -> dict[str, Any]:
-    """An alert as `GET /api/v2/alerts` lists it: endsAt is when it will be given up, status is an object."""
+    """An alert as the API lists it: endsAt is when it will be given up, status is an object."""
     alert = alertmanager_alert(name, ends_at="2026-03-01T12:04:50.123Z")
     alert["status"] = {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"}
     return {**alert, "receivers": [{"name": receiver}], "updatedAt": "2026-03-01T12:00:50.123Z"}
 
 
 def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerContext) -> None:
-    alerts: list[Any] = [listed("Cut"), listed("AlsoCut"), listed("NotForUs", "someone-else"), "no alert"]
-    with answering(json.dumps(alerts).encode()) as (url, requested):
+    muted = listed("Muted")
+    muted["status"]["mutedBy"] = ["nights"]
+    broken = {**listed("Broken"), "labels": "none"}
+    groups = in_groups([listed("Cut"), listed("AlsoCut"), listed("NotForUs", "someone-else"), muted, broken])
+    # An alert may be in several groups of a receiver.
+    with answering(json.dumps([*groups, *groups, "no group"]).encode()) as (url, requested):
         with worker.database.begin() as session:
             add_source(session, alertmanager_url=f"{url}/am/")
         assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
         assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
-    assert requested[0].startswith("/am/api/v2/alerts?active=true&silenced=false&inhibited=false")
+    assert requested[0] == "/am/api/v2/status"
+    filters = "active=true&silenced=false&inhibited=false&muted=false"
+    assert requested[1] == f"/am/api/v2/alerts/groups?{filters}&receiver=ims"
     with worker.database.begin() as session:
         assert sorted(session.scalars(select(Alert.name))) == ["AlsoCut", "Cut"]
         assert session.scalars(text("SELECT notifications FROM episode WHERE closed_at IS NULL")).all() == [2, 2]
-        assert set(session.scalars(select(DeadLetter.reason))) == {"not_an_object"}
+        assert set(session.scalars(select(DeadLetter.reason))) == {"wrong_labels"}
 
 
 @pytest.mark.parametrize("body", [b"not json", b'{"status": "error"}', b"[" * 100_000])

@@ -35,7 +35,8 @@ def test_a_service_is_healed_though_its_notification_was_lost(
                     created_at=utc_now(),
                 )
             )
-        workers = [start_worker(), start_worker()]
+        hasty = {"reconciliation_seconds": 5.0, "reconciliation_grace_seconds": 0.0}
+        workers = [start_worker(**hasty), start_worker(**hasty)]
         assert wait_until(lambda: is_healed(database), 60)
         assert site.is_healthy("shop")
         with database.begin() as session:

@@ -11,18 +11,22 @@ from sqlalchemy import text
 from ims.alerts.ingest import ingest
 from ims.alerts.notifications import AlertNotification, labels_fingerprint
 from ims.alerts.reconciliation import Polling, Reconciled, claim_pollings, finish_polling, reconcile
-from ims.alerts.snapshot import SETTLING, AlertmanagerInstance, take_snapshot
+from ims.alerts.routing import Routing
+from ims.alerts.snapshot import SETTLING, AlertmanagerInstance, Snapshot, take_snapshot
 from ims.core.actors import SYSTEM
 from ims.core.db.engine import Database
 from ims.incidents.usecases import resolve
 from ims.policy.queries import NO_POLICY
 from ims.sources.models import Source
 from ims.sources.usecases import change_source
+from tests.support.alertmanager import in_groups
 from tests.support.context import by, by_ims
 from tests.support.notifications import NOW, SOURCE, add_source, at, notification
 
 EVERY = timedelta(seconds=30)
 GRACE = timedelta(seconds=60)
+AT_ONCE = Routing({"ims": timedelta()})
+"""Nothing is grouped: a notification is sent at once."""
 URL = "http://am.example:9093"
 
 
@@ -63,12 +67,19 @@ class World:
             [polling] = claim_pollings(session, EVERY, at(seconds))
         return polling
 
-    def reconcile(self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None) -> Reconciled:
+    def reconcile(
+        self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None, routing: Routing = AT_ONCE
+    ) -> Reconciled:
         polling, now = self.claim(seconds), at(seconds)
-        snapshot = take_snapshot(listing, SOURCE, None, by or one(), GRACE, now)
+        snapshot = self.snapshot(*listing, seconds=seconds, by=by, routing=routing)
         reconciled = reconcile(self.database, polling, snapshot, GRACE, now)
         assert reconciled is not None
         return reconciled
+
+    def snapshot(
+        self, *listing: Any, seconds: float, by: AlertmanagerInstance | None = None, routing: Routing = AT_ONCE
+    ) -> Snapshot:
+        return take_snapshot(listing, in_groups(listing), SOURCE, None, by or one(), at(seconds), routing)
 
     def withheld(self) -> tuple[int, str | None]:
         source = self.source()
@@ -97,6 +108,8 @@ def world(database: Database) -> World:
 
 def test_an_alert_whose_notification_was_missed_is_opened_once(world: World) -> None:
     world.hear(notification("Known"))
+    for seconds in (10, 50):
+        assert not world.reconcile(listed("Known"), listed("Missed"), seconds=seconds)
     first = world.reconcile(listed("Known"), listed("Missed"), seconds=100)
     assert (first.opened, first.closed) == (1, 0)
     second = world.reconcile(listed("Known"), listed("Missed"), seconds=200)
@@ -106,6 +119,52 @@ def test_an_alert_whose_notification_was_missed_is_opened_once(world: World) -> 
         jobs = session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'decide'"))
         incidents = session.scalar(text("SELECT count(*) FROM incident"))
     assert (jobs, incidents) == (2, 2)
+
+
+GROUPED = Routing({"ims": timedelta(minutes=5)})
+
+
+def test_what_grouping_may_hold_back_is_not_missed_yet(world: World) -> None:
+    # It has fired for an hour: its silence has just ended, and the next notification of its group is due in 5 minutes.
+    waiting = listed("Waiting", starts=-3600)
+    for seconds in (0, 60, 320, 359):
+        assert not world.reconcile(waiting, seconds=seconds, routing=GROUPED)
+    assert world.reconcile(waiting, seconds=390, routing=GROUPED).opened == 1
+
+
+def test_an_alert_that_was_suppressed_meanwhile_waits_anew(world: World) -> None:
+    world.reconcile(listed("Muted"), seconds=0)
+    world.reconcile(listed("Muted", state="suppressed"), seconds=30)
+    world.reconcile(listed("Muted"), seconds=100)
+    assert world.open() == {}
+    assert world.reconcile(listed("Muted"), seconds=160).opened == 1
+
+
+def test_an_alert_that_was_heard_of_meanwhile_waits_anew(world: World) -> None:
+    world.reconcile(listed("Brief"), seconds=0)
+    world.hear(notification("Brief"), seconds=10)
+    world.reconcile(listed("Brief"), seconds=30)
+    world.hear(notification("Brief", ends=40), seconds=40)
+    world.reconcile(listed("Brief", starts=50), seconds=70)
+    assert not world.reconcile(listed("Brief", starts=50), seconds=100)
+    assert world.reconcile(listed("Brief", starts=50), seconds=130).opened == 1
+
+
+def test_an_alert_that_starts_in_the_future_is_found_missing(world: World) -> None:
+    # Posted with an `endsAt` alone, an alert fires from now on and starts when it ends.
+    future = listed("Future", starts=1000)
+    world.reconcile(future, seconds=0)
+    assert world.reconcile(future, seconds=100).opened == 1
+    world.hear(notification("Future", starts=1000, ends=1000), seconds=1001)
+    assert world.open() == {}
+
+
+def test_what_waits_is_forgotten_with_its_source(world: World) -> None:
+    world.reconcile(listed("Missed"), seconds=0)
+    with world.database.begin() as session:
+        session.execute(text("DELETE FROM source"))
+    with world.database.begin() as session:
+        assert session.scalar(text("SELECT count(*) FROM unsent_alert")) == 0
 
 
 def test_what_is_over_is_closed_after_the_grace_and_its_incident_resolves(world: World) -> None:
@@ -224,7 +283,9 @@ def test_only_the_last_eight_that_listed_an_alert_are_stored(world: World) -> No
 
 
 def test_a_notification_that_comes_after_its_reconciliation_is_a_duplicate(world: World) -> None:
+    world.reconcile(listed("Late", starts=-100), seconds=-60)
     world.reconcile(listed("Late", starts=-100), seconds=0)
+    assert world.open() == {"Late": 1}
     world.hear(notification("Late", starts=-100), seconds=5)
     world.hear(notification("Late", starts=-100, ends=60), seconds=70)
     assert world.open() == {}
@@ -236,6 +297,7 @@ def test_what_was_just_resolved_is_not_opened_again_by_an_older_answer(world: Wo
     world.hear(notification("Brief"))
     world.hear(notification("Brief", ends=90), seconds=95)
     world.reconcile(listed("Brief"), seconds=100)
+    world.reconcile(listed("Brief"), seconds=170)
     assert world.open() == {}
 
 
@@ -246,6 +308,8 @@ def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(wo
     world.hear(notification("Lasting"), seconds=330)
     assert world.open() == {}
     later = 301 + SETTLING.total_seconds()
+    world.reconcile(listed("Lasting"), seconds=later - 60)
+    assert world.open() == {}
     world.reconcile(listed("Lasting"), seconds=later)
     assert world.open() == {"Lasting": 2}
     # The old resolve once more does not end it; the real one does.
@@ -256,9 +320,10 @@ def test_what_its_alertmanager_still_lists_long_after_its_resolve_fires_again(wo
 
 
 def test_an_answer_that_a_newer_polling_has_overtaken_is_not_used(world: World) -> None:
+    world.reconcile(listed("Missed", starts=-100), seconds=-100)
     slow = world.claim(0)
     world.claim(30)
-    late = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
+    late = world.snapshot(listed("Missed", starts=-100), seconds=0)
     assert reconcile(world.database, slow, late, GRACE, at(31)) is None
     assert world.open() == {}
 
@@ -279,8 +344,9 @@ def test_several_workers_claim_a_source_once(world: World) -> None:
 
 
 def test_while_another_worker_reconciles_nothing_is_done(world: World) -> None:
+    world.reconcile(listed("Missed", starts=-100), seconds=-100)
     polling = world.claim(0)
-    snapshot = take_snapshot([listed("Missed", starts=-100)], SOURCE, None, one(), GRACE, at(0))
+    snapshot = world.snapshot(listed("Missed", starts=-100), seconds=0)
     with world.database.begin() as other:
         other.execute(
             text("SELECT pg_advisory_xact_lock(:lock, hashtext(:source))"), {"lock": 0x494D5352, "source": SOURCE}
@@ -291,6 +357,7 @@ def test_while_another_worker_reconciles_nothing_is_done(world: World) -> None:
 
 def test_more_than_a_chunk_is_reconciled(world: World) -> None:
     listing = [listed(f"Missed{number}") for number in range(1203)]
+    world.reconcile(*listing, seconds=0)
     reconciled = world.reconcile(*listing, seconds=100)
     assert reconciled.opened == 1203
     world.reconcile(seconds=200)
@@ -324,6 +391,7 @@ def test_only_sources_that_have_an_alertmanager_are_polled(world: World, change:
 
 
 def test_the_timeline_says_that_no_notification_arrived(world: World) -> None:
+    world.reconcile(listed("Missed"), seconds=0)
     world.reconcile(listed("Missed"), seconds=100)
     world.reconcile(seconds=200)
     world.reconcile(seconds=300)

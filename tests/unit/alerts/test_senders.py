@@ -136,7 +136,7 @@ def test_what_grafana_adds_is_kept_beside_the_alert() -> None:
     link = "https://grafana.example/d/a?viewPanel=1"
     read = read_grafana({**alertmanager_alert(), "panelURL": link, "imageURL": 7, "values": {"A": 1}}, SOURCE, NOW)
     assert isinstance(read, AlertNotification)
-    assert read.annotations == {"panelURL": link, "summary": "checkout is down"}
+    assert read.annotations == {"panelURL": link, "summary": "checkout is down", "valueString": "A=1"}
     assert isinstance(read_grafana([], SOURCE, NOW), Rejected)
 
 

@@ -1,17 +1,17 @@
 """Which instance answers when an Alertmanager is polled, and what follows from an invalid answer."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 from typing import Any
 
 import pytest
 
-from ims.alerts.alertmanager import AlertmanagerAway, fetch_alerts
+from ims.alerts.alertmanager import AlertmanagerAway
 from ims.alerts.snapshot import SETTLING, Snapshot, Uncertainty, fetch_snapshot
 from tests.support.notifications import NOW
 
@@ -65,7 +65,7 @@ def polled(*names: str, peers: int, protocol: str = "HTTP/1.1") -> Snapshot:
         send(handler, status(name, peers) if handler.path.endswith("/status") else [])
 
     with answering(answer, protocol) as url:
-        return fetch_snapshot("shop", url, None, timedelta(0), NOW)
+        return asyncio.run(fetch_snapshot("shop", url, None, NOW))
 
 
 def test_the_answer_of_a_single_one_is_certain() -> None:
@@ -74,7 +74,7 @@ def test_the_answer_of_a_single_one_is_certain() -> None:
 
 
 def test_answers_of_several_behind_one_address_are_uncertain() -> None:
-    assert polled("one", "one", "two", peers=2).uncertainty is Uncertainty.SEVERAL_ANSWERED
+    assert polled("one", "one", "one", "two", peers=2).uncertainty is Uncertainty.SEVERAL_ANSWERED
 
 
 def test_the_answer_of_a_cluster_member_is_certain_over_one_connection_only() -> None:
@@ -90,7 +90,7 @@ def test_a_redirect_is_reported_and_not_followed() -> None:
         handler.end_headers()
 
     with answering(elsewhere) as url, pytest.raises(AlertmanagerAway) as away:
-        fetch_alerts(url)
+        asyncio.run(fetch_snapshot("shop", url, None, NOW))
     assert "HTTP 302 and redirects to 'https://elsewhere.example/'" in away.value.message
 
 
@@ -100,10 +100,10 @@ def test_an_answer_that_breaks_off_is_none() -> None:
         handler.close_connection = True
 
     with answering(broken) as url, pytest.raises(AlertmanagerAway):
-        fetch_alerts(url)
+        asyncio.run(fetch_snapshot("shop", url, None, NOW))
 
 
 @pytest.mark.parametrize("content", [{}, None, "alerts", 7])
 def test_what_is_no_list_of_alerts_is_none(content: Any) -> None:
     with answering(lambda handler: send(handler, content)) as url, pytest.raises(AlertmanagerAway):
-        fetch_alerts(url)
+        asyncio.run(fetch_snapshot("shop", url, None, NOW))

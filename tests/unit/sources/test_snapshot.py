@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims.alerts.notifications import labels_fingerprint
+from ims.alerts.routing import Routing
 from ims.alerts.snapshot import SETTLING, AlertmanagerInstance, Snapshot, Uncertainty, read_instance, take_snapshot
+from tests.support.alertmanager import in_groups
 from tests.support.notifications import NOW, at
 
-GRACE = timedelta(seconds=60)
 LONG_AGO = NOW - 2 * SETTLING
 
 
@@ -30,17 +31,29 @@ def listed(name: str = "ServiceDown", *, state: str = "active", starts: float = 
 
 def snapshot(*listing: Any, receiver: str | None = None, started_at: Any = LONG_AGO) -> Snapshot:
     instance = AlertmanagerInstance("here", "one", started_at, is_alone=True)
-    return take_snapshot(listing, "shop", receiver, instance, GRACE, NOW)
+    return take_snapshot(listing, in_groups(listing), "shop", receiver, instance, NOW)
 
 
 def names(taken: Snapshot) -> set[str]:
-    return {notification.name for notification in taken.firing.values()}
+    return {one.notification.name for one in taken.firing.values()}
 
 
-def test_what_fires_for_long_enough_is_firing() -> None:
-    taken = snapshot(listed("Old"), listed("New", starts=-59))
-    assert names(taken) == {"Old"}
-    assert len(taken.present) == 2
+def test_an_alert_that_is_sent_fires_whenever_it_starts() -> None:
+    # Posted with an `endsAt` alone, an alert starts at that time.
+    taken = snapshot(listed("Old"), listed("New", starts=-1), listed("Future", starts=240))
+    assert names(taken) == {"Old", "New", "Future"}
+    assert len(taken.present) == 3
+
+
+def test_what_is_in_several_groups_waits_for_the_first_of_them() -> None:
+    routing = Routing({"ims": timedelta(hours=1), "pager": timedelta(minutes=1)})
+    instance = AlertmanagerInstance("here", "one", LONG_AGO, is_alone=True)
+    listing = [listed()]
+    groups = [{"receiver": {"name": name}, "alerts": listing} for name in ("ims", "pager", "ims")]
+    [one] = take_snapshot(listing, groups, "shop", None, instance, NOW, routing).firing.values()
+    assert one.wait == timedelta(minutes=1)
+    [one] = take_snapshot(listing, groups, "shop", "ims", instance, NOW, routing).firing.values()
+    assert one.wait == timedelta(hours=1)
 
 
 def test_what_is_suppressed_is_not_opened_but_has_not_resolved_either() -> None:
@@ -61,9 +74,7 @@ def test_nothing_is_concluded_from_absence_right_after_a_start_or_from_half_an_a
     assert snapshot(listed(), started_at=None).uncertainty is Uncertainty.START_UNKNOWN
     assert snapshot(listed(), {"labels": "none"}).uncertainty is Uncertainty.UNREADABLE
     instance = AlertmanagerInstance("here", "one", LONG_AGO, is_alone=True)
-    assert (
-        take_snapshot([], "shop", None, instance, GRACE, NOW, is_one=False).uncertainty is Uncertainty.SEVERAL_ANSWERED
-    )
+    assert take_snapshot([], [], "shop", None, instance, NOW, is_one=False).uncertainty is Uncertainty.SEVERAL_ANSWERED
 
 
 def status(name: str = "01A", peers: int = 1, uptime: Any = None) -> dict[str, Any]:
