@@ -95,11 +95,11 @@ def test_a_search_that_stopped_says_where_and_goes_on(sign_in: SignIn, monkeypat
     while address not in seen:
         seen.append(address)
         page = bob.get(address).text
-        on = re.search(r'fits this filter.</strong>.*<a href="([^"]+)">Search earlier incidents</a>', page)
+        on = re.search(r'matches this filter.</strong>.*<a href="([^"]+)">Search earlier incidents</a>', page)
         if on is None:
             break
         further = "further " if "cursor=" in address else ""
-        assert re.search(rf"No {further}incident since <time [^>]+>[^<]+ 00:00:00 UTC</time> fits", page)
+        assert re.search(rf"No {further}incident since <time [^>]+>[^<]+ 00:00:00 UTC</time> matches", page)
         address = on[1].replace("&amp;", "&")
     assert len(seen) > 1
     assert "<strong>No incident matches this filter.</strong>" in page
