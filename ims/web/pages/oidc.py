@@ -85,7 +85,7 @@ def finish() -> Response | tuple[str, int]:
         return sign_in_again(refused.message), refused.status
     begin_session(account)
     log.info("signed_in", account=account.name)
-    if identity.are_groups_missing:
+    if identity.are_groups_missing and (settings().oidc_roles or settings().oidc_teams):
         log.warning("oidc_groups_missing", account=account.name)
         session[SAID_ONCE] = GROUPS_MISSING
     return redirect(following)

@@ -60,3 +60,22 @@ def test_only_teams_that_are_named_follow_the_groups() -> None:
     assert (RULES.teams_of(frozenset({"sre"})), RULES.teams_of(frozenset({"leads"}))) == ({"payments"}, set())
     assert RULES.followed_teams == {"payments"}
     assert not Rules().decide_roles
+
+
+@pytest.mark.parametrize(
+    ("claims", "groups_claim", "are_missing"),
+    [
+        ({"_claim_names": {"groups": "src1"}}, "groups", True),
+        ({"_claim_names": {"realm_access": "src1"}}, "realm_access.roles", True),
+        ({"_claim_names": {"groups": "src1"}}, "roles", False),
+        ({"_claim_names": "groups"}, "groups", False),
+        ({"_claim_names": {"groups": "src1"}, "groups": ["sre"]}, "groups", False),
+        ({"hasgroups": "false"}, "groups", False),
+        ({"groups": [f"g{number}" for number in range(10_001)]}, "groups", True),
+    ],
+)
+def test_only_what_the_provider_says_it_left_out_is_missing(
+    claims: dict[str, Any], groups_claim: str, are_missing: bool
+) -> None:
+    found = read_identity({"sub": "1", **claims}, "i", "name", groups_claim)
+    assert found.are_groups_missing is are_missing
