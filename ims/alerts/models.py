@@ -74,7 +74,7 @@ class UnsentAlert(Base):
 
     __tablename__ = "unsent_alert"
 
-    source: Mapped[str] = mapped_column(ForeignKey("source.name", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String, ForeignKey("source.name", ondelete="CASCADE"), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(primary_key=True)
     since: Mapped[datetime]
     """When it was first seen so: a notification that is sent in time comes soon after that."""

@@ -50,7 +50,7 @@ def _check_zone(name: str) -> str:
             raise ValueError
         time_zone(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise fault(f"{name[:64]!r} is not an IANA time zone: write one such as Europe/Berlin.") from None
+        raise fault(f"{name[:64]!r} is not a time zone: write one such as Europe/Berlin.") from None
     return name
 
 

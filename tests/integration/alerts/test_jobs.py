@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 from ims.alerts.alertmanager import AlertmanagerAway
 from ims.alerts.ingest import ingest
 from ims.alerts.models import Alert, DeadLetter
+from ims.alerts.notifications import labels_fingerprint
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import ConfigurationFaulty
@@ -87,6 +88,17 @@ def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerCo
         assert sorted(session.scalars(select(Alert.name))) == ["AlsoCut", "Cut"]
         assert session.scalars(text("SELECT notifications FROM episode WHERE closed_at IS NULL")).all() == [2, 2]
         assert set(session.scalars(select(DeadLetter.reason))) == {"wrong_labels"}
+
+
+def test_other_groups_than_the_truncated_one_send_their_alerts_themselves(worker: WorkerContext) -> None:
+    groups = [*in_groups([listed("Sent"), listed("Cut")]), *in_groups([listed("Waiting")])]
+    sent = labels_fingerprint(listed("Sent")["labels"])
+    with answering(json.dumps(groups).encode()) as (url, _):
+        with worker.database.begin() as session:
+            add_source(session, alertmanager_url=url)
+        assert asyncio.run(fetch(worker, SOURCE, "ims", 1, [sent])) == 2
+    with worker.database.begin() as session:
+        assert sorted(session.scalars(select(Alert.name))) == ["Cut", "Sent"]
 
 
 @pytest.mark.parametrize("body", [b"not json", b'{"status": "error"}', b"[" * 100_000])
