@@ -11,7 +11,7 @@ def upgrade() -> None:
     # Rows go with their source: they mean nothing without it.
     op.create_table(
         "unsent_alert",
-        sa.Column("source", sa.String(64), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("source", "fingerprint", name="pk_unsent_alert"),
