@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 CLOCKS = re.compile(r"\butc_now\(|\bdatetime\.(?:now|utcnow|today)\(|\bdate\.today\(|\btime\.time\(|=\s*utc_now\b")
 MAY_READ = {
     "ims/core/clock.py": "defines it",
+    "ims/core/doctor.py": "the difference to the database's clock, which it reports",
     "ims/cli/output.py": "ages that are shown on this machine",
     "ims/cli/demo.py": "counts the seconds of one demonstration",
     "ims/cli/demo_steps.py": "counts the seconds of one demonstration",

@@ -33,7 +33,7 @@ RETIRED: Final = {
 
 # What renames them, lists them or quotes them.
 EXEMPT: Final = re.compile(
-    r"(ims/core/db/migrations/versions/000[1-9]_|CHANGELOG\.md|docs/upgrading\.md|LICENSE|uv\.lock|findings/|tests/repo/test_words\.py"
+    r"(ims/core/db/migrations/versions/00\d\d_|ims/core/db/edited\.py|tests/support/earlier\.py|CHANGELOG\.md|docs/upgrading\.md|LICENSE|uv\.lock|findings/|tests/repo/test_words\.py"
     r"|tests/integration/db/test_\w+_migration|tests/acceptance/test_upgrade)"
 )
 
