@@ -15,6 +15,7 @@ from ims.api.v1 import incidents as incident_api
 from ims.api.v1 import maintenance as maintenance_api
 from ims.api.v1 import me as own_api
 from ims.api.v1 import runs as run_api
+from ims.api.v1 import schedules as schedule_api
 from ims.api.v1 import services as service_api
 from ims.api.v1 import sources as source_api
 from ims.api.v1 import summary as summary_api
@@ -50,6 +51,7 @@ GROUPS = (
     decision_api.api,
     service_api.api,
     maintenance_api.api,
+    schedule_api.api,
     dead_letter_api.api,
     source_api.api,
     worker_api.api,

@@ -10,7 +10,7 @@ refusal.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -37,6 +37,9 @@ from ims.incidents.queries import find_incident
 from ims.incidents.usecases import StepNotAllowed
 from ims.maintenance import usecases as maintenance
 from ims.maintenance.queries import NoSuchWindow
+from ims.oncall import usecases as oncall
+from ims.oncall.queries import NoSuchSchedule
+from ims.oncall.usecases import NewOverride, NoSuchOverride, NothingToSwap, NotYourSchedule
 from ims.policy.git import GitState
 from ims.policy.revision import Revision
 from ims.policy.schema import Policy
@@ -56,6 +59,9 @@ WINDOW: Final = {"name": "disks", "services": ["checkout"], "seconds": 3600, "re
 EDIT: Final = {"title": "Slower", "severity": "low"}
 TAKEN: Final = {"name": "upgrade"}
 HOUR: Final = timedelta(hours=1)
+FROM: Final = datetime(2030, 12, 24, 8, tzinfo=UTC)
+OVERRIDE: Final = {"person": "bob", "from": FROM.isoformat(), "to": (FROM + HOUR).isoformat(), "reason": "Holidays"}
+SWAP: Final = {"first": FROM.isoformat(), "second": (FROM + 7 * 24 * HOUR).isoformat()}
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 NOT_STEPS: Final = {"accounts.set_theme", "accounts.sign_in_by_password"}
 """Forms that change only the own session: settings in a cookie, and signing in."""
@@ -89,6 +95,10 @@ class Step:
 def revision() -> Revision:
     policy = Policy.from_stored({"inventory": "inventory/local", "services": {"shop": {"name": "shop"}}})
     return Revision("0" * 64, b"", policy, GitState(None, None))
+
+
+def overridden(context: Context, schedule: str) -> object:
+    return oncall.override(context, schedule, NewOverride("bob", FROM, FROM + HOUR, "Holidays"))
 
 
 def edited(context: Context, reference: str, changes: Mapping[str, str]) -> object:
@@ -187,6 +197,21 @@ STEPS: Final = [
          rest=post("/maintenance-windows", WINDOW | TAKEN), may=RESPONDERS),
     Step(NoSuchWindow, lambda c, w: maintenance.end_window(c, "gone"),
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
+    # On call.
+    Step("schedule.overridden", lambda c, w: overridden(c, "payments"),
+         rest=post("/schedules/payments/overrides", OVERRIDE), may=RESPONDERS),
+    Step("schedule.overridden", lambda c, w: overridden(c, "discovery"),
+         rest=post("/schedules/discovery/overrides", OVERRIDE), others={"bob": NotYourSchedule}),
+    Step("schedule.override_cancelled", lambda c, w: oncall.cancel_override(c, "payments", int(w.override)),
+         rest=delete("/schedules/payments/overrides/{override}"), may=RESPONDERS),
+    Step("schedule.swapped", lambda c, w: oncall.swap(c, "payments", FROM, FROM + 7 * 24 * HOUR),
+         rest=post("/schedules/payments/swaps", SWAP), may=RESPONDERS),
+    Step(NothingToSwap, lambda c, w: oncall.swap(c, "payments", FROM, FROM),
+         rest=post("/schedules/payments/swaps", SWAP | {"second": SWAP["first"]}), may=RESPONDERS),
+    Step(NoSuchSchedule, lambda c, w: overridden(c, "gone"),
+         rest=post("/schedules/gone/overrides", OVERRIDE), may=RESPONDERS),
+    Step(NoSuchOverride, lambda c, w: oncall.cancel_override(c, "payments", 4711),
+         rest=delete("/schedules/payments/overrides/4711"), may=RESPONDERS),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
          Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
