@@ -1,7 +1,7 @@
 """Changes of who is on call: overrides and swaps by people. Everything else stands in the policy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ class NewOverride:
 
 
 def override(context: Context, schedule: str, wanted: NewOverride) -> StoredOverride:
-    """Put a person on call for a time.
+    """Put a person on call for a time, at the earliest from now on.
 
     Raises `NoSuchSchedule`, `NotYourSchedule`, and `Unprocessable` for an unknown person or a time that is over, empty,
     too long or too far ahead.
@@ -58,7 +58,7 @@ def override(context: Context, schedule: str, wanted: NewOverride) -> StoredOver
     _changeable(context, schedule)
     if faults := _faults(context.session, wanted, context.now):
         raise Unprocessable("The override is invalid and was not added.", fields=faults)
-    stored = _store(context, schedule, wanted)
+    stored = _store(context, schedule, replace(wanted, begins=max(wanted.begins, context.now)))
     record(context, "schedule.overridden", schedule, after=_described(stored))
     return stored
 
@@ -120,12 +120,12 @@ def _faults(session: Session, wanted: NewOverride, now: datetime) -> list[FieldE
     faults = []
     if account_by_name(session, wanted.person) is None:
         faults.append(FieldError("person", "is not an account that may sign in"))
-    if wanted.ends <= wanted.begins:
-        faults.append(FieldError("to", "must be later than `from`"))
-    elif wanted.ends - wanted.begins > LONGEST_OVERRIDE:
-        faults.append(FieldError("to", f"must be at most {LONGEST_OVERRIDE.days} days after `from`"))
     if wanted.ends <= now:
         faults.append(FieldError("to", "is in the past"))
+    elif wanted.ends <= wanted.begins:
+        faults.append(FieldError("to", "must be later than `from`"))
+    elif wanted.ends - max(wanted.begins, now) > LONGEST_OVERRIDE:
+        faults.append(FieldError("to", f"must be at most {LONGEST_OVERRIDE.days} days after `from`"))
     elif wanted.ends - now > FURTHEST:
         faults.append(FieldError("to", f"must be at most {FURTHEST.days} days ahead"))
     return faults

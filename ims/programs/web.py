@@ -38,6 +38,7 @@ from ims.web.pages import incidents as incident_views
 from ims.web.pages import oidc as oidc_views
 from ims.web.pages import runs as run_views
 from ims.web.pages.audit import audit
+from ims.web.pages.oncall import oncall
 from ims.web.pages.people import administration
 from ims.web.pages.sources import sources
 from ims.web.pages.workers import workers
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
+        oncall,
         audit,
         administration,
         sources,

@@ -38,6 +38,7 @@ from ims.incidents.usecases import StepNotAllowed
 from ims.maintenance import usecases as maintenance
 from ims.maintenance.queries import NoSuchWindow
 from ims.oncall import usecases as oncall
+from ims.oncall.feeds import NoSuchFeed, create_feed, revoke_feed
 from ims.oncall.queries import NoSuchSchedule
 from ims.oncall.usecases import NewOverride, NoSuchOverride, NothingToSwap, NotYourSchedule
 from ims.policy.git import GitState
@@ -61,6 +62,7 @@ TAKEN: Final = {"name": "upgrade"}
 HOUR: Final = timedelta(hours=1)
 FROM: Final = datetime(2030, 12, 24, 8, tzinfo=UTC)
 OVERRIDE: Final = {"person": "bob", "from": FROM.isoformat(), "to": (FROM + HOUR).isoformat(), "reason": "Holidays"}
+OVERRIDE_FORM: Final = {"person": "bob", "from": "2030-12-24T08:00", "to": "2030-12-24T09:00", "reason": "Holidays"}
 SWAP: Final = {"first": FROM.isoformat(), "second": (FROM + 7 * 24 * HOUR).isoformat()}
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 NOT_STEPS: Final = {"accounts.set_theme", "accounts.sign_in_by_password"}
@@ -199,19 +201,29 @@ STEPS: Final = [
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
     # On call.
     Step("schedule.overridden", lambda c, w: overridden(c, "payments"),
-         rest=post("/schedules/payments/overrides", OVERRIDE), may=RESPONDERS),
+         Form("/on-call/payments/overrides", OVERRIDE_FORM), post("/schedules/payments/overrides", OVERRIDE),
+         RESPONDERS),
     Step("schedule.overridden", lambda c, w: overridden(c, "discovery"),
-         rest=post("/schedules/discovery/overrides", OVERRIDE), others={"bob": NotYourSchedule}),
+         Form("/on-call/discovery/overrides", OVERRIDE_FORM), post("/schedules/discovery/overrides", OVERRIDE),
+         others={"bob": NotYourSchedule}),
     Step("schedule.override_cancelled", lambda c, w: oncall.cancel_override(c, "payments", int(w.override)),
-         rest=delete("/schedules/payments/overrides/{override}"), may=RESPONDERS),
+         Form("/on-call/payments/overrides/{override}/cancel"), delete("/schedules/payments/overrides/{override}"),
+         RESPONDERS),
     Step("schedule.swapped", lambda c, w: oncall.swap(c, "payments", FROM, FROM + 7 * 24 * HOUR),
          rest=post("/schedules/payments/swaps", SWAP), may=RESPONDERS),
     Step(NothingToSwap, lambda c, w: oncall.swap(c, "payments", FROM, FROM),
          rest=post("/schedules/payments/swaps", SWAP | {"second": SWAP["first"]}), may=RESPONDERS),
     Step(NoSuchSchedule, lambda c, w: overridden(c, "gone"),
-         rest=post("/schedules/gone/overrides", OVERRIDE), may=RESPONDERS),
+         Form("/on-call/gone/overrides", OVERRIDE_FORM), post("/schedules/gone/overrides", OVERRIDE), RESPONDERS),
     Step(NoSuchOverride, lambda c, w: oncall.cancel_override(c, "payments", 4711),
-         rest=delete("/schedules/payments/overrides/4711"), may=RESPONDERS),
+         Form("/on-call/payments/overrides/4711/cancel"), delete("/schedules/payments/overrides/4711"), RESPONDERS),
+    Step("calendar.created", lambda c, w: create_feed(c, None),
+         Form("/on-call/calendars", {"schedule": ""}), may=EVERYBODY, own=True),
+    Step("calendar.created", lambda c, w: create_feed(c, "payments"),
+         Form("/on-call/calendars", {"schedule": "payments"}), may=EVERYBODY, own=True),
+    Step("calendar.revoked", lambda c, w: revoke_feed(c, int(w.feed)),
+         Form("/on-call/calendars/{feed}/revoke"), own=True,
+         others={"bob": NoSuchFeed, "charlie": NoSuchFeed}),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
          Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),

@@ -36,6 +36,7 @@ from ims.incidents.inputs import NewIncident
 from ims.incidents.models import Incident, TimelineEvent
 from ims.incidents.usecases import acknowledge, open_incident
 from ims.maintenance.usecases import add_window
+from ims.oncall.feeds import create_feed
 from ims.oncall.usecases import NewOverride, override
 from ims.policy.queries import policy_in_force
 from ims.sources.usecases import add_source, create_source_token
@@ -120,6 +121,7 @@ def create_world(session: Session, now: datetime) -> dict[str, str]:
         "doras": create_user_token(ims, "dora", Scope.READ, "").name,
         "ended": ended,
         "override": overridden.id,
+        "feed": create_feed(by_account(session, "alice", now), None).id,
         "incident": f"INC-{incident.number}",
         "version": incident.version,
         "acked": f"INC-{acked.number}",
