@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -109,8 +110,8 @@ def test_a_feed_is_read_by_a_calendar_until_it_is_revoked(
     stranger = app.test_client()
     answer = stranger.get(url)
     assert (answer.status_code, answer.content_type) == (200, "text/calendar; charset=utf-8")
-    calendar = Calendar.from_ical(answer.data)
-    events = sorted(calendar.walk("VEVENT"), key=lambda event: event["DTSTART"].dt)
+    calendar: Any = Calendar.from_ical(answer.data)
+    events: list[Any] = sorted(calendar.walk("VEVENT"), key=lambda event: event["DTSTART"].dt)
     assert calendar["X-WR-CALNAME"] == "On call: discovery"
     assert all(one["DTEND"].dt == following["DTSTART"].dt for one, following in pairwise(events))
     assert {str(event["SUMMARY"]) for event in events} == {"alice on call: discovery", "Nobody on call: discovery"}
@@ -130,7 +131,7 @@ def test_a_persons_own_feed_has_their_shifts_and_overrides_only(
         override(by_ims(session, now), "discovery", NewOverride("bob", begins, begins + timedelta(hours=1)))
     client = sign_in("bob")
     url = feed_url(client.post("/on-call/calendars", data=token(client, "/account")).text)
-    events = Calendar.from_ical(app.test_client().get(url).data).walk("VEVENT")
+    events: list[Any] = Calendar.from_ical(app.test_client().get(url).data).walk("VEVENT")
     assert {str(event["SUMMARY"]) for event in events} == {"bob on call: discovery", "bob on call: payments"}
     assert [event["DTSTART"].dt for event in events if "DESCRIPTION" in event] == [begins]
     with database.begin() as session:
