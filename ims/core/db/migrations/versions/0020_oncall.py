@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020_oncall"
-down_revision = "0010_cut_short"
+down_revision = "0011_ended_sessions"
 
 TIME = sa.DateTime(timezone=True)
 
