@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import typer
 
@@ -11,6 +11,7 @@ from ims.cli.errors import Wrong
 from ims.cli.given import seconds
 from ims.cli.group import examples, group
 from ims.cli.output import Json, now, print_json, print_table, say
+from ims.core.timezones import time_zone
 
 app = group("oncall", "Who is on call, and overrides and swaps of shifts.")
 
@@ -178,6 +179,6 @@ def _local(time: str) -> str:
 def _in_zone(time: str, zone: str) -> str:
     """A time in the schedule's time zone; in UTC if this machine does not know it."""
     try:
-        return f"{datetime.fromisoformat(time).astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M %Z}"
+        return f"{datetime.fromisoformat(time).astimezone(time_zone(zone)):%a %Y-%m-%d %H:%M %Z}"
     except (ZoneInfoNotFoundError, ValueError):
         return time

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, StrictStr, Tag, model_validator
 
+from ims.core.timezones import time_zone
 from ims.policy.parts import Name, PolicyPart, Text, fault
 from ims.policy.windows import EARLIEST_YEAR, LATEST_YEAR, Zone
 
@@ -165,11 +166,11 @@ class Schedule(PolicyPart):
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
+        return time_zone(self.timezone)
 
     def zone_of(self, layer: Layer) -> ZoneInfo:
         """The time zone of a layer's handoffs and restrictions."""
-        return ZoneInfo(layer.timezone or self.timezone)
+        return time_zone(layer.timezone or self.timezone)
 
     @cached_property
     def people(self) -> tuple[str, ...]:

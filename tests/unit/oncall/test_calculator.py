@@ -182,7 +182,7 @@ def test_who_is_on_call_knows_the_whole_shift_and_who_follows() -> None:
         (layer(people=["Alice B"]), "is not the name of an account"),
         (layer(rotation={"hours": 0}), "greater than or equal to 1"),
         (layer(rotation={"days": []}), "at least 1"),
-        (layer(timezone="Europe/Berln"), "is not a time zone of this system"),
+        (layer(timezone="Europe/Berln"), "is not an IANA time zone"),
     ],
 )
 def test_what_is_wrong_is_reported(given: dict[str, Any], message: str) -> None:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ims.core.timezones import time_zone
 from ims.oncall.calculator import Override, shifts, who
 from ims.policy.rotations import Shift, planned_shifts, reached
 from ims.policy.schedules import WEEKDAYS, Schedule
@@ -33,7 +34,7 @@ def wall(instant: datetime, zone: ZoneInfo) -> datetime:
 @cache
 def changes(name: str) -> list[datetime]:
     """When the clocks of a zone change in the ten years."""
-    zone, found = ZoneInfo(name), []
+    zone, found = time_zone(name), []
     at, end = (datetime.combine(day, time(), UTC) for day in (FIRST, LAST))
     while at < end:
         after = at + timedelta(days=2)
@@ -53,7 +54,7 @@ def distinct_zones() -> list[str]:
     found: dict[Any, str] = {}
     for name in ZONES:
         at = [datetime.combine(FIRST, time(), UTC), *changes(name)]
-        found.setdefault(tuple((one, one.astimezone(ZoneInfo(name)).utcoffset()) for one in at), name)
+        found.setdefault(tuple((one, one.astimezone(time_zone(name)).utcoffset()) for one in at), name)
     return sorted(found.values())
 
 
@@ -79,7 +80,7 @@ def test_every_handoff_of_every_zone_is_at_the_local_hour_on_the_days_when_clock
     """On all other days of the ten years the offset is constant."""
     checked = 0
     for name in distinct_zones():
-        zone = ZoneInfo(name)
+        zone = time_zone(name)
         for change in changes(name):
             last = None
             for minutes in range(-26 * 60, 26 * 60, 15):
@@ -96,7 +97,7 @@ def test_every_handoff_of_every_zone_is_at_the_local_hour_on_the_days_when_clock
 
 def test_a_full_schedule_has_no_gap_in_any_week_in_which_clocks_change_in_any_zone() -> None:
     for name in distinct_zones():
-        zone = ZoneInfo(name)
+        zone = time_zone(name)
         around = Schedule.model_validate_json(json.dumps({"name": "all", "timezone": name, "layers": [
             {"name": "days", "people": PEOPLE, "starts": "2019-12-30", "rotation": "daily", "handoff": "02:30",
              "restrictions": [{"from": "02:30", "to": "14:30"}]},
@@ -176,7 +177,7 @@ def test_no_instant_belongs_to_two_shifts_or_to_none(
 def test_a_gap_is_only_where_no_restriction_holds_or_the_layer_has_not_started(
     where: tuple[str, datetime], layer: dict[str, Any]
 ) -> None:
-    zone, begins, ends = ZoneInfo(where[0]), where[1], where[1] + timedelta(days=7)
+    zone, begins, ends = time_zone(where[0]), where[1], where[1] + timedelta(days=7)
     starts = datetime.fromisoformat(f"{layer['starts']}T{layer['handoff']}")
     for one in planned_shifts(schedule(where[0], [layer]), begins, ends):
         middle = one.begins + (one.ends - one.begins) / 2
@@ -209,7 +210,7 @@ def test_handoffs_are_at_the_local_hour(where: tuple[str, datetime], layer: dict
         layer["rotation"] = "daily"
     handoff = time.fromisoformat(layer["handoff"])
     for one in planned_shifts(schedule(where[0], [layer]), where[1], where[1] + timedelta(days=7))[1:]:
-        check_handoff(one.begins, handoff, ZoneInfo(where[0]))
+        check_handoff(one.begins, handoff, time_zone(where[0]))
 
 
 @settings(max_examples=EXAMPLES)

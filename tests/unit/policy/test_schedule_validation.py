@@ -54,7 +54,7 @@ def test_every_fault_has_its_place() -> None:
         )
     )
     assert found["oncall_schedules.0.timezone"] == (
-        "'Europe/Berln' is not a time zone of this system: write one such as Europe/Berlin."
+        "'Europe/Berln' is not an IANA time zone: write one such as Europe/Berlin."
     )
     assert found["oncall_schedules.0.layers.0.handoff"] == 'must be a local time in quotes, such as "09:00".'
     assert "did you mean rotation" in found["oncall_schedules.0.layers.0.rotaton"]
