@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020_oncall"
-down_revision = "0011_ended_sessions"
+down_revision = "0014_unsent_alerts"
 
 TIME = sa.DateTime(timezone=True)
 
