@@ -38,6 +38,7 @@ class Commands(LazyGroup):
             "service": "List the services and whether they are healthy.",
             "worker": "List the workers that take jobs.",
             "maintenance": "Add, list and end maintenance windows.",
+            "oncall": "Show who is on call; override and swap shifts.",
             "source": "Manage sources, the senders of alerts.",
             "token": "Create, rotate and revoke tokens.",
             "user": "Manage accounts.",

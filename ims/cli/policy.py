@@ -1,4 +1,4 @@
-"""`ims policy check`: report all faults of a policy, without a server or a database, so that it runs in any CI."""
+"""`ims policy check`: report all faults of a policy; without --server it needs no server, so that it runs in any CI."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ims.cli.client import api
 from ims.cli.errors import CommandFailed
 from ims.cli.group import examples, group
 from ims.cli.output import Json, note, print_json, say
 from ims.core.errors import IMSError
+from ims.policy.directory import Directory
 from ims.policy.faults import FaultsFound
 from ims.policy.revision import Revision, make_revision
 
@@ -33,15 +35,24 @@ def policy() -> None:
 
 
 @app.command("check", epilog=examples("ims policy check --root . --inventory inventory/local"))
-def check(root: Root = None, inventory: Inventory = None, as_json: Json = False) -> None:
+def check(
+    root: Root = None,
+    inventory: Inventory = None,
+    with_server: Annotated[
+        bool, typer.Option("--server", help="Also check that people and teams of schedules exist on your server.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Report all faults of a policy.
 
-    Use it before each push, and in CI: it needs neither a server nor a database, and changes nothing. Each fault is a
-    line file:line:column: field: message. Exits with 1 if there are faults; warnings do not count. The playbooks of the
+    Use it before each push, and in CI: it needs neither a server nor a database, and changes nothing. With --server it
+    asks the server of your profile which people and teams there are, which administrators may. Each fault is a line
+    file:line:column: field: message. Exits with 1 if there are faults; warnings do not count. The playbooks of the
     rules are loaded with everything that they import and include. It runs the plugins and templates of the inventory:
     do not check policies that you do not trust.
     """
-    revision = read_revision(root, inventory, as_json=as_json, faults_to_stdout=True)
+    directory = _directory() if with_server else None
+    revision = read_revision(root, inventory, as_json=as_json, faults_to_stdout=True, directory=directory)
     summary = summary_of(revision)
     if as_json:
         warnings = [warning.to_json() for warning in revision.warnings]
@@ -50,7 +61,22 @@ def check(root: Root = None, inventory: Inventory = None, as_json: Json = False)
         say(" ".join(["ok", *(f"{name}={value}" for name, value in summary.items())]))
 
 
-def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, faults_to_stdout: bool) -> Revision:
+def _directory() -> Directory:
+    """The people and teams of the server. Raises `CommandFailed`."""
+    return Directory(
+        people={one["name"] for one in api().every("/users") if one["enabled"]},
+        teams={one["name"] for one in api().every("/teams")},
+    )
+
+
+def read_revision(
+    root: Path | None,
+    inventory: str | None,
+    *,
+    as_json: bool,
+    faults_to_stdout: bool,
+    directory: Directory | None = None,
+) -> Revision:
     """Read and validate a policy. With `faults_to_stdout`, faults are the output of the command, not its failure.
 
     Raises `CommandFailed` if there are faults.
@@ -62,7 +88,7 @@ def read_revision(root: Path | None, inventory: str | None, *, as_json: bool, fa
     if given.exists() and not (root / given).exists() and given.resolve().is_relative_to(root.resolve()):
         inventory = str(given.resolve().relative_to(root.resolve()))
     try:
-        revision = make_revision(root, inventory, environment=os.environ)
+        revision = make_revision(root, inventory, environment=os.environ, directory=directory)
     except FaultsFound as found:
         count = f"{len(found.faults)} fault{'' if len(found.faults) == 1 else 's'}"
         sentence = f"{count} found; nothing was changed."

@@ -2,21 +2,37 @@
 
 import re
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from ims.core.errors import FieldError, Invalid
 from ims.core.log import logger
 
 log = logger(__name__)
 
+View = TypeVar("View", bound=Callable[..., Any])
+
 HEADER = "X-Request-ID"
 LIVE_HEADER = "X-IMS-Live"
 """Header that our scripts send when they poll a page for changes."""
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _QUIET = frozenset({"health.alive", "health.ready", "health.metrics", "static"})
+
+
+def with_secret_path(view: View) -> View:
+    """Mark a view whose path contains a secret: the log gets the pattern of the path in its place."""
+    view.has_secret_path = True  # type: ignore[attr-defined]
+    return view
+
+
+def _path_to_log() -> str:
+    view = current_app.view_functions.get(request.endpoint or "")
+    rule = request.url_rule
+    return rule.rule if rule is not None and getattr(view, "has_secret_path", False) else request.path
 
 
 def request_id() -> str:
@@ -42,7 +58,7 @@ def install(app: Flask, program: str) -> None:
         is_quiet = request.endpoint in _QUIET or LIVE_HEADER in request.headers
         level = log.debug if is_quiet and response.status_code < 400 else log.info
         milliseconds = round((time.monotonic() - g.began) * 1000, 1)
-        level("request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds)
+        level("request", method=request.method, path=_path_to_log(), status=response.status_code, ms=milliseconds)
         return response
 
     app.before_request(begin)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ims.policy.directory import Directory
 from ims.policy.faults import Fault, FaultsFound, in_order
 from ims.policy.git import GitState, git_state
 from ims.policy.reader import read_tree
 from ims.policy.schema import Policy
 from ims.policy.tree import inventory_of, pack
 from ims.policy.unpacking import remove, unpack
-from ims.policy.validation import SERVICE_VARIABLES, SETTINGS, validate
+from ims.policy.validation import SERVICE_VARIABLES, SETTINGS, gap_warnings, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,14 @@ class Revision:
     """What people should know before it runs, and what refuses nothing."""
 
 
-def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str]) -> Revision:
+def make_revision(
+    root: Path, inventory: str, *, environment: Mapping[str, str], directory: Directory | None = None
+) -> Revision:
     """The revision of the tree in `root` for its inventory `inventory`.
 
     Reads the packed copy instead of `root`: the validated files are the ones that will run, even if `root` is edited
-    meanwhile. Raises `FaultsFound` with every fault, `TreeFaulty` if the tree cannot be packed, `ReaderFailed` if
-    Ansible cannot read it.
+    meanwhile. People and teams are checked if `directory` says which there are. Raises `FaultsFound` with every fault,
+    `TreeFaulty` if the tree cannot be packed, `ReaderFailed` if Ansible cannot read it.
     """
     packed = pack(root, inventory)
     git = git_state(root, environment.get("PATH", os.defpath), packed.parts)
@@ -48,7 +51,8 @@ def make_revision(root: Path, inventory: str, *, environment: Mapping[str, str])
             )
         finally:
             remove(copy)
-    policy, faults = validate(reading, packed.files)
+    policy, faults = validate(reading, packed.files, directory)
     if policy is None:
         raise FaultsFound(faults)
-    return Revision(packed.digest, packed.archive, policy, git, in_order(reading.warnings))
+    warnings = [*reading.warnings, *gap_warnings(reading, policy)]
+    return Revision(packed.digest, packed.archive, policy, git, in_order(warnings))

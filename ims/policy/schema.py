@@ -42,6 +42,7 @@ from ims.policy.parts import (
     matchers_of,
 )
 from ims.policy.patterns import PATTERN_LENGTH, check_pattern, compile_pattern
+from ims.policy.schedules import Schedule
 from ims.policy.windows import MaintenanceWindow
 
 PARAMETER_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
@@ -387,6 +388,7 @@ class Policy(PolicyPart):
     heartbeats: tuple[Heartbeat, ...] = ()
     alert_formats: tuple[AlertFormat, ...] = ()
     """How alerts are read that are written in their senders' own words; sources name them."""
+    oncall_schedules: tuple[Schedule, ...] = ()
     retention: Retention = Retention()
     services: dict[str, Service] = Field(default={})
     """By inventory host."""

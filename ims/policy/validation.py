@@ -10,12 +10,15 @@ from pydantic_core import ErrorDetails
 
 from ims.core.errors import FieldError
 from ims.policy.alert_formats import AlertFormat
+from ims.policy.directory import Directory
 from ims.policy.faults import Fault
 from ims.policy.heartbeats import Heartbeat
 from ims.policy.parts import LabelPattern, PolicyPart
 from ims.policy.platforms import platforms_of, unknown_platform
 from ims.policy.reader import Reading
 from ims.policy.ready_formats import READY_FORMATS
+from ims.policy.schedule_gaps import describe_gaps
+from ims.policy.schedules import DaysInTurn, EveryHours, Layer, Restriction, Schedule
 from ims.policy.schema import (
     Correlation,
     Flapping,
@@ -39,6 +42,7 @@ SETTINGS = (
     "maintenance_windows",
     "heartbeats",
     "alert_formats",
+    "oncall_schedules",
     *CORRELATION_SETTINGS,
     *RETENTION_SETTINGS,
 )
@@ -54,6 +58,10 @@ _INNER_MODELS: Mapping[str, type[PolicyPart]] = {
     "flapping": Flapping,
     "<pattern>": LabelPattern,
     "<quiet>": QuietTime,
+    "layers": Layer,
+    "restrictions": Restriction,
+    "<hours>": EveryHours,
+    "<days>": DaysInTurn,
 }
 
 _MESSAGES: Mapping[str, str] = {
@@ -106,10 +114,13 @@ class _Validation:
         return {name: value for name, value in given.items() if value is not None and name not in unrendered}
 
 
-def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, list[Fault]]:
+def validate(
+    reading: Reading, files: Collection[str], directory: Directory | None = None
+) -> tuple[Policy | None, list[Fault]]:
     """The policy of a reading, or None and every fault.
 
-    `files` are the paths of the tree's files, relative to its root.
+    `files` are the paths of the tree's files, relative to its root. People and teams are checked if `directory` says
+    which there are.
     """
     if reading.faults and not reading.hosts:
         return None, list(reading.faults)
@@ -121,6 +132,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
     windows = _windows(work)
     heartbeats = _heartbeats(work)
     formats = _formats(work)
+    schedules = _schedules(work, directory)
     mode = _mode(work)
     services = _services(work, platforms_of(files))
     _check_names(work)
@@ -138,6 +150,7 @@ def validate(reading: Reading, files: Collection[str]) -> tuple[Policy | None, l
             maintenance_windows=tuple(windows),
             heartbeats=tuple(heartbeats),
             alert_formats=tuple(formats),
+            oncall_schedules=tuple(schedules),
             retention=retention,
             services=services,
             hosts=reading.hosts,
@@ -197,6 +210,38 @@ def _formats(work: _Validation) -> list[AlertFormat]:
             work.fault(f"{path}.name", f"{one.name!r} is the name of a ready format: choose another one.")
         formats.append(one)
     return formats
+
+
+def _schedules(work: _Validation, directory: Directory | None) -> list[Schedule]:
+    schedules: list[Schedule] = []
+    for path, schedule in _named_parts(work, Schedule, "oncall_schedules", "schedule"):
+        if directory is not None:
+            _check_people(work, schedule, path, directory)
+        schedules.append(schedule)
+    return schedules
+
+
+def _check_people(work: _Validation, schedule: Schedule, path: str, directory: Directory) -> None:
+    if schedule.team is not None and schedule.team not in directory.teams:
+        near = difflib.get_close_matches(schedule.team, directory.teams, 1)
+        work.fault(f"{path}.team", f"{schedule.team!r} is not a team{_did_you_mean(near)}. Teams: `ims team list`.")
+    for number, layer in enumerate(schedule.layers):
+        for index, person in enumerate(layer.people):
+            if person not in directory.people:
+                near = difflib.get_close_matches(person, directory.people, 1)
+                work.fault(
+                    f"{path}.layers.{number}.people.{index}",
+                    f"{person!r} is not an account that may sign in{_did_you_mean(near)}. Accounts: `ims user list`.",
+                )
+
+
+def gap_warnings(reading: Reading, policy: Policy) -> list[Fault]:
+    """A warning for each schedule with gaps in its first weeks."""
+    return [
+        reading.fault(f"oncall_schedules.{index}", sentence)
+        for index, schedule in enumerate(policy.oncall_schedules)
+        if (sentence := describe_gaps(schedule)) is not None
+    ]
 
 
 def _windows(work: _Validation) -> list[MaintenanceWindow]:
@@ -338,8 +383,9 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
 
 def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     inner: type[BaseModel] = model
-    if len(location) > 1:
-        inner = _INNER_MODELS.get(str(location[-2]), model)
+    # The items of a list have the list's model.
+    if around := [part for part in location[:-1] if isinstance(part, str)]:
+        inner = _INNER_MODELS.get(around[-1], model)
     if len(location) > 2 and location[-3] == "parameters":
         inner = Parameter
     return [field.alias or name for name, field in inner.model_fields.items()]

@@ -7,6 +7,7 @@ import ims.healing.models
 import ims.heartbeats.models
 import ims.incidents.models
 import ims.maintenance.models
+import ims.oncall.models
 import ims.policy.models
 import ims.runs.models
 import ims.sources.models

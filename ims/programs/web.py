@@ -15,6 +15,7 @@ from ims.api.v1 import incidents as incident_api
 from ims.api.v1 import maintenance as maintenance_api
 from ims.api.v1 import me as own_api
 from ims.api.v1 import runs as run_api
+from ims.api.v1 import schedules as schedule_api
 from ims.api.v1 import services as service_api
 from ims.api.v1 import sources as source_api
 from ims.api.v1 import summary as summary_api
@@ -37,6 +38,7 @@ from ims.web.pages import incidents as incident_views
 from ims.web.pages import oidc as oidc_views
 from ims.web.pages import runs as run_views
 from ims.web.pages.audit import audit
+from ims.web.pages.oncall import oncall
 from ims.web.pages.people import administration
 from ims.web.pages.sources import sources
 from ims.web.pages.workers import workers
@@ -50,6 +52,7 @@ GROUPS = (
     decision_api.api,
     service_api.api,
     maintenance_api.api,
+    schedule_api.api,
     dead_letter_api.api,
     source_api.api,
     worker_api.api,
@@ -95,6 +98,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         incident_views.incidents,
         run_views.runs,
         alert_views.alerts,
+        oncall,
         audit,
         administration,
         sources,

@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ims", "webhook")
 DOMAINS = (
-    "accounts", "alerts", "audit", "healing", "heartbeats", "incidents", "maintenance", "monitor", "policy", "reports",
-    "retention", "runs", "services", "sources", "workers",
+    "accounts", "alerts", "audit", "healing", "heartbeats", "incidents", "maintenance", "monitor", "oncall", "policy",
+    "reports", "retention", "runs", "services", "sources", "workers",
 )  # fmt: skip
 # Each of these takes `now` and settings as arguments.
 RULES = {

@@ -20,6 +20,7 @@ DIGESTS = {
     "0012_ended_sessions.py": "dc8f5da4e21ee78fb92c4bfb31d8c28059a5cc251b1157e33c2cab61887f06a1",
     "0013_edited.py": "e04c2ccdf35336e466256870fbd8c03d69e86c07a2b9e19c923714e785a6e14a",
     "0014_unsent_alerts.py": "7c11abedff6522f77d10cbd32cde1b779d0a9607a6a7298dca5f180c3779839a",
+    "0015_oncall.py": "4765e0d0b57df62492094d6397a61a8d9be8fd41e5d7d0f9eada1974e7544871",
 }
 """SHA-256 of each file, comments included. A new migration adds a line. A line that is there never changes: what is
 wrong with a migration is repaired by the next one."""

@@ -32,6 +32,21 @@ RULE = "restart-a-dead-service"
 PLAYBOOK = "playbooks/heal/restart_service.yml"
 
 
+SCHEDULES = [
+    {
+        "name": "discovery",
+        "team": "discovery",
+        "layers": [{"name": "office", "people": ["alice"], "starts": "2026-01-05", "restrictions": [{"to": "12:00"}]}],
+    },
+    {
+        "name": "payments",
+        "team": "payments",
+        "description": "Who takes the customer's money",
+        "timezone": "Europe/Berlin",
+        "layers": [{"name": "weeks", "people": ["alice", "bob"], "starts": "2026-01-05"}],
+    },
+]
+"""alice and bob take turns; for the search alice is on call in the mornings only."""
 VERIFICATIONS = {
     RunOutcome.VERIFYING: VerificationStatus.PENDING,
     RunOutcome.HEALED: VerificationStatus.PASSED,
@@ -78,7 +93,12 @@ def add_policy(session: Session, now: datetime) -> None:
             ("mailer", "operations", "alice", "Sends the shop's mail"),
         )
     }
-    policy = {"inventory": "inventory/local", "services": services, "hosts": list(services)}
+    policy = {
+        "inventory": "inventory/local",
+        "services": services,
+        "hosts": list(services),
+        "oncall_schedules": SCHEDULES,
+    }
     session.add(
         PolicySnapshot(
             digest=DIGEST,

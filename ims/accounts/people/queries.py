@@ -69,6 +69,13 @@ def person(session: Session, name: str) -> Person:
     return _person(row.UserAccount, row.teams)
 
 
+def names_of_people(session: Session) -> Sequence[str]:
+    """Names of the accounts that are not disabled, in order."""
+    return session.scalars(
+        select(UserAccount.name).where(UserAccount.disabled_at.is_(None)).order_by(UserAccount.name)
+    ).all()
+
+
 def all_teams(session: Session) -> list[TeamOfPeople]:
     """All teams by name, each with its members by name."""
     members = func.array_agg(UserAccount.name).filter(UserAccount.name.is_not(None))

@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ims.accounts.people.queries import names_of_people, team_names
 from ims.cli.admin.failures import on_this_machine
 from ims.cli.admin.local import command_session, local_context
 from ims.cli.group import examples, group
 from ims.cli.output import Json, print_json, say
 from ims.cli.policy import Inventory, Root, read_revision, summary_of
 from ims.core.settings import load_settings
+from ims.policy.directory import Directory
 from ims.policy.queries import ActivePolicy, active_policy
 from ims.policy.usecases import store_and_activate
 
@@ -30,12 +32,15 @@ def load(
     """Check a policy and make it the active one.
 
     Use it after changes of the inventory that need no `make up`: rules, guards, services, windows. A policy with faults
-    never replaces a valid one.
+    never replaces a valid one. People and teams of on-call schedules must exist.
     """
     settings = load_settings()
+    with command_session() as session:
+        people, teams = names_of_people(session), team_names(session)
     revision = read_revision(
-        root or settings.policy_root, inventory or settings.inventory, as_json=as_json, faults_to_stdout=False
-    )
+        root or settings.policy_root, inventory or settings.inventory, as_json=as_json, faults_to_stdout=False,
+        directory=Directory(people, teams),
+    )  # fmt: skip
     with local_context() as context:
         is_changed = store_and_activate(context, revision, allow_empty=allow_empty)
     if as_json:

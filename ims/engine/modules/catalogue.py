@@ -8,6 +8,7 @@ from ims.engine.modules import leftovers, lost_work
 from ims.engine.modules.gauges import reading
 from ims.engine.modules.heartbeats import watch_heartbeats
 from ims.engine.modules.maintenance import follow_maintenance
+from ims.engine.modules.oncall import measure_gaps
 from ims.engine.modules.retention import remove_old
 from ims.engine.modules.sources import mark_stale_sources, poll_interval, poll_sources
 from ims.engine.modules.statistics import roll_up_changes
@@ -41,6 +42,7 @@ def engine_modules(membership: Membership, pools: Pools, warm_runners: WarmRunne
         Module("follow_maintenance", 5, Scope.LEADER, follow_maintenance),
         Module("roll_up_changes", 30, Scope.LEADER, roll_up_changes),
         Module("read_gauges", 5, Scope.EACH, reading(membership)),
+        Module("measure_oncall_gaps", 60, Scope.EACH, measure_gaps),
         Module("remove_old", _HOUR, Scope.LEADER, remove_old),
         Module("purge_finished_jobs", _HOUR, Scope.LEADER, leftovers.purge_finished_jobs),
         Module("remove_unpacked_revisions", _HOUR, Scope.EACH, leftovers.remove_unpacked_revisions),

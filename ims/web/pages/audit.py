@@ -20,7 +20,9 @@ audit = Blueprint("audit", __name__)
 
 PAGE_ROWS: Final = 100
 FIELDS: Final = ("actor", "action", "kind", "object", "address", "since", "until")
-KINDS: Final = ("user", "team", "token", "incident", "source", "maintenance", "dead_letter", "policy")
+KINDS: Final = (
+    "user", "team", "token", "incident", "source", "maintenance", "dead_letter", "policy", "schedule", "calendar",
+)  # fmt: skip
 
 
 @audit.get("/audit")

@@ -10,7 +10,7 @@ refusal.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -37,6 +37,10 @@ from ims.incidents.queries import find_incident
 from ims.incidents.usecases import StepNotAllowed
 from ims.maintenance import usecases as maintenance
 from ims.maintenance.queries import NoSuchWindow
+from ims.oncall import usecases as oncall
+from ims.oncall.feeds import NoSuchFeed, create_feed, revoke_feed
+from ims.oncall.queries import NoSuchSchedule
+from ims.oncall.usecases import NewOverride, NoSuchOverride, NothingToSwap, NotYourSchedule
 from ims.policy.git import GitState
 from ims.policy.revision import Revision
 from ims.policy.schema import Policy
@@ -56,7 +60,13 @@ WINDOW: Final = {"name": "disks", "services": ["checkout"], "seconds": 3600, "re
 EDIT: Final = {"title": "Slower", "severity": "low"}
 TAKEN: Final = {"name": "upgrade"}
 HOUR: Final = timedelta(hours=1)
+FROM: Final = datetime(2030, 12, 24, 8, tzinfo=UTC)
+OVERRIDE: Final = {"person": "bob", "from": FROM.isoformat(), "to": (FROM + HOUR).isoformat(), "reason": "Holidays"}
+OVERRIDE_FORM: Final = {"person": "bob", "from": "2030-12-24T08:00", "to": "2030-12-24T09:00", "reason": "Holidays"}
+SWAP: Final = {"first": FROM.isoformat(), "second": (FROM + 7 * 24 * HOUR).isoformat()}
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+CHANGE_NOTHING: Final = {"api.sources_try_one"}
+"""Operations with a body to read that answer what would happen."""
 NOT_STEPS: Final = {"accounts.set_theme", "accounts.sign_in_by_password"}
 """Forms that change only the own session: settings in a cookie, and signing in."""
 
@@ -89,6 +99,10 @@ class Step:
 def revision() -> Revision:
     policy = Policy.from_stored({"inventory": "inventory/local", "services": {"shop": {"name": "shop"}}})
     return Revision("0" * 64, b"", policy, GitState(None, None))
+
+
+def overridden(context: Context, schedule: str) -> object:
+    return oncall.override(context, schedule, NewOverride("bob", FROM, FROM + HOUR, "Holidays"))
 
 
 def edited(context: Context, reference: str, changes: Mapping[str, str]) -> object:
@@ -187,6 +201,31 @@ STEPS: Final = [
          rest=post("/maintenance-windows", WINDOW | TAKEN), may=RESPONDERS),
     Step(NoSuchWindow, lambda c, w: maintenance.end_window(c, "gone"),
          rest=post("/maintenance-windows/gone/end"), may=RESPONDERS),
+    # On call.
+    Step("schedule.overridden", lambda c, w: overridden(c, "payments"),
+         Form("/on-call/payments/overrides", OVERRIDE_FORM), post("/schedules/payments/overrides", OVERRIDE),
+         RESPONDERS),
+    Step("schedule.overridden", lambda c, w: overridden(c, "discovery"),
+         Form("/on-call/discovery/overrides", OVERRIDE_FORM), post("/schedules/discovery/overrides", OVERRIDE),
+         others={"bob": NotYourSchedule}),
+    Step("schedule.override_cancelled", lambda c, w: oncall.cancel_override(c, "payments", int(w.override)),
+         Form("/on-call/payments/overrides/{override}/cancel"), delete("/schedules/payments/overrides/{override}"),
+         RESPONDERS),
+    Step("schedule.swapped", lambda c, w: oncall.swap(c, "payments", FROM, FROM + 7 * 24 * HOUR),
+         rest=post("/schedules/payments/swaps", SWAP), may=RESPONDERS),
+    Step(NothingToSwap, lambda c, w: oncall.swap(c, "payments", FROM, FROM),
+         rest=post("/schedules/payments/swaps", SWAP | {"second": SWAP["first"]}), may=RESPONDERS),
+    Step(NoSuchSchedule, lambda c, w: overridden(c, "gone"),
+         Form("/on-call/gone/overrides", OVERRIDE_FORM), post("/schedules/gone/overrides", OVERRIDE), RESPONDERS),
+    Step(NoSuchOverride, lambda c, w: oncall.cancel_override(c, "payments", 4711),
+         Form("/on-call/payments/overrides/4711/cancel"), delete("/schedules/payments/overrides/4711"), RESPONDERS),
+    Step("calendar.created", lambda c, w: create_feed(c, None),
+         Form("/on-call/calendars", {"schedule": ""}), may=EVERYBODY, own=True),
+    Step("calendar.created", lambda c, w: create_feed(c, "payments"),
+         Form("/on-call/calendars", {"schedule": "payments"}), may=EVERYBODY, own=True),
+    Step("calendar.revoked", lambda c, w: revoke_feed(c, int(w.feed)),
+         Form("/on-call/calendars/{feed}/revoke"), own=True,
+         others={"bob": NoSuchFeed, "charlie": NoSuchFeed}),
     # Dead letters.
     Step("dead_letter.retried", lambda c, w: dead_letters.retry(c, int(w.readable)),
          Form("/dead-letters/{readable}/retry"), post("/dead-letters/{readable}/retry"), RESPONDERS),
@@ -287,7 +326,7 @@ def test_every_operation_that_changes_something_is_a_step(doors: Doors) -> None:
     calls = [step.rest for step in STEPS if step.rest]
     stepped = {adapter.match(f"/api/v1{_example(call.path)}", method=call.method)[0] for call in calls}
     operations = [one for group in GROUPS for one in group.operations if one.security is Security.ACCOUNT]
-    assert stepped == {f"api.{one.name}" for one in operations if not one.is_safe}
+    assert stepped == {f"api.{one.name}" for one in operations if not one.is_safe} - CHANGE_NOTHING
 
 
 def _example(path: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +36,8 @@ from ims.incidents.inputs import NewIncident
 from ims.incidents.models import Incident, TimelineEvent
 from ims.incidents.usecases import acknowledge, open_incident
 from ims.maintenance.usecases import add_window
+from ims.oncall.feeds import create_feed
+from ims.oncall.usecases import NewOverride, override
 from ims.policy.queries import policy_in_force
 from ims.sources.usecases import add_source, create_source_token
 from tests.integration.web.conftest import token as csrf_token
@@ -110,12 +112,16 @@ def create_world(session: Session, now: datetime) -> dict[str, str]:
     acked = acknowledge(ims, str(open_incident(ims, new).incident.id))
     theirs = open_incident(ims, new.model_copy(update={"service": "search"})).incident
     readable, broken = session.scalars(select(DeadLetter.id).order_by(DeadLetter.id))
+    begins = now + timedelta(days=1)
+    overridden = override(ims, "payments", NewOverride("dora", begins, begins + timedelta(hours=1)))
     names = {
         "readable": readable,
         "broken": broken,
         "sender": create_source_token(ims, "scripts", "").name,
         "doras": create_user_token(ims, "dora", Scope.READ, "").name,
         "ended": ended,
+        "override": overridden.id,
+        "feed": create_feed(by_account(session, "alice", now), None).id,
         "incident": f"INC-{incident.number}",
         "version": incident.version,
         "acked": f"INC-{acked.number}",

@@ -16,15 +16,15 @@ from tests.support.history import PASSWORD
 
 READS = ["/", "/incidents", "/incidents?status=resolved", "/incidents/INC-28", "/runs/R-29", "/runs/R-29/log",
          "/runs/R-29/log.txt", "/dead-letters", "/incidents/INC-28/description.txt",
-         "/incidents/INC-29/notes/5.txt", "/account"]  # fmt: skip
+         "/incidents/INC-29/notes/5.txt", "/account", "/on-call", "/on-call/payments"]  # fmt: skip
 ADMIN_READS = ["/audit", "/audit.jsonl", "/admin/users", "/admin/users/new", "/admin/users/bob", "/admin/sources",
                "/admin/sources/alertmanager", "/admin/workers"]  # fmt: skip
 FORMS = ["/incidents/new", "/incidents/INC-28/edit"]
 CHANGES = ["/incidents/new", "/incidents/INC-28/edit", "/incidents/INC-28/acknowledge", "/incidents/INC-28/start",
            "/incidents/INC-28/resolve", "/incidents/INC-28/notes", "/incidents/INC-28/assign", "/dead-letters/1/retry",
-           "/dead-letters/1/drop"]  # fmt: skip
+           "/dead-letters/1/drop", "/on-call/payments/overrides", "/on-call/payments/overrides/1/cancel"]  # fmt: skip
 OWN_CHANGES = ["/sign-out", "/account/password", "/account/tokens", "/account/tokens/T-1/rotate",
-               "/account/tokens/T-1/revoke"]  # fmt: skip
+               "/account/tokens/T-1/revoke", "/on-call/calendars", "/on-call/calendars/1/revoke"]  # fmt: skip
 ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/password", "/admin/users/bob/disable",
                  "/admin/users/bob/enable", "/admin/users/bob/sign-out", "/admin/users/bob/tokens/T-1/revoke",
                  "/admin/teams", "/admin/teams/remove", "/admin/sources/alertmanager/tokens",
@@ -32,7 +32,7 @@ ADMIN_CHANGES = ["/admin/users/new", "/admin/users/bob", "/admin/users/bob/passw
                  "/admin/sources/alertmanager/tokens/T-1/revoke"]  # fmt: skip
 OPEN = {"health.alive", "health.ready", "health.metrics", "static", "accounts.sign_in_page",
         "accounts.sign_in_by_password", "accounts.set_theme", "oidc.begin", "oidc.finish", "documentation.openapi",
-        "documentation.index", "documentation.group"}  # fmt: skip
+        "documentation.index", "documentation.group", "oncall.calendar"}  # fmt: skip
 
 
 def test_the_lists_of_this_test_name_every_page(app: Flask) -> None:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from ims.policy.alert_formats import AlertFormat
 from ims.policy.parts import MATCHED_LENGTH, NAME_LENGTH
 from ims.policy.patterns import PATTERN_LENGTH
+from ims.policy.schedules import Layer, Restriction, Schedule
 from ims.policy.schema import (
     RESERVED_PARAMETERS,
     SEVERITY_MAP,
@@ -45,6 +46,7 @@ OWN_WORDS = {
     "verify": "see below",
     "flapping": "see below",
     "exporter_pattern": "see below",
+    "days": "every day",
 }
 KEYS = [
     (model, name)
@@ -58,6 +60,9 @@ KEYS = [
         (MaintenanceWindow, set()),
         (Retention, set()),
         (AlertFormat, set()),
+        (Schedule, set()),
+        (Layer, set()),
+        (Restriction, set()),
         (Policy, {"inventory", "correlation", "retention", "services", "hosts", "groups"}),
     )
     for name in model.model_fields

@@ -1,0 +1,1 @@
+"""Who is on call: schedules of the policy, with the overrides and swaps that people make."""
