@@ -64,7 +64,7 @@ def test_a_new_account_signs_in_and_its_password_stands_nowhere(session: Session
         create_account(by(session, ALICE, NOW), NewAccount(name="bob"), PASSWORD)
 
 
-@pytest.mark.parametrize("name", ["", "Bob", "-bob", "bob smith", "b\0b", "bob\n", "x" * 65, "böb", "../bob"])
+@pytest.mark.parametrize("name", ["", "Bob", "-bob", "bob smith", "b\0b", "bob\n", "x" * 129, "böb", "../bob"])
 def test_a_name_is_one_that_fits_everywhere(name: str) -> None:
     given = {"name": name} if name != "bob\n" else {"name": "bo\nb"}
     with pytest.raises(Invalid) as refused:
