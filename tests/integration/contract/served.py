@@ -41,6 +41,7 @@ def served(settings: Settings, database: Database, postgres: PostgresServer) -> 
         "decision_id_seq",
         "alert_id_seq",
         "dead_letter_id_seq",
+        "api_token_id_seq",
     ):
         postgres.execute(f"ALTER SEQUENCE {sequence} RESTART", database="ims")
     now = utc_now()
