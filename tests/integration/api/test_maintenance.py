@@ -78,7 +78,7 @@ def test_a_window_is_ended_once_and_removed_once_and_all_is_audited(ask: Ask, da
         ({"seconds": 1.5}, "seconds", 400),
         ({"seconds": True}, "seconds", 400),
         ({"reason": "\0"}, "reason", 400),
-        ({"name": "Upgrade"}, "name", 400),
+        ({"name": "an upgrade"}, "name", 400),
         ({"seconds": "3600"}, "seconds", 400),
         ({"seconds": 10**9}, "seconds", 400),
         ({"service": "checkout"}, "service", 400),

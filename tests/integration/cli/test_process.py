@@ -174,7 +174,7 @@ class Other(Quiet):
         ("list", 1, "is not IMS"),
         ("object", 1, "is not IMS"),
         ("elsewhere", 1, "redirects to https://ims.example.org/"),
-        ("problem", 2, "no ]0;title"),
+        ("problem", 2, "no\\x1b]0;title\\x07"),
     ],
 )
 def test_what_is_no_ims_is_one_sentence_without_anything_for_the_terminal(kind: str, code: int, said: str) -> None:

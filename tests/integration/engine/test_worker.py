@@ -137,7 +137,7 @@ def test_a_run_uses_a_warm_runner_and_a_new_policy_gets_new_ones(
     (first,) = warm_runners_of(runs.parent)
     settle(database, *begin(database))
     assert not is_alive(first.mark())
-    assert wait_until(lambda: 'ims_run_children_total{child="warm runner"} 1.0' in ask(worker, "/metrics")[1], 5)
+    assert wait_until(lambda: 'ims_run_children_total{child="warm"} 1.0' in ask(worker, "/metrics")[1], 5)
     assert wait_until(is_ready, 30)
     (second,) = warm_runners_of(runs.parent)
     site.rule = {"timeout": 50}

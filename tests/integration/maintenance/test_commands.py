@@ -81,7 +81,7 @@ def test_windows_of_the_inventory_are_listed_and_can_be_ended_but_not_removed(im
         (("add", "a", "--service", "wob", "--for", "1h"), "There is no service wob."),
         (("add", "a", "--group", "wob", "--for", "1h"), "There is no group wob."),
         (("add", "a", "--for", "1h"), "covers nothing"),
-        (("add", "A", "--service", "shop", "--for", "1h"), "name: must match pattern"),
+        (("add", "a b", "--service", "shop", "--for", "1h"), "name: must match pattern"),
         (("add", "a", "--service", "shop", "--for", "soon"), "must be a duration"),
         (("add", "a", "--service", "shop", "--from", "soon", "--to", "later"), "is not a time"),
         (("add", "a", "--service", "shop", "--from", "soon", "--for", "1h"), "is not a time"),

@@ -56,7 +56,7 @@ def test_show_finds_a_run_by_its_id(capsys: Captured, queued: Queued) -> None:
 
 def test_log_prints_what_the_playbook_printed_and_nothing_that_moves_a_cursor(capsys: Captured, run: str) -> None:
     assert main(["run", "log", run, "--follow"]) == 0
-    assert capsys.readouterr().out == "ok: [shop]\n[2J]0;ownedfatal: [shop]\n"
+    assert capsys.readouterr().out == "ok: [shop]\n\\x1b[2J\\x1b]0;owned\\x07fatal: [shop]\n"
 
 
 def test_log_as_json_has_a_line_for_each_event(capsys: Captured, run: str) -> None:

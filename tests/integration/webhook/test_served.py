@@ -56,7 +56,7 @@ def test_the_same_payload_100_times_at_once_is_one_incident_and_one_decision(ser
 
 def test_different_alerts_of_one_key_at_once_are_one_incident(served: Served, source: Database) -> None:
     bodies = [
-        alertmanager_body(*(alertmanager_alert(instance=f"host-{(n + shift) % 20}") for n in range(20)))
+        alertmanager_body(*(alertmanager_alert(device=f"sd-{(n + shift) % 20}") for n in range(20)))
         for shift in range(12)
     ]
     at_once(served, bodies)
