@@ -21,7 +21,7 @@ from ims.heartbeats.usecases import is_heartbeat, take_heartbeat
 from ims.http.front.worker import DIRECT
 from ims.sources.definition import PATHS, SourceKind
 from webhook import problems
-from webhook.taking import Taking
+from webhook.intake import Intake
 
 CONNECTIONS = 4
 """Database connections of a process: one commits, the others look up tokens and answer health checks."""
@@ -44,19 +44,19 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _add_senders(app: Flask, database: Database, settings: Settings) -> None:
-    taking = Taking(settings, database)
-    tokens, admission = taking.tokens, taking.admission
-    app.extensions[DIRECT] = taking.on_the_loop
+    intake = Intake(settings, database)
+    tokens, admission = intake.tokens, intake.admission
+    app.extensions[DIRECT] = intake.on_the_loop
 
     def take(path: str) -> tuple[Response, int]:
         sender = tokens.sender(request.headers.get("Authorization"))
-        admitted = taking.admit(path, sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
+        admitted = intake.admit(path, sender, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
         body = request.get_data(cache=False)
         if len(body) > settings.max_body_bytes:
             raise RequestEntityTooLarge
-        waiting = taking.read(admitted, body, request.mimetype, request.headers)
-        taking.committer.commit(waiting)
-        return _json(taking.answer(admitted, waiting)), 202
+        waiting = intake.read(admitted, body, request.mimetype, request.headers)
+        intake.committer.commit(waiting)
+        return _json(intake.answer(admitted, waiting)), 202
 
     @app.route("/heartbeats/<name>", methods=["GET", "HEAD", "POST"])
     def heartbeat(name: str) -> tuple[Response, int]:

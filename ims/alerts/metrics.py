@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
 
+from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome
-from ims.alerts.notifications import Rejected
+from ims.alerts.notifications import Parsed, Rejected
 from ims.incidents.metrics import count_resolved
 
 ALERTS_RECEIVED = Counter("alerts_received", "Alerts accepted and committed, by mapped severity.", ["severity"])
@@ -26,6 +27,16 @@ ALERT_PROCESSING = Histogram(
 INCIDENTS_CREATED = Counter("incidents_created", "Incidents that alerts opened, by severity.", ["severity"])
 
 INCIDENTS_FLAPPING = Counter("incidents_flapping", "Incidents marked as flapping.")
+
+
+def count_request(parsed: Parsed, seconds: float) -> None:
+    """Count a request whose alerts were committed `seconds` after its arrival.
+
+    The commit does not know the alerts that are ignored because they ask for nothing, such as a test message.
+    """
+    ALERT_PROCESSING.observe(seconds)
+    if parsed.ignored:
+        ALERTS_CORRELATED.labels(Result.IGNORED.value).inc(len(parsed.ignored))
 
 
 def count_taken(outcome: Outcome, rejected: Iterable[Rejected]) -> None:

@@ -15,6 +15,7 @@ from procrastinate import PsycopgConnector
 from procrastinate.connector import Notify
 from procrastinate.exceptions import ConnectorException
 
+from ims.core.db.connection import CONNECT_SECONDS, NETWORK
 from ims.core.db.engine import app_url, conninfo
 from ims.core.log import logger
 from ims.core.settings import Settings
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 _PAUSE: Final = 0.5
 _MOST_CONNECTIONS: Final = 4
-_CONNECT_SECONDS: Final = 3
 _POOL_SECONDS: Final = 3.0
 
 log = logger(__name__)
@@ -36,7 +36,8 @@ class PatientConnector(PsycopgConnector):
     def of(cls, settings: Settings) -> "PatientConnector":
         return cls(
             conninfo=conninfo(app_url(settings)),
-            kwargs={"connect_timeout": _CONNECT_SECONDS, "application_name": "ims queue"},
+            # A network that drops packets ends these connections, too; a statement of the queue may wait for a lock.
+            kwargs={"connect_timeout": CONNECT_SECONDS, "application_name": "ims queue", **NETWORK},
             min_size=1,
             max_size=_MOST_CONNECTIONS,
             timeout=_POOL_SECONDS,

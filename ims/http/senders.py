@@ -31,7 +31,7 @@ def let_in() -> Sender:
     """The sender of this request, by its token. Raises `TokenWrong`, `AddressRefused`, `TooFast`, `DatabaseAway`."""
     sender: Sender = current_app.extensions[_TOKENS].sender(request.headers.get("Authorization"))
     forwarded = request.headers.getlist("X-Forwarded-For")
-    current_app.extensions[_ADMISSION].let_in(sender, request.remote_addr, forwarded)
+    admission().let_in(sender, request.remote_addr, forwarded)
     return sender
 
 
@@ -55,6 +55,7 @@ def _take(sender: Sender, notifications: Sequence[AlertNotification], rejected: 
         return take_alerts(context, notifications, rejected)
 
 
-def charge(sender: Sender, alerts: int) -> None:
-    """Count the alerts of a request against the rate limit of its source."""
-    current_app.extensions[_ADMISSION].charge(sender, alerts)
+def admission() -> Admission:
+    """What counts the requests of this process against the limits of their sources."""
+    found: Admission = current_app.extensions[_ADMISSION]
+    return found

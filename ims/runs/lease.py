@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import psycopg
 
+from ims.core.db.connection import CONNECT_SECONDS, NETWORK
 from ims.core.db.engine import app_url, conninfo
 from ims.core.log import logger
 from ims.core.settings import Settings
@@ -26,7 +27,6 @@ GIVE_UP_AFTER: Final = 2 / 3
 """Share of the lease without a confirmed renewal after which the run is stopped."""
 
 _PAUSE = 0.25  # seconds between two tries while the database is away
-_CONNECT_SECONDS = 3
 _RENEW = """
     UPDATE run SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
     WHERE id = %(run_id)s AND fence = %(fence)s AND status = 'running'
@@ -101,8 +101,9 @@ class Lease:
             self._connection = await psycopg.AsyncConnection.connect(
                 conninfo(app_url(self._settings)),
                 autocommit=True,
-                connect_timeout=_CONNECT_SECONDS,
+                connect_timeout=CONNECT_SECONDS,
                 application_name="ims lease",
+                **NETWORK,
             )
         renewed = await self._connection.execute(
             _RENEW,

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from ims.alerts.bodies import response_body
+from ims.alerts.charging import parse_charged
 from ims.alerts.listing import AlertFilters, alert_one, episodes_of_alert, list_alerts
-from ims.alerts.metrics import ALERT_PROCESSING
+from ims.alerts.metrics import count_request
 from ims.alerts.parsers.formats import FormatMissing, parser_for
 from ims.alerts.parsers.generic import GenericAlert, NotGeneric, NothingReadable
 from ims.api.fields import Id, YesOrNo
@@ -80,12 +81,11 @@ def send() -> SendResponse:
     if sender.kind != SourceKind.GENERIC:
         raise NotGenericSource
     parse = parser_for(PATHS[SourceKind.GENERIC], sender, _policy)
-    parsed = parse(read_json(senders.sent()), sender.name, clock())
-    senders.charge(sender, len(parsed.notifications) + len(parsed.rejected))
+    parsed = parse_charged(senders.admission(), sender, lambda: parse(read_json(senders.sent()), sender.name, clock()))
     outcome = senders.take(sender, parsed.notifications, parsed.rejected)
+    count_request(parsed, time.monotonic() - began)
     if parsed.is_refused:
         raise NothingReadable(parsed)
-    ALERT_PROCESSING.observe(time.monotonic() - began)
     return SendResponse.model_validate(response_body(sender.name, parsed, outcome.results))
 
 

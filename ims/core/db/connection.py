@@ -19,7 +19,7 @@ STATEMENT_SECONDS: Final = 30.0
 """PostgreSQL ends a statement then."""
 MARGIN_SECONDS: Final = 5.0
 """How much longer the client waits for an answer: the server's own word about a slow statement says more."""
-NETWORK: Final[Mapping[str, int]] = {
+NETWORK: Final[Mapping[str, Any]] = {
     # Milliseconds until data that nobody acknowledges ends the connection; by default, a quarter of an hour.
     "tcp_user_timeout": 15_000,
     # The same for a connection that only waits: seconds, seconds, and how many go unanswered.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
 from ims.accounts.models import ApiToken
@@ -99,6 +100,21 @@ def test_only_a_source_s_token_sends(ask: Ask, send: Send, database: Database) -
         session.get_one(Source, "scripts").networks = ["192.0.2.0/24"]
     assert send(_alert("Disk")).status_code == 403
     assert ask("bob", "GET", "/alerts").get_json()["items"] == []
+
+
+def test_a_body_that_cannot_be_read_costs_as_much_as_an_alert(ask: Ask, send: Send, database: Database) -> None:
+    with database.begin() as session:
+        session.get_one(Source, "scripts").rate_limit = 0.1
+    headers = {"Authorization": "Bearer of scripts", "Content-Type": "application/json"}
+    answers = [ask(None, "POST", "/alerts", data=b"{", headers=headers).status_code for _ in range(3)]
+    assert (answers[0], answers[-1]) == (400, 503)
+
+
+def test_an_alert_that_asks_for_nothing_is_counted(send: Send) -> None:
+    before = REGISTRY.get_sample_value("alerts_correlated_total", {"result": "ignored"}) or 0
+    answer = send({"message": "Does it arrive?", "state": "test"}).get_json()
+    assert answer["ignored"] == 1
+    assert REGISTRY.get_sample_value("alerts_correlated_total", {"result": "ignored"}) == before + 1
 
 
 def test_sending_is_documented_with_what_an_alert_may_say() -> None:

@@ -1,8 +1,8 @@
-"""How the webhook takes alerts: the same steps for a request that holds a thread and for one that holds none.
+"""The steps by which the webhook accepts alerts, the same for a request that holds a thread and for one without.
 
 Most requests bring a few alerts with a token that was seen a moment ago. Those are read on the loop of the process,
-committed together by one thread, and answered on the loop again: no thread of theirs waits for PostgreSQL. Whatever
-would keep the loop, an unknown token or a large body, goes to the Flask application and its threads.
+committed together by one thread, and answered on the loop again: no thread of theirs waits for PostgreSQL. A request
+that would keep the loop busy, with an unknown token or a large body, goes to the Flask application and its threads.
 """
 
 import time
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ims.alerts.bodies import response_body
-from ims.alerts.metrics import ALERT_PROCESSING
+from ims.alerts.charging import parse_charged
+from ims.alerts.metrics import count_request
+from ims.alerts.notifications import Parsed
 from ims.alerts.parsers.formats import ALERT_PATHS, Parser, event_in, parser_for
 from ims.alerts.parsers.generic import NothingReadable
 from ims.core.db.engine import Database
@@ -38,7 +40,7 @@ _SCRIPTS: Final = (SourceKind.GENERIC, SourceKind.CLOUDEVENTS)
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Somebody who may send, before anything of the body is read."""
+    """A sender that may send, and how its body is parsed; nothing of the body was read yet."""
 
     path: str
     sender: Sender
@@ -47,7 +49,7 @@ class Admitted:
 
 
 @dataclass(slots=True)
-class Taking:
+class Intake:
     """What the requests of a process share."""
 
     settings: Settings
@@ -74,22 +76,19 @@ class Taking:
         Never blocks: the time was asked for when the token was looked up, and is again with each commit.
         """
         name = admitted.sender.name
-        alerts = 1
-        try:
+
+        def parse() -> Parsed:
             given = event_in(admitted.path, media_type, headers, read_json(body))
-            parsed = admitted.parse(given, name, self.database.last_known_now())
-            alerts = len(parsed.notifications) + len(parsed.rejected)
-        finally:
-            # What cannot be read at all has cost as much as an alert.
-            self.admission.charge(admitted.sender, alerts)
-        return Request(name, parsed, len(body))
+            return admitted.parse(given, name, self.database.last_known_now())
+
+        return Request(name, parse_charged(self.admission, admitted.sender, parse), len(body))
 
     @staticmethod
     def answer(admitted: Admitted, committed: Request) -> dict[str, Any]:
         """The body of the response. Raises `NothingReadable` for a script of whose body nothing could be parsed."""
+        count_request(committed.parsed, time.monotonic() - admitted.began)
         if committed.parsed.is_refused and admitted.sender.kind in _SCRIPTS:
             raise NothingReadable(committed.parsed)
-        ALERT_PROCESSING.observe(time.monotonic() - admitted.began)
         return response_body(committed.source, committed.parsed, committed.results)
 
     def on_the_loop(self, request: messages.Request, connection: Connection) -> bool:
@@ -125,7 +124,7 @@ class _Answering:
             self.connection.answer(self.request, *problems.of_error(committed.error))
             return
         try:
-            body = problems.as_json(Taking.answer(self.admitted, committed))
+            body = problems.as_json(Intake.answer(self.admitted, committed))
         except NothingReadable as error:
             self.connection.answer(self.request, *problems.of_error(error))
         else:
