@@ -12,18 +12,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
 from benchmarks import machine, report
 from benchmarks.command import run_benchmark
 from tests.support.browser import Browser
+from tests.support.http_server import Quiet, answering
 
 HTMX: Final = "htmx.org@4.0.1"
 ROWS: Final = 200
@@ -65,7 +64,7 @@ class Site:
 def served(site: Site) -> Iterator[str]:
     """The site on a port of its own."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -83,17 +82,8 @@ def served(site: Site) -> Iterator[str]:
                 self.wfile.write(body)
                 site.sent[self.path] = site.sent.get(self.path, 0) + len(body)
 
-        def log_message(self, *_: object) -> None:
-            """Not on the terminal, among the figures."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(Handler) as url:
+        yield url
 
 
 def busy_milliseconds(browser: Browser) -> float:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
-from ims.core.db.migrate import SchemaOutdated, check_schema
+from ims.core.db.migrate import SchemaDiffers, SchemaOutdated, check_schema
 from ims.core.db.readiness import READY_SECONDS
 from ims.core.errors import ConfigurationFaulty, DatabaseAway, DatabaseDiskFull, DatabaseUnresponsive
 from ims.core.settings import Settings, load_settings
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; `remedy` says what to do about it, unless all is well."""
+    """What a check found; `remedy` says what to do about it, unless the status is ok."""
 
     check: str
     status: Status
@@ -112,6 +112,9 @@ def check_schema_revision(machine: Machine) -> Finding:
         check_schema(machine.database)
     except DatabaseAway:
         return Finding("schema", Status.FAIL, _UNKNOWN, _away(machine))
+    except SchemaDiffers as differs:
+        remedy = "Run `ims admin migrate`, which repairs the schemas of earlier commits; repair the rest by hand."
+        return Finding("schema", Status.FAIL, f"differs from the one of this version: {differs.shown}", remedy)
     except SchemaOutdated:
         remedy = "Run `ims admin migrate`, or install the version of IMS that the database belongs to."
         return Finding("schema", Status.FAIL, "is not the one of this version", remedy)

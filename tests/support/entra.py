@@ -1,17 +1,17 @@
 """An identity provider whose ID tokens have the claims that a test gives, as Entra ID, Okta and Keycloak send them."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.support.http_server import Quiet, answering
 
 
 @dataclass
@@ -51,29 +51,15 @@ class Provider:
 def provider() -> Iterator[Provider]:
     """The provider for the time of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             document = json.dumps(serving.documents()[self.path]).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
+            self.answer(200, document, **{"Content-Type": "application/json"})
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.body()
             self.do_GET()
 
-        def log_message(self, *_: object) -> None:
-            """A test's output has no access log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    serving = Provider(f"http://127.0.0.1:{server.server_port}", RSAKey.generate_key(2048))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(Handler) as url:
+        serving = Provider(url, RSAKey.generate_key(2048))
         yield serving
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

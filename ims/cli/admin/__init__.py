@@ -73,6 +73,7 @@ def doctor(
     check: `ok`, `warn` or `fail`, with the remedy. Exits with 1 if one fails; warnings do not count. `make up` runs it
     at its end.
     """
+    import ims.programs.tables  # noqa: F401 - the schema is compared with the models of all domains
     from ims.core.doctor import Status, examine
 
     findings = []

@@ -70,8 +70,11 @@ class _Found:
 def schema_differences(connection: Connection, metadata: MetaData) -> list[str]:
     """What the models have and the database lacks, or has otherwise, as short phrases; empty if they agree.
 
-    More than the models know is a difference only if it makes an INSERT fail.
+    More than the models know is a difference only if it makes an INSERT fail. Raises `ValueError` if no model is
+    loaded: nothing would ever differ.
     """
+    if not metadata.tables:
+        raise ValueError("no models are loaded")
     found = _read(connection)
     differences = [one for table in metadata.sorted_tables for one in _of_table(table, found)]
     differences += [f"function {name} is missing" for name in sorted(FUNCTIONS - found.functions)]

@@ -45,10 +45,23 @@ def test_a_schema_of_another_version_fails(here: Settings, capsys: pytest.Captur
     assert "ims admin migrate" in found["schema"]["remedy"]
 
 
+def test_what_differs_in_the_schema_is_named(here: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    _as_owner(here, "ALTER TABLE heartbeat RENAME COLUMN last_at TO was_at")
+    try:
+        assert main(["admin", "doctor", "--json"]) == 1
+    finally:
+        _as_owner(here, "ALTER TABLE heartbeat RENAME COLUMN was_at TO last_at")
+    assert "column heartbeat.last_at is missing" in findings(capsys)["schema"]["message"]
+
+
 def _set_version(settings: Settings, version: str) -> None:
+    _as_owner(settings, "UPDATE alembic_version SET version_num = :version", version=version)
+
+
+def _as_owner(settings: Settings, statement: str, **parameters: str) -> None:
     engine = create_engine(owner_url(settings), poolclass=NullPool)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        connection.execute(text(statement), parameters)
 
 
 def test_without_a_database_the_other_checks_go_on(

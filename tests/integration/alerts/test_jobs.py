@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -25,36 +23,24 @@ from ims.core.settings import Settings
 from ims.engine.jobs.alerts import fetch, settle, tasks
 from ims.incidents.models import Incident
 from tests.support.alertmanager import in_groups
+from tests.support.http_server import Quiet, answering
 from tests.support.notifications import SOURCE, add_source, alertmanager_alert, notification, policy
 from tests.support.postgres import free_port
 
 
 @contextmanager
-def answering(body: bytes, status: bytes = b"{}") -> Iterator[tuple[str, list[str]]]:
+def listing(body: bytes, status: bytes = b"{}") -> Iterator[tuple[str, list[str]]]:
     """A server that answers every GET with `body`, that of its status with `status`; gives its URL and those paths."""
     requested: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             requested.append(self.path)
             sent = status if self.path.endswith("/status") else body
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+            self.answer(200, sent)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", requested
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as url:
+        yield url, requested
 
 
 @pytest.fixture
@@ -76,7 +62,7 @@ def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerCo
     broken = {**listed("Broken"), "labels": "none"}
     groups = in_groups([listed("Cut"), listed("AlsoCut"), listed("NotForUs", "someone-else"), muted, broken])
     # An alert may be in several groups of a receiver.
-    with answering(json.dumps([*groups, *groups, "no group"]).encode()) as (url, requested):
+    with listing(json.dumps([*groups, *groups, "no group"]).encode()) as (url, requested):
         with worker.database.begin() as session:
             add_source(session, alertmanager_url=f"{url}/am/")
         assert asyncio.run(fetch(worker, SOURCE, "ims")) == 2
@@ -93,7 +79,7 @@ def test_what_was_cut_is_taken_from_the_configured_alertmanager(worker: WorkerCo
 def test_other_groups_than_the_truncated_one_send_their_alerts_themselves(worker: WorkerContext) -> None:
     groups = [*in_groups([listed("Sent"), listed("Cut")]), *in_groups([listed("Waiting")])]
     sent = labels_fingerprint(listed("Sent")["labels"])
-    with answering(json.dumps(groups).encode()) as (url, _):
+    with listing(json.dumps(groups).encode()) as (url, _):
         with worker.database.begin() as session:
             add_source(session, alertmanager_url=url)
         assert asyncio.run(fetch(worker, SOURCE, "ims", 1, [sent])) == 2
@@ -103,7 +89,7 @@ def test_other_groups_than_the_truncated_one_send_their_alerts_themselves(worker
 
 @pytest.mark.parametrize("body", [b"not json", b'{"status": "error"}', b"[" * 100_000])
 def test_an_alertmanager_that_talks_nonsense_is_asked_again(worker: WorkerContext, body: bytes) -> None:
-    with answering(body) as (url, _):
+    with listing(body) as (url, _):
         with worker.database.begin() as session:
             add_source(session, alertmanager_url=url)
         with pytest.raises(AlertmanagerAway):

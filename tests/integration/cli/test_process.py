@@ -8,15 +8,13 @@ import pty
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.integration.cli.conftest import Server
 from tests.support.command import IMS, environment, typed
+from tests.support.http_server import Quiet, answering
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -120,35 +118,6 @@ def test_a_server_that_is_away_is_named_with_where_its_address_stands() -> None:
     assert done.returncode == 5
     assert f"{url} does not answer" in done.stderr
     assert "The URL is set in IMS_URL" in done.stderr
-
-
-@contextmanager
-def answering(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server of another kind."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class Quiet(http.server.BaseHTTPRequestHandler):
-    """Answers, and logs nothing."""
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None:
-        return
 
 
 class Other(Quiet):

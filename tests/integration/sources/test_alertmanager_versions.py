@@ -3,12 +3,10 @@
 import asyncio
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from ims.alerts.parsers.alertmanager import parse
 from ims.alerts.routing import Routing, read_routing
 from ims.alerts.snapshot import Snapshot, fetch_deliverable, fetch_snapshot
 from tests.support.alertmanager import NEWEST, debian_program, newest_program, running_alertmanager
+from tests.support.http_server import Quiet, answering
 
 # The first test that needs it builds the newest one, which takes minutes.
 pytestmark = pytest.mark.timeout(1200)
@@ -119,24 +118,13 @@ def receiving() -> Iterator[tuple[str, list[Any]]]:
     """A webhook: its URL, and the bodies that it received."""
     received: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+            received.append(json.loads(self.body()))
+            self.answer(200)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/alerts", received
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as url:
+        yield f"{url}/alerts", received
 
 
 def keys_of_version(version: str) -> set[str]:

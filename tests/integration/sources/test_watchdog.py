@@ -1,9 +1,7 @@
 """The configuration that the role alertmanager writes, in a real Alertmanager: where its notifications go."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tests.support.alertmanager import running_alertmanager
+from tests.support.http_server import Quiet, answering
 from tests.support.workers import wait_until
 
 ROLE = Path(__file__).resolve().parents[3] / "roles/alertmanager"
@@ -21,23 +20,14 @@ def webhook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Its address, and what came: path and name of the alert."""
     received: list[tuple[str, str]] = []
 
-    class Listener(BaseHTTPRequestHandler):
+    class Listener(Quiet):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.body())
             received.extend((self.path, alert["labels"]["alertname"]) for alert in body["alerts"])
-            self.send_response(202)
-            self.end_headers()
+            self.answer(202)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Listener) as url:
+        yield url, received
 
 
 def configuration(directory: Path, webhook_url: str) -> str:
