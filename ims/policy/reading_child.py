@@ -1,7 +1,7 @@
 """Read a policy tree with Ansible's own reader. Runs as a separate program: `-m ims.policy.reading_child REQUEST`.
 
 REQUEST is a JSON object (`reader.py` builds it), the answer is one JSON object on standard output. Of IMS it imports
-only `loading`, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
+only its own parts, so that the effects of a policy's plugins end with this process. Reading a policy runs code of that
 policy (lookups and filters in templates, plugins beside the tree): a policy is trusted like the program itself, and
 the separate process protects only against mistakes. Only the variables that REQUEST names are rendered and returned.
 """
@@ -9,7 +9,6 @@ the separate process protects only against mistakes. Only the variables that REQ
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,58 +28,13 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from ims.policy.loading import PlaybookLoading, in_fork
-
-try:  # Private API: without it everything works, but faults have no position.
-    from ansible._internal._datatag._tags import Origin
-except ImportError:
-    Origin = None
-
-Place = tuple[str, int | None, int | None]
+from ims.policy.reading_answer import DEEPEST, Answer, chain_of, innermost_message, place_of, place_of_error
+from ims.policy.reading_playbooks import PlaybookReading
 
 SERVICES = "services"
 YAML_SUFFIXES = (".yml", ".yaml", ".json")
 NOT_A_HOST = "policy-of-all-hosts"
 """A host in group `all` only, so that it has exactly the variables of group_vars/all."""
-DEEPEST = 64
-"""Maximum depth of nested values: a YAML alias may contain itself."""
-
-
-def place_of(value: object) -> Place | None:
-    """The position of a value (or of a dictionary's key), if Ansible kept it. An error may have the origin itself."""
-    if Origin is None or value is None:
-        return None
-    origin = value if isinstance(value, Origin) else Origin.get_tag(value)
-    if origin is None or not origin.path:
-        return None
-    return (origin.path, origin.line_num, origin.col_num)
-
-
-def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An error and its causes, outermost first."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def place_of_error(error: BaseException) -> Place | None:
-    """The innermost position that an error or its causes have."""
-    places = [place_of(getattr(link, "obj", None)) for link in chain_of(error)]
-    return next((place for place in reversed(places) if place), None)
-
-
-def innermost_message(error: BaseException) -> str:
-    """Ansible's message about the innermost cause."""
-    messages = [str(link) for link in chain_of(error) if isinstance(link, AnsibleError)]
-    message = " ".join(messages[-1].split()) if messages else type(error).__name__
-    # Replace Ansible's internal types by plain names: "<class '…_AnsibleTaggedList'>" becomes "list".
-    message = re.sub(
-        r"\W?<class '(?:\w+\.)*_?(?:AnsibleTagged)?(\w+)'>\W?", lambda kind: f" {kind[1].lower()} ", message
-    )
-    return " ".join(message.split())
-
-
 NO_SOURCE = (
     "is not an inventory source that IMS reads: use YAML, INI, TOML or `constructed`. Executable scripts and plugins "
     "that query other systems are not allowed, because a revision must always mean the same hosts."
@@ -101,56 +55,6 @@ NO_DIRECTORY = (
     "is a file, and Ansible reads only a directory of this name. If it is a link in Git, check it out as one: "
     "git config core.symlinks true, then git checkout it again."
 )
-
-
-def finding(place: Place | None, field: str, message: str, file: str) -> dict[str, Any]:
-    """A fault or a warning as the parent reads it."""
-    path, line, column = place or (file, None, None)
-    return {"file": path, "line": line, "column": column, "field": field, "message": message}
-
-
-class Answer:
-    """The result of the reading, in the form in which it is sent to the parent."""
-
-    def __init__(self) -> None:
-        self.faults: list[dict[str, Any]] = []
-        self.warnings: list[dict[str, Any]] = []
-        self.places: dict[str, Place] = {}
-        self.settings: dict[str, Any] = {}
-        self.services: dict[str, dict[str, Any]] = {}
-        self.names: dict[str, list[str]] = {}
-        self.overridden: list[str] = []
-        self.unrendered: list[str] = []
-        self.hosts: list[str] = []
-        self.groups: dict[str, list[str]] = {}
-        self.playbooks: dict[str, dict[str, Any]] = {}
-
-    def fault(self, place: Place | None, field: str, message: str, file: str = "") -> None:
-        """Add a fault; `file` is used if there is no place."""
-        self.faults.append(finding(place, field, message, file))
-
-    def warn(self, place: Place | None, field: str, message: str, file: str = "") -> None:
-        """Add a warning, which does not make the policy faulty."""
-        self.warnings.append(finding(place, field, message, file))
-
-    def note_places(self, path: str, value: object, key: object = None, depth: int = 0) -> None:
-        """Store the positions of a value and of everything inside it, by dotted path.
-
-        Inside a structure the key's position is preferred, because a boolean has none. At the top level the value's
-        position is preferred, because a variable's key may come from a file that another file overrides.
-        """
-        places = (place_of(value), place_of(key))
-        place = next((p for p in (places if depth == 0 else places[::-1]) if p), None)
-        if place:
-            self.places[path] = place
-        if depth == DEEPEST:
-            return
-        if isinstance(value, Mapping):
-            for inner_key, inner in value.items():
-                self.note_places(f"{path}.{inner_key}", inner, inner_key, depth + 1)
-        elif isinstance(value, (list, tuple)):
-            for index, inner in enumerate(value):
-                self.note_places(f"{path}.{index}", inner, None, depth + 1)
 
 
 def files_below(start: Path) -> Iterator[Path]:
@@ -284,7 +188,7 @@ class Reader:
         common = self.read_settings(variables)
         for host in manager.groups[SERVICES].get_hosts() if SERVICES in manager.groups else []:
             self.read_service(variables, host, common)
-        self.check_playbooks(manager)
+        PlaybookReading(self.root, self.loader, manager, self.answer, self.fault_of_file).check()
 
     def parse_sources(self) -> Any:
         """The inventory or the error, which is returned so that it does not become the cause of later errors."""
@@ -394,73 +298,6 @@ class Reader:
             self.answer.fault(place_of_error(error) or self.answer.places.get(path), path, message, self.inventory)
             self.answer.unrendered.append(path)
             return None
-
-    def check_playbooks(self, manager: InventoryManager) -> None:
-        """For each rule's playbook: can Ansible load it, and does any play touch a service?
-
-        A run is limited to one service, and else does nothing.
-        """
-        services = set(self.answer.services)
-        for name, parameters in sorted(self.playbooks_of_rules().items()):
-            path = self.root / name
-            if path.is_file() and path.resolve().is_relative_to(self.root.resolve()):
-                self.answer.playbooks[name] = self.check_playbook(manager, path, services, parameters)
-
-    def playbooks_of_rules(self) -> dict[str, set[str]]:
-        """The playbooks, each with the names of extra variables that its runs may have."""
-        rules = self.answer.settings.get("healing_rules")
-        found: dict[str, set[str]] = {}
-        for rule in rules if isinstance(rules, list) else []:
-            if isinstance(rule, dict) and isinstance(name := rule.get("playbook"), str):
-                parameters = rule.get("parameters")
-                found.setdefault(name, {"alert"}).update(parameters if isinstance(parameters, dict) else ())
-        return found
-
-    def check_playbook(
-        self, manager: InventoryManager, path: Path, services: set[str], parameters: set[str]
-    ) -> dict[str, Any]:
-        try:
-            plays = self.loader.load_from_file(str(path), cache="none", trusted_as_template=True)
-        except AnsibleError as error:
-            self.fault_of_file(path, error)
-            return {"readable": False}
-        if not isinstance(plays, list) or not plays or not all(isinstance(play, Mapping) for play in plays):
-            self.answer.fault(place_of(plays), "", "is not a playbook: it must be a list of plays.", str(path))
-            return {"readable": False}
-        found = in_fork(lambda: self.load_playbook(manager, path, plays, parameters))
-        if found is None:
-            self.answer.fault(None, "", "could not be loaded: something of the policy ended Ansible.", str(path))
-        else:
-            self.answer.faults.extend(found["faults"])
-            self.answer.warnings.extend(found["warnings"])
-        return {"readable": True, "touches_services": any(touches(manager, play, services) for play in plays)}
-
-    def load_playbook(
-        self, manager: InventoryManager, path: Path, plays: list[Any], parameters: set[str]
-    ) -> dict[str, Any]:
-        """What Ansible says when it loads the playbook."""
-        found = PlaybookLoading(path, self.loader, manager, parameters).load(plays)
-        return {
-            "faults": [
-                *(
-                    finding(place_of_error(error) or place_of(of), "", innermost_message(error), str(path))
-                    for of, error in found.errors
-                ),
-                *(finding(place_of(of), "", message, str(path)) for of, message in found.faults),
-            ],
-            "warnings": [finding(place_of(of), "", message, str(path)) for of, message in found.warnings],
-        }
-
-
-def touches(manager: InventoryManager, play: Mapping[str, Any], services: set[str]) -> bool:
-    """Whether a play's hosts include a service; True if that is only known at run time."""
-    hosts = play.get("hosts")
-    if hosts is None or "{{" in str(hosts):
-        return "hosts" in play or any("import_playbook" in str(key) for key in play)
-    try:
-        return any(host.name in services for host in manager.get_hosts(hosts))
-    except AnsibleError:
-        return False
 
 
 def main() -> None:
