@@ -21,6 +21,11 @@ ANY_OTHER: Final = "*"
 StatusMeaning = Literal["firing", "resolved", "ignored"]
 
 
+_UNFIT: Final = (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError)
+"""What evaluating an expression raises because of a body. The specification has null for a comparison of a text with a
+number; the library lets Python's TypeError out of it, OverflowError and ValueError out of functions of numbers."""
+
+
 class FormatUnfit(ValueError):
     """A body does not fit its format; the text says which expression found what."""
 
@@ -119,7 +124,7 @@ class AlertFormat(PolicyPart):
         try:
             # Compiled once: the library remembers what it has compiled.
             return jmespath.search(expression, value)
-        except JMESPathError as error:
+        except _UNFIT as error:
             raise FormatUnfit(f"{expression}: {' '.join(str(error).split())[:200]}") from None
 
 

@@ -41,7 +41,9 @@ MODULES = list(_modules())
 
 @pytest.mark.parametrize("path", MODULES, ids=_place)
 def test_only_the_children_that_read_policy_and_run_playbooks_know_ansible(path: Path) -> None:
-    if _place(path).startswith(("ims/policy/reading_", "ims/policy/loading.py")) or _place(path).startswith("ims/runs/"):
+    if _place(path).startswith(("ims/policy/reading_", "ims/policy/loading.py")) or _place(path).startswith(
+        "ims/runs/"
+    ):
         return
     assert not [name for name in _imports(path) if name.split(".")[0] == "ansible"]
 

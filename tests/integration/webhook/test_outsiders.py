@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client import REGISTRY
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
+from ims.alerts.models import DeadLetter
 from ims.alerts.truncation import record_truncated
 from ims.core.clock import utc_now
 from ims.core.db.engine import Database
@@ -245,6 +246,16 @@ def test_a_format_of_the_policy_reads_and_its_absence_is_ours(send: Send, source
     load(source, "shop", alert_formats=[{"name": "own", "message": "text", "service": "where"}])
     assert send({"text": "Slow", "where": "shop"}, "generic", format="own")["accepted"] == 1
     assert [(one.title, one.service) for one in incidents(source)] == [("Slow", "shop")]
+
+
+def test_a_body_that_a_format_of_the_policy_cannot_compare_is_a_dead_letter(send: Send, source: Database) -> None:
+    load(
+        source, "shop", alert_formats=[{"name": "own", "message": "text", "severity": "level > `3` && 'high' || 'low'"}]
+    )
+    answer = send({"text": "Slow", "level": "4"}, "generic", format="own", status=422)
+    assert "level > `3`" in answer["errors"][0]["message"]
+    with source.begin() as session:
+        assert session.scalar(select(func.count()).select_from(DeadLetter)) == 1
 
 
 def test_a_format_that_the_policy_has_no_more_is_answered_503(send: Send) -> None:

@@ -108,7 +108,7 @@ def status_of(read: Read) -> str:
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_it_fires_and_is_over_and_what_is_neither_is_told(name: str) -> None:
+def test_it_fires_resolves_or_is_ignored(name: str) -> None:
     firing, over, others, severity = SENDERS[name]
     first, last = by(name, firing), by(name, over)
     assert isinstance(first, AlertNotification)
@@ -211,7 +211,25 @@ def test_a_format_of_the_policy_takes_a_list_apart() -> None:
     assert "finds no status" in parsed.rejected[0].message
 
 
-def test_a_function_that_does_not_fit_is_told() -> None:
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("level > `3` && 'high' || 'low'", "4"),
+        ("contains(level, tags)", "4"),
+        ("to_string(ceil(level))", float("inf")),
+        ("to_string(ceil(level))", float("nan")),
+    ],
+)
+def test_a_comparison_that_does_not_fit_the_body_is_a_dead_letter(expression: str, value: object) -> None:
+    """The library raises errors of Python for these, not its own."""
+    own = AlertFormat(name="own", message="text", severity=expression)
+    read = read_mapped(own, read_fields, {"text": "Slow", "level": value, "tags": [1]}, SOURCE, NOW)
+    assert isinstance(read, Rejected)
+    assert read.reason is RejectReason.OTHER_FORMAT
+    assert read.message.startswith(f"Format own: {expression}: ")
+
+
+def test_a_function_that_does_not_fit_is_reported() -> None:
     read = read_mapped(AlertFormat(name="x", message="sort(text)"), read_fields, {"text": "a"}, SOURCE, NOW)
     assert isinstance(read, Rejected)
     assert "sort(text)" in read.message
