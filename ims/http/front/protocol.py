@@ -89,8 +89,8 @@ class Connection(asyncio.Protocol):
         "_transport",
         "current",
         "deadline",
-        "was_answered",
         "peer",
+        "was_answered",
     )
 
     _transport: asyncio.Transport
