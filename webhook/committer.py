@@ -141,7 +141,7 @@ class Committer:
         try:
             self._commit_for(self._gather())
         except Exception as error:
-            log.error("commit_broke", exc_info=error)
+            log.error("commit_failed", exc_info=error)
 
     def _gather(self) -> list[Request]:
         """The requests of the next commit; waits for the senders that were just answered."""
@@ -298,4 +298,4 @@ def _answer_all(committed: Sequence[Request]) -> None:
             try:
                 request.done(request)
             except Exception as error:
-                log.error("answer_broke", exc_info=error)
+                log.error("answer_failed", exc_info=error)

@@ -80,7 +80,7 @@ def _of_http(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.error("request_broke", program="webhook", exc_info=error)
+    log.error("request_failed", program="webhook", exc_info=error)
     return _problem(
         500, "internal", "Something went wrong in IMS.", "The error was logged. Send the request again.", {}
     )

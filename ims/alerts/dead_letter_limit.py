@@ -1,7 +1,8 @@
-"""How many dead letters a source may fill a table with.
+"""Limits of the dead letters that are stored for one source.
 
-A body of 300 kB can hold 100,000 alerts that are none. Of what has the same reason a few examples tell as much as all
-of them, so beyond the limit they are only counted: the dead letter that stands for them says how many, and until when.
+A body of 300 kB can hold 100,000 invalid alerts, and a few examples of each reason tell as much as all of them. Beyond
+the limits, dead letters are only counted: one stored dead letter of the same source and reason has their number in
+`occurrences`, and the time of the last one.
 """
 
 from collections.abc import Iterable
@@ -10,14 +11,14 @@ from typing import Any, Final
 from ims.alerts.notifications import Rejected
 
 MOST_ROWS: Final = 100
-"""Dead letters that a source adds in `WINDOW_SECONDS`; one more for each reason that has none yet in that time."""
+"""Maximum dead letters of a source in `WINDOW_SECONDS`, plus one for each reason that has none in that time."""
 WINDOW_SECONDS: Final = 600
 MOST_EXAMPLES: Final = 20
-"""Of one reason in one transaction."""
+"""Maximum number of dead letters of one source and reason in one transaction."""
 
 
 def as_rows(rejected: Iterable[Rejected]) -> list[dict[str, Any]]:
-    """Dead letters to be written: examples of each source and reason, the last of which stands for the rest, too."""
+    """The dead letters to store: examples of each source and reason. The last example counts those left out."""
     rows: list[dict[str, Any]] = []
     examples: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number, one in enumerate(rejected):

@@ -55,7 +55,7 @@ class NoSuchDeadLetter(NotFound):
         super().__init__(f"There is no dead letter {named}: it may have been retried or dropped already.")
 
 
-def find_rejected(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[DeadLetter]:
+def list_dead_letters(session: Session, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[DeadLetter]:
     """The matching dead letters, newest first; `before` is the last id of the previous page."""
     query = _narrowed(select(DeadLetter), wanted).order_by(DeadLetter.id.desc()).limit(limit)
     return session.scalars(query.where(DeadLetter.id < before) if before is not None else query).all()
@@ -72,7 +72,7 @@ def count_rejected(session: Session, most: int) -> int:
     return session.scalar(select(func.count()).select_from(kept)) or 0
 
 
-def rejected_one(session: Session, rejected_id: int) -> DeadLetter:
+def get_dead_letter(session: Session, rejected_id: int) -> DeadLetter:
     """One dead letter. Raises `NoSuchDeadLetter`."""
     found = session.get(DeadLetter, rejected_id) if _is_id(rejected_id) else None
     if found is None:

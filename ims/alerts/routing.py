@@ -1,10 +1,11 @@
-"""What an Alertmanager would send to a receiver: which alerts, and how long it may wait before it does.
+"""Which alerts an Alertmanager sends to a receiver, and how long it may wait before it sends them.
 
-Not every alert that fires is sent. `GET /api/v2/alerts` knows silences and inhibition, but lists an alert that a time
-interval mutes as active. `GET /api/v2/alerts/groups` knows that too, for each receiver, since Alertmanager 0.28.
+Alertmanager does not send every firing alert. `GET /api/v2/alerts` shows which are silenced or inhibited, but lists an
+alert that a time interval mutes as active. `GET /api/v2/alerts/groups` shows mutes, too, for each receiver, since
+Alertmanager 0.28.
 
-An alert that is sent waits first: for the `group_wait` of its group, or for the next `group_interval` if the group has
-been notified before. Both are in the configuration that `GET /api/v2/status` returns.
+Before it sends an alert, Alertmanager waits for the `group_wait` of its group, or for the next `group_interval` if it
+has notified of the group before. Both are in the configuration that `GET /api/v2/status` returns.
 """
 
 import re
@@ -15,10 +16,11 @@ from functools import lru_cache
 from typing import Any, Final, Self
 
 MOST_CONFIGURATION: Final = 4 * 1024 * 1024
-"""Longest configuration that is read, in characters."""
+"""Maximum size of a configuration that is parsed, in characters."""
 MOST_ROUTES: Final = 10_000
-"""Most routes that are read: YAML's aliases can turn a short text into any number of them."""
+"""Maximum number of routes that are read: with YAML's aliases a short text can have any number of them."""
 MOST_WAIT: Final = timedelta(days=7)
+"""A longer `group_wait` or `group_interval` counts as this."""
 
 # The defaults of Alertmanager: config/config.go, DefaultGlobalConfig and dispatch/route.go, DefaultRouteOpts.
 DEFAULT_GROUP_WAIT: Final = timedelta(seconds=30)
@@ -32,15 +34,15 @@ _PART: Final = re.compile(r"([0-9]+)(ms|[ywdhms])")
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What matters here of an Alertmanager's routes, by the name of their receiver."""
+    """What reconciliation needs of an Alertmanager's routes, by receiver."""
 
     waits: Mapping[str, timedelta] = field(default_factory=dict)
-    """The longest time for which grouping holds back an alert."""
+    """For each receiver, the longest time for which grouping delays an alert."""
     timed: frozenset[str] = frozenset()
-    """Receivers with a route that time intervals mute or activate."""
+    """Receivers with a route that has `mute_time_intervals` or `active_time_intervals`."""
 
     def wait_of(self, receiver: str) -> timedelta:
-        """The longest time for which grouping holds back an alert for a receiver."""
+        """The longest time for which grouping delays an alert for a receiver."""
         return self.waits.get(receiver, DEFAULT_WAIT)
 
 
@@ -50,25 +52,25 @@ UNKNOWN: Final = Routing()
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """An alert that is sent to a receiver, if it has not been sent yet."""
+    """An alert that Alertmanager sends to a receiver, or has sent already."""
 
     alert: Mapping[str, Any]
     """As the API lists it."""
     wait: timedelta
-    """For how long grouping may hold it back."""
+    """For how long grouping may delay it."""
 
 
 def read_routing(status: Mapping[str, Any]) -> Routing:
-    """The routing of the configuration in an Alertmanager's status; `UNKNOWN` if there is none that can be read."""
+    """The routing in the configuration of an Alertmanager's status; `UNKNOWN` if it is missing or cannot be parsed."""
     config = status.get("config")
     original = config.get("original") if isinstance(config, dict) else None
     return _parse(original) if isinstance(original, str) and len(original) <= MOST_CONFIGURATION else UNKNOWN
 
 
-# Polled every half minute, it is the same nearly every time.
+# The configuration is polled every half minute and rarely changes.
 @lru_cache(maxsize=16)
 def _parse(original: str) -> Routing:
-    # Imported here: of the programs that read alerts only a worker polls.
+    # Imported here, since of the programs that import this module only the worker polls Alertmanagers.
     import yaml
 
     try:
@@ -87,7 +89,7 @@ def _parse(original: str) -> Routing:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A route with what it inherits."""
+    """A route, with the values that it inherits."""
 
     receiver: str = ""
     group_wait: timedelta = DEFAULT_GROUP_WAIT
@@ -95,7 +97,7 @@ class _Place:
     is_timed: bool = False
 
     def of(self, route: Mapping[str, Any]) -> Self:
-        """A route below this one. It inherits everything except time intervals."""
+        """A child route of this one. It inherits everything except time intervals."""
         receiver = route.get("receiver")
         return replace(
             self,
@@ -121,7 +123,7 @@ def _places(root: Any) -> Iterator[_Place]:
 
 
 def _duration(given: Any, inherited: timedelta) -> timedelta:
-    """A duration as Prometheus writes it, such as 1h30m; the inherited one if there is none."""
+    """A duration in Prometheus' format, such as 1h30m; the inherited one if it is missing or invalid."""
     if not isinstance(given, str) or not _DURATION.fullmatch(given):
         return inherited
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(given))
@@ -131,17 +133,17 @@ def _duration(given: Any, inherited: timedelta) -> timedelta:
 def deliverable(
     groups: Iterable[Any], receiver: str | None, routing: Routing, beside: Collection[str] = ()
 ) -> Iterator[Deliverable]:
-    """The alerts that groups of `GET /api/v2/alerts/groups` have for `receiver` (for any, if None).
+    """The alerts in the groups of `GET /api/v2/alerts/groups` that are sent to `receiver` (to any, if None).
 
-    With `beside`, only groups that hold an alert with one of these fingerprints count, if there are any. An alert in
-    several groups comes several times.
+    With `beside`, only groups with an alert that has one of these fingerprints are read; all groups, if there are none.
+    An alert in several groups is returned several times.
 
-    Suppressed alerts are left out. If the Alertmanager does not say what time intervals mute, so are all alerts of a
-    receiver that has such intervals: to open an incident and to heal in a time that somebody muted would be worse than
-    to miss an alert whose notification was lost.
+    Suppressed alerts are left out. If Alertmanager does not show which alerts are muted (before 0.28), all alerts of a
+    receiver with time intervals are left out, too: to open an incident and heal during a mute would be worse than to
+    miss an alert whose notification was lost.
     """
     read = [_read_group(group) for group in groups]
-    # All alerts of a truncated notification may have resolved, and then their group does not list them any more.
+    # If all alerts of a truncated notification have resolved since, no group lists them any more.
     beside_them = [one for one in read if any(alert.get("fingerprint") in beside for alert in one[1])]
     for name, alerts in beside_them or read:
         if name is None or (receiver is not None and name != receiver):

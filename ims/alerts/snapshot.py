@@ -1,9 +1,9 @@
 """Snapshots: the alerts that a source's Alertmanager lists as firing right now.
 
-Unlike a notification, a snapshot cannot be late: it is the present state of the Alertmanager. It can lack firing
-alerts, though. Alertmanager does not keep alerts over a restart, and receives those that still fire only when
-Prometheus sends them again. The Alertmanagers of a cluster share silences, but not alerts: one that Prometheus does not
-reach stays empty. And a wrong address may belong to one that never had the source's alerts. So a snapshot says which
+Unlike a notification, a snapshot cannot be late: it is the present state of the Alertmanager. But it can lack firing
+alerts. Alertmanager does not keep alerts over a restart; it has those that still fire only once Prometheus sends them
+again. The Alertmanagers of a cluster share silences, but not alerts: one that Prometheus does not reach stays empty.
+And the configured URL may belong to an Alertmanager that never gets the source's alerts. So a snapshot records which
 instance answered, and why its answer may be incomplete.
 """
 
@@ -59,36 +59,37 @@ class AlertmanagerInstance:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """An alert that is to be notified to IMS, if it has not been yet."""
+    """An alert that Alertmanager sends to IMS, or has sent already."""
 
     notification: AlertNotification
     wait: timedelta
-    """For how long the Alertmanager's grouping may hold the notification back."""
+    """For how long the Alertmanager's grouping may delay the notification."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The result of one polling. Times are by this machine's clock, except those of notifications."""
+    """The result of one poll. Times are by this machine's clock, except those in notifications."""
 
     source: str
     polled_at: datetime
     """Taken before the requests: notifications that arrive afterwards are newer than the snapshot."""
     instance: AlertmanagerInstance
     firing: Mapping[str, Firing]
-    """By fingerprint: alerts for IMS's receiver that are neither silenced, inhibited nor muted."""
+    """By fingerprint, the alerts for IMS's receiver that are not silenced, inhibited or muted."""
     present: frozenset[str]
     """Fingerprints of all alerts that it lists, suppressed or not: these have not resolved."""
     uncertainty: Uncertainty | None
-    """Why an absent alert may fire nevertheless; None if absent alerts are over."""
+    """Why an alert that is not listed may still fire; None if it has certainly resolved."""
 
 
 async def fetch_snapshot(source: str, base_url: str, receiver: str | None, polled_at: datetime) -> Snapshot:
     """Poll the configured Alertmanager. Raises `AlertmanagerAway` and `ConfigurationFaulty`."""
     async with connect(base_url) as client:
-        # Before and after: an instance that answers both has most likely answered in between, too.
+        # If one instance answers before and after, it has most likely answered the requests in between, too.
         first = await fetch_status(client)
         listing = await fetch_alerts(client)
-        # Last: an alert that is new in the groups is not missed yet, one that is missing in the list would be over.
+        # Groups after the list: an alert that starts in between is only in the groups. It is too new to be missed, and
+        # has no open episode that its absence from the list would close.
         groups = await fetch_groups(client, receiver)
         last = await fetch_status(client)
     before, after = (_read_instance(base_url, response, polled_at) for response in (first, last))
@@ -104,8 +105,8 @@ async def fetch_deliverable(
 ) -> tuple[list[AlertNotification], list[Rejected]]:
     """Fetch the alerts that the configured Alertmanager sends to `receiver` (to any, if None).
 
-    With `beside`, only those in a group with an alert of one of these fingerprints: other groups send theirs
-    themselves. Raises `AlertmanagerAway` and `ConfigurationFaulty`.
+    With `beside`, only those in groups with an alert that has one of these fingerprints: Alertmanager sends each other
+    group in a notification of its own. Raises `AlertmanagerAway` and `ConfigurationFaulty`.
     """
     async with connect(base_url) as client:
         status = await fetch_status(client)
@@ -134,9 +135,9 @@ def take_snapshot(
     *,
     is_one: bool = True,
 ) -> Snapshot:
-    """Parse all alerts and the groups of those that are sent. Pure.
+    """Parse the list of all alerts, and the groups. Pure.
 
-    `is_one` is false if they may come from another instance than `instance`.
+    `is_one` is false if `listing` and `groups` may come from another instance than `instance`.
     """
     present, unreadable = set(), 0
     for given in listing:
@@ -156,7 +157,7 @@ def take_snapshot(
 
 
 def read_listed(given: Any, source: str, now: datetime, place: int | None = None) -> AlertNotification | Rejected:
-    """Parse an alert as the API lists it: its `status` is an object, not a text; every alert that is listed fires."""
+    """Parse an alert of the API. Its `status` is an object, unlike in a notification; every listed alert is firing."""
     return read_alert({**given, "status": "firing"} if isinstance(given, dict) else given, source, now, place)
 
 
@@ -175,13 +176,13 @@ def _firing(sent: Iterable[Deliverable], source: str, now: datetime) -> dict[str
 def read_instance(
     base_url: str, status: Mapping[str, Any], sent_at: datetime | None, now: datetime
 ) -> AlertmanagerInstance:
-    """The instance that answered, by its status. `sent_at` is when it answered, by its own clock. Pure."""
+    """The instance that answered with this status. `sent_at` is when it answered, by its own clock. Pure."""
     cluster = status.get("cluster")
     cluster = cluster if isinstance(cluster, dict) else {}
     peers = cluster.get("peers")
     started_at = read_time(status.get("uptime"), now)
     if started_at is not None and sent_at is not None:
-        # With a slow clock, an Alertmanager that has just started would seem to have run for longer.
+        # Correct for its clock: if that is behind ours, an Alertmanager that has just started would seem to be older.
         started_at = now - (sent_at - started_at)
     return AlertmanagerInstance(
         place=_digest(base_url.rstrip("/")),

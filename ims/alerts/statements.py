@@ -218,7 +218,7 @@ INSERT_REJECTED: Final = """
         SELECT source, reason, latest, sum(occurrences)::bigint AS occurrences FROM decided WHERE NOT is_kept
         GROUP BY source, reason, latest
     ), counted AS (
-        -- The last one kept of a reason stands for what is not kept of it.
+        -- The last one that is kept of a reason also counts those of the reason that are not kept.
         SELECT d.source, d.reason, d.body, d.details, d.n, d.occurrences + CASE
             WHEN row_number() OVER (PARTITION BY d.source, d.reason ORDER BY d.n DESC) = 1
             THEN coalesce(s.occurrences, 0) ELSE 0 END AS occurrences

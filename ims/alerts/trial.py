@@ -1,4 +1,4 @@
-"""What a body would become, and why, without taking anything of it."""
+"""Show which alerts and incidents a body would become, and why, without storing anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from ims.policy.queries import policy_in_force
 from ims.policy.schema import Policy
 
 SOURCE = "try"
-"""The source whose alerts they would be."""
+"""The name of the source in these alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ class Tried:
 
 
 def try_body(context: Context, kind: str, format_name: str | None, body: Any) -> list[Tried]:
-    """Read a body as a source of this kind and format would be read. Raises `Invalid` for what is no body of it."""
+    """Parse a body as from a source of this kind and format.
+
+    Raises `Invalid` for a body in another format, `FormatMissing`, and `Unprocessable` for a kind without alerts.
+    """
     context.require(Role.ADMIN)
     policy = policy_in_force(context.session)
     known = format_of(kind, format_name, lambda: policy)

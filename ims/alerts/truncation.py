@@ -1,4 +1,4 @@
-"""Alerts that a sender left out and that cannot be fetched: their number is shown at the source and in incidents."""
+"""Record how many alerts a sender left out that IMS cannot fetch. The source and the incidents show the number."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from ims.incidents.models import EventKind
 from ims.incidents.transitions import NewEvent
 from ims.sources.models import Source
 
-# Once for each incident and number: a group is notified again and again while it is as large.
+# Incidents whose last such event has another number: a large group is notified again and again.
 _NOT_YET_KNOWN: Final = text(
     """
     SELECT DISTINCT episode.incident_id FROM episode JOIN alert ON alert.id = episode.alert_id
@@ -28,7 +28,7 @@ _NOT_YET_KNOWN: Final = text(
 
 
 def record_truncated(session: Session, source: str, alerts: int, fingerprints: Sequence[str], now: datetime) -> None:
-    """Mark the source, and add a line to the incidents in which these alerts of it fire."""
+    """Store the number at the source, and add an event to the incidents of these firing alerts of the source."""
     session.execute(update(Source).where(Source.name == source).values(truncated_alerts=alerts, truncated_at=now))
     given = {"source": source, "fingerprints": list(fingerprints), "alerts": alerts}
     actor = Actor(ActorKind.SENDER, source)

@@ -1,4 +1,4 @@
-"""Text from outside as people see it: characters that forge lines, hide or reorder text are written as escapes."""
+"""Show untrusted text to people: characters that could forge lines, or hide or reorder text, become escapes."""
 
 import re
 from typing import Final
@@ -12,12 +12,12 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def visible(text: str) -> str:
-    """`text`, which may have several lines, with everything else that cannot be seen as escapes such as \\u202e."""
+    """`text` with its line breaks and tabs; all other invisible characters become escapes such as \\u202e."""
     return _IN_TEXT.sub(_escape, text)
 
 
 def visible_line(text: str) -> str:
-    """`text` on one line, with everything that cannot be seen as escapes such as \\n and \\u202e."""
+    """`text` on one line; all invisible characters become escapes such as \\n and \\u202e."""
     return _IN_LINE.sub(_escape, text)
 
 

@@ -1,7 +1,7 @@
-"""Time zones by the newer of two databases: the machine's, and the package tzdata of the lock file.
+"""Time zones from the newer of two databases: the machine's, and the package tzdata of the lock file.
 
-zoneinfo takes the machine's whenever there is one. Governments change their clocks within a few weeks, and a machine
-that is not updated is then an hour off.
+Python's zoneinfo always prefers the machine's database. Governments announce changes of time zones a few weeks ahead,
+and a machine that is not updated in time is then an hour off.
 """
 
 import re
@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import tzdata
 
 LOCKED_RELEASE: Final = tzdata.IANA_VERSION
-"""The release of the package, such as 2026f."""
+"""The release of the database in the package tzdata, such as 2026f."""
 _RELEASE: Final = re.compile(r"(?:# version )?(\d{4})([a-z]{1,2})\b")
 
 
 def machine_release() -> str | None:
-    """The release of the machine's database; None if there is none, or it does not say."""
+    """The release of the machine's database; None if there is no database, or its release is unknown."""
     for folder in map(Path, zoneinfo.TZPATH):
-        # Debian, Fedora and Arch have the first file, macOS and the BSDs the second.
+        # Debian, Fedora and Arch name the release in the first file, macOS and the BSDs in the second.
         for name in ("tzdata.zi", "+VERSION"):
             try:
                 with (folder / name).open(encoding="utf-8", errors="replace") as file:
@@ -35,7 +35,7 @@ def machine_release() -> str | None:
 
 
 def is_older(release: str, other: str) -> bool:
-    """Whether a release came before another one: 2026z comes before 2026za."""
+    """Whether `release` came before `other`. After 2026z comes 2026za."""
     return _order(release) < _order(other)
 
 
@@ -59,5 +59,5 @@ def time_zone(name: str) -> ZoneInfo:
         if file.is_file():
             with file.open("rb") as content:
                 return ZoneInfo.from_file(content, key=name)
-    # A name that only the machine knows.
+    # Only the machine's database may know this name.
     return ZoneInfo(name)

@@ -1,8 +1,8 @@
-"""Repair of times that lie in the future.
+"""Repair stored times that lie in the future.
 
-All times are by the database's clock, so none can be ahead of it. Earlier versions wrote those of their own machine,
-and the database's own clock may have been ahead for a while. A run that "ended" in 2028 would keep its target in
-cooldown until then, and a decision that waits for 2028 would not be made.
+All times are by the database's clock, so normally none is ahead of it. But earlier versions stored times of their own
+machine's clock, and the database's clock itself may have been ahead for a while. A run that "ended" in 2028 would keep
+its target in cooldown until then, and a decision that waits for 2028 would not be made.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from ims.incidents.transitions import correct_future_times
 
 TOLERANCE: Final = timedelta(minutes=1)
-"""Less than this is not repaired: a clock that is being slewed heals by itself."""
+"""A time that is ahead by less is not repaired: NTP is slewing the clock, and it will soon be right."""
 LONGEST_WAIT: Final = timedelta(hours=1)
-"""A job that waits longer is started after this time instead. What it does looks at the present state and defers the
-next job if it still has to wait, so that a wait of days costs one job an hour."""
+"""A job that is scheduled later than this starts after this time instead. Each job checks the present state, and defers
+another job if it still has to wait, so that a wait of days costs one job an hour."""
 _RECENT: Final = 10_000
-"""Rows of the large tables that are looked at, the newest: what was written ahead of time was written lately."""
+"""In large tables only so many of the newest rows are checked: times in the future were written recently."""
 
 _COLUMNS: Final = {
     "run": ("queued_at", "started_at", "finished_at", "ended_at"),
@@ -42,7 +42,7 @@ _COLUMNS: Final = {
     "idempotency_key": ("created_at",),
     "api_token": ("created_at", "last_used_at"),
 }
-"""Times that say when something happened, and that are compared later."""
+"""Columns, by table, that say when something happened and that are compared with the clock later."""
 
 _NEWEST: Final = {
     "run": "number > (SELECT coalesce(max(number), 0) FROM run) - :recent",
@@ -51,7 +51,7 @@ _NEWEST: Final = {
     "decision": "id > (SELECT coalesce(max(id), 0) FROM decision) - :recent",
 }
 
-# What was asked in the future expires after as long as was given, but from now on.
+# An approval "requested" in the future keeps its time to live, counted from now.
 _APPROVALS: Final = text(
     """
     UPDATE approval SET expires_at = clock_timestamp() + (expires_at - requested_at), requested_at = clock_timestamp()
@@ -88,7 +88,7 @@ def _rows(session: Session, statement: TextClause, given: dict[str, Any]) -> int
 
 def _statements() -> Iterator[tuple[str, TextClause, dict[str, Any]]]:
     for table, columns in _COLUMNS.items():
-        # Not least(), which would replace NULL. The names are this module's own.
+        # Not least(), which would replace NULL. No SQL injection: the names come from `_COLUMNS`.
         changes = ", ".join(
             f"{name} = CASE WHEN {name} > clock_timestamp() THEN clock_timestamp() ELSE {name} END" for name in columns
         )

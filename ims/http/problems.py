@@ -99,7 +99,7 @@ def _form_expired(_error: CSRFError) -> AnyResponse:
 
 def _unforeseen(error: Exception) -> AnyResponse:
     """An unexpected error: the log has the traceback, the page has the request id to find it by."""
-    log.error("request_broke", exc_info=error)
+    log.error("request_failed", exc_info=error)
     title = "Something went wrong in IMS."
     detail = "The error was logged. Try again; if it happens again, contact your administrator."
     if wants_json():

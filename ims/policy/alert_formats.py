@@ -1,6 +1,6 @@
-"""How alerts are read that are written in their sender's own words: expressions in JMESPath give our fields.
+"""Formats of the policy, by which IMS parses senders' own JSON: JMESPath expressions extract the generic fields.
 
-An expression can neither loop nor reach anything but the body, so what a sender writes into that does no harm.
+An expression cannot loop, and reads nothing but the body, so a malicious body does no harm.
 """
 
 import json
@@ -16,7 +16,7 @@ from ims.policy.parts import LabelName, Name, PolicyPart, Text, fault
 
 EXPRESSION_LENGTH: Final = 1000
 ANY_OTHER: Final = "*"
-"""In `statuses`: whatever has no line of its own."""
+"""In `statuses`: every status that is not listed."""
 
 StatusMeaning = Literal["firing", "resolved", "ignored"]
 
@@ -27,14 +27,14 @@ number; the library lets Python's TypeError out of it, OverflowError and ValueEr
 
 
 class FormatUnfit(ValueError):
-    """A body does not fit its format; the text says which expression found what."""
+    """A body does not fit its format; the message names the expression and its error."""
 
 
 def _check_expression(given: str) -> str:
     try:
         jmespath.compile(given)
     except JMESPathError as error:
-        raise fault(f"is no JMESPath expression: {' '.join(str(error).split())[:200]}") from None
+        raise fault(f"is not a valid JMESPath expression: {' '.join(str(error).split())[:200]}") from None
     return given
 
 
@@ -42,37 +42,37 @@ Expression = Annotated[StrictStr, Field(min_length=1, max_length=EXPRESSION_LENG
 
 
 class AlertFormat(PolicyPart):
-    """How a body becomes alerts. Each expression is asked of one alert, `alerts` of the whole body."""
+    """How a body becomes alerts. `alerts` is evaluated on the whole body, every other expression on one alert."""
 
     name: Name
-    """What `ims source add --format` calls it."""
+    """The name for `ims source add --format`."""
     description: Text | None = None
     alerts: Expression = "@"
     """The alerts in a body: a list of them, or one."""
     message: Expression
-    """What is wrong, in a sentence. The others are as in a generic alert."""
+    """What is wrong, in a sentence. The fields below have the meaning that they have in a generic alert."""
     alert: Expression | None = None
     """The alert's name, its label `alertname`."""
     service: Expression | None = None
     severity: Expression | None = None
     environment: Expression | None = None
     status: Expression | None = None
-    """What says whether it fires; without it every alert does."""
+    """Whether the alert is firing or resolved; without this expression every alert is firing."""
     fingerprint: Expression | None = None
     timestamp: Expression | None = None
     url: Expression | None = None
     labels: dict[LabelName, Expression] = Field(default={})
     annotations: dict[StrictStr, Expression] = Field(default={})
     all_labels: Expression | None = None
-    """An object whose entries become labels, all of them."""
+    """An object all of whose entries become labels."""
     all_annotations: Expression | None = None
-    """An object whose entries become annotations, all of them."""
+    """An object all of whose entries become annotations."""
     statuses: dict[StrictStr, StatusMeaning] = Field(default={})
-    """What the texts of `status` mean, in small letters; `*` is any other one. Well-known ones need no line."""
+    """The meaning of each value of `status`, in lower case; `*` is any other value. Well-known values need no entry."""
     severities: dict[StrictStr, StrictStr] = Field(default={})
-    """What the texts of `severity` mean, in small letters; those of `severity_map` need no line."""
+    """The severity for each value of `severity`, in lower case; values of `severity_map` need no entry."""
     ignore: Expression | None = None
-    """What is true of a body that is no alert, such as a test message."""
+    """True if this is not an alert but, for example, a test message."""
 
     def alerts_in(self, body: Any) -> list[Any]:
         """The alerts of a body. Raises `FormatUnfit`."""
@@ -80,15 +80,15 @@ class AlertFormat(PolicyPart):
         return found if isinstance(found, list) else [] if found is None else [found]
 
     def is_ignored(self, alert: Any) -> bool:
-        """Whether it is no alert. Raises `FormatUnfit`."""
+        """Whether `ignore` is true. Raises `FormatUnfit`."""
         return self.ignore is not None and self._ask(self.ignore, alert) is True
 
     def meaning_of(self, status: str) -> str:
-        """What a status means; one without a line is what it is."""
+        """The meaning of a status by `statuses`; without an entry, the status itself."""
         return self.statuses.get(status.strip().lower()) or self.statuses.get(ANY_OTHER) or status
 
     def read(self, alert: Any) -> dict[str, Any]:
-        """The fields of a generic alert as texts, without those that nothing was found for. Raises `FormatUnfit`."""
+        """The fields of a generic alert as text, without those whose expression finds nothing. Raises `FormatUnfit`."""
         found: dict[str, Any] = {}
         for field, expression in self._fields.items():
             if (text := self._text(expression, alert)) is not None:
@@ -122,14 +122,14 @@ class AlertFormat(PolicyPart):
 
     def _ask(self, expression: str, value: Any) -> Any:
         try:
-            # Compiled once: the library remembers what it has compiled.
+            # jmespath caches compiled expressions.
             return jmespath.search(expression, value)
         except _UNFIT as error:
             raise FormatUnfit(f"{expression}: {' '.join(str(error).split())[:200]}") from None
 
 
 def as_text(value: Any) -> str | None:
-    """A value of JSON as a label's or a field's text; None for null and for what is empty."""
+    """A JSON value as the text of a label or field; None for null and for empty values."""
     if value is None or value == "" or value == [] or value == {}:
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,6 +1,6 @@
-"""Formats of senders that many people have, ready for `ims source add --format`.
+"""Formats of common senders, ready for `ims source add --format`.
 
-Each is what its sender writes by default, or, if that can be configured, what our how-to configures.
+Each reads what its sender posts by default or, if that is configurable, what docs/how-to/senders.md configures.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from ims.policy.alert_formats import AlertFormat
 
-# Source: server/notification-providers/webhook.js and src/util.js of louislam/uptime-kuma. A certificate's end comes
-# without heartbeat and monitor, and so does the test message.
+# Source: server/notification-providers/webhook.js and src/util.js of louislam/uptime-kuma. Warnings of expiring
+# certificates and test messages have no heartbeat and monitor.
 _UPTIME_KUMA = AlertFormat(
     name="uptime-kuma",
     description="Uptime Kuma: notification type Webhook, request body application/json",
@@ -41,10 +41,10 @@ _HEALTHCHECKS = AlertFormat(
     labels={"check": "name || slug", "tags": "tags"},
     annotations={"description": "desc", "last_ping": "last_ping"},
 )
-# Source: the macros of zabbix.com/documentation; the how-to tells which ones a media type sends.
+# Source: the macros of zabbix.com/documentation; the how-to lists those that the media type sends.
 _ZABBIX = AlertFormat(
     name="zabbix",
-    description="Zabbix: a media type of type Webhook with the script of our how-to",
+    description="Zabbix: a media type of type Webhook with the script of docs/how-to/senders.md",
     message="event_name",
     alert="event_name",
     service="service",
@@ -60,7 +60,7 @@ _ZABBIX = AlertFormat(
 # Source: docs.opsgenie.com, "Create Alert" of the Alert API, and "Webhook data" of the outgoing integration.
 _OPSGENIE = AlertFormat(
     name="opsgenie",
-    description="What is written for Opsgenie: its Create Alert request, or the data of its outgoing webhook",
+    description="Senders made for Opsgenie: its Create Alert request, or the data of its outgoing webhook",
     message="alert.message || message",
     alert="alert.message || message",
     severity="alert.priority || priority",
@@ -74,7 +74,7 @@ _OPSGENIE = AlertFormat(
 # Source: developer.pagerduty.com, "Send an alert event" of the Events API v2.
 _PAGERDUTY = AlertFormat(
     name="pagerduty",
-    description="What is written for PagerDuty's Events API v2",
+    description="Senders made for PagerDuty's Events API v2",
     message="payload.summary || dedup_key",
     alert="payload.class || payload.summary || dedup_key",
     severity="payload.severity",
@@ -110,7 +110,7 @@ _SENSU = AlertFormat(
 )  # fmt: skip
 _NAGIOS = AlertFormat(
     name="nagios",
-    description="Nagios, Naemon, Icinga: a notification command with the script of our how-to",
+    description="Nagios, Naemon, Icinga: a notification command with the script of docs/how-to/senders.md",
     message="join(' ', [service || 'Host', 'on', host, 'is', state])",
     alert="service || 'HostDown'",
     severity="state",
@@ -150,24 +150,24 @@ READY_FORMATS: Final[Mapping[str, AlertFormat]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """What shows that a body is of a well-known sender: objects and lists that it has, and other keys."""
+    """The keys by which a well-known sender's body is recognised."""
 
     sender: str
     remedy: str
     holders: tuple[str, ...]
-    """Of these one is an object or a list."""
+    """One of these keys, if there are any, must have an object or a list."""
     keys: tuple[str, ...]
-    """All of these are there."""
+    """All of these keys must be present."""
 
     def fits(self, body: Mapping[str, Any]) -> bool:
-        """Whether a body has it."""
+        """Whether a body has these keys."""
         return all(key in body for key in self.keys) and (
             not self.holders or any(isinstance(body.get(key), dict | list) for key in self.holders)
         )
 
 
 def _by_format(name: str) -> str:
-    return f"read it by its format: ims source set NAME --kind generic --format {name}"
+    return f"set the source's format: ims source set NAME --kind generic --format {name}"
 
 
 SIGNS: Final = (
@@ -181,7 +181,7 @@ SIGNS: Final = (
     Sign("Sensu", _by_format("sensu"), ("check",), ("check", "client")),
     Sign(
         "Alertmanager or Grafana",
-        "send it to /alerts, by a source of kind alertmanager or grafana",
+        "send it to /alerts, with the token of a source of kind alertmanager or grafana",
         ("alerts",),
         ("alerts", "receiver"),
     ),
@@ -189,10 +189,10 @@ SIGNS: Final = (
 
 
 def sign_of(body: Mapping[str, Any]) -> Sign | None:
-    """Whose body this is, if it is a well-known sender's."""
+    """The sign of the well-known sender that wrote this body; None if no sign fits."""
     return next((sign for sign in SIGNS if sign.fits(body)), None)
 
 
 def is_kubernetes_event(body: Mapping[str, Any]) -> bool:
-    """Whether a body is an Event of Kubernetes, which says itself whether it is worth an alert."""
+    """Whether a body is an Event of Kubernetes, whose type says whether it is an alert."""
     return body.get("kind") == "Event" and isinstance(body.get("apiVersion"), str)

@@ -14,7 +14,10 @@ RETIRED: Final = {
     "rejected alert": (r"rejected[-_ ]alert|RejectedAlert", "dead letter"),
     "well (of a service)": (r"\bis_well\b|\bnot well\b|verified[-_ ]well", "healthy, unhealthy, verification passed"),
     "asker": (r"\baskers?\b", "principal"),
-    "told": (r"\b_?[Tt]old\b|\btelling\b", "notified, rendered or reported, as the case may be"),
+    "told": (
+        r"(?<![A-Za-z])[Tt]old(?![A-Za-z])(?!_apart)|\btelling\b",
+        "notified, rendered or reported, as the case may be",
+    ),
     "nobody is told": (r"nobody is (told|called)|people are called", "IMS notifies nobody; escalated"),
     "Given / Shown (models)": (r"\w+Shown\b|\bclass (Given|Shown)\b|\w+Given\b", "Request, Response"),
     "documents (modules)": (r"ims[./]api[./]v1[./]documents", "schemas"),

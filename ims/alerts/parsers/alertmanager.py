@@ -19,11 +19,9 @@ from ims.alerts.notifications import (
     clean,
     read_alert,
 )
-from ims.alerts.parsers.each import read_each
+from ims.alerts.parsers.each import MOST_ALERTS, read_each
 from ims.core.errors import FieldError, Invalid, TooLarge
 
-MOST_ALERTS = 100_000
-"""In one body. A group of a large Alertmanager can hold 10,000; 32 MB of empty values could be 16 million."""
 MOST_TRUNCATED = 1_000_000
 _SAID_ANYWAY: Final = ("alertname", "severity")
 """Group labels that tell no problems apart: the name does so anyway, and a worse severity is the same problem."""
@@ -59,7 +57,7 @@ def parse_notification(body: Any, source: str, now: datetime, read: ReadInGroup)
     if not isinstance(alerts, list):
         raise NotAlertmanager(fields=[FieldError("alerts", "must be a list of alerts")])
     if len(alerts) > MOST_ALERTS:
-        raise TooLarge(f"A notification may hold {MOST_ALERTS} alerts: set max_alerts in the receiver.")
+        raise TooLarge(f"A notification may have at most {MOST_ALERTS} alerts: set max_alerts in the receiver.")
     truncated, receiver = _truncated(body.get("truncatedAlerts")), _receiver(body.get("receiver"))
     read_one = partial(read, group=_group(body.get("groupLabels")))
     return read_each(alerts, read_one, source, now, truncated=truncated, receiver=receiver)

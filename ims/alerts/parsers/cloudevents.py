@@ -25,7 +25,8 @@ from ims.alerts.notifications import (
     reject,
     short_fingerprint,
 )
-from ims.alerts.parsers.generic import parse_list, read_fields, read_generic
+from ims.alerts.parsers.each import parse_list
+from ims.alerts.parsers.generic import read_fields, read_generic
 from ims.alerts.parsers.mapped import read_mapped
 from ims.core.errors import FieldError, Invalid
 from ims.policy.ready_formats import KUBERNETES_EVENT, is_kubernetes_event

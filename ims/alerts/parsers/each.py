@@ -5,9 +5,20 @@ from datetime import datetime
 from typing import Any
 
 from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected
+from ims.core.errors import TooLarge
+
+MOST_ALERTS = 100_000
+"""In one body. A group of a large Alertmanager can hold 10,000; 32 MB of empty values could be 16 million."""
 
 Read = Callable[[Any, str, datetime, int | None], AlertNotification | Rejected | Ignored]
 """Parses one alert: takes the alert, the source's name, now, its index in the list. Never raises for bad input."""
+
+
+def parse_list(alerts: Sequence[Any], read: Read, source: str, now: datetime) -> Parsed:
+    """Parse a list of alerts. Raises `TooLarge`."""
+    if len(alerts) > MOST_ALERTS:
+        raise TooLarge(f"A body may have at most {MOST_ALERTS} alerts: send fewer at once.")
+    return read_each(alerts, read, source, now)
 
 
 def read_each(

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected, read_alert
 from ims.alerts.parsers import alertmanager, grafana
 from ims.alerts.parsers.cloudevents import event_of, is_binary, parse_cloudevents, read_event
-from ims.alerts.parsers.generic import MOST_ALERTS, parse_generic, read_fields, read_generic
+from ims.alerts.parsers.generic import parse_generic, read_fields, read_generic
 from ims.alerts.parsers.mapped import parse_mapped, read_mapped
 from ims.core.errors import Forbidden, IMSError
 from ims.policy.ready_formats import READY_FORMATS
@@ -29,7 +29,7 @@ Reader = Callable[[Any, str, datetime], AlertNotification | Rejected | Ignored]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """The parser of a body, and of one alert in it."""
+    """The parsers of a format: of a whole body, and of one alert in it."""
 
     parse: Parser
     read: Reader
@@ -50,28 +50,31 @@ class KindDoesNotFit(Forbidden):
 
 
 class FormatMissing(IMSError):
-    """The format of this source is not in the active policy."""
+    """The active policy does not have the format of this source."""
 
     status = 503
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Format {name} of this source is not in the active policy: add it to alert_formats there.")
+        super().__init__(f"This source has format {name}, which the active policy lacks: add it to alert_formats.")
 
 
 def format_of(kind: str, named: str | None, policy: Callable[[], Policy]) -> Format | None:
-    """How a source's bodies and alerts are read; None for a kind that sends no alerts. Raises `FormatMissing`."""
+    """The format of a source of this kind; None for a kind that sends no alerts. Raises `FormatMissing`.
+
+    `named` is the source's own format, if it has one; `policy` is called only if that is none of `READY_FORMATS`.
+    """
     if named is None or kind != SourceKind.GENERIC:
         return FORMATS.get(kind)
     mapped = READY_FORMATS.get(named) or policy().alert_format(named)
     if mapped is None:
         raise FormatMissing(named)
-    return Format(partial(parse_mapped, mapped, read_fields, MOST_ALERTS), partial(read_mapped, mapped, read_fields))
+    return Format(partial(parse_mapped, mapped, read_fields), partial(read_mapped, mapped, read_fields))
 
 
 def parser_for(path: str, sender: Sender, policy: Callable[[], Policy]) -> Parser:
-    """The parser for requests of this sender to `path`. Raises `KindDoesNotFit`, which names the right path.
+    """The parser for requests of this sender to `path`; `policy` as for `format_of`.
 
-    `policy` is asked only for a format that is none of ours. Raises `FormatMissing`.
+    Raises `FormatMissing`, and `KindDoesNotFit`, which names the right path.
     """
     own_path = PATHS.get(SourceKind(sender.kind)) if sender.kind in list(SourceKind) else None
     if own_path == path and (own_format := format_of(sender.kind, sender.format, policy)):
@@ -85,10 +88,10 @@ def parser_for(path: str, sender: Sender, policy: Callable[[], Policy]) -> Parse
 
 
 def event_in(path: str, media_type: str, headers: Iterable[tuple[str, str]], body: Any) -> Any:
-    """The body of a request to `path`; of a CloudEvent in binary mode, what it would be in structured mode."""
+    """The body of a request to `path`. A CloudEvent in binary mode is converted to structured mode."""
     if path != PATHS[SourceKind.CLOUDEVENTS]:
         return body
     small = {name.lower(): value for name, value in headers}
-    # A whole event in the body is what was meant, whatever the media type says.
+    # A complete event in the body is what the sender meant, whatever the media type says.
     is_whole = isinstance(body, dict) and "specversion" in body
     return event_of(small, body) if is_binary(media_type, small) and not is_whole else body

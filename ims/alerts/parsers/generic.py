@@ -31,24 +31,22 @@ from ims.alerts.notifications import (
     reject,
     short_fingerprint,
 )
-from ims.alerts.parsers.each import Read, read_each
+from ims.alerts.parsers.each import parse_list
 from ims.alerts.parsers.mapped import read_mapped
 from ims.alerts.parsers.synonyms import RESOLVED_WORDS, Understood, meaning_of, understood
-from ims.core.errors import FieldError, Invalid, TooLarge, Unprocessable
+from ims.core.errors import FieldError, Invalid, Unprocessable
 from ims.policy.ready_formats import KUBERNETES_EVENT, is_kubernetes_event, sign_of
 
-MOST_ALERTS: Final = 100_000
-"""In one body."""
-MOST_TOLD: Final = 10
-"""Alerts that the error names if none of a body could be parsed."""
+MOST_NAMED: Final = 10
+"""Maximum number of alerts in the error if none of a body could be parsed."""
 
 
 class NothingReadable(Unprocessable):
-    """Nothing of what was sent could be read: it is kept aside as a dead letter."""
+    """None of the alerts could be parsed: they are stored as dead letters."""
 
     def __init__(self, parsed: Parsed) -> None:
         super().__init__(
-            fields=[FieldError(f"alerts.{one.place or 0}", one.message) for one in parsed.rejected[:MOST_TOLD]]
+            fields=[FieldError(f"alerts.{one.place or 0}", one.message) for one in parsed.rejected[:MOST_NAMED]]
         )
 
 
@@ -126,13 +124,6 @@ def parse_generic(body: Any, source: str, now: datetime) -> Parsed:
     return parse_list(body if isinstance(body, list) else [body], read_generic, source, now)
 
 
-def parse_list(alerts: list[Any], read: Read, source: str, now: datetime) -> Parsed:
-    """Parse a list of alerts. Raises `TooLarge`."""
-    if len(alerts) > MOST_ALERTS:
-        raise TooLarge(f"A body may have at most {MOST_ALERTS} alerts: send fewer at once.")
-    return read_each(alerts, read, source, now)
-
-
 def read_generic(
     given: Any, source: str, now: datetime, place: int | None = None
 ) -> AlertNotification | Rejected | Ignored:
@@ -146,7 +137,7 @@ def read_generic(
     if is_kubernetes_event(given):
         return read_mapped(KUBERNETES_EVENT, read_fields, given, source, now, place)
     if sign := sign_of(given):
-        message = f"This is what {sign.sender} writes: {sign.remedy}."
+        message = f"This looks like an alert from {sign.sender}: {sign.remedy}."
         return reject(given, source, RejectReason.OTHER_FORMAT, message, place)
     return read_fields(understood(given), given, source, now, place)
 
@@ -154,7 +145,7 @@ def read_generic(
 def read_fields(
     said: Understood, given: Any, source: str, now: datetime, place: int | None
 ) -> AlertNotification | Rejected | Ignored:
-    """Read an alert whose fields have our names; `given` is what is kept of it when they are wrong."""
+    """Parse an alert whose fields have the names of the generic format; `given` is stored if they are invalid."""
     if (judged := _judge_status(said, given, source, place)) is not None:
         return judged
     try:
@@ -183,21 +174,21 @@ def read_fields(
 
 
 def _judge_status(said: Understood, given: Any, source: str, place: int | None) -> Rejected | Ignored | None:
-    """Bring the status into our words, or say what to do with an alert that is none, or whose status says nothing."""
+    """Set the status to `firing` or `resolved`. Returns what to do instead if it means neither."""
     fields, status = said.fields, said.fields.get("status")
     if isinstance(status, str):
         meaning = meaning_of(status)
         key = said.renamed.get("status", "status")
         if meaning is None:
-            message = f"{key}: {clean(status)[:64]!r} says neither that it is firing nor that it is resolved."
+            message = f"{key}: {clean(status)[:64]!r} is unknown: use firing or resolved."
             return reject(given, source, RejectReason.WRONG_STATUS, message, place)
         if meaning == "ignored":
-            return Ignored(f"{key}: {clean(status)[:64]!r} is neither an alert nor its end.", place)
+            return Ignored(f"{key}: {clean(status)[:64]!r} means neither firing nor resolved.", place)
         fields["status"] = meaning
     severity = fields.get("severity")
     if status is None and isinstance(severity, str) and severity.strip().lower() in RESOLVED_WORDS:
         if not (fields.get("fingerprint") or fields.get("dedup_key")):
-            message = f"severity: {clean(severity)[:64]!r} says that it is over, but not which: give a fingerprint."
+            message = f"severity: {clean(severity)[:64]!r} means resolved, but not which alert: send its fingerprint."
             return reject(given, source, RejectReason.WRONG_FIELD, message, place)
         fields["status"] = "resolved"
     return None

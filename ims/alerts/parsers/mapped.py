@@ -1,4 +1,4 @@
-"""Alerts by a format of expressions: a ready one, or one of the policy."""
+"""Parse alerts by an `AlertFormat` of JMESPath expressions: a ready one, or one from the policy."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,41 +6,38 @@ from functools import partial
 from typing import Any, Final
 
 from ims.alerts.notifications import AlertNotification, Ignored, Parsed, Rejected, RejectReason, reject
-from ims.alerts.parsers.each import read_each
+from ims.alerts.parsers.each import parse_list
 from ims.alerts.parsers.synonyms import Understood, readable_time
-from ims.core.errors import FieldError, Invalid, TooLarge
+from ims.core.errors import FieldError, Invalid
 from ims.policy.alert_formats import AlertFormat, FormatUnfit
 
-_SECONDS: Final = 1e8
+_LEAST_SECONDS: Final = 1e8
+"""A smaller number is no time since 1970, but may be a date such as 20260301."""
 
 ReadFields = Callable[[Understood, Any, str, datetime, int | None], AlertNotification | Rejected | Ignored]
-"""Reads an alert whose fields have our names; the alert as it was sent, the source's name, now, its place."""
+"""`read_fields` of the generic format, passed as an argument since that module imports this one."""
 
 
 class NotOfFormat(Invalid):
-    """The body is not of its source's format."""
+    """The body does not have the format of its source."""
 
 
-def parse_mapped(
-    given_format: AlertFormat, read_fields: ReadFields, most: int, body: Any, source: str, now: datetime
-) -> Parsed:
-    """The notifications in a body of this format. Raises `NotOfFormat`, `TooLarge`."""
+def parse_mapped(given_format: AlertFormat, read_fields: ReadFields, body: Any, source: str, now: datetime) -> Parsed:
+    """Parse a body of this format. Raises `NotOfFormat`, `TooLarge`."""
     try:
         alerts = given_format.alerts_in(body)
     except FormatUnfit as unfit:
         raise NotOfFormat(fields=[FieldError("alerts", str(unfit))]) from None
-    if len(alerts) > most:
-        raise TooLarge(f"A body may hold {most} alerts: send less at once.")
-    return read_each(alerts, partial(read_mapped, given_format, read_fields), source, now)
+    return parse_list(alerts, partial(read_mapped, given_format, read_fields), source, now)
 
 
 def read_mapped(
     given_format: AlertFormat, read_fields: ReadFields, given: Any, source: str, now: datetime, place: int | None = None
 ) -> AlertNotification | Rejected | Ignored:
-    """Read one alert by a format; never raises for bad input."""
+    """Parse one alert by a format; never raises for bad input."""
     try:
         if given_format.is_ignored(given):
-            return Ignored(f"By format {given_format.name} this is no alert.", place)
+            return Ignored(f"Format {given_format.name}: its `ignore` is true, so this is not an alert.", place)
         fields = given_format.read(given)
     except FormatUnfit as unfit:
         message = f"Format {given_format.name}: {unfit}"
@@ -52,16 +49,16 @@ def read_mapped(
             return reject(given, source, RejectReason.OTHER_FORMAT, message, place)
         fields["status"] = given_format.meaning_of(status)
         if fields["status"] == "ignored":
-            return Ignored(f"Format {given_format.name}: {status!r} is neither an alert nor its end.", place)
+            return Ignored(f"Format {given_format.name}: status {status!r} means neither firing nor resolved.", place)
     if "timestamp" in fields:
         fields["timestamp"] = readable_time(_number(fields["timestamp"]))
     return read_fields(Understood(fields), given, source, now, place)
 
 
 def _number(text: str) -> str | float:
-    """Seconds since 1970 are texts by now. What is shorter may be a date."""
+    """A format reads every value as text: turn seconds since 1970 back into a number."""
     try:
         number = float(text)
     except ValueError:
         return text
-    return number if number >= _SECONDS else text
+    return number if number >= _LEAST_SECONDS else text

@@ -1,6 +1,6 @@
-"""What senders call the fields of a generic alert, and which words say that one fires or is over. Pure.
+"""Other names that senders use for the fields of a generic alert, and for its statuses. Pure.
 
-A synonym counts only if it has the shape of what it stands for; whatever is not used is named in the answer.
+A synonym is used only if its value has the type of the field. The answer to the sender names the unused keys.
 """
 
 import math
@@ -22,52 +22,54 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "fingerprint": ("dedupKey", "alias", "alert_uid", "incident_key", "alert_key"),
     "url": ("link", "link_to_upstream_details", "generatorURL"),
 }
-"""Of each field, in order, the keys that stand for it when it is not given itself. A key stands for one field only."""
+"""For each field, the keys that are used, in this order, if the field is missing. A key is used for one field only."""
 LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "instance": ("instance", "entity", "host", "hostname", "resource"),
     "event_source": ("source",),
 }
-"""Labels that keys become."""
+"""For each label, the keys that become it."""
 ANNOTATIONS: Final[Mapping[str, str]] = {"summary": "summary", "description": "description"}
-"""Annotations that keys become when they do not stand for the message."""
+"""Keys that become annotations, unless one is used as the message."""
 
 FIRING_WORDS: Final = frozenset({
     "firing", "alerting", "alert", "problem", "down", "triggered", "trigger", "create", "created", "open", "opened",
     "active", "raised", "critical", "error", "warning", "warn", "fail", "failed", "failing", "failure", "unhealthy",
     "bad", "unknown", "unreachable", "nodata", "no_data",
 })  # fmt: skip
-"""What a status says that an alert fires, in small letters."""
+"""Statuses that mean `firing`, in lower case."""
 RESOLVED_WORDS: Final = frozenset({
     "resolved", "resolve", "ok", "okay", "up", "recovered", "recovery", "normal", "clear", "cleared", "close", "closed",
     "healthy", "success", "succeeded", "passing", "passed", "good", "inactive", "fixed", "green",
 })  # fmt: skip
-"""What a status says that it is over."""
+"""Statuses that mean `resolved`, in lower case."""
 IGNORED_WORDS: Final = frozenset({
     "pending", "acknowledged", "acknowledge", "ack", "muted", "silenced", "suppressed", "snoozed", "paused",
     "maintenance", "test",
 })  # fmt: skip
-"""Statuses that are neither: reported in the answer, and nothing else."""
+"""Statuses that mean neither: the alert is ignored, and the answer says so."""
 
 MOST_UNUSED: Final = 50
 _UNUSED_LENGTH: Final = 64
 _MILLISECONDS: Final = 1e11
-"""A number of seconds that is larger would be after the year 5000: it is one of milliseconds."""
+"""As seconds, a larger number would be after the year 5000: it is in milliseconds."""
 
 _OWN: Final = frozenset({*SYNONYMS, "labels", "annotations", "dedup_key"})
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A generic alert in our words, and the keys that say nothing to us."""
+    """A generic alert with the field names of the generic format."""
 
     fields: dict[str, Any]
     unused: tuple[str, ...] = ()
+    """Keys of the sender that IMS does not use."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Of each field that a synonym stands for, the synonym."""
+    """For each field that was taken from a synonym, the synonym."""
 
 
 def understood(given: Mapping[str, Any]) -> Understood:
-    """An alert in our words. What it calls by our names is left as it is, for validation to judge."""
+    """Rename an alert's synonyms to the fields of the generic format. Its own fields stay unchanged: validation comes
+    later."""
     if _OWN.issuperset(given):
         return Understood(dict(given))
     fields: dict[str, Any] = {key: given[key] for key in given if key in _OWN}
@@ -76,7 +78,7 @@ def understood(given: Mapping[str, Any]) -> Understood:
     for name, names in SYNONYMS.items():
         if fields.get(name) is not None or (name == "fingerprint" and fields.get("dedup_key") is not None):
             continue
-        if found := _stands_for(name, names, given, used):
+        if found := _synonym_of(name, names, given, used):
             renamed[name], fields[name] = found
             used.add(found[0])
     if fields.get("status") is None and given.get("resolved") is True:
@@ -88,13 +90,13 @@ def understood(given: Mapping[str, Any]) -> Understood:
     return Understood(fields, tuple(_named(unused)), renamed)
 
 
-def _stands_for(field: str, names: tuple[str, ...], given: Mapping[str, Any], used: set[str]) -> tuple[str, Any] | None:
+def _synonym_of(field: str, names: tuple[str, ...], given: Mapping[str, Any], used: set[str]) -> tuple[str, Any] | None:
     for name in names:
         if name in used or (value := given.get(name)) is None:
             continue
         if field == "timestamp":
             value = readable_time(value)
-        # A state that is no text is shown to be wrong, for silence would make an alert of it.
+        # A state of another type than text is passed on for validation to reject: without it the alert would be firing.
         if (isinstance(value, str) and value.strip()) or (value is not None and name in ("state", "alert_state")):
             return name, value
     return None
@@ -131,7 +133,7 @@ def _named(keys: Iterator[str]) -> Iterator[str]:
 
 
 def readable_time(given: Any) -> str | None:
-    """A time as RFC 3339, from such a text or from seconds or milliseconds since 1970; None if it is neither."""
+    """A time in RFC 3339, given as such, or as seconds or milliseconds since 1970; None if it is none of these."""
     if isinstance(given, str):
         try:
             datetime.fromisoformat(given[:64])
@@ -148,7 +150,7 @@ def readable_time(given: Any) -> str | None:
 
 
 def meaning_of(status: str) -> str | None:
-    """`firing`, `resolved` or `ignored`; None for a word that is none of ours."""
+    """What a status means: `firing`, `resolved` or `ignored`; None if it is unknown."""
     word = status.strip().lower()
     if word in FIRING_WORDS:
         return "firing"

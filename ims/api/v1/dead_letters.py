@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from ims.alerts import dead_letters as usecases
-from ims.alerts.dead_letters import Wanted, find_rejected, rejected_one
+from ims.alerts.dead_letters import Wanted, get_dead_letter, list_dead_letters
 from ims.alerts.notifications import RejectReason
 from ims.api.fields import Id
 from ims.api.listing import PageQuery
@@ -34,7 +34,7 @@ def list_all(query: DeadLetterQuery) -> DeadLetterList:
     """
     wanted = Wanted(source=query.source or None, reason=query.reason)
     with transaction() as session:
-        found = find_rejected(session, wanted, query.limit + 1, query.before)
+        found = list_dead_letters(session, wanted, query.limit + 1, query.before)
     return query.page(DeadLetterList, found, lambda letter: letter.id, show_dead_letter)
 
 
@@ -45,7 +45,7 @@ def one(dead_letter_id: Id) -> DeadLetterResponse:
     Includes the body as it was sent, and why it could not be processed.
     """
     with transaction() as session:
-        return show_dead_letter(rejected_one(session, dead_letter_id))
+        return show_dead_letter(get_dead_letter(session, dead_letter_id))
 
 
 @api.post("/dead-letters/{dead_letter_id}/retry", answers=RetryResponse)

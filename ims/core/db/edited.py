@@ -1,8 +1,8 @@
-"""Schemas that were made by migrations which were edited afterwards.
+"""Repair schemas whose migrations were edited after they had run.
 
-Until 0009 a migration could change after an installation had run it. Such an installation is stamped as if it had run
-the later text, so what was added to the text is missing in its schema. `prepare` adds what later migrations would fail
-without; migration 0013 adds everything else. Migrations do not change any more, so this list does not grow.
+Up to 0009, a migration could be edited after an installation had run it. The `alembic_version` of such an installation
+claims the edited migration, but its schema lacks what the edit added. `prepare` adds what later migrations need;
+migration 0013 adds the rest. Migrations are no longer edited, so this module does not grow.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,16 +32,15 @@ _FIRST_SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS ix_run_unverified ON run (finished_at)"
     " WHERE status = 'unknown' AND verified_at IS NULL",
 )
-"""What was added to 0001 in the order of its text. Rows that are there get the values of an installation that never
-used what was added."""
+"""What edits added to 0001, in its order. Existing rows get the values of an installation that does not use it."""
 
 Upgrade = Callable[[str], None]
 
 
 def prepare(connection: Connection, scripts: ScriptDirectory) -> list[str]:
-    """Repair a schema so that the migrations after it can run; returns what was repaired, as sentences.
+    """Repair a schema so that the later migrations can run; returns what was repaired, as sentences.
 
-    Runs in the caller's transaction. A schema that no edited migration made is left as it is.
+    Runs in the caller's transaction. A schema without edited migrations is not changed.
     """
     context = MigrationContext.configure(connection)
     revision = context.get_current_revision()
@@ -65,7 +64,7 @@ def _repairs(connection: Connection, revision: str, scripts: ScriptDirectory, up
                 scripts.get_revision("0001").module._let_whole_old_incidents_go()
         yield "0001 lacked columns of sources and tokens"
     if revision == "0002_scale":
-        # It was renamed when another 0002 was merged before it.
+        # 0002_scale became 0003_scale when 0002_accounts was merged before it.
         upgrade("0002_accounts")
         connection.execute(text("UPDATE alembic_version SET version_num = '0003_scale'"))
         yield "0002_accounts had not run, and 0003_scale had another name"

@@ -1,4 +1,4 @@
-"""Whether the database can be worked with, and if not, why: what `/health/ready` says."""
+"""Whether IMS can use the database, and if not, why: the `database` of `/health/ready`."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from ims.core.db.migrate import SchemaDiffers, SchemaOutdated, check_schema
 from ims.core.errors import DatabaseAway, DatabaseDiskFull, DatabaseUnresponsive
 
 READY_SECONDS: Final = 2.0
-"""How long the database may take for each answer."""
+"""Maximum time for each answer of the database."""
 
 
 def fault(database: Database) -> str | None:
-    """What keeps the database from being used, None if nothing does."""
+    """Why IMS cannot use the database; None if it can."""
     try:
         database.check(READY_SECONDS)
         check_schema(database)

@@ -1,8 +1,8 @@
-"""Whether the tables in the database are the ones that the models describe.
+"""Compare the tables in the database with the models.
 
-The revision in `alembic_version` says which migrations ran, not what they made: a migration that was edited later, a
-restored table or a change by hand leaves a schema with which some pages answer 500. So the catalogue itself is
-compared, with one query. Every program compares the tables that it uses, which are the models that it has loaded.
+`alembic_version` says which migrations ran, not what they made: after an edited migration, a restored table or a manual
+change, some pages would answer 500. So IMS compares PostgreSQL's catalogue with the models, in one query. Each program
+compares the tables that it uses: those whose models it has loaded.
 """
 
 import re
@@ -27,10 +27,11 @@ FUNCTIONS: Final = frozenset(
     }
 )
 TRIGGERS: Final = frozenset({"incident_words", "note_words", "incident_recorded", "incident_change_recorded"})
-"""Like FUNCTIONS, these are known to migrations only; a test compares both with a migrated database."""
+"""Only migrations define FUNCTIONS and TRIGGERS, so both are listed here; a test compares them with a migrated
+database."""
 
 SHOWN: Final = 5
-"""Differences that a message names."""
+"""Maximum number of differences in a message."""
 
 _CATALOGUE: Final = text(
     """
@@ -54,12 +55,13 @@ _CATALOGUE: Final = text(
 
 _NAME: Final = re.compile(r"^[a-z]+")
 _TYPES: Final = {"varchar": "character varying", "float": "double precision"}
-"""Names of types that SQLAlchemy and PostgreSQL's catalogue write differently."""
+"""SQLAlchemy's names of types that have another name in PostgreSQL's catalogue."""
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The catalogue: columns by table and name, unique or not of each valid index, names of functions and triggers."""
+    """The catalogue: columns by table and name, whether each valid index is unique, names of functions and triggers."""
 
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     indexes: dict[str, bool] = field(default_factory=dict)
@@ -68,9 +70,9 @@ class _Found:
 
 
 def schema_differences(connection: Connection, metadata: MetaData) -> list[str]:
-    """What the models have and the database lacks, or has otherwise, as short phrases; empty if they agree.
+    """What is missing or different in the database, as short phrases; empty if it agrees with the models.
 
-    More than the models know is a difference only if it makes an INSERT fail. Raises `ValueError` if no model is
+    A column that the models lack is a difference only if it makes an INSERT fail. Raises `ValueError` if no model is
     loaded: nothing would ever differ.
     """
     if not metadata.tables:
@@ -106,7 +108,7 @@ def _of_table(table: Table, found: _Found) -> Iterator[str]:
         yield from _of_column(column, columns.get(column.name))
     for name in sorted(columns.keys() - table.columns.keys()):
         if columns[name].is_required and not columns[name].has_default:
-            yield f"column {table.name}.{name} is required, but unknown"
+            yield f"column {table.name}.{name} is required, but unknown to IMS"
     for index in sorted(table.indexes, key=lambda one: str(one.name)):
         is_unique = found.indexes.get(str(index.name))
         if is_unique is None:
@@ -129,6 +131,3 @@ def _of_column(column: Column[Any], found: Any) -> Iterator[str]:
 def _type_of(column: Column[Any]) -> str:
     compiled = column.type.compile(dialect=_DIALECT).lower()
     return _NAME.sub(lambda found: _TYPES.get(found[0], found[0]), compiled, count=1)
-
-
-_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]

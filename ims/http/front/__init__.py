@@ -1,6 +1,6 @@
-"""The front: what reads requests and writes answers in ims-web and the webhook, where a slow client costs nothing.
+"""The HTTP front end of ims-web and the webhook: it reads requests and writes answers, so slow clients hold no threads.
 
-One event loop a process holds all connections. A thread is taken only for a request that has arrived whole, and given
-back as soon as its answer is made, however slowly the client takes it. Gunicorn starts, watches and stops the
-processes; `worker.py` is its worker class.
+In each process one event loop holds all connections. A request gets a thread only when it has arrived completely, and
+the thread is free again as soon as the answer is ready, however slowly the client reads it. Gunicorn starts, watches
+and stops the processes; `worker.py` is its worker class.
 """

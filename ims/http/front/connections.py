@@ -1,8 +1,8 @@
-"""The connections of a process, and which of them goes when there are too many.
+"""The connections of a process, and which of them is closed when there are too many.
 
-A new connection is never turned away for silent ones: the one that has been silent longest makes room, and those go
-first that never asked anything. So whoever holds connections open without a word pushes out himself, and a health check
-always finds its way in. Only when every connection has a request under way is a new one refused.
+At the limit, a new connection replaces an idle one: first the oldest of those that have never completed a request, then
+the one that has been idle longest. So a client that opens connections without using them loses its own, and health
+checks still get in. IMS refuses a new connection only if every other one has a request in progress.
 """
 
 from collections import defaultdict
@@ -17,28 +17,28 @@ Count = Callable[[str], None]
 
 
 class Member(Protocol):
-    """What is known here of a connection."""
+    """What this module needs of a connection."""
 
     peer: str
-    has_asked: bool
-    """Whether a request of it was answered."""
+    was_answered: bool
+    """Whether a request on this connection was answered."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has a request under way."""
+        """Whether a request has arrived and its answer is not complete."""
 
     def refuse(self, status: int, detail: str) -> None:
-        """Answer that it cannot be, and end it."""
+        """Answer with an error, then close the connection."""
 
     def abort(self) -> None:
-        """End it at once."""
+        """Close the connection at once."""
 
 
 M = TypeVar("M", bound=Member)
 
 
 class Connections(Generic[M]):
-    """All connections of a process, oldest first."""
+    """All connections of a process, the one that has been idle longest first."""
 
     def __init__(self, limits: Limits, count: Count) -> None:
         self.limits = limits
@@ -46,7 +46,7 @@ class Connections(Generic[M]):
         self._all: dict[M, None] = {}
         self._by_address: dict[str, dict[M, None]] = defaultdict(dict)
         self._receiving: dict[M, int] = {}
-        """Bytes of each unfinished body, in the order in which the bodies began."""
+        """Bytes received of each unfinished body, in the order in which the bodies began."""
         self._received = 0
         self._proxies: dict[str, bool] = {}
 
@@ -57,7 +57,7 @@ class Connections(Generic[M]):
         return iter(list(self._all))
 
     def let_in(self, connection: M) -> bool:
-        """Take a new connection, if need be in place of a silent one; false if there is no room."""
+        """Add a new connection, if necessary in place of an idle one; false if there is no room."""
         address = connection.peer
         own = self._by_address[address]
         is_counted = not self._is_proxy(address)
@@ -69,7 +69,7 @@ class Connections(Generic[M]):
         return True
 
     def forget(self, connection: M) -> None:
-        """A connection has ended."""
+        """Remove a connection that has ended."""
         self.body_done(connection)
         self._all.pop(connection, None)
         own = self._by_address.get(connection.peer)
@@ -78,39 +78,39 @@ class Connections(Generic[M]):
             if not own:
                 del self._by_address[connection.peer]
 
-    def touched(self, connection: M) -> None:
-        """It said a request to its end: it goes behind those that were silent longer."""
+    def mark_recent(self, connection: M) -> None:
+        """Move a connection whose request was answered to the end: it has been idle for the shortest time."""
         for group in (self._all, self._by_address.get(connection.peer, {})):
             if connection in group:
                 del group[connection]
                 group[connection] = None
 
     def body_grew(self, connection: M, size: int) -> None:
-        """Part of a body arrived. Whose body has been unfinished for longest goes when all of them are too large."""
+        """Count a received part of a body; while all bodies exceed the budget, refuse the one that began first."""
         self._receiving[connection] = self._receiving.get(connection, 0) + size
         self._received += size
         while self._received > self.limits.body_budget and self._receiving:
             oldest = next(iter(self._receiving))
             self.body_done(oldest)
             self._count("bodies")
-            oldest.refuse(503, "Too many large requests are under way. Send it again later.")
+            oldest.refuse(503, "Too many large requests are in progress. Send the request again later.")
 
     def body_done(self, connection: M) -> None:
-        """A body is whole, or will not be."""
+        """Stop counting a body: it is complete, or the rest of it will not be read."""
         self._received -= self._receiving.pop(connection, 0)
 
     def free_one(self) -> bool:
-        """End the connection that has been silent longest; false if each has a request under way."""
+        """Close the connection that has been idle longest; false if every connection has a request in progress."""
         return self._make_room(self._all, "files")
 
     def _make_room(self, group: dict[M, None], limit: str) -> bool:
-        silent = next((one for one in group if not one.is_busy and not one.has_asked), None)
-        silent = silent or next((one for one in group if not one.is_busy), None)
-        if silent is None:
+        idle = next((one for one in group if not one.is_busy and not one.was_answered), None)
+        idle = idle or next((one for one in group if not one.is_busy), None)
+        if idle is None:
             return False
         self._count(limit)
-        self.forget(silent)
-        silent.abort()
+        self.forget(idle)
+        idle.abort()
         return True
 
     def _is_proxy(self, address: str) -> bool:

@@ -7,33 +7,33 @@ from ims.core.net import AnyNetwork
 from ims.core.settings import Settings
 
 MOST_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers together. The longest of ours is a search's address with a session's cookie: some 10 kB."""
+"""Request line and headers together. IMS's own pages need at most some 10 kB: a search's URL and a session's cookie."""
 MOST_HEADERS: Final = 100
 MOST_FORM_BYTES: Final = 1024 * 1024
-"""Largest body that ims-web takes."""
+"""Largest body that ims-web accepts."""
 LEAST_BODY_BUDGET: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one serving process. Times are seconds, sizes are bytes."""
+    """The limits of one serving process. Times are seconds, sizes are bytes."""
 
     most_body: int
-    """Largest body that is read; the application gets only the size of a larger one, and refuses it."""
+    """Largest body that is read. Of a larger one the application gets only the size, and answers 413."""
     header_seconds: float = 10
     body_seconds: float = 60
     keep_alive_seconds: float = 75
     """How long a connection may be idle between two requests."""
     answer_seconds: float = 30
-    """How long a client may take nothing of an answer that waits for it."""
+    """How long a client may read nothing of an answer."""
     connections: int = 2000
     connections_per_address: int = 500
     trusted_proxies: tuple[AnyNetwork, ...] = ()
-    """A proxy brings everybody's connections, so none of these is counted by its address."""
+    """Networks of proxies. All clients share a proxy's address, so `connections_per_address` does not apply to it."""
 
     @classmethod
     def of(cls, settings: Settings, *, most_body: int, keep_alive_seconds: float) -> Self:
-        """As the settings say."""
+        """The limits that the settings give."""
         return cls(
             most_body=most_body,
             header_seconds=settings.request_header_seconds,
@@ -46,5 +46,5 @@ class Limits:
 
     @property
     def body_budget(self) -> int:
-        """Bytes of unfinished bodies that a process holds at most."""
+        """Maximum bytes of unfinished bodies that a process holds."""
         return max(LEAST_BODY_BUDGET, 4 * self.most_body)

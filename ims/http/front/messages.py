@@ -1,4 +1,4 @@
-"""A request that has arrived whole, and the bytes of an answer."""
+"""A request, and the bytes of an answer."""
 
 import json
 import time
@@ -14,6 +14,7 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _WITHOUT_BODY: Final = (204, 304)
 JSON: Final = [("Content-Type", "application/json")]
 PROBLEM_JSON: Final = [("Content-Type", "application/problem+json")]
+UNEXPECTED: Final = "Something went wrong in IMS. The error was logged."
 
 
 @dataclass(slots=True)
@@ -21,7 +22,7 @@ class Request:
     """What a client sent."""
 
     peer: str
-    """Address of the other end of the connection."""
+    """IP address of the other end of the connection."""
     method: bytes = b""
     target: bytes = b""
     version: str = "1.1"
@@ -29,7 +30,7 @@ class Request:
     """Names in lower case, in the order in which they came."""
     body: bytes = b""
     is_too_large: bool = False
-    """The body is larger than is read: `body` is empty, and `size` what is known of its size."""
+    """The body exceeds `Limits.most_body`: `body` is empty, and `size` is its Content-Length or what was read of it."""
     size: int = 0
     keep_alive: bool = True
 
@@ -56,7 +57,7 @@ def has_body(method: bytes, status: int) -> bool:
 
 
 def head(status_line: str, headers: Iterable[tuple[str, str]], *, keep_alive: bool, version: str = "1.1") -> bytes:
-    """Status line and headers. `Connection` says what is not the default of the client's version."""
+    """Status line and headers. `Connection` is sent only where it differs from the default of the client's version."""
     lines = [f"HTTP/1.1 {status_line}", f"Date: {_date()}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if not keep_alive:
@@ -67,7 +68,7 @@ def head(status_line: str, headers: Iterable[tuple[str, str]], *, keep_alive: bo
 
 
 def whole(request: Request, status: int, headers: Headers, body: bytes) -> bytes:
-    """An answer in one piece."""
+    """An answer whose body is known."""
     sized = [*headers, ("Content-Length", str(len(body)))]
     start = head(status_line(status), sized, keep_alive=request.keep_alive, version=request.version)
     return start + body if has_body(request.method, status) else start
@@ -79,7 +80,7 @@ def status_line(status: int) -> str:
 
 
 def problem(status: int, detail: str) -> bytes:
-    """A problem document about a request that no application will see."""
+    """A problem document (RFC 9457) for an error that the application does not answer itself."""
     title = _REASONS[status]
     kind = title.lower().replace(" ", "-")
     body = {"type": f"urn:ims:problem:{kind}", "title": title, "status": status, "detail": detail}
@@ -90,7 +91,7 @@ _dated: tuple[int, str] = (0, "")
 
 
 def _date() -> str:
-    global _dated  # noqa: PLW0603 - one a process, made once a second
+    global _dated  # noqa: PLW0603 - formatted once a second, for all answers of the process
     now = int(time.time())
     if _dated[0] != now:
         _dated = now, formatdate(now, usegmt=True)

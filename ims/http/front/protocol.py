@@ -1,7 +1,8 @@
-"""One connection: bytes become requests, and answers become bytes. HTTP/1.1 and 1.0; llhttp reads them.
+"""One connection: it parses bytes into requests, and writes answers. HTTP/1.1 and 1.0, parsed by llhttp.
 
-A connection reads one request at a time; what a client sends before its answer (pipelining) waits. Each state has a
-deadline, which `Front.sweep` looks at once a second: that costs less than a timer for each request.
+A connection answers one request at a time; requests that a client sends before it has the answer (pipelining) wait.
+Each state has a deadline. `Front.sweep` checks the deadlines twice a second, which costs less than a timer for each
+request.
 """
 
 import asyncio
@@ -21,22 +22,24 @@ log = logger(__name__)
 
 NEVER: Final = math.inf
 LINGER_SECONDS: Final = 5.0
-"""After a refusal: what the client is still sending is read away, else its system would drop our answer."""
+"""How long to go on reading, and discard, what the client still sends after an error. Closing at once would reset the
+connection, and the client's system would drop our answer."""
 HEALTH_PATH: Final = b"/health"
+_HEAD_TOO_LARGE: Final = f"The request line and headers may have at most {MOST_HEAD_BYTES} bytes together."
 
 
 class Outgoing(Protocol):
     """An answer in pieces."""
 
     def next_part(self) -> bytes | None:
-        """What is to be sent now, nothing if more must come first, None at the end."""
+        """The next bytes to send; empty if none are ready yet, None at the end."""
 
     def abandon(self) -> None:
-        """The client has gone."""
+        """Stop: the client has closed the connection."""
 
 
 class Front:
-    """What the connections of a process share."""
+    """What all connections of a process share."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limits: Limits, dispatch: "Dispatch", count: Callable[[str], None]
@@ -50,7 +53,7 @@ class Front:
         self.health: Callable[[], tuple[int, bytes]] = lambda: (200, b'{"status": "ok"}')
 
     def sweep(self) -> None:
-        """End what has taken too long."""
+        """Time out the connections whose deadline has passed."""
         now = self.loop.time()
         for connection in self.connections:
             if connection.deadline <= now:
@@ -61,7 +64,7 @@ class Dispatch(Protocol):
     """Answers a request, now or later, by `connection.answer` or `connection.stream`."""
 
     def __call__(self, request: Request, connection: "Connection", /) -> None:
-        """Begin."""
+        """Start answering a request; must not block."""
 
 
 class Connection(asyncio.Protocol):
@@ -86,8 +89,8 @@ class Connection(asyncio.Protocol):
         "_transport",
         "current",
         "deadline",
-        "has_asked",
         "peer",
+        "was_answered",
     )
 
     _transport: asyncio.Transport
@@ -98,10 +101,10 @@ class Connection(asyncio.Protocol):
         self.deadline = front.loop.time() + front.limits.header_seconds
         self.current: Request | None = None
         """The request that is being answered."""
-        self.has_asked = False
-        """Whether a request of it was answered."""
+        self.was_answered = False
+        """Whether a request on this connection was answered."""
         self._awaiting: deque[Request] = deque()
-        """Those that came before the answer to the one before them."""
+        """Pipelined requests: complete, but a request before them has no answer yet."""
         self._incoming: Request | None = None
         self._is_head_complete = False
         self._head_bytes = 0
@@ -119,7 +122,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if not self._front.connections.let_in(self):
             self._front.count("busy")
-            self.refuse(503, "Every connection has a request under way. Come again later.")
+            self.refuse(503, "Every connection has a request in progress. Send the request again later.")
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.connections.forget(self)
@@ -137,25 +140,25 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # Nothing else is spoken here: the request is answered as if it had not asked, and the connection ends.
+            # IMS supports no other protocol: it answers the request as if it had no Upgrade, and closes the connection.
             self._is_discarding = True
         except httptools.HttpParserCallbackError as error:
-            log.error("front_broke", exc_info=error)
+            log.error("request_parsing_failed", exc_info=error)
             self.abort()
             return
         except httptools.HttpParserError:
             if not self._is_discarding:
-                self.refuse(400, "This is not HTTP.")
+                self.refuse(400, "The request is not valid HTTP.")
             return
         if not self._is_head_complete and self.current is None:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self._is_discarding:
-                self.refuse(431, f"The head of a request may have {MOST_HEAD_BYTES} bytes.")
+                self.refuse(431, _HEAD_TOO_LARGE)
         if self._awaiting and not self._is_discarding:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        # A client may close its half and still wait for its answer.
+        # A client may close its half of the connection and still wait for its answer.
         self._is_eof = True
         return self.is_busy and not self._is_discarding
 
@@ -198,10 +201,10 @@ class Connection(asyncio.Protocol):
         request.method, request.version = parser.get_method(), parser.get_http_version()
         request.keep_alive = bool(parser.should_keep_alive()) and not parser.should_upgrade()
         if len(request.headers) > MOST_HEADERS:
-            self.refuse(431, f"A request may have {MOST_HEADERS} headers.")
+            self.refuse(431, f"A request may have at most {MOST_HEADERS} headers.")
             return
         if len(request.target) + sum(len(name) + len(value) for name, value in request.headers) > MOST_HEAD_BYTES:
-            self.refuse(431, f"The head of a request may have {MOST_HEAD_BYTES} bytes.")
+            self.refuse(431, _HEAD_TOO_LARGE)
             return
         length = request.header(b"content-length")
         request.size = int(length) if length else 0
@@ -239,7 +242,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request has arrived whole and its answer is not."""
+        """Whether a request has arrived and its answer is not complete."""
         return self.current is not None
 
     def _arrived(self, request: Request) -> None:
@@ -252,14 +255,14 @@ class Connection(asyncio.Protocol):
         self.current = request
         self.deadline = NEVER
         if request.path == HEALTH_PATH and request.method in (b"GET", b"HEAD"):
-            # Asked of nothing that a request could keep busy.
+            # Answered here, so that it needs neither a thread nor the database.
             status, body = self._front.health()
             self.answer(request, status, JSON, body)
         else:
             self._front.dispatch(request, self)
 
     def _too_large(self, request: Request) -> None:
-        """The application says so, which needs the head only; what follows is not read."""
+        """Have the application answer 413, for which it needs only the head; the rest of the body is discarded."""
         self._incoming, self._parts = None, []
         self._front.connections.body_done(self)
         self._is_discarding = True
@@ -269,13 +272,13 @@ class Connection(asyncio.Protocol):
     # --- answers
 
     def answer(self, request: Request, status: int, headers: Headers, body: bytes) -> None:
-        """Answer the current request with something whole."""
+        """Answer the current request with this status, these headers and this body."""
         if self._front.is_stopping:
             request.keep_alive = False
         self.answer_with(request, whole(request, status, headers, body))
 
     def answer_with(self, request: Request, data: bytes) -> None:
-        """Answer the current request with the bytes of a whole answer."""
+        """Answer the current request with these bytes, which are the complete answer."""
         if request is not self.current or self._is_ending:
             return
         self._transport.write(data)
@@ -283,7 +286,7 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def stream(self, request: Request, start: bytes, parts: Outgoing) -> None:
-        """Answer the current request with what comes piece by piece; each `pump` sends what is there."""
+        """Answer the current request in parts; each `pump` sends those that are ready."""
         if request is not self.current or self._is_ending:
             parts.abandon()
             return
@@ -292,7 +295,7 @@ class Connection(asyncio.Protocol):
         self.pump()
 
     def pump(self) -> None:
-        """Send what there is of a streamed answer, as long as the client takes it."""
+        """Send the parts of a streamed answer that are ready, until the client reads too slowly."""
         while self._outgoing is not None and not self._is_write_paused and not self._is_ending:
             part = self._outgoing.next_part()
             if part is None:
@@ -305,18 +308,18 @@ class Connection(asyncio.Protocol):
                 return
 
     def _finish(self) -> None:
-        """The current request is answered."""
+        """Go on after the answer to the current request: next request, keep-alive, or close."""
         request, self.current = self.current, None
         if self._is_discarding:
             self._linger()
         elif request is None or not request.keep_alive or self._front.is_stopping or self._is_eof:
             self._end()
         else:
-            self.has_asked = True
-            self._front.connections.touched(self)
+            self.was_answered = True
+            self._front.connections.mark_recent(self)
             self.deadline = self._front.loop.time() + self._front.limits.keep_alive_seconds
             if self._awaiting:
-                # Not from within: a thousand requests sent together would be as many calls deep.
+                # Not called directly: a thousand pipelined requests would make a call stack a thousand deep.
                 self._front.loop.call_soon(self._begin_next)
 
     def _begin_next(self) -> None:
@@ -328,7 +331,7 @@ class Connection(asyncio.Protocol):
         self._begin(request)
 
     def refuse(self, status: int, detail: str) -> None:
-        """Answer something that is no request, or will not be one, and end the connection."""
+        """Answer with an error what is not a valid request, or not yet a complete one, and close the connection."""
         if self._is_ending:
             return
         self._incoming, self._parts = None, []
@@ -342,14 +345,15 @@ class Connection(asyncio.Protocol):
             self._is_discarding = True
             self._linger()
         else:
-            # Somebody is owed an answer first; what came behind that request is not understood, so it is the last one.
+            # An earlier request is still being answered. What follows it is invalid, so its answer is the last one.
             self._is_discarding = True
             self._awaiting.clear()
 
     # --- endings
 
     def time_out(self, now: float) -> None:
-        """The deadline has passed: close what is idle, tell who has sent half a request, drop who takes nothing."""
+        """Handle a passed deadline: close an idle connection, answer 408 to an incomplete request, drop a client that
+        does not read its answer."""
         if self._is_write_paused and not self._transport.is_closing():
             left = self._transport.get_write_buffer_size()
             if left < self._left_before:
@@ -362,9 +366,9 @@ class Connection(asyncio.Protocol):
         elif self._incoming is not None:
             what = "body" if self._is_head_complete else "header"
             self._front.count(what)
-            self.refuse(408, "The request was not sent to its end in time.")
+            self.refuse(408, "The request did not arrive completely in time.")
         else:
-            if not self.has_asked:
+            if not self.was_answered:
                 self._front.count("idle")
             self._end()
 
@@ -380,19 +384,19 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _end(self) -> None:
-        """Close it once the answer is taken."""
+        """Close the connection once the client has read the answer."""
         self._is_ending = True
         self.deadline = self._front.loop.time() + self._front.limits.answer_seconds
         self._transport.close()
 
     def stop(self, *, is_final: bool) -> None:
-        """The process ends: whoever waits for nothing goes at once, and at last everybody."""
+        """The process is stopping: close the connection if no request is in progress, or in any case if `is_final`."""
         if is_final:
             self.abort()
         elif self.current is None and self._incoming is None:
             self._end()
 
     def abort(self) -> None:
-        """Drop it."""
+        """Close the connection at once."""
         self._is_ending = True
         self._transport.abort()

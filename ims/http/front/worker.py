@@ -1,7 +1,7 @@
 """Gunicorn's worker class: the event loop of a serving process.
 
-Gunicorn's master binds the address, starts the processes, restarts those that die or whose loop stands still, and ends
-them. It tells this class nothing about limits, so each program's configuration makes a class of its own by `serving`.
+Gunicorn's master binds the address, starts the processes, restarts those that die or whose loop hangs, and stops them.
+It cannot pass limits to a worker class, so each program's Gunicorn configuration makes its own class with `serving`.
 """
 
 import asyncio
@@ -23,29 +23,30 @@ from gunicorn.workers.base import Worker
 from ims.core.log import logger
 from ims.http.front import wsgi
 from ims.http.front.limits import Limits
-from ims.http.front.messages import PROBLEM_JSON, Request, problem
+from ims.http.front.messages import PROBLEM_JSON, UNEXPECTED, Request, problem
 from ims.http.front.protocol import Connection, Front
 
 log = logger(__name__)
 
 DIRECT: Final = "ims.front.direct"
-"""Under this name an application keeps what answers some requests on the loop, without a thread."""
+"""Key in an application's `extensions` for its `Direct`, which answers some requests on the loop, without a thread."""
 OWN_THREADS: Final = frozenset({b"/health/ready", b"/metrics"})
-"""Paths that watch us: they never wait for the threads that people and senders keep busy."""
+"""Paths of probes and of Prometheus. They have threads of their own, so that busy threads do not delay them."""
 SWEEP_SECONDS: Final = 0.5
 STUCK_SECONDS: Final = 120
-"""When every thread has been at one request for so long, the process will not come free by itself: statements end
-after 30 seconds."""
+"""If every thread has worked on one request for this long, the process will not recover by itself: PostgreSQL ends
+statements after 30 seconds."""
 RECEIVING_SECONDS: Final = 2
-"""How long a process that stops waits for requests that are not whole."""
+"""How long a process that stops waits for the rest of incomplete requests."""
 OTHER_FILES: Final = 256
+"""File descriptors for everything but connections."""
 
 
 class Direct(Protocol):
-    """Answers some requests on the loop."""
+    """Answers some requests on the loop, without a thread."""
 
     def __call__(self, request: Request, connection: Connection, /) -> bool:
-        """Whether it takes this request; it then answers it, now or later. Must not block."""
+        """Whether it accepts this request; if so, it answers it, now or later. Must not block."""
 
 
 class FrontWorker(Worker):  # type: ignore[misc]
@@ -54,13 +55,13 @@ class FrontWorker(Worker):  # type: ignore[misc]
     limits: ClassVar[Limits]
 
     def init_signals(self) -> None:
-        """They are the loop's, which is not there yet."""
+        """Reset the signals: the event loop handles them, and it does not exist yet."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGABRT, self.handle_abort)
 
     def run(self) -> None:
-        """Serve until a signal ends it."""
+        """Serve until a signal stops the process."""
         asyncio.run(_Serving(self).serve())
 
 
@@ -70,7 +71,7 @@ def serving(limits: Limits) -> type[FrontWorker]:
 
 
 class _Threads:
-    """Threads that call the application, and since when each has been at its request."""
+    """Threads that call the application, and when each began its current request."""
 
     def __init__(self, count: int, name: str) -> None:
         self.count = count
@@ -98,7 +99,7 @@ class _Threads:
 
 
 class _Serving:
-    """What a process does between its start and its end."""
+    """The work of a process between its start and its end."""
 
     def __init__(self, worker: FrontWorker) -> None:
         self._worker = worker
@@ -113,7 +114,7 @@ class _Serving:
         self._listeners: list[socket.socket] = [one.sock for one in worker.sockets]
 
     async def serve(self) -> None:
-        """Until the end."""
+        """Serve until the process is to stop, then drain."""
         from ims.http.front.metrics import CONNECTIONS_CLOSED
 
         loop = asyncio.get_running_loop()
@@ -145,7 +146,7 @@ class _Serving:
         self._ending.set()
 
     async def _watch(self) -> None:
-        """Tell the master that the loop turns, and end what has taken too long."""
+        """Report to the master that the loop is running, and time out connections."""
         while not self._ending.is_set() and self._worker.ppid == os.getppid():
             self._worker.notify()
             self._front.sweep()
@@ -153,10 +154,10 @@ class _Serving:
                 await asyncio.wait_for(self._ending.wait(), SWEEP_SECONDS)
 
     async def _drain(self) -> None:
-        """Let requests under way be answered, unless it must be quick."""
+        """Finish the requests in progress, unless the process is to stop quickly."""
         front, began = self._front, self._loop.time()
         front.is_stopping = True
-        # What was accepted a moment ago is a connection a moment later.
+        # A socket that was just accepted becomes a connection in the loop's next iteration.
         await asyncio.sleep(0)
         while not self._is_quick and self._loop.time() - began < self._worker.cfg.graceful_timeout:
             is_receiving_over = self._loop.time() - began > RECEIVING_SECONDS
@@ -176,7 +177,7 @@ class _Serving:
     # --- connections
 
     def _accept(self, listener: socket.socket) -> None:
-        """Take one connection: the others are for the other processes."""
+        """Accept one connection, and leave the others to the other processes."""
         try:
             accepted, address = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -185,7 +186,7 @@ class _Serving:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
             if not self._front.connections.free_one():
-                log.error("no_file_for_a_connection", error=errno.errorcode[error.errno])
+                log.error("file_descriptors_exhausted", error=errno.errorcode[error.errno])
                 self._loop.remove_reader(listener)
                 self._loop.call_later(SWEEP_SECONDS, self._accept_again, listener)
             return
@@ -212,8 +213,8 @@ class _Serving:
             if self._direct is not None and self._direct(request, connection):
                 return
         except Exception as error:
-            log.error("request_broke", exc_info=error)
-            connection.answer(request, 500, PROBLEM_JSON, problem(500, "Something went wrong in IMS. It was logged."))
+            log.error("request_failed", exc_info=error)
+            connection.answer(request, 500, PROBLEM_JSON, problem(500, UNEXPECTED))
             return
         environ = wsgi.environment(request, self._address(), self._limits.trusted_proxies)
         threads = self._own_threads if request.path in OWN_THREADS else self._threads
@@ -224,12 +225,12 @@ class _Serving:
         return (name[0], name[1]) if isinstance(name, tuple) else ("localhost", 0)
 
     def _health(self) -> tuple[int, bytes]:
-        """Busy is well; stuck is not."""
+        """The answer of `/health`: a busy process is healthy, one whose threads are all stuck is not."""
         return (503, b'{"status": "stuck"}') if self._threads.is_stuck else (200, b'{"status": "ok"}')
 
 
 def _allow_files(connections: int) -> None:
-    """Each connection is an open file, and systems begin with 1,024."""
+    """Raise the limit of open files: each connection needs one, and the default is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

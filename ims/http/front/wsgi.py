@@ -1,8 +1,8 @@
-"""A WSGI application is called in a thread, with a request that has arrived whole.
+"""Call a WSGI application in a thread, with a request that has arrived completely.
 
-Source: PEP 3333. What the application makes never waits for the client: an answer of known length goes out in one
-piece, a streamed one as its parts are made, and what the client does not take yet waits in memory and then in a
-temporary file.
+Source: PEP 3333. The application never waits for the client. An answer of known length is sent at once; a streamed
+answer is sent as the application makes its parts, and parts that the client has not read yet are kept in memory, then
+in a temporary file.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from urllib.parse import unquote_to_bytes
 
 from ims.core.log import logger
 from ims.core.net import AnyNetwork, is_within, read_address
-from ims.http.front.messages import PROBLEM_JSON, Request, has_body, head, problem
+from ims.http.front.messages import PROBLEM_JSON, UNEXPECTED, Request, has_body, head, problem, whole
 from ims.http.front.protocol import Connection
 
 log = logger(__name__)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 IN_MEMORY: Final = 1024 * 1024
-"""How much of a streamed answer waits in memory for its client."""
+"""How much of a streamed answer is kept in memory until the client reads it; more goes to a temporary file."""
 PART_BYTES: Final = 256 * 1024
 
 
 def call(
     application: Application, request: Request, connection: Connection, loop: asyncio.AbstractEventLoop, environ: Any
 ) -> None:
-    """Let the application answer; runs in a thread."""
+    """Have the application answer a request. Runs in a thread."""
     if request is not connection.current:
-        # The client went while its request waited for a thread.
+        # The client closed the connection while the request waited for a thread.
         return
     answer = _Answer(request, connection, loop)
     try:
@@ -45,12 +45,12 @@ def call(
             if hasattr(parts, "close"):
                 parts.close()
     except Exception as error:
-        log.error("request_broke", exc_info=error)
+        log.error("request_failed", exc_info=error)
         answer.fail()
 
 
 class _Answer:
-    """What an application answers, until it is on the loop's side."""
+    """The answer of an application, until it is handed to the event loop."""
 
     def __init__(self, request: Request, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._request, self._connection, self._loop = request, connection, loop
@@ -70,7 +70,7 @@ class _Answer:
         return self.write
 
     def write(self, part: bytes) -> None:
-        """Part of the body. One of a known length is collected, any other goes out at once."""
+        """Add a part of the body. With a Content-Length the parts are collected, without one they are sent at once."""
         if self._stream is not None:
             self._stream.add(part)
         elif self._length() is not None or not part:
@@ -80,7 +80,7 @@ class _Answer:
             self._stream.add(part)
 
     def end(self) -> None:
-        """The application is done."""
+        """The application has finished: send what was collected, or end the stream."""
         if self._stream is not None:
             self._stream.finish()
             return
@@ -93,14 +93,12 @@ class _Answer:
         self._hand_over(start + body if has_body(request.method, self._code) else start)
 
     def fail(self) -> None:
-        """The application broke: say so, or cut off what has begun."""
+        """The application failed: answer 500, or close the connection if part of the answer has been sent."""
         if self._stream is not None:
             self._loop.call_soon_threadsafe(self._connection.abort)
             return
         self._request.keep_alive = False
-        body = problem(500, "Something went wrong in IMS. It was logged.")
-        headers = [*PROBLEM_JSON, ("Content-Length", str(len(body)))]
-        self._hand_over(head("500 Internal Server Error", headers, keep_alive=False) + body)
+        self._hand_over(whole(self._request, 500, PROBLEM_JSON, problem(500, UNEXPECTED)))
 
     @property
     def _code(self) -> int:
@@ -113,7 +111,7 @@ class _Answer:
         try:
             self._loop.call_soon_threadsafe(self._connection.answer_with, self._request, data)
         except RuntimeError:
-            log.warning("answer_after_the_end")
+            log.warning("answer_after_shutdown")
 
     def _begin_stream(self) -> "_Stream":
         request = self._request
@@ -130,18 +128,18 @@ class _Answer:
 
 
 class _Stream:
-    """Parts on their way from a thread to the loop."""
+    """The parts of a streamed answer, on their way from a thread to the event loop."""
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop, *, is_chunked: bool) -> None:
         self._connection, self._loop, self._is_chunked = connection, loop, is_chunked
         self._lock = threading.Lock()
-        # Closed by whoever reads it to its end, or abandons it.
+        # `next_part` closes it at the end, or `abandon` before.
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self._read_to = self._written_to = 0
         self._is_finished = self._is_abandoned = self._is_woken = False
 
     def add(self, part: bytes) -> None:
-        """Something more is to be sent. Raises `ConnectionError` when nobody takes it any more."""
+        """Add a part. Raises `ClientGone` if the client has closed the connection."""
         if not part:
             return
         with self._lock:
@@ -153,7 +151,7 @@ class _Stream:
         self._wake()
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """Mark the answer as complete."""
         with self._lock:
             if self._is_chunked and not self._is_abandoned:
                 self._file.seek(self._written_to)
@@ -195,11 +193,11 @@ class _Stream:
 
 
 class ClientGone(ConnectionError):
-    """The client ended the connection before its answer was whole."""
+    """The client closed the connection before the answer was complete."""
 
 
 def environment(request: Request, server: tuple[str, int], trusted: tuple[AnyNetwork, ...]) -> dict[str, Any]:
-    """What WSGI tells an application of a request."""
+    """The WSGI environment of a request."""
     path, _, query = _origin_form(request.target).partition(b"?")
     environ: dict[str, Any] = {
         "wsgi.version": (1, 0),
@@ -223,11 +221,11 @@ def environment(request: Request, server: tuple[str, int], trusted: tuple[AnyNet
         "REMOTE_ADDR": request.peer,
     }
     for name, value in request.headers:
-        # X_Forwarded_For would be taken for X-Forwarded-For.
+        # WSGI could not tell X_Forwarded_For, which any client can send through a proxy, from X-Forwarded-For.
         if b"_" not in name:
             _add_header(environ, name.decode("latin-1"), value.decode("latin-1"))
     if request.is_too_large:
-        # A body without Content-Length is reported with the length that was read of it.
+        # For a chunked body, which has no Content-Length, this is the length that was read before it was too much.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["CONTENT_LENGTH"] = str(request.size)
     elif request.body:
@@ -249,7 +247,7 @@ def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
 
 
 def _origin_form(target: bytes) -> bytes:
-    """The path of a target that names the host, too, as a proxy is asked."""
+    """The path and query of a request target, also if it is a complete URL, as in requests to a proxy."""
     if target.startswith(b"/"):
         return target
     scheme, separator, rest = target.partition(b"://")

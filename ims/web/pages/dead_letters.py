@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ims.alerts.dead_letters import Wanted, drop, find_rejected, retry
+from ims.alerts.dead_letters import Wanted, drop, list_dead_letters, retry
 from ims.core.errors import FieldError, Invalid
 from ims.core.log import logger
 from ims.http.authentication import use_case
@@ -23,7 +23,7 @@ def index() -> str:
     if before and not (before.isascii() and before.isdigit() and len(before) <= _MOST_DIGITS):
         raise Invalid(fields=[FieldError("before", "must be the id of a dead letter")])
     with transaction() as session:
-        rows = find_rejected(session, Wanted(), PAGE_ROWS + 1, int(before) if before else None)
+        rows = list_dead_letters(session, Wanted(), PAGE_ROWS + 1, int(before) if before else None)
     return render_template(
         "alerts/dead_letters.html",
         rows=rows[:PAGE_ROWS],

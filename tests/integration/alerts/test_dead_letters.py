@@ -12,9 +12,9 @@ from ims.alerts.dead_letters import (
     NoSuchDeadLetter,
     Wanted,
     drop,
-    find_rejected,
+    get_dead_letter,
+    list_dead_letters,
     rejected_ids,
-    rejected_one,
     retry,
 )
 from ims.alerts.ingest import ingest
@@ -63,7 +63,7 @@ def test_what_is_still_wrong_stays_with_today_s_reason(session: Session) -> None
     retried = retry(by(session, ALICE, at(60)), id_)
     assert (retried.result, retried.is_taken) == (STILL_REJECTED, False)
     assert "labels" in retried.message
-    one = rejected_one(session, id_)
+    one = get_dead_letter(session, id_)
     assert (one.reason, one.details["place"]) == ("wrong_labels", 0)
 
 
@@ -91,12 +91,12 @@ def test_they_are_found_by_source_and_reason(session: Session) -> None:
     assert rejected_ids(session, Wanted()) == [*first, *second]
     assert rejected_ids(session, Wanted(reason="not_an_object")) == second
     assert rejected_ids(session, Wanted(source="another")) == []
-    assert [one.id for one in find_rejected(session, Wanted(), 2)] == [second[0], first[1]]
-    assert [one.id for one in find_rejected(session, Wanted(), 9, before=first[1])] == [first[0]]
+    assert [one.id for one in list_dead_letters(session, Wanted(), 2)] == [second[0], first[1]]
+    assert [one.id for one in list_dead_letters(session, Wanted(), 9, before=first[1])] == [first[0]]
     assert drop(by(session, ALICE, NOW), [first[0], 4711]) == 1
     for unknown in (first[0], 0, -1, 2**70):
         with pytest.raises(NotFound):
-            rejected_one(session, unknown)
+            get_dead_letter(session, unknown)
         with pytest.raises(NoSuchDeadLetter):
             retry(by(session, ALICE, NOW), unknown)
         with pytest.raises(NoSuchDeadLetter):

@@ -186,7 +186,7 @@ def resolved_by_a_person(session: Session, seconds: float) -> None:
     session.execute(text("UPDATE incident SET status = 'resolved', resolved_at = :now"), {"now": at(seconds)})
 
 
-def test_what_a_person_resolved_and_fires_anew_without_a_resolve_between_is_told(sender: Session) -> None:
+def test_what_a_person_resolved_and_fires_anew_without_a_resolve_between_is_notified(sender: Session) -> None:
     take(sender, notification(starts=0))
     resolved_by_a_person(sender, 60)
     assert take(sender, notification(starts=0), now=at(14_400)).results == (Result.DUPLICATE,)

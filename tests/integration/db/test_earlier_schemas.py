@@ -154,7 +154,7 @@ def damaged(settings: Settings, postgres: PostgresServer) -> Iterator[Settings]:
         ("DROP TABLE approval", "table approval is missing"),
         ("DROP INDEX uq_run_active_target", "index uq_run_active_target is missing"),
         ("ALTER TABLE run ALTER COLUMN attempt TYPE text", "column run.attempt is text instead of integer"),
-        ("ALTER TABLE run ADD COLUMN shard integer NOT NULL", "column run.shard is required, but unknown"),
+        ("ALTER TABLE run ADD COLUMN shard integer NOT NULL", "column run.shard is required, but unknown to IMS"),
         ("DROP TRIGGER note_words ON timeline_event", "trigger note_words is missing"),
         ("DROP FUNCTION remove_old_incidents", "function remove_old_incidents is missing"),
         ("ALTER TABLE incident ALTER COLUMN team SET NOT NULL", "column incident.team is required"),

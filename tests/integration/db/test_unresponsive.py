@@ -72,7 +72,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(impatient: Datab
         session.execute(text("SELECT pg_sleep(20)"))
 
 
-def test_a_full_disk_is_told_as_such(impatient: Database) -> None:
+def test_a_full_disk_is_reported_as_such(impatient: Database) -> None:
     with pytest.raises(DatabaseDiskFull), impatient.begin() as session:
         session.execute(text(DISK_FULL))
     direct = impatient.direct()

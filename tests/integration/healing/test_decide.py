@@ -110,7 +110,7 @@ def test_a_busy_target_is_decided_about_again(make_site: MakeSite, database: Dat
     assert decide_now(database, second) == ["allowed"]
 
 
-def test_a_repeated_denial_is_counted_and_told_once(make_site: MakeSite, database: Database) -> None:
+def test_a_repeated_denial_is_counted_and_reported_once(make_site: MakeSite, database: Database) -> None:
     make_site(settings={"healing_mode": "observe"})
     with database.begin() as session:
         episode, incident = fire(session, "shop", decide=False)

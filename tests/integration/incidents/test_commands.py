@@ -67,7 +67,9 @@ def test_acknowledging_and_resolving_stand_in_the_timeline(
     assert json.loads(capsys.readouterr().out)["timeline"][-1]["kind"] == "resolved"
 
 
-def test_an_incident_that_does_not_exist_is_told(numbers: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_incident_that_does_not_exist_is_reported(
+    numbers: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["incident", "show", "INC-99999"]) == 3
     assert "no such incident" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ def tasks(*lines: str) -> str:
     return HEAD + "  tasks:\n" + "".join(f"    {line}\n" for line in lines)
 
 
-def test_every_fault_of_a_playbook_is_told_with_its_line(tree: Path, write: Write) -> None:
+def test_every_fault_of_a_playbook_is_reported_with_its_line(tree: Path, write: Write) -> None:
     write(
         f"/{PLAYBOOK}",
         HEAD
@@ -151,7 +151,7 @@ def test_what_nobody_waits_for_is_a_warning(tree: Path, write: Write) -> None:
     assert "`poll: 0`, and nobody waits for it" in warning.message
 
 
-def test_a_plugin_that_ends_the_reader_of_a_playbook_is_told(tree: Path, write: Write) -> None:
+def test_a_plugin_that_ends_the_reader_of_a_playbook_is_reported(tree: Path, write: Write) -> None:
     write("/playbooks/heal/lookup_plugins/bad.py", "import os\nos._exit(3)\n")
     write(f"/{PLAYBOOK}", tasks("- import_tasks: \"{{ lookup('bad') }}.yml\""))
     assert faults(tree) == [f"{PLAYBOOK}: could not be loaded: something of the policy ended Ansible."]

@@ -225,7 +225,7 @@ def test_an_encrypted_file_without_password_is_reported(tree: Path, write: Write
     assert "set vault_password_file" in found[0]
 
 
-def test_a_vault_password_file_that_is_missing_is_told(tree: Path, write: Write, tmp_path: Path) -> None:
+def test_a_vault_password_file_that_is_missing_is_reported(tree: Path, write: Write, tmp_path: Path) -> None:
     write("/ansible.cfg", f"[defaults]\nvault_password_file = {tmp_path / 'nowhere'}\n")
     found = faults(tree)
     assert "vault password cannot be read" in found[0]

@@ -142,11 +142,11 @@ def test_once_the_fence_moved_on_the_former_holder_writes_nothing(database: Data
     assert lose(database, queued.run_id) == 1
     before = run_row(database, queued.run_id)
     with database.begin() as session:
-        told_before = kinds(session, queued.incident)
+        kinds_before = kinds(session, queued.incident)
         assert finish_playbook(session, stale, GOOD, now()) is None
         assert not store_events(session, stale, [event(1)])
     with database.begin() as session:
-        assert kinds(session, queued.incident) == told_before
+        assert kinds(session, queued.incident) == kinds_before
     after = run_row(database, queued.run_id)
     assert (after.status, after.fence, after.rc) == (RunStatus.UNKNOWN, before.fence, None)
     assert (stored(database), jobs(database)) == (0, ["verify_run"])

@@ -135,7 +135,7 @@ def test_a_wrong_alertmanager_ends_nothing(
     assert rows(worker, OPEN) == []
 
 
-def test_a_restarted_alertmanager_ends_nothing_until_it_has_settled_and_is_told_something(
+def test_a_restarted_alertmanager_ends_nothing_until_it_has_settled_and_has_alerts(
     worker: WorkerContext, alertmanager: Alertmanager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("Lasting", "Ended"):
@@ -165,7 +165,7 @@ def address(worker: WorkerContext, url: str) -> None:
         session.get_one(Source, SHOP).alertmanager_url = url
 
 
-def test_an_alertmanager_that_went_away_is_told_and_comes_back(
+def test_an_alertmanager_that_went_away_is_reported_and_comes_back(
     worker: WorkerContext, alertmanager: Alertmanager, tmp_path: Path
 ) -> None:
     look(worker)

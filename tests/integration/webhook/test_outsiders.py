@@ -201,7 +201,7 @@ def test_uptime_kuma_is_read_by_its_format(send: Send, source: Database) -> None
     assert incidents(source) == []
 
 
-def test_without_a_format_uptime_kuma_is_told_which_one_and_its_body_is_kept(send: Send, source: Database) -> None:
+def test_without_a_format_the_answer_to_uptime_kuma_names_it_and_the_body_is_kept(send: Send, source: Database) -> None:
     answer = send(KUMA, "generic", status=422)
     assert answer["type"] == "urn:ims:problem:nothing-readable"
     assert "--format uptime-kuma" in answer["errors"][0]["message"]
@@ -305,7 +305,7 @@ def test_a_clock_that_is_set_right_while_an_alert_fires_leaves_nothing_open(send
     assert send(body({**over, "status": "resolved"}))["alerts"][0]["result"] == "closed"
 
 
-def test_clocks_that_agree_are_not_told_of(send: Send, source: Database) -> None:
+def test_clocks_that_agree_are_not_reported(send: Send, source: Database) -> None:
     one = alert({"alertname": "A"}, startsAt=seconds_from_now(-600))
     send(body(one))
     send(body({**one, "status": "resolved", "endsAt": seconds_from_now(20)}))

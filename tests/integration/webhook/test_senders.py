@@ -114,7 +114,7 @@ def test_events_come_in_every_mode(
         assert [one["event_source"] for one in session.scalars(select(Alert.labels))] == [source_named]
 
 
-def test_an_event_in_binary_mode_without_an_attribute_is_told_which(client: FlaskClient, source: Database) -> None:
+def test_an_event_in_binary_mode_without_an_attribute_is_answered_which(client: FlaskClient, source: Database) -> None:
     set_kind(source, "cloudevents")
     headers = {"Authorization": f"Bearer {TOKEN}", "ce-specversion": "1.0", "ce-id": "1", "ce-type": "t"}
     answer = client.post("/alerts/cloudevents", json=generic_alert(), headers=headers)

@@ -204,7 +204,7 @@ OWN = AlertFormat(
 
 def test_a_format_of_the_policy_takes_a_list_apart() -> None:
     items = [{"text": "x", "flag": True, "prio": "A", "q": 7, "more": {"n": 1}}, {"text": "x", "flag": False}, {}]
-    parsed = parse_mapped(OWN, read_fields, 10, {"items": items}, SOURCE, NOW)
+    parsed = parse_mapped(OWN, read_fields, {"items": items}, SOURCE, NOW)
     firing, over = parsed.notifications
     assert (firing.labels["severity"], firing.labels["queue.name"], firing.annotations["n"]) == ("critical", "7", "1")
     assert over.status is NotificationStatus.RESOLVED

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ims.alerts.notifications import AlertNotification, Ignored, NotificationStatus, Rejected, RejectReason
 from ims.alerts.parsers.cloudevents import NotCloudevents, parse_cloudevents, read_event
-from ims.alerts.parsers.generic import MOST_ALERTS, NotGeneric, parse_generic, read_generic
+from ims.alerts.parsers.each import MOST_ALERTS
+from ims.alerts.parsers.generic import NotGeneric, parse_generic, read_generic
 from ims.alerts.parsers.grafana import read_grafana
 from ims.core.errors import TooLarge
 from tests.support.notifications import NOW, SOURCE, alertmanager_alert, at, cloudevent, generic_alert

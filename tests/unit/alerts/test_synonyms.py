@@ -67,8 +67,8 @@ def test_every_word_for_a_status_counts_under_every_key(key: str) -> None:
         ({"state": "banana"}, RejectReason.WRONG_STATUS, "state: 'banana'"),
         ({"state": 0}, RejectReason.WRONG_STATUS, "status: "),
         ({"alert_state": {"a": 1}}, RejectReason.WRONG_STATUS, "status: "),
-        ({"severity": "ok"}, RejectReason.WRONG_FIELD, "severity: 'ok' says that it is over"),
-        ({"priority": "cleared"}, RejectReason.WRONG_FIELD, "'cleared' says that it is over"),
+        ({"severity": "ok"}, RejectReason.WRONG_FIELD, "severity: 'ok' means resolved"),
+        ({"priority": "cleared"}, RejectReason.WRONG_FIELD, "'cleared' means resolved"),
     ],
 )
 def test_what_is_no_clear_status_is_never_an_alert(given: dict[str, Any], reason: RejectReason, named: str) -> None:

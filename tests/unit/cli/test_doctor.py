@@ -38,8 +38,8 @@ def test_a_clock(offset: float, took: float, expected: tuple[str, str]) -> None:
         (GIB // 2, 2 * GIB, 1.0, ("warn", "0.5 GiB free (25%) at /state")),
         (GIB // 10, GIB, 1.0, ("fail", "0.1 GiB free (10%) at /state")),
         (50 * GIB, 10_000 * GIB, 1.0, ("fail", "50.0 GiB free (0%) at /state")),
-        (50 * GIB, 100 * GIB, 0.03, ("warn", "3% of its files free at /state")),
-        (50 * GIB, 100 * GIB, 0.0, ("fail", "0% of its files free at /state")),
+        (50 * GIB, 100 * GIB, 0.03, ("warn", "3% of the inodes free at /state")),
+        (50 * GIB, 100 * GIB, 0.0, ("fail", "0% of the inodes free at /state")),
         (0, 0, 0.0, ("fail", "0.0 GiB free (0%) at /state")),
     ],
 )

@@ -83,7 +83,9 @@ REFUSED = "Failed to connect to the host via ssh: ssh: connect to host x port 22
         (ended(event(FAILED, cut_short="was killed by signal 9"), rc=0, recap={"checkout": GOOD}), Outcome.SUCCEEDED),
     ],
 )
-def test_a_task_that_told_no_end_or_was_ended_in_the_middle_is_no_known_failure(end: Ending, outcome: Outcome) -> None:
+def test_a_task_that_reported_no_end_or_was_ended_in_the_middle_is_no_known_failure(
+    end: Ending, outcome: Outcome
+) -> None:
     assert end.decide()[0] is outcome
     assert (end.cut_short is not None) == (outcome is Outcome.UNKNOWN) or outcome is Outcome.SUCCEEDED
 

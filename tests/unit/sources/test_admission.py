@@ -67,7 +67,7 @@ def test_a_source_sends_from_its_networks_only(peer: str, is_let_in: bool) -> No
         assert refused.value.status == 403
 
 
-def test_an_address_that_cannot_be_told_is_refused_where_networks_are_given() -> None:
+def test_an_unknown_address_is_refused_where_networks_are_given() -> None:
     with pytest.raises(AddressRefused):
         Admission(PROXIES).let_in(Sender("shop", "alertmanager", INSIDE), "10.0.0.1", ["nonsense"])
     Admission(PROXIES).let_in(Sender("shop", "alertmanager"), "10.0.0.1", ["nonsense"])

@@ -47,6 +47,6 @@ def test_only_those_can_be_asked_that_have_an_alertmanager() -> None:
     assert check_definition({**SHOP, "alertmanager_url": "http://am.example:9093"}).alertmanager_url
 
 
-def test_people_are_told_the_paths_that_the_webhook_takes() -> None:
+def test_people_see_the_paths_that_the_webhook_takes() -> None:
     assert {PATHS[SourceKind(kind)] for kind in FORMATS} == set(ALERT_PATHS)
     assert {kind for kind in PATHS if kind != SourceKind.HEARTBEAT} == set(FORMATS)

@@ -97,7 +97,7 @@ def test_an_alertmanager_is_the_same_as_long_as_it_runs_and_is_asked_at_one_addr
     ]
 
 
-def test_since_when_it_runs_is_told_by_its_own_clock() -> None:
+def test_since_when_it_runs_is_read_by_its_own_clock() -> None:
     # Its clock is an hour slow: it says that it started an hour ago, and that it is an hour ago now.
     an_hour_ago = at(-3600)
     assert read_instance("http://am", status(uptime=an_hour_ago.isoformat()), an_hour_ago, NOW).started_at == NOW

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ims.alerts.parsers.alertmanager import MOST_ALERTS, NotAlertmanager, parse
+from ims.alerts.parsers.alertmanager import NotAlertmanager, parse
+from ims.alerts.parsers.each import MOST_ALERTS
 from ims.core.errors import TooLarge
 from tests.support.notifications import NOW, SOURCE, alertmanager_alert, alertmanager_body
 from tests.unit.alerts.test_notifications import json_values

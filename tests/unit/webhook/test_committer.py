@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from psycopg.errors import DataError
 from ims.alerts.episodes import Result
 from ims.alerts.ingest import Outcome
 from ims.alerts.notifications import AlertNotification, Parsed, Rejected
+from ims.core.clock import utc_now
 from ims.core.db.engine import Database
 from ims.core.errors import DatabaseAway
 from ims.core.severity import Severity
@@ -35,6 +37,9 @@ class Store(Database):
     def direct(self) -> Any:
         """The connection that the committer keeps: its transactions are this one's."""
         return self
+
+    def now(self) -> datetime:
+        return utc_now()
 
     @contextmanager
     def begin(self) -> Iterator[Any]:
