@@ -38,6 +38,9 @@ def build_environment(run_context: RunContext, directory: Path, mark: str) -> di
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / CONTROL_PATHS),
         "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR": str(temporary / PERSISTENT_PATHS),
         "ANSIBLE_FORCE_COLOR": "1",
+        # ansible-core 2.21 leaves a task's arguments out of its result: whether a lost request may have changed
+        # something depends on its method.
+        "ANSIBLE_INJECT_INVOCATION": "1",
         # ansible-runner's callback drops a larger result; its output is kept all the same.
         "MAX_EVENT_RES": "200000",
         **_remote_tmp(Path(common["ANSIBLE_CONFIG"])),

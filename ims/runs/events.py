@@ -34,7 +34,10 @@ NOTE: Final = "ims_note"
 
 _FAILURES: Final = frozenset({FAILED, UNREACHABLE, ITEM_FAILED, "runner_retry"})
 _SIGNALS: Final = range(1, 65)
-_JOB_LOST = re.compile(r"Timeout exceeded|did not complete within the requested time|could not find job")
+# The third is what ansible-core 2.21 calls a job that did not end in time.
+_JOB_LOST = re.compile(
+    r"Timeout exceeded|did not complete within the requested time|produced unparsable results|could not find job"
+)
 _READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COUNTS: Final = {
     "ok": "ok",
@@ -176,7 +179,7 @@ def how_cut_short(result: Mapping[str, Any], action: str) -> str | None:
         return f"was killed by signal {-rc if rc < 0 else rc - 128}"
     if "timedout" in result:
         return "was stopped at its timeout"
-    if "ansible_job_id" in result and _JOB_LOST.search(str(result.get("msg"))):
+    if ("ansible_job_id" in result or "async_result" in result) and _JOB_LOST.search(str(result.get("msg"))):
         return "did not end within its time for async"
     if action.rpartition(".")[2] == "uri" and _lost_answer(result):
         return "sent its request and got no answer"

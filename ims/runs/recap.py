@@ -15,13 +15,15 @@ from ims.runs.events import FAILED, ITEM_FAILED, ITEM_OK, OK, SKIPPED, STARTED, 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MAX_LINE = 500  # characters
 _ERROR = "[ERROR]:"
-_TOLD: Final = frozenset({OK, FAILED, UNREACHABLE, SKIPPED})
+_ENDED: Final = frozenset({OK, FAILED, UNREACHABLE, SKIPPED})
 _NEVER_CONNECTED = re.compile(
     r"ssh: connect to host|Could not resolve hostname|Permission denied|Host key verification failed"
     r"|REMOTE HOST IDENTIFICATION HAS CHANGED|kex_exchange_identification|banner exchange"
     r"|no matching (host key|cipher|key)|Too many authentication failures|[Ii]ncorrect password|UNPROTECTED PRIVATE KEY"
 )
 """What ssh says when no connection came about."""
+_TASK_HAD_ENDED: Final = re.compile(r"The requested handler .* was not found")
+"""What ansible-core 2.21 ends with instead of reporting the end of the task that notified this handler."""
 _NOTHING_COPIED: Final = "Failed to create temporary directory"
 """What Ansible says when it could not even copy the module."""
 _ON_CONTROLLER: Final = frozenset(
@@ -167,7 +169,7 @@ class Ending:
         task = event.task or str(event.data.get("action", ""))
         if event.kind == STARTED:
             self.under_way[event.host] = task
-        elif event.kind in _TOLD:
+        elif event.kind in _ENDED:
             self.under_way.pop(event.host, None)
         if event.kind in (FAILED, ITEM_FAILED, UNREACHABLE) and (how := self._how_cut_short(event)):
             self.cuts.append(f"Task {task!r} on {event.host} {how}")
@@ -192,7 +194,7 @@ class Ending:
             return "Some process of the run was killed from outside."
         if self.cuts:
             return f"{self.cuts[0]}: how far it came is unknown."
-        if self.under_way and self.recap is None:
+        if self.under_way and self.recap is None and not _TASK_HAD_ENDED.search(self.last_line):
             host, task = next(iter(self.under_way.items()))
             return f"Task {task!r} on {host} was started, and the process that executed it was killed."
         return None

@@ -116,6 +116,10 @@ def test_the_message_of_a_failed_task_is_cut() -> None:
         ({"rc": 143}, "was killed by signal 15"),
         ({"timedout": {"period": 1}, "msg": "Task failed: Timed out after 1 second(s)."}, "was stopped at its timeout"),
         ({"ansible_job_id": "j1.2", "msg": "Timeout exceeded"}, "did not end within its time for async"),
+        (
+            {"async_result": {"ansible_job_id": "j1.2"}, "msg": "async task produced unparsable results"},
+            "did not end within its time for async",
+        ),
         ({"ansible_job_id": "j1.2", "msg": "could not find job"}, "did not end within its time for async"),
         ({"ansible_job_id": "j1.2", "rc": 1, "msg": "non-zero return code"}, None),
         ({"censored": "the output has been hidden"}, None),

@@ -100,6 +100,14 @@ def test_a_stop_is_in_the_middle_only_if_a_task_was_under_way(stop: Stop) -> Non
     assert ended(stop=stop, is_silent=True).cut_short is not None
 
 
+def test_a_handler_that_does_not_exist_ends_the_playbook_and_its_task_had_ended() -> None:
+    # ansible-core 2.21 reports no end of the task that notified it.
+    end = ended(BEGUN, rc=1)
+    end.note_output("[ERROR]: The requested handler 'Restart nothing' was not found in either the main handlers list")
+    assert end.decide()[0] is Outcome.FAILED
+    assert "Restart nothing" in end.decide()[1]
+
+
 def test_a_run_whose_child_reported_no_end_has_died() -> None:
     assert Ending(target="checkout").decide()[0] is Outcome.DIED
 
