@@ -1,6 +1,6 @@
 """Reading with 1,000 and with 1,000,000 incidents: lists, search, one incident, statistics, the overview.
 
-    .venv/bin/python -m benchmarks.bench_scale [--quick] [--write] [--only words --only overview]
+    .venv/bin/python -m benchmarks.bench_scale [--quick] [--write] [--only search --only overview]
 
 Two databases of one machine, each with ims-web as in production. Every round asks everything of both, one after the
 other, so that whatever else happens on the machine happens to both.
@@ -93,15 +93,15 @@ def summary(days: int, **chosen: str) -> Look:
     return look
 
 
-def figures(site: Site) -> object:
+def current_statistics(site: Site) -> object:
     """The statistics of the overview and of /metrics, read from the database because /metrics caches them."""
     with site.database.begin() as session:
         return read_statistics(session, datetime.now(UTC)), count_by_status(session)
 
 
-def words(given: str, more: str = "") -> Look:
+def search(given: str, more: str = "") -> Look:
     """A search by the API."""
-    return api(f"/incidents?words={urllib.parse.quote_plus(given)}{more}")
+    return api(f"/incidents?search={urllib.parse.quote_plus(given)}{more}")
 
 
 LOOKS: Final[dict[str, Look]] = {
@@ -122,22 +122,22 @@ LOOKS: Final[dict[str, Look]] = {
     "list: unresolved of a service": api(f"/incidents?status=unresolved&service={service(0)}"),
     "list: a pair of filters that nothing has": api("/incidents?environment=production&assignee=nobody"),
     "list: page of a filtered list": page(f"/incidents?service={service(0)}&severity=low"),
-    "words: in every fifth incident": words(COMMON),
-    "words: in every hundredth": words(MIDDLING),
-    "words: in 20 incidents": words(RARE),
-    "words: in none": words("nowhere"),
-    "words: two of them": words(f"{COMMON} {MIDDLING}"),
-    "words: two that never meet": words(f"{COMMON} {OTHER_COMMON}"),
-    "words: two that never meet, of a service": words(f"{COMMON} {OTHER_COMMON}", f"&service={service(0)}"),
-    "words: three that never meet": words(f"{COMMON} {OTHER_COMMON} {MIDDLING}"),
-    "words: a common one and none": words(f"{COMMON} nowhere"),
-    "words: a common one of a service that has none": words(COMMON, "&service=nowhere"),
-    "words: a rare pair of word and service": words(MIDDLING, f"&service={service(SERVICES - 1)}"),
-    "words: one letter": words("b"),
-    "words: of a storm two months ago": words(STORM),
-    "words: with a service": words(MIDDLING, f"&service={service(0)}"),
-    "words: unresolved only": words(COMMON, "&status=unresolved"),
-    "words: from the middle": words(COMMON, "&cursor={middle_common}"),
+    "search: in every fifth incident": search(COMMON),
+    "search: in every hundredth": search(MIDDLING),
+    "search: in 20 incidents": search(RARE),
+    "search: in none": search("nowhere"),
+    "search: two of them": search(f"{COMMON} {MIDDLING}"),
+    "search: two that never meet": search(f"{COMMON} {OTHER_COMMON}"),
+    "search: two that never meet, of a service": search(f"{COMMON} {OTHER_COMMON}", f"&service={service(0)}"),
+    "search: three that never meet": search(f"{COMMON} {OTHER_COMMON} {MIDDLING}"),
+    "search: a common one and none": search(f"{COMMON} nowhere"),
+    "search: a common one of a service that has none": search(COMMON, "&service=nowhere"),
+    "search: a rare pair of word and service": search(MIDDLING, f"&service={service(SERVICES - 1)}"),
+    "search: one letter": search("b"),
+    "search: of a storm two months ago": search(STORM),
+    "search: with a service": search(MIDDLING, f"&service={service(0)}"),
+    "search: unresolved only": search(COMMON, "&status=unresolved"),
+    "search: from the middle": search(COMMON, "&cursor={middle_common}"),
     "one incident": api("/incidents/{one}"),
     "one incident, its page": page("/incidents/{one}"),
     "summary: 30 days": summary(30),
@@ -146,7 +146,7 @@ LOOKS: Final[dict[str, Look]] = {
     "summary: 90 days of a team": summary(90, team="team-3"),
     "summary: 90 days of a severity": summary(90, severity="critical"),
     "summary: 90 days of a team in production": summary(90, team="team-3", environment="production"),
-    "figures of the overview and of /metrics": figures,
+    "statistics of the overview and of /metrics": current_statistics,
 }
 """What is looked at."""
 
@@ -215,7 +215,7 @@ def _get_to_know(here: Site) -> None:
     here.known |= {
         "one": str(middle["incident"]),
         "middle": _cursor_at(here, "/incidents", middle),
-        "middle_common": _cursor_at(here, f"/incidents?words={COMMON}", middle),
+        "middle_common": _cursor_at(here, f"/incidents?search={COMMON}", middle),
         "week_since": urllib.parse.quote_plus((now - timedelta(days=70)).isoformat()),
         "week_until": urllib.parse.quote_plus((now - timedelta(days=63)).isoformat()),
     }
@@ -283,8 +283,8 @@ def _milliseconds(seconds: list[float]) -> str:
 def verdicts(ratios: dict[str, float]) -> list[report.Verdict]:
     """The worst of each kind against the target."""
     kinds = {
-        "lists": "list", "words": "words", "one incident": "one incident", "summary": "summary",
-        "overview and figures": ("overview", "figures"),
+        "lists": "list", "searches": "search", "one incident": "one incident", "summary": "summary",
+        "overview and statistics": ("overview", "statistics"),
     }  # fmt: skip
     return [
         report.Verdict(

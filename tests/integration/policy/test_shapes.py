@@ -180,7 +180,7 @@ def test_variables_below_the_inventory_that_ansible_does_not_read_are_a_warning(
 
 def test_a_missing_inventory_names_those_that_are_there(shape: Shape) -> None:
     root = shape({"inventories/production/hosts": HOSTS, "hosts": HOSTS})
-    with pytest.raises(TreeFaulty, match=r"there are inventories/production, hosts: give one by --inventory"):
+    with pytest.raises(TreeFaulty, match=r"there are inventories/production, hosts: choose one with --inventory"):
         revision(root, "inventory/local")
 
 
