@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from ims.core.errors import IMSError, TooLarge, Unauthenticated
 from ims.core.log import logger
 from ims.sources.admission import TooFast
+from ims.sources.definition import PATHS
 from webhook.metrics import REQUESTS_REFUSED
 
 log = logger(__name__)
@@ -36,8 +37,8 @@ def install(app: Flask, max_body_bytes: int) -> None:
         return response
 
     def unknown_path(_: NotFound) -> Response:
-        paths = sorted(rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
-        return _problem(404, "not-found", "Not Found", f"Unknown path: send alerts to {' or '.join(paths)}.", {})
+        paths = ", ".join(f"{kind} sends to {path}" for kind, path in PATHS.items())
+        return _problem(404, "not-found", "Not Found", f"Unknown path. A source of kind {paths}.", {})
 
     app.register_error_handler(IMSError, _of_ours)
     app.register_error_handler(RequestEntityTooLarge, too_large)

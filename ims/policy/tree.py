@@ -186,7 +186,9 @@ def _candidates(root: Path) -> str:
         for path in sorted(root.glob(pattern))
         if path.name not in ("group_vars", "host_vars") and not is_left_out(path.name)
     ]
-    return f"; there are {', '.join(found[:_MOST_CANDIDATES])}: choose one with --inventory or IMS_INVENTORY" * bool(found)
+    if not found:
+        return ""
+    return f"; there are {', '.join(found[:_MOST_CANDIDATES])}: choose one with --inventory or IMS_INVENTORY"
 
 
 def _walk(root: Path, parts: Iterable[str]) -> set[Path]:

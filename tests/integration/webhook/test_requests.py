@@ -103,7 +103,7 @@ def test_the_response_to_an_unknown_path_names_the_paths(client: FlaskClient) ->
     answer = client.post("/alerts/", headers=AUTHORIZED)
     assert answer.status_code == 404
     assert answer.json is not None
-    assert "/alerts/generic or /heartbeats/<name>" in answer.json["detail"]
+    assert "grafana sends to /alerts, generic sends to /alerts/generic," in answer.json["detail"]
 
 
 @pytest.mark.parametrize("place", [0, 1, 50, 99])
