@@ -29,8 +29,8 @@ oncall = Blueprint("oncall", __name__)
 
 AHEAD: Final = timedelta(days=28)
 PAGE_ROWS: Final = 12
-MOST_DRAWN: Final = 60
-"""Shifts of a strip; with hourly handoffs it shows fewer days."""
+MOST_DRAWN: Final = 90
+"""Shifts of a strip: three a day for 28 days; with more handoffs it shows fewer days."""
 MOST_LISTED: Final = 80
 
 
