@@ -7,15 +7,19 @@ from typing import Any
 from ims.alerts.batch import title_of
 from ims.alerts.correlation import place
 from ims.alerts.notifications import AlertNotification
-from ims.alerts.parsers.formats import format_of
+from ims.alerts.parsers.formats import FormatMissing, format_of
 from ims.core.context import Context
-from ims.core.errors import FieldError, Unprocessable
+from ims.core.errors import FieldError, Invalid, Unprocessable
 from ims.core.principal import Role
 from ims.policy.queries import policy_in_force
 from ims.policy.schema import Policy
 
 SOURCE = "try"
 """The name of the source in these alerts."""
+
+
+class BodyDoesNotFit(Unprocessable):
+    """The body does not have this format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,22 @@ class Tried:
 def try_body(context: Context, kind: str, format_name: str | None, body: Any) -> list[Tried]:
     """Parse a body as from a source of this kind and format.
 
-    Raises `Invalid` for a body in another format, `FormatMissing`, and `Unprocessable` for a kind without alerts.
+    Raises `BodyDoesNotFit`, and `Unprocessable` for an unknown format and for a kind without alerts.
     """
     context.require(Role.ADMIN)
     policy = policy_in_force(context.session)
-    known = format_of(kind, format_name, lambda: policy)
+    try:
+        known = format_of(kind, format_name, lambda: policy)
+    except FormatMissing:
+        raise Unprocessable(
+            fields=[FieldError("format", "is not known: use one that IMS brings, or one of the policy's alert_formats")]
+        ) from None
     if known is None:
         raise Unprocessable(fields=[FieldError("kind", "sends no alerts")])
-    parsed = known.parse(body, SOURCE, context.now)
+    try:
+        parsed = known.parse(body, SOURCE, context.now)
+    except Invalid as error:
+        raise BodyDoesNotFit(str(error), fields=error.fields) from None
     found = [
         _tried(policy, at, notification) for at, notification in zip(parsed.places, parsed.notifications, strict=True)
     ]

@@ -200,7 +200,7 @@ def try_body(
         described = api().get(place("sources", source))
         kind, format_ = described["kind"], described["format"]
     wanted = {"kind": str(kind), "format": format_, "body": _read(file)}
-    tried = api().request("POST", "/sources/try", body=wanted)
+    tried = api().request("POST", "/source-trials", body=wanted)
     if as_json:
         print_json(tried)
     else:

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Final
 
-from ims.alerts.parsers.formats import FormatMissing
 from ims.alerts.source_statistics import statistics_of
 from ims.alerts.trial import try_body
 from ims.api.listing import PageQuery
@@ -21,7 +20,7 @@ from ims.api.v1.schemas.sources import (
     show_source,
     show_source_details,
 )
-from ims.core.errors import Conflict, Invalid, Unprocessable
+from ims.core.errors import Conflict, Unprocessable
 from ims.core.principal import Role
 from ims.http.authentication import use_case
 from ims.http.resources import transaction
@@ -52,10 +51,10 @@ def create(body: NewSource) -> Answer:
 
 
 @api.post(
-    "/sources/try",
+    "/source-trials",
     answers=TrialResponse,
     least=Role.ADMIN,
-    raises=(Invalid, Unprocessable, FormatMissing),
+    raises=(Unprocessable,),
     example={"kind": "generic", "format": None, "body": {"message": "The queue is long", "state": "alerting"}},
 )
 def try_one(body: Trial) -> TrialResponse:
