@@ -8,6 +8,9 @@ Senders that wait for their responses send their next requests together: without
 groups, one under way while the other is committed. So the next commit waits for the senders that were just answered,
 but no longer than a few times the duration of the last commit: PostgreSQL works about as long for a commit as for six
 of its alerts. A lone request has no others to wait for and is not delayed.
+
+When many alerts wait, a second commit runs beside the first one: then PostgreSQL's work for the alerts counts, not the
+number of commits, and a second core can do half of it.
 """
 
 import asyncio
@@ -49,6 +52,10 @@ PATIENCE = 4
 process writes their responses and reads their next requests one after the other, which takes longer than the commit."""
 LONGEST_PATIENCE = 0.02
 """Upper bound of that wait, in seconds."""
+MOST_COMMITS = 2
+"""Commits of one process at the same time."""
+MANY_NOTIFICATIONS = 200
+"""A second commit begins when so many notifications wait. With fewer, two commits cost more than they save."""
 
 Done = Callable[["Request"], None]
 MOST_CUT: Final = 100
@@ -92,10 +99,12 @@ class Committer:
     database: Database
     clock: Callable[[], datetime] | None = None
     """Times of what is stored; the database's clock unless a test gives another."""
-    _connection: DirectConnection = field(init=False)
+    _connections: list[DirectConnection] = field(init=False)
+    """One for each commit that may run; those in use are taken out."""
     _lock: threading.Condition = field(default_factory=threading.Condition)
     _waiting: list[Request] = field(default_factory=list)
-    _is_committing: bool = False
+    _commits: int = 0
+    """Commits that run, or whose turn has been given to a request."""
     _expected: int = 0
     """Requests that the last commit answered or kept waiting: as many are expected for the next commit."""
     _patient_until: float = 0.0
@@ -108,47 +117,56 @@ class Committer:
     """Commits for those who have no thread."""
 
     def __post_init__(self) -> None:
-        self._connection = self.database.direct()
+        self._connections = [self.database.direct() for _ in range(MOST_COMMITS)]
 
     def commit(self, request: Request) -> None:
         """Return when the request is committed. Raises `DatabaseAway` when it is not."""
-        with self._lock:
-            self._waiting.append(request)
-            must_wait, self._is_committing = self._is_committing, True
-            if len(self._waiting) >= self._expected:
-                self._lock.notify()
-        if must_wait:
+        if not self._begins(request):
             request.turn.acquire()
         if not request.is_done:
-            self._commit_for(self._gather())
+            self._commit_for(self._gather(request))
         if request.error:
             raise request.error
 
     def commit_later(self, request: Request) -> None:
         """Commit a request that holds no thread, and call `request.done` on this thread's loop. Never waits."""
         if self._loop is None or self._thread is None:
-            self._loop, self._thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "commit")
+            self._loop, self._thread = asyncio.get_running_loop(), ThreadPoolExecutor(MOST_COMMITS, "commit")
+        if self._begins(request):
+            self._thread.submit(self._commit_in_turn, request)
+
+    def _begins(self, request: Request) -> bool:
+        """Whether a request begins a commit; else it waits for one."""
         with self._lock:
             self._waiting.append(request)
-            must_wait, self._is_committing = self._is_committing, True
-            if len(self._waiting) >= self._expected:
-                self._lock.notify()
-        if not must_wait:
-            self._thread.submit(self._commit_in_turn)
+            begins = not self._commits or (self._commits < MOST_COMMITS and self._are_many())
+            if begins:
+                self._commits += 1
+                self._waiting.pop()
+            if self._is_complete():
+                self._lock.notify_all()
+        return begins
 
-    def _commit_in_turn(self) -> None:
-        """It is the turn of somebody without a thread."""
+    def _are_many(self) -> bool:
+        return sum(len(request.parsed.notifications) for request in self._waiting) >= MANY_NOTIFICATIONS
+
+    def _is_complete(self) -> bool:
+        """Whether the next commit need not wait for further requests."""
+        return len(self._waiting) + 1 >= self._expected or self._are_many()
+
+    def _commit_in_turn(self, request: Request) -> None:
+        """It is the turn of a request without a thread."""
         try:
-            self._commit_for(self._gather())
+            self._commit_for(self._gather(request))
         except Exception as error:
             log.error("commit_failed", exc_info=error)
 
-    def _gather(self) -> list[Request]:
-        """The requests of the next commit; waits for the senders that were just answered."""
+    def _gather(self, first: Request) -> list[Request]:
+        """The requests of a commit that `first` begins; waits for the senders that were just answered."""
         with self._lock:
             patience = self._patient_until - time.monotonic()
-            self._lock.wait_for(lambda: len(self._waiting) >= self._expected, max(patience, 0))
-            return self._take()
+            self._lock.wait_for(self._is_complete, max(patience, 0))
+            return self._take(first)
 
     def _commit_for(self, together: Sequence[Request]) -> None:
         began = time.monotonic()
@@ -175,23 +193,26 @@ class Committer:
         with self._lock:
             self._expected = answered + len(self._waiting)
             self._patient_until = time.monotonic() + min(PATIENCE * seconds, LONGEST_PATIENCE)
-            if not self._waiting:
-                self._is_committing = False
-            elif self._waiting[0].done is None:
-                self._waiting[0].turn.release()
-            elif self._thread is not None:
-                self._thread.submit(self._commit_in_turn)
+            if not self._waiting or (self._commits > 1 and not self._are_many()):
+                # Another commit that runs takes those who wait.
+                self._commits -= 1
+                return
+            request = self._waiting.pop(0)
+        if request.done is None:
+            request.turn.release()
+        elif self._thread is not None:
+            self._thread.submit(self._commit_in_turn, request)
 
-    def _take(self) -> list[Request]:
-        """The requests that have waited longest, as many as one transaction may hold, but at least one."""
+    def _take(self, first: Request) -> list[Request]:
+        """`first` and the requests that have waited longest, as many as one transaction may hold."""
         count = notifications = size = 0
-        for request in self._waiting:
+        for request in (first, *self._waiting):
             notifications += len(request.parsed.notifications) + len(request.parsed.rejected)
             size += request.size
             if count and (notifications > MOST_NOTIFICATIONS or size > MOST_BYTES):
                 break
             count += 1
-        together, self._waiting = self._waiting[:count], self._waiting[count:]
+        together, self._waiting = [first, *self._waiting[: count - 1]], self._waiting[count - 1 :]
         return together
 
     def _commit_together(self, together: Sequence[Request]) -> None:
@@ -257,10 +278,14 @@ class Committer:
         heard = {source for source in heard if now - self._heard_at.get(source, -HEARD_SECONDS) >= HEARD_SECONDS}
         # Before the transaction: asking takes a connection of its own.
         stored_at = self._now()
-        with self._connection.begin() as execute:
-            outcome = ingest_by(execute, notifications, rejected, policy, stored_at, heard=heard)
-            for cut in truncated:
-                defer_by(execute, Job.FETCH_TRUNCATED, **asdict(cut))
+        connection = self._connections.pop()
+        try:
+            with connection.begin() as execute:
+                outcome = ingest_by(execute, notifications, rejected, policy, stored_at, heard=heard)
+                for cut in truncated:
+                    defer_by(execute, Job.FETCH_TRUNCATED, **asdict(cut))
+        finally:
+            self._connections.append(connection)
         self._heard_at |= dict.fromkeys(heard, now)
         count_taken(outcome, rejected)
         ALERTS_TRUNCATED.inc(sum(cut.alerts for cut in truncated))

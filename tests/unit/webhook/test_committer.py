@@ -19,7 +19,7 @@ from ims.core.errors import DatabaseAway
 from ims.core.severity import Severity
 from tests.support.notifications import SOURCE, notification, policy
 from webhook import committer as committer_module
-from webhook.committer import MOST_BYTES, MOST_NOTIFICATIONS, Committer, Request
+from webhook.committer import MANY_NOTIFICATIONS, MOST_BYTES, MOST_NOTIFICATIONS, Committer, Request
 
 POISON = "Poison"
 
@@ -92,7 +92,7 @@ def run_together(store: Store, first: Request, *others: Request) -> list[BaseExc
     store.gate.clear()
     threads = [threading.Thread(target=commit, args=(place, one)) for place, one in enumerate((first, *others))]
     threads[0].start()
-    while committer._waiting or not committer._is_committing:
+    while committer._waiting or not committer._commits:
         threading.Event().wait(0.001)
     for thread in threads[1:]:
         thread.start()
@@ -121,7 +121,7 @@ def test_a_commit_waits_for_senders_that_were_just_answered(store: Store) -> Non
     committer._expected, committer._patient_until = 2, time.monotonic() + 60
     threads = [threading.Thread(target=committer.commit, args=(request(name),)) for name in ("A", "B")]
     threads[0].start()
-    while not committer._waiting:
+    while not committer._commits:
         threading.Event().wait(0.001)
     assert not store.commits
     threads[1].start()
@@ -138,11 +138,41 @@ def test_a_commit_does_not_wait_long_for_senders_that_stay_away(store: Store) ->
     assert store.commits == [["A"], ["B"]]
 
 
-def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(store: Store) -> None:
+def test_a_large_request_does_not_keep_the_others_waiting_in_one_transaction(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer_module, "MOST_COMMITS", 1)
     large = request(*["Large"] * MOST_NOTIFICATIONS)
     run_together(store, request("First"), request("Small"), large, request("Small"))
     assert max(map(len, store.commits)) <= MOST_NOTIFICATIONS + 1
     assert sum(map(len, store.commits)) == MOST_NOTIFICATIONS + 3
+
+
+def test_many_waiting_alerts_are_committed_beside_the_commit_that_runs(store: Store) -> None:
+    committer = Committer(store)
+    store.gate.clear()
+    half = MANY_NOTIFICATIONS // 2
+    requests = [request("First"), request("Few"), request(*["Half"] * half), request(*["Rest"] * half), request("Last")]
+    threads = [threading.Thread(target=committer.commit, args=(one,)) for one in requests]
+
+    def start(number: int, waiting: int, commits: int) -> None:
+        threads[number].start()
+        while (len(committer._waiting), committer._commits) != (waiting, commits):
+            threading.Event().wait(0.001)
+
+    start(0, waiting=0, commits=1)
+    start(1, waiting=1, commits=1)
+    start(2, waiting=2, commits=1)
+    # Now they are many: a second commit takes all of them.
+    start(3, waiting=0, commits=2)
+    start(4, waiting=1, commits=2)
+    store.gate.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert all(one.is_done and one.error is None for one in requests)
+    assert sorted(map(len, store.commits)) == [1, 1, 2 * half + 1]
+    assert (committer._commits, len(committer._connections)) == (0, committer_module.MOST_COMMITS)
 
 
 def test_large_bodies_do_not_share_a_transaction(store: Store) -> None:
