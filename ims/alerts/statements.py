@@ -115,10 +115,11 @@ LOCK_CORRELATIONS: Final = """
     """
 
 # The incidents to which the keys, locked before, point, those of closing episodes, and every unresolved one that an
-# alert opened on the services of this batch, since an alert of a higher severity may join it.
+# alert opened on the services of this batch, since an alert of a higher severity may join it. A limited subquery reads
+# one entry of an index. For a NOT EXISTS PostgreSQL may read every open episode there is; so it is below.
 LOCK_INCIDENTS: Final = """
     SELECT id, service, environment, severity, status, resolved_at, opened_at, correlation_key,
-           NOT EXISTS (SELECT FROM episode WHERE incident_id = incident.id AND closed_at IS NULL) AS is_quiet
+           (SELECT true FROM episode WHERE incident_id = incident.id AND closed_at IS NULL LIMIT 1) IS NULL AS is_quiet
     FROM incident
     WHERE id = ANY(ARRAY(
         SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)
@@ -163,8 +164,8 @@ FIND_LEADS: Final = """
     ) AS open
     WHERE incident.id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
       AND incident.status <> 'resolved'
-      AND NOT EXISTS (
-        SELECT FROM episode WHERE alert_id = incident.lead_alert_id AND incident_id = incident.id AND closed_at IS NULL)
+      AND (SELECT true FROM episode
+           WHERE alert_id = incident.lead_alert_id AND incident_id = incident.id AND closed_at IS NULL LIMIT 1) IS NULL
       AND incident.lead_alert_id IS NOT NULL
     ORDER BY incident.id
     """

@@ -179,15 +179,16 @@ def follow_leads(execute: Execute, words: Sequence[Mapping[str, Any]]) -> None:
 
 
 # Resolves those of the incidents, locked before, whose last open episode is closed. Without a quiet time it compares no
-# times: the clock of the process that closed the episode may be ahead of ours.
-_RESOLVE_QUIET: Final = """
+# times: the clock of the process that closed the episode may be ahead of ours. Limited subqueries read one entry of an
+# index; for a NOT EXISTS PostgreSQL may read every open episode there is.
+RESOLVE_QUIET: Final = """
     UPDATE incident SET status = 'resolved', resolved_at = greatest(%(now)s, opened_at)
     WHERE id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%(incidents)s::json)))
       AND status <> 'resolved'
-      AND NOT EXISTS (SELECT 1 FROM episode WHERE incident_id = incident.id AND closed_at IS NULL)
-      AND (%(quiet)s::double precision = 0 OR NOT EXISTS (
-            SELECT 1 FROM episode WHERE incident_id = incident.id
-            AND closed_at > %(now)s - make_interval(secs => %(quiet)s::double precision)))
+      AND (SELECT true FROM episode WHERE incident_id = incident.id AND closed_at IS NULL LIMIT 1) IS NULL
+      AND (%(quiet)s::double precision = 0 OR (
+            SELECT true FROM episode WHERE incident_id = incident.id
+            AND closed_at > %(now)s - make_interval(secs => %(quiet)s::double precision) LIMIT 1) IS NULL)
     RETURNING id, extract(epoch FROM resolved_at - opened_at)::double precision AS seconds
     """
 
@@ -198,7 +199,7 @@ def resolve_quiet(execute: Execute, incident_ids: Collection[UUID], quiet: float
     Returns how many seconds each was open, in the order of their ids. The caller writes their events.
     """
     found = {"incidents": json.dumps([str(id_) for id_ in incident_ids]), "quiet": quiet, "now": now}
-    return dict(sorted(map(tuple, execute(_RESOLVE_QUIET, found).fetchall())))
+    return dict(sorted(map(tuple, execute(RESOLVE_QUIET, found).fetchall())))
 
 
 # The incidents are locked. Counting stops one above the limit, however often the alert fired.
